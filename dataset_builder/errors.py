@@ -1,0 +1,44 @@
+"""What a user can do wrong, and how a command says so: one line, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class UserError(ValueError):
+    """A mistake in the input. The message names the thing, the cause and the remedy, on one line."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``", did you mean 'x'?"`` for the closest known name, or an empty string when none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+@contextmanager
+def exit_on_user_error() -> Iterator[None]:
+    """Turn a :class:`UserError`, a full disk or an interruption into one line on stderr and an exit code.
+
+    Exit codes: 2 for a user's mistake and for a disk without space, 130 for an interruption.
+    """
+    try:
+        yield
+    except UserError as error:
+        _exit(f"error: {error}", 2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _exit(
+            f"error: no space left on the disk while writing {error.filename or 'a file'}: free some and run again", 2
+        )
+    except KeyboardInterrupt:
+        _exit("interrupted: run the same command again to continue", 130)
+
+
+def _exit(line: str, code: int) -> None:
+    sys.stderr.write(" ".join(line.split()) + "\n")
+    sys.exit(code)

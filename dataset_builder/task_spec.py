@@ -1,0 +1,203 @@
+"""The two types that flow everywhere: an `Example` is one data-generating process, a `TaskSpec` is one task.
+
+Standard library only, so that anything may import it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Kind = Literal["icl", "distribution", "coverage"]
+Split = Literal["train", "test"]
+Group = Literal["human_variation", "text_collections", "random_draws", "uncertainty", "capability"]
+
+
+class Draw(NamedTuple):
+    """One draw from a process: what was given (or None) and what came out."""
+
+    input: str | None
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The true distribution of answers to one input, over declared options.
+
+    ``n_responses`` is the number of answers behind the shares, or None when they are known exactly.
+    """
+
+    input: str | None
+    options: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    n_responses: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.options) < 2 or len(set(self.options)) != len(self.options):  # noqa: PLR2004
+            raise ValueError(f"a target needs at least two different options, got {self.options!r}")
+        if len(self.options) != len(self.probabilities):
+            raise ValueError(f"{len(self.options)} options but {len(self.probabilities)} probabilities")
+        if min(self.probabilities) < 0 or not math.isclose(sum(self.probabilities), 1, abs_tol=1e-6):
+            raise ValueError(f"probabilities must be non-negative and sum to 1, got {self.probabilities!r}")
+        _check_texts(() if self.input is None else (self.input,), "input")
+        _check_texts(self.options, "option")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One data-generating process: a person, a question, an urn, a whole table of word problems.
+
+    Attributes:
+        process: A stable id, unique within the task; never shown to a model.
+        descriptions: The ways to describe the process, any of which may be shown; empty when it has none.
+        draws: Exchangeable draws in upstream order (``icl`` tasks).
+        target: The true distribution (``distribution`` tasks).
+    """
+
+    process: str
+    descriptions: tuple[str, ...] = ()
+    draws: tuple[Draw, ...] = ()
+    target: Target | None = None
+
+    def __post_init__(self) -> None:
+        if not self.process:
+            raise ValueError("an example needs a process id")
+        if bool(self.draws) == (self.target is not None):
+            raise ValueError(f"process {self.process!r} needs either draws or a target")
+        _check_texts(self.descriptions, "description")
+        _check_texts((draw.output for draw in self.draws), "output")
+        _check_texts((draw.input for draw in self.draws if draw.input is not None), "input")
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Raw rows that a reader leaves out, and why; the build report counts them by reason."""
+
+    reason: str
+    rows: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """A random length with the given mean and at least 1: Geometric(2 / mean) + Poisson(mean / 2)."""
+
+    mean: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """How the draws of a process become rows of the dataset.
+
+    Attributes:
+        mode: ``one`` row per process; ``several`` independent rows per process, which may share draws;
+            ``partition``: the draws are shuffled once and cut, so that each is used in one row only.
+        length: Draws in a row: a number (at most so many), a :class:`Mix`, or None for all of them.
+        count: Rows per process in mode ``several``.
+    """
+
+    mode: Literal["one", "several", "partition"]
+    length: int | Mix | None = None
+    count: int = 1
+
+
+MAX_DRAWS = 5000
+"""No row holds more draws than this, as in the paper's release."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One upstream file: its path below the source's folder and, where the upstream allows it, where to fetch it."""
+
+    path: str
+    url: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where data comes from and under which terms. ``folder`` is its name below ``--sources-dir``."""
+
+    name: str
+    title: str
+    homepage: str
+    license: str
+    redistributable: Literal["yes", "no", "unknown"]
+    citation: str
+    folder: str = ""
+    revision: str = ""
+    files: tuple[SourceFile, ...] = ()
+    divisible: bool = False  # each folder of files stands alone: a task can be built from those that are there
+
+
+RawFiles = Mapping[str, Path]
+"""Upstream path -> local path, for the files of a source that were found."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """One task of the suite. Exactly one of ``read`` and ``generate`` gives its processes.
+
+    Attributes:
+        name: The task's id and config name.
+        kind: ``icl`` (draws in context), ``distribution`` (a true distribution) or ``coverage``.
+        split: ``train``, or ``test`` for a task that is held out as a whole.
+        source: Where the data comes from.
+        group: What the task is about, for mixtures.
+        summary: One sentence for the card: what the task is.
+        process: What one process is, e.g. "one voter in one conversation".
+        inputs: Names of what is given in each draw (empty when nothing is).
+        outputs: Names of what comes out.
+        sequences: How draws become rows (``icl`` only).
+        options: The closed set of answers, if there is one for the whole task.
+        read: Upstream files -> processes and dropped rows, in upstream order.
+        generate: (generator, index) -> the index-th process; called ``n_processes`` times.
+        origin: ``paper`` for tasks of arXiv 2510.06084, ``ours`` for additions.
+        output_label: What the answer is called in plain text formats.
+        version: Raised whenever the rows change.
+    """
+
+    name: str
+    kind: Kind
+    split: Split
+    source: Source
+    group: Group
+    summary: str
+    process: str
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+    sequences: Sequences | None = None
+    options: tuple[str, ...] | None = None
+    read: Callable[[RawFiles], Iterator[Example | Dropped]] | None = None
+    generate: Callable[[np.random.Generator, int], Example] | None = None
+    n_processes: int = 0
+    origin: Literal["paper", "ours"] = "paper"
+    domain: str = "Unspecified"
+    languages: tuple[str, ...] = ("en",)
+    output_label: str = "Output"
+    version: str = "1.0.0"
+    quirks: str = field(default="", repr=False)  # what differs from the paper's release, and why
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise ValueError(f"task name {self.name!r}: use lower case letters, digits and underscores")
+        if (self.read is None) == (self.generate is None):
+            raise ValueError(f"task {self.name!r} needs exactly one of 'read' and 'generate'")
+        if (self.generate is not None) != (self.n_processes > 0):
+            raise ValueError(f"task {self.name!r}: 'n_processes' goes with 'generate'")
+        if (self.kind == "icl") != (self.sequences is not None):
+            raise ValueError(f"task {self.name!r}: 'sequences' goes with kind 'icl'")
+        if self.kind != "icl" and self.split != "test":
+            raise ValueError(f"task {self.name!r}: {self.kind} tasks are for evaluation, so their split is 'test'")
+
+
+def _check_texts(texts: Iterator[str] | tuple[str, ...], what: str) -> None:
+    for text in texts:
+        if not text or text != text.strip():
+            raise ValueError(f"{what} {text!r} is empty or has white space around it")
