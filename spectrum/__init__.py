@@ -1,0 +1,1 @@
+"""The library behind the scripts: formats, training, generation, evaluation and the Hub."""

@@ -1,0 +1,1 @@
+"""The desiderata of distributional modelling, measured, and the reports that say so."""

@@ -1,0 +1,1 @@
+"""Exact log-probabilities of options, and samples."""

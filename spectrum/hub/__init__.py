@@ -1,0 +1,1 @@
+"""Cards, and the only code that writes to a Hub."""

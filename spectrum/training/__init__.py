@@ -1,0 +1,1 @@
+"""From rows of the suite to a tuned model."""
