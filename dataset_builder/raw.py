@@ -1,0 +1,164 @@
+"""Reads raw upstream files, so that a malformed one ends in a line naming the file and the row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from dataset_builder.errors import UserError
+
+_BLOCK_BYTES = 1 << 24  # a row must fit in one block of Arrow's CSV reader
+
+
+def bad_row(path: Path, row: int, why: str) -> UserError:
+    """The error for a row that cannot be used.
+
+    Args:
+        path: The raw file.
+        row: Number of the row, from 1: the line of a JSON Lines file, the data row (below the header) of a CSV file.
+        why: What is wrong with it.
+    """
+    return UserError(f"raw file {str(path)!r}, row {row}: {why}; fix the row or fetch the file again")
+
+
+@contextmanager
+def at_row(path: Path, row: int) -> Iterator[None]:
+    """Turn a ValueError, KeyError, IndexError or TypeError raised while parsing one row into :func:`bad_row`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except KeyError as error:
+        raise bad_row(path, row, f"there is no {error}") from error
+    except (ValueError, IndexError, TypeError) as error:
+        raise bad_row(path, row, str(error)) from error
+
+
+def read_csv(
+    path: Path, columns: Mapping[str, pl.DataType | type[pl.DataType]], *, has_header: bool = True
+) -> pl.DataFrame:
+    """Read the named columns of a CSV file, each as its type, in the order of ``columns``.
+
+    Args:
+        path: The raw file, in UTF-8 (a byte order mark is skipped).
+        columns: Column name -> type. Other columns of the file are left out.
+        has_header: Whether the first row names the columns; if not, ``columns`` names all of them in file order.
+
+    Returns:
+        One row per data row; an empty field is null.
+
+    Raises:
+        UserError: A column is missing, a row has too many or too few fields, a value is not of its type, the text is
+            not UTF-8, or there is no row.
+    """
+    table = _read_strings(path, list(columns), has_header=has_header)
+    frame = pl.DataFrame(pl.from_arrow(table))
+    if frame.is_empty():
+        raise _unusable(path, "holds no row")
+    return frame.select(_cast(path, frame[name], dtype) for name, dtype in columns.items())
+
+
+def read_json_lines(path: Path, fields: Mapping[str, type | UnionType]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number from 1, object) for each line; every object has the given fields with values of their types.
+
+    Raises:
+        UserError: A line is not a JSON object, lacks a field or has a value of another type; the text is not UTF-8; or
+            there is no line at all.
+    """
+    line_number = 0
+    with path.open("rb") as file:
+        for line_number, line in enumerate(file, start=1):
+            with at_row(path, line_number):
+                row = json.loads(line.decode("utf-8-sig"))
+                _check_fields(row, fields)
+            yield line_number, row
+    if line_number == 0:
+        raise _unusable(path, "holds no row")
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401  (whatever the file holds)
+    """Read a file that is one JSON value.
+
+    Raises:
+        UserError: The file is empty, is not UTF-8 or is not JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise _unusable(path, f"is not JSON: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8; a byte order mark is skipped.
+
+    Raises:
+        UserError: The file is empty or not UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _unusable(path, f"is not UTF-8: {error}") from error
+    if not text.strip():
+        raise _unusable(path, "is empty")
+    return text
+
+
+def _unusable(path: Path, why: str) -> UserError:
+    return UserError(f"raw file {str(path)!r} {why}; fetch it again from its upstream")
+
+
+def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table:
+    invalid: list[arrow_csv.InvalidRow] = []
+
+    def refuse(row: arrow_csv.InvalidRow) -> str:
+        invalid.append(row)
+        return "error"
+
+    try:
+        return arrow_csv.read_csv(
+            path,
+            # One thread: only then does Arrow number the invalid rows.
+            arrow_csv.ReadOptions(
+                use_threads=False, block_size=_BLOCK_BYTES, column_names=None if has_header else names
+            ),
+            arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
+            arrow_csv.ConvertOptions(
+                include_columns=names,
+                column_types=dict.fromkeys(names, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowKeyError as error:
+        raise _unusable(path, f"lacks a column it should have: {error}") from error
+    except pa.ArrowInvalid as error:
+        if invalid:
+            why = f"it has {invalid[0].actual_columns} fields where {invalid[0].expected_columns} are due"
+            raise bad_row(path, invalid[0].number - has_header, why) from error
+        raise _unusable(path, f"does not read as CSV: {error}") from error
+
+
+def _cast(path: Path, column: pl.Series, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    cast = column.cast(dtype, strict=False)
+    bad = (cast.is_null() & column.is_not_null()).arg_true()
+    if len(bad):
+        value = column[bad[0]]
+        raise bad_row(path, bad[0] + 1, f"column {column.name!r} holds {value!r}, which is not {dtype}")
+    return cast
+
+
+def _check_fields(row: object, fields: Mapping[str, type | UnionType]) -> None:
+    if not isinstance(row, dict):
+        raise TypeError(f"it is not a JSON object but {type(row).__name__}")
+    for name, kind in fields.items():
+        if not isinstance(row[name], kind):
+            wanted = getattr(kind, "__name__", str(kind))
+            raise TypeError(f"field {name!r} holds {row[name]!r}, which is not {wanted}")
