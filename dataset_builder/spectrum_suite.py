@@ -1,0 +1,184 @@
+"""The `datasets` builder of the suite: one configuration per task, raw files in, rows out.
+
+from dataset_builder.spectrum_suite import SpectrumSuite
+
+builder = SpectrumSuite("coinflip", seed=42)            # config_name is a task; data_dir is where raw files are
+builder.download_and_prepare("out/coinflip", file_format="parquet")
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets.builder import Key
+from datasets.utils.py_utils import classproperty
+
+from dataset_builder import seeding
+from dataset_builder.errors import UserError
+from dataset_builder.files import find_files
+from dataset_builder.registry import all_tasks, get_task
+from dataset_builder.sequences import cut
+from dataset_builder.tables import FEATURES, DistributionRows, IclRows
+from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Target, TaskSpec
+
+_TABLE_MESSAGES = 200_000  # a table is closed once it holds so many messages: this bounds memory
+
+
+@dataclass
+class SpectrumSuiteConfig(datasets.BuilderConfig):
+    """Settings of one task.
+
+    Attributes:
+        name: The task. ``data_dir`` (of the base class) is the folder of raw files.
+        seed: Seed of every random choice, combined with the names of task and process.
+        max_rows: Stop after so many rows, for a quick look; None for all.
+        allow_missing: Build a divisible source from the files that are there.
+    """
+
+    seed: int = 42
+    max_rows: int | None = None
+    allow_missing: bool = False
+
+
+@dataclass
+class Counts:
+    """What went into a task, for the build report."""
+
+    rows: int = 0
+    processes: int = 0
+    draws: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+class SpectrumSuite(datasets.ArrowBasedBuilder):
+    """Builds one task of the suite, by name."""
+
+    BUILDER_CONFIG_CLASS = SpectrumSuiteConfig
+
+    @classproperty
+    @classmethod
+    def builder_configs(cls) -> dict[str, SpectrumSuiteConfig]:
+        """One configuration per task."""
+        return {spec.name: SpectrumSuiteConfig(name=spec.name, version=spec.version) for spec in all_tasks()}
+
+    def _info(self) -> datasets.DatasetInfo:
+        spec = get_task(self.config.name)
+        self.counts = Counts()
+        return datasets.DatasetInfo(
+            description=spec.summary, features=FEATURES[spec.kind], homepage=spec.source.homepage
+        )
+
+    def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
+        spec = get_task(self.config.name)
+        sources_dir = Path(self.config.data_dir) if self.config.data_dir else None
+        found = find_files(spec, sources_dir, allow_missing=self.config.allow_missing).found
+        return [datasets.SplitGenerator(name=spec.split, gen_kwargs={"spec": spec, "files": found})]
+
+    def _generate_tables(self, spec: TaskSpec, files: RawFiles) -> Iterator[tuple[Key, pa.Table]]:
+        self.counts = Counts()
+        examples = _count(read_examples(spec, files, self.config.seed), self.counts)
+        for index, table in enumerate(tables(spec, examples, self.config.seed, self.config.max_rows)):
+            self.counts.rows += len(table)
+            if spec.kind == "icl":
+                self.counts.draws += pc.sum(table["n_outputs"]).as_py()
+            yield Key(0, index), table
+        if not self.counts.rows:
+            dropped = ", ".join(f"{rows} rows: {reason}" for reason, rows in self.counts.dropped.items())
+            raise UserError(
+                f"task {spec.name!r} has nothing to build from in its raw files (dropped: {dropped or 'none'}): "
+                "use larger files, or leave the task out"
+            )
+
+
+def read_examples(spec: TaskSpec, files: RawFiles, seed: int) -> Iterator[Example | Dropped]:
+    """The processes of a task, in upstream order, and what its reader leaves out.
+
+    Raises:
+        UserError: Raw rows do not make an example, or two processes have the same id.
+    """
+    if spec.generate is not None:
+        yield from (spec.generate(seeding.generator(seed, spec.name, "process", i), i) for i in range(spec.n_processes))
+        return
+    seen: set[str] = set()
+    for item in _read(spec, files):
+        if isinstance(item, Example):
+            if item.process in seen:
+                raise UserError(f"task {spec.name!r} has two processes {item.process!r}: its raw files hold one twice")
+            seen.add(item.process)
+        yield item
+
+
+def tables(spec: TaskSpec, examples: Iterable[Example], seed: int, max_rows: int | None = None) -> Iterator[pa.Table]:
+    """Cut the processes into rows and yield them in tables of bounded size.
+
+    Args:
+        spec: The task.
+        examples: Its processes.
+        seed: Every choice depends on it, on the names of task and process, and on the row, and on nothing else.
+        max_rows: Stop after so many rows.
+    """
+    rows = _sequences(spec, examples, seed) if spec.kind == "icl" else _prompts(spec, examples, seed)
+    batch = _empty(spec)
+    for row in islice(rows, max_rows):
+        batch.add(*row)
+        if len(batch.messages.contents) >= _TABLE_MESSAGES:
+            yield batch.table()
+            batch = _empty(spec)
+    if batch.ids:
+        yield batch.table()
+
+
+def _empty(spec: TaskSpec) -> IclRows | DistributionRows:
+    if spec.kind == "icl":
+        return IclRows(spec.source.name)
+    return DistributionRows(spec.source.name, spec.output_label)
+
+
+def _sequences(
+    spec: TaskSpec, examples: Iterable[Example], seed: int
+) -> Iterator[tuple[str, str, str | None, list[Draw]]]:
+    for example in examples:
+        key = (seed, spec.name, example.process)
+        for row, order in enumerate(cut(len(example.draws), spec.sequences, *key)):
+            draws = [example.draws[i] for i in order.tolist()]
+            yield f"{spec.name}/{example.process}/{row}", example.process, _description(example, *key, row), draws
+
+
+def _prompts(spec: TaskSpec, examples: Iterable[Example], seed: int) -> Iterator[tuple[str, str | None, Target]]:
+    for example in examples:
+        description = _description(example, seed, spec.name, example.process, 0)
+        yield f"{spec.name}/{example.process}", description, example.target
+
+
+def _description(example: Example, *key: str | int) -> str | None:
+    if not example.descriptions:
+        return None
+    return example.descriptions[seeding.generator(*key, "description").integers(len(example.descriptions))]
+
+
+def _read(spec: TaskSpec, files: RawFiles) -> Iterator[Example | Dropped]:
+    try:
+        yield from spec.read(files)
+    except UserError:
+        raise
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"task {spec.name!r}: the raw files of source {spec.source.name!r} ({', '.join(map(str, files.values()))}) "
+            f"hold a row that cannot be used ({type(error).__name__}: {error}): fetch them again"
+        ) from error
+
+
+def _count(items: Iterable[Example | Dropped], counts: Counts) -> Iterator[Example]:
+    for item in items:
+        if isinstance(item, Dropped):
+            counts.dropped[item.reason] += item.rows
+        else:
+            counts.processes += 1
+            yield item

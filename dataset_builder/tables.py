@@ -1,0 +1,148 @@
+"""The columns of each kind of task, and fast Arrow tables of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+import numpy as np
+import pyarrow as pa
+from datasets import Features, List, Value
+
+from dataset_builder.task_spec import Draw, Kind, Target
+
+_MESSAGES = List({"role": Value("string"), "content": Value("string")})
+
+FEATURES: dict[Kind, Features] = {
+    "icl": Features(
+        {
+            "id": Value("string"),
+            "process": Value("string"),
+            "messages": _MESSAGES,
+            "source": Value("string"),
+            "n_outputs": Value("int64"),
+        }
+    ),
+    "distribution": Features(
+        {
+            "id": Value("string"),
+            "messages": _MESSAGES,
+            "options": List(Value("string")),
+            "probabilities": List(Value("float64")),
+            "n_responses": Value("int64"),
+            "source": Value("string"),
+            "output_label": Value("string"),
+        }
+    ),
+}
+"""Columns by kind of task. The last message of a ``distribution`` row is what the answer follows."""
+
+_ROLES = pa.array(["description", "input", "output"])
+_DESCRIPTION, _INPUT, _OUTPUT = range(3)
+
+
+@dataclass
+class Messages:
+    """The column ``messages`` of some rows, kept flat: one list of contents, one of roles, one of lengths."""
+
+    contents: list[str] = field(default_factory=list)
+    roles: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+
+    def add(self, description: str | None, draws: list[Draw]) -> None:
+        """Add a row of whole draws, after their description."""
+        before = self._start(description)
+        for given, output in draws:
+            if given is not None:
+                self.contents.append(given)
+                self.roles.append(_INPUT)
+            self.contents.append(output)
+            self.roles.append(_OUTPUT)
+        self.lengths.append(len(self.contents) - before)
+
+    def add_prompt(self, description: str | None, given: str | None) -> None:
+        """Add a row that ends where the answer is due."""
+        before = self._start(description)
+        if given is not None:
+            self.contents.append(given)
+            self.roles.append(_INPUT)
+        self.lengths.append(len(self.contents) - before)
+
+    def _start(self, description: str | None) -> int:
+        before = len(self.contents)
+        if description is not None:
+            self.contents.append(description)
+            self.roles.append(_DESCRIPTION)
+        return before
+
+    def array(self) -> pa.ListArray:
+        """The column as lists of structs."""
+        roles = pa.DictionaryArray.from_arrays(np.asarray(self.roles, dtype=np.int8), _ROLES).cast(pa.string())
+        pairs = pa.StructArray.from_arrays([roles, pa.array(self.contents, pa.string())], names=["role", "content"])
+        return pa.ListArray.from_arrays(_offsets(self.lengths), pairs)
+
+
+@dataclass
+class IclRows:
+    """Rows of an ``icl`` task on their way to a table."""
+
+    source: str
+    ids: list[str] = field(default_factory=list)
+    processes: list[str] = field(default_factory=list)
+    n_outputs: list[int] = field(default_factory=list)
+    messages: Messages = field(default_factory=Messages)
+
+    def add(self, row_id: str, process: str, description: str | None, draws: list[Draw]) -> None:
+        """Add one sequence."""
+        self.ids.append(row_id)
+        self.processes.append(process)
+        self.n_outputs.append(len(draws))
+        self.messages.add(description, draws)
+
+    def table(self) -> pa.Table:
+        """The rows added so far, with the columns of ``FEATURES["icl"]``."""
+        columns = [self.ids, self.processes, self.messages.array(), [self.source] * len(self.ids), self.n_outputs]
+        return _table("icl", columns)
+
+
+@dataclass
+class DistributionRows:
+    """Rows of a ``distribution`` task on their way to a table."""
+
+    source: str
+    output_label: str
+    ids: list[str] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+    messages: Messages = field(default_factory=Messages)
+
+    def add(self, row_id: str, description: str | None, target: Target) -> None:
+        """Add one prompt with its true distribution."""
+        self.ids.append(row_id)
+        self.targets.append(target)
+        self.messages.add_prompt(description, target.input)
+
+    def table(self) -> pa.Table:
+        """The rows added so far, with the columns of ``FEATURES["distribution"]``."""
+        columns = [
+            self.ids,
+            self.messages.array(),
+            [target.options for target in self.targets],
+            [target.probabilities for target in self.targets],
+            [target.n_responses for target in self.targets],
+            [self.source] * len(self.ids),
+            [self.output_label] * len(self.ids),
+        ]
+        return _table("distribution", columns)
+
+
+def _table(kind: Kind, columns: list[list | pa.Array]) -> pa.Table:
+    schema = FEATURES[kind].arrow_schema
+    typed = [
+        column if isinstance(column, pa.Array) else pa.array(column, schema_field.type)
+        for column, schema_field in zip(columns, schema, strict=True)
+    ]
+    return pa.Table.from_arrays(typed, schema=schema)
+
+
+def _offsets(lengths: list[int]) -> pa.Array:
+    return pa.array(accumulate(lengths, initial=0), pa.int32())
