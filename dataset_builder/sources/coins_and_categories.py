@@ -13,18 +13,8 @@ import json
 
 import numpy as np
 
-from dataset_builder.sources.synthetic import (
-    SMALLEST,
-    SYNTHETIC,
-    Family,
-    Setting,
-    as_draws,
-    draw_length,
-    listed,
-    process_id,
-    random_shares,
-    rounded,
-)
+from dataset_builder.sources.exact_numbers import SMALLEST, listed, percent, random_shares, rounded
+from dataset_builder.sources.synthetic import SYNTHETIC, Family, Setting, as_draws, draw_length, process_id
 from dataset_builder.task_spec import Example, Mix, Sequences, TaskSpec
 
 SIDES = ("Heads", "Tails")
@@ -56,19 +46,6 @@ def coin_exact_texts(p_heads: float) -> tuple[str, ...]:
         f"Tosses of a coin that shows Heads with probability {heads}, otherwise Tails.",
         f"A coin is tossed. It shows Heads in {percent(p_heads)} of all tosses and Tails in {percent(1 - p_heads)}.",
     )
-
-
-def percent(share: float) -> str:
-    """A share as a whole percentage, with decimals only where it would read as 0% or 100%.
-
-    >>> percent(0.257), percent(0.0004), percent(0.998)
-    ('26%', '0.04%', '99.8%')
-    """
-    for decimals in range(15):
-        text = f"{100 * share:.{decimals}f}"
-        if 0 < float(text) < 100:  # noqa: PLR2004
-            break
-    return f"{text}%"
 
 
 def categorical(rng: np.random.Generator) -> Setting:

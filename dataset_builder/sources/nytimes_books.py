@@ -56,6 +56,7 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
 
 
 def _item(title: str, book: dict[str, Any], group: str) -> Example | Dropped:
+    genre, summary = (str.strip(book[name]) for name in ("genre", "summary"))
     if tuple(book["MC_options"]) != ANSWERS:
         raise ValueError(f"the options of {title!r} are {book['MC_options']!r} instead of {list(ANSWERS)!r}")
     counts = [book[group][answer] for answer in ANSWERS]
@@ -63,7 +64,7 @@ def _item(title: str, book: dict[str, Any], group: str) -> Example | Dropped:
         raise ValueError(f"the answers of group {group!r} on {title!r} are not counts: {counts!r}")
     if not (total := sum(counts)):
         return Dropped("no respondent of the group answered")
-    question = "\n".join((title.strip(), f"Genre: {book['genre']}", f"Summary: {book['summary']}", *ANSWERS))
+    question = "\n".join((title.strip(), f"Genre: {genre}", f"Summary: {summary}", *ANSWERS))
     target = Target(question, OPTIONS, tuple(count / total for count in counts), n_responses=total)
     return Example(f"{title}/{group}", (_description(group),), target=target)
 

@@ -1,4 +1,4 @@
-"""Draws from one setting of a named family: the parametric tasks whose outputs are single numbers.
+"""Draws from one setting of a named family without an upper end: geometric, Poisson, negative binomial, Zipf.
 
 Upstream: none. Licence: Apache-2.0, as the code. A process is one setting of the parameters, drawn afresh from its own
 generator; a description tells the family with the exact parameters (in two phrasings) or the family alone. A draw:
@@ -10,20 +10,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_builder.sources.synthetic import SMALLEST, Family, Setting, draw_length, plain, rounded, significant
-from dataset_builder.task_spec import Mix
+from dataset_builder.sources.exact_numbers import SMALLEST, plain, random_share, rounded, significant
+from dataset_builder.sources.synthetic import Family, Setting
 
 LARGEST = 2**53 - 1
 """Integers up to here are exact in every JSON reader."""
 
 
-def _share(rng: np.random.Generator) -> float:
-    return significant(rng.uniform(SMALLEST, 1 - SMALLEST))
-
-
 def geometric(rng: np.random.Generator) -> Setting:
     """Trials up to the first success, p ~ Beta(1, 1)."""
-    p = _share(rng)
+    p = random_share(rng)
     return Setting(
         lambda rng, size: rng.geometric(p, size),
         (
@@ -36,7 +32,7 @@ def geometric(rng: np.random.Generator) -> Setting:
 
 def geometric_beta(rng: np.random.Generator) -> Setting:
     """Trials up to the first success, p ~ Beta(1, 1), told whole or to three decimals."""
-    p = _share(rng)
+    p = random_share(rng)
     return Setting(
         lambda rng, size: rng.geometric(p, size),
         (
@@ -58,24 +54,9 @@ def poisson(rng: np.random.Generator) -> Setting:
     )
 
 
-def binomial(rng: np.random.Generator) -> Setting:
-    """Successes in Mix(1024) trials, p ~ Beta(1, 1)."""
-    n, p = draw_length(rng, Mix(1024)), _share(rng)
-    return Setting(lambda rng, size: rng.binomial(n, p, size), binomial_texts(n, p))
-
-
-def binomial_texts(n: int, p: float) -> tuple[str, ...]:
-    """The phrasings that give the exact parameters of a binomial distribution."""
-    return (
-        f"Draws from a binomial distribution with n = {n} and p = {plain(p)}.",
-        f"Each value is the number of successes among {n} independent trials; one trial succeeds with probability "
-        f"{plain(p)}.",
-    )
-
-
 def negative_binomial(rng: np.random.Generator) -> Setting:
     """Failures before r successes, r ~ Beta(1, 1), p ~ Uniform(0, 1)."""
-    r, p = _share(rng), _share(rng)
+    r, p = random_share(rng), random_share(rng)
     return Setting(
         lambda rng, size: rng.negative_binomial(r, p, size),
         (
@@ -83,24 +64,6 @@ def negative_binomial(rng: np.random.Generator) -> Setting:
             f"Negative binomial counts: the failures before r = {rounded(r, 2)} successes, where one trial succeeds "
             f"with probability {rounded(p, 2)}.",
         ),
-    )
-
-
-def hypergeometric(rng: np.random.Generator) -> Setting:
-    """Positives in a sample of n from N items, K of them positive; N ~ Mix(128), K and n uniform on 1..N."""
-    total = draw_length(rng, Mix(128))
-    positive, sample = rng.integers(1, total, size=2, endpoint=True).tolist()
-    return Setting(
-        lambda rng, size: rng.hypergeometric(positive, total - positive, sample, size),
-        hypergeometric_texts(total, positive, sample),
-    )
-
-
-def hypergeometric_texts(total: int, positive: int, sample: int) -> tuple[str, ...]:
-    """The phrasing that gives the exact parameters of a hypergeometric distribution."""
-    return (
-        f"Draws from a hypergeometric distribution: population size {total}, positives in it {positive}, sample size "
-        f"{sample}; each value counts the positives in one sample.",
     )
 
 
@@ -131,9 +94,7 @@ _EXACT = "Parameters have six significant digits, so that a description tells th
 TASKS = [
     Family("geometric", "a geometric distribution", geometric, f"{_BOUNDED} {_EXACT}").task(),
     Family("poisson", "a Poisson distribution", poisson, f"The rate is at least 1e-6. {_EXACT}").task(),
-    Family("binomial", "a binomial distribution", binomial, f"{_BOUNDED} {_EXACT}").task(),
     Family("negative_binomial", "a negative binomial distribution", negative_binomial, _BOUNDED).task(),
     Family("geometric_beta", "a geometric distribution starting at 1", geometric_beta, _BOUNDED).task(),
-    Family("hypergeometric", "a hypergeometric distribution", hypergeometric, "").task(),
     Family("zipfian", "a Zipf distribution", zipfian, "Values above 2**53 - 1 are drawn again.").task(),
 ]

@@ -14,8 +14,9 @@ from collections.abc import Callable
 import numpy as np
 
 from dataset_builder.sources.coins_and_categories import SIDES, categorical_texts, coin_exact_texts
-from dataset_builder.sources.parametric import binomial_texts, hypergeometric_texts
-from dataset_builder.sources.synthetic import SMALLEST, SYNTHETIC, process_id, random_shares, significant
+from dataset_builder.sources.exact_numbers import random_share, random_shares
+from dataset_builder.sources.parametric_bounded import binomial_texts, hypergeometric_texts
+from dataset_builder.sources.synthetic import SYNTHETIC, process_id
 from dataset_builder.task_spec import Example, Target, TaskSpec
 
 
@@ -33,7 +34,7 @@ def categorical(rng: np.random.Generator, index: int) -> Example:
 
 def binomial(rng: np.random.Generator, index: int) -> Example:
     """2 to 20 trials, all counts listed."""
-    n, p = int(rng.integers(2, 20, endpoint=True)), significant(rng.uniform(SMALLEST, 1 - SMALLEST))
+    n, p = int(rng.integers(2, 20, endpoint=True)), random_share(rng)
     return _item(index, binomial_texts(n, p), range(n + 1), binomial_pmf(n, p))
 
 
