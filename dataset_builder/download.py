@@ -23,6 +23,10 @@ class DownloadError(OSError):
     """The file could not be fetched now; the same call may succeed later and goes on where this one stopped."""
 
 
+class HostUnreachableError(DownloadError):
+    """The host did not answer, so nothing else can be fetched from it either."""
+
+
 def fetch(url: str, path: Path, sha256: str | None = None, max_bytes: int = MAX_BYTES) -> Path:
     """Download ``url`` to ``path``, unless it is there already.
 
@@ -38,7 +42,7 @@ def fetch(url: str, path: Path, sha256: str | None = None, max_bytes: int = MAX_
         ``path``.
 
     Raises:
-        DownloadError: The server cannot be reached, refuses, or stops in the middle.
+        DownloadError: The server does not answer, refuses, or stops in the middle.
         UserError: The address is not https, the file is larger than allowed, or its checksum is another.
     """
     if path.is_file():
@@ -47,8 +51,12 @@ def fetch(url: str, path: Path, sha256: str | None = None, max_bytes: int = MAX_
     part = path.with_name(f"{path.name}.incomplete")
     try:
         _stream(url, part, max_bytes)
+    except requests.HTTPError as error:
+        raise DownloadError(f"{url} answers {error.response.status_code}") from error
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise HostUnreachableError(f"{urlsplit(url).netloc} does not answer") from error
     except requests.RequestException as error:
-        raise DownloadError(f"{url} could not be fetched ({type(error).__name__}: {error})") from error
+        raise DownloadError(f"the download of {url} broke off ({type(error).__name__})") from error
     if sha256 and file_sha256(part) != sha256:
         part.unlink()
         raise UserError(
@@ -82,7 +90,7 @@ def _stream(url: str, part: Path, max_bytes: int) -> None:
 def _check_nothing_left(response: requests.Response, part: Path, have: int) -> None:
     if response.headers.get("Content-Range") != f"bytes */{have}":
         part.unlink()
-        raise requests.RequestException("what had arrived is not a part of the file; it starts over next time")
+        raise DownloadError(f"what had arrived of {response.url} is not a part of it; it starts over next time")
 
 
 def _range_header(have: int) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from huggingface_hub import constants
 
-from dataset_builder.download import DownloadError, fetch, file_sha256
+from dataset_builder.download import DownloadError, HostUnreachableError, fetch, file_sha256
 from dataset_builder.errors import UserError
 from dataset_builder.task_spec import Source, SourceFile, TaskSpec
 
@@ -58,16 +58,16 @@ def find_files(spec: TaskSpec, sources_dir: Path | None, *, allow_missing: bool 
     """
     if sources_dir is not None and not sources_dir.is_dir():
         raise UserError(f"folder {str(sources_dir)!r} of raw files not found: check '--sources-dir'")
-    found: dict[str, Path] = {}
+    found = _local(spec.source, sources_dir)
     missing: dict[str, str] = {}
-    for file in spec.source.files:
-        local = sources_dir and sources_dir / spec.source.folder / file.path
-        if local and local.is_file():
-            found[file.path] = local
-        elif isinstance(answer := _download(spec.source, file), Path):
-            found[file.path] = answer
-        else:
-            missing[file.path] = answer
+    unreachable = ""
+    for file in (file for file in spec.source.files if file.path not in found):
+        try:
+            found[file.path] = _download(spec.source, file, unreachable)
+        except HostUnreachableError as error:
+            missing[file.path] = unreachable = str(error)
+        except DownloadError as error:
+            missing[file.path] = str(error)
     if missing and not allow_missing:
         raise UserError(_how_to_get(spec, missing, sources_dir))
     return FoundFiles(_usable(spec.source, found, missing), missing)
@@ -79,19 +79,25 @@ def cache_folder(source: Source, file: SourceFile) -> Path:
     return Path(constants.HF_HOME) / "spectrum_suite" / source.name / address
 
 
-def _download(source: Source, file: SourceFile) -> Path | str:
-    """The local path of a download, or why there is none."""
+def _local(source: Source, sources_dir: Path | None) -> dict[str, Path]:
+    if sources_dir is None:
+        return {}
+    paths = {file.path: sources_dir / source.folder / file.path for file in source.files}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def _download(source: Source, file: SourceFile, unreachable: str) -> Path:
+    """The local path of a download, cached; ``unreachable`` says why a source is not tried again."""
     if file.url is None:
-        return "not found, and its upstream has no address to fetch it from"
+        raise DownloadError("its upstream has no address to fetch it from")
     path = cache_folder(source, file) / PurePosixPath(file.path).name
     if path.is_file():
         return path
     if constants.is_offline_mode():
-        return "not found, and HF_HUB_OFFLINE forbids to fetch it"
-    try:
-        return fetch(file.url, path, file.sha256)
-    except DownloadError as error:
-        return f"not found, and {error}"
+        raise DownloadError("HF_HUB_OFFLINE forbids to fetch it")
+    if unreachable:
+        raise DownloadError(unreachable)
+    return fetch(file.url, path, file.sha256)
 
 
 def _usable(source: Source, found: dict[str, Path], missing: Mapping[str, str]) -> dict[str, Path]:
@@ -110,7 +116,7 @@ def _how_to_get(spec: TaskSpec, missing: Mapping[str, str], sources_dir: Path | 
     folder = str(sources_dir) if sources_dir else "SOURCES"
     option = "" if sources_dir else " and give '--sources-dir SOURCES'"
     return (
-        f"task {spec.name!r}: file {path!r}{more} of source {source.name!r} {why}: get it from "
-        f"{source.homepage}{revision} (licence: {source.license}), put it at "
+        f"task {spec.name!r}: file {path!r}{more} of source {source.name!r} not found, and {why}: "
+        f"get it from {source.homepage}{revision} (licence: {source.license}), put it at "
         f"'{folder}/{source.folder}/{path}'{option}, or leave the task out with '--allow-missing'"
     )

@@ -40,11 +40,13 @@ class SpectrumSuiteConfig(datasets.BuilderConfig):
         seed: Seed of every random choice, combined with the names of task and process.
         max_rows: Stop after so many rows, for a quick look; None for all.
         allow_missing: Build a divisible source from the files that are there.
+        raw_files: The raw files, upstream path -> local path, if they have been found already.
     """
 
     seed: int = 42
     max_rows: int | None = None
     allow_missing: bool = False
+    raw_files: RawFiles | None = None
 
 
 @dataclass
@@ -77,9 +79,11 @@ class SpectrumSuite(datasets.ArrowBasedBuilder):
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         spec = get_task(self.config.name)
-        sources_dir = Path(self.config.data_dir) if self.config.data_dir else None
-        found = find_files(spec, sources_dir, allow_missing=self.config.allow_missing).found
-        return [datasets.SplitGenerator(name=spec.split, gen_kwargs={"spec": spec, "files": found})]
+        files = self.config.raw_files
+        if files is None:
+            sources_dir = Path(self.config.data_dir) if self.config.data_dir else None
+            files = find_files(spec, sources_dir, allow_missing=self.config.allow_missing).found
+        return [datasets.SplitGenerator(name=spec.split, gen_kwargs={"spec": spec, "files": files})]
 
     def _generate_tables(self, spec: TaskSpec, files: RawFiles) -> Iterator[tuple[Key, pa.Table]]:
         self.counts = Counts()

@@ -1,0 +1,187 @@
+"""The command line of the suite builder: ``python -m dataset_builder list|preview|build``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from dataset_builder.build import BuildOptions, build
+from dataset_builder.errors import exit_on_user_error
+from dataset_builder.registry import all_tasks, get_task
+from dataset_builder.spectrum_suite import SpectrumSuite
+from dataset_builder.task_spec import TaskSpec
+
+_EXAMPLES = """\
+examples:
+  python -m dataset_builder list
+  python -m dataset_builder preview coinflip
+  python -m dataset_builder build --tasks synthetic --output spectrum-suite
+  python -m dataset_builder build --tasks polis_vote gsm8k_question --sources-dir raw --output spectrum-suite
+  python -m dataset_builder build --tasks all --sources-dir raw --allow-missing --rows 5 --output quick-look
+
+then, in Python, beside the built folder:
+  load_dataset("spectrum-suite", "coinflip")
+"""
+_WIDE = 200
+_COUNTS = ("rows", "processes", "draws", "dropped rows", "seconds")
+_BUILD = """\
+Build tasks into a folder that load_dataset reads. Building more tasks into a suite adds to it. An interrupted build
+goes on where it stopped when the same command is given again; a task that has not changed is not built again.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a user's mistake ends in one line and exit code 2."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return
+    with exit_on_user_error():
+        options.command(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dataset_builder",
+        description="Turn raw upstream data into the Spectrum Suite: Parquet files and a card.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands")
+    listing = commands.add_parser("list", help="show all tasks", description="Show all tasks.")
+    listing.add_argument("--json", action="store_true", help="as JSON, one object per task")
+    listing.set_defaults(command=_list)
+    preview = commands.add_parser("preview", help="show rows of one task", description="Show the first rows of a task.")
+    preview.add_argument("task", help="name of the task")
+    preview.add_argument("--rows", type=_positive, default=1, help="how many rows to show (default: 1)")
+    _add_data_options(preview)
+    preview.set_defaults(command=_preview)
+    _add_build(
+        commands.add_parser(
+            "build",
+            help="build tasks into a suite",
+            description=_BUILD,
+            epilog=_EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    return parser
+
+
+def _add_build(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        required=True,
+        metavar="NAME",
+        help="names of tasks, or: all, synthetic (need no raw files), paper, ours",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the suite")
+    parser.add_argument(
+        "--num-proc",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="tasks built at a time (default: one per CPU)",
+    )
+    parser.add_argument(
+        "--rows", type=_positive, metavar="N", help="only the first rows of each task, for a quick look"
+    )
+    _add_data_options(parser)
+    parser.set_defaults(command=_build)
+
+
+def _add_data_options(parser: argparse.ArgumentParser) -> None:
+    sources = os.environ.get("SPECTRUM_SOURCES")
+    parser.add_argument(
+        "--sources-dir",
+        type=Path,
+        default=sources and Path(sources),
+        metavar="DIR",
+        help="folder of raw files, one subfolder per source (default: $SPECTRUM_SOURCES)",
+    )
+    parser.add_argument("--allow-missing", action="store_true", help="go on without what lacks raw files")
+    parser.add_argument("--seed", type=int, default=42, help="seed of every random choice (default: 42)")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def _list(options: argparse.Namespace) -> None:
+    rows = [_facts(spec) for spec in all_tasks()]
+    if options.json:
+        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        return
+    shown = ("name", "kind", "split", "source", "group", "license", "origin")
+    table = Table(*(Column(name, overflow="fold") for name in shown), title=f"{len(rows)} tasks", title_justify="left")
+    for row in rows:
+        table.add_row(*(row[column] for column in shown))
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Tables keep their whole width where the output is not a terminal."""
+    return Console(width=None if sys.stdout.isatty() else _WIDE)
+
+
+def _facts(spec: TaskSpec) -> dict[str, str]:
+    return {
+        "name": spec.name,
+        "kind": spec.kind,
+        "split": spec.split,
+        "source": spec.source.name,
+        "group": spec.group,
+        "license": spec.source.license,
+        "redistributable": spec.source.redistributable,
+        "origin": spec.origin,
+        "version": spec.version,
+        "summary": spec.summary,
+    }
+
+
+def _preview(options: argparse.Namespace) -> None:
+    spec = get_task(options.task)
+    settings = {"seed": options.seed, "max_rows": options.rows, "allow_missing": options.allow_missing}
+    if options.sources_dir:
+        settings["data_dir"] = str(options.sources_dir)
+    rows = SpectrumSuite(config_name=spec.name, **settings).as_streaming_dataset(split=spec.split)
+    for row in rows:
+        Console().print_json(data=row, ensure_ascii=False)
+
+
+def _build(options: argparse.Namespace) -> None:
+    report = build(
+        options.tasks,
+        BuildOptions(
+            output=options.output,
+            sources_dir=options.sources_dir,
+            allow_missing=options.allow_missing,
+            num_proc=options.num_proc,
+            seed=options.seed,
+            max_rows=options.rows,
+        ),
+    )
+    table = Table(Column("task", overflow="fold"), "status", *(Column(name, justify="right") for name in _COUNTS))
+    for name, record in report["tasks"].items():
+        numbers = [record["rows"], record["processes"], record["draws"], sum(record["dropped"].values())]
+        table.add_row(name, record["status"], *(f"{number:,}" for number in numbers), f"{record['seconds']:.1f}")
+    console = _console()
+    console.print(table)
+    console.print(f"suite in {options.output}", soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    main()

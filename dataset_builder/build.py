@@ -1,0 +1,281 @@
+"""Builds a suite: many tasks in parallel, each of them the same bytes whatever is built beside it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import datasets
+from tqdm import tqdm
+
+from dataset_builder.card import render_card
+from dataset_builder.errors import UserError
+from dataset_builder.files import FoundFiles, find_files
+from dataset_builder.registry import get_task, select_tasks
+from dataset_builder.spectrum_suite import SpectrumSuite
+from dataset_builder.suite_folder import REPORT, Record, SuiteFolder
+from dataset_builder.task_spec import RawFiles, TaskSpec
+
+_BYTES_DEPEND_ON = ("datasets", "numpy", "polars", "pyarrow")
+_DOES_NOT_CHANGE_ROWS = ("__main__.py", "build.py", "card.py", "download.py", "suite_folder.py")
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How to build.
+
+    Attributes:
+        output: The suite's folder.
+        sources_dir: Folder of raw files.
+        allow_missing: Build what can be built when raw files are missing.
+        num_proc: Tasks built at a time.
+        seed: Seed of every random choice.
+        max_rows: Rows of each task at most, for a quick look; None for all.
+    """
+
+    output: Path
+    sources_dir: Path | None = None
+    allow_missing: bool = False
+    num_proc: int = 1
+    seed: int = 42
+    max_rows: int | None = None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One task to build; all of it can be sent to another process."""
+
+    task: str
+    base: Record  # the part of its record that is known beforehand
+    files: RawFiles
+    options: BuildOptions
+
+
+def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
+    """Build tasks into the output folder, which afterwards holds them besides those it held before.
+
+    A task that is there already, or was finished by an interrupted build, is taken as it is when its fingerprint
+    (version, seed, raw files, code and libraries) is the same.
+
+    Args:
+        names: Tasks, or the words of :data:`dataset_builder.registry.WORDS`.
+        options: How to build.
+
+    Returns:
+        The build report, as written to ``build_report.json``.
+
+    Raises:
+        UserError: A name is unknown, a raw file is missing or malformed, a task comes out empty, or the output holds
+            something else. Nothing is left behind, and the output is as it was.
+    """
+    specs = select_tasks(names)
+    raw = {s.name: find_files(s, options.sources_dir, allow_missing=options.allow_missing) for s in specs}
+    wanted = {spec.name: _base_record(spec, raw[spec.name], options) for spec in specs}
+    folder = SuiteFolder(options.output)
+    existing = folder.existing_records()
+    carried = {n: record for n, record in existing.items() if n not in wanted or _still_good(record, wanted[n])}
+    _check_plan(wanted, carried, options)
+    try:
+        with folder.stage():
+            jobs = [_Job(n, r, raw[n].found, options) for n, r in wanted.items() if n not in carried]
+            records = carried | _build_tasks(folder, jobs)
+            for name in filter(lambda n: _has_rows(carried[n]), carried):
+                folder.carry_over(name)
+            report = _report(records, options)
+            folder.write({REPORT: json.dumps(report, indent=2) + "\n"})
+            folder.write({"README.md": render_card(folder.staging, report)})
+            folder.publish(keep={name for name, record in records.items() if _has_rows(record)})
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker process died, perhaps for want of memory: run the same command with a smaller '--num-proc'; "
+            "finished tasks are kept"
+        ) from error
+    return report
+
+
+def _base_record(spec: TaskSpec, raw: FoundFiles, options: BuildOptions) -> Record:
+    """What is known of a task before it is built."""
+    ingredients = {
+        "task": spec.name,
+        "version": spec.version,
+        "seed": options.seed,
+        "max_rows": options.max_rows,
+        "files": raw.checksums(),
+        "code": code_version(),
+        "libraries": {name: importlib.metadata.version(name) for name in _BYTES_DEPEND_ON},
+    }
+    digest = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+    return {
+        "status": raw.status,
+        "version": spec.version,
+        "seed": options.seed,
+        "max_rows": options.max_rows,
+        "missing": list(raw.missing),
+        "fingerprint": digest[:16],
+        "rows": 0,
+        "processes": 0,
+        "draws": 0,
+        "dropped": {},
+        "bytes": 0,
+        "seconds": 0.0,
+    }
+
+
+@functools.cache
+def code_version() -> str:
+    """A hash of the code that decides what the rows are: equal for equal code."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        if path.name not in _DOES_NOT_CHANGE_ROWS:
+            digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _still_good(record: Record, wanted: Record) -> bool:
+    return _has_rows(record) and (wanted["status"] == "missing" or record["fingerprint"] == wanted["fingerprint"])
+
+
+def _has_rows(record: Record) -> bool:
+    return record["status"] != "missing"
+
+
+def _check_plan(wanted: dict[str, Record], carried: dict[str, Record], options: BuildOptions) -> None:
+    if not any(map(_has_rows, [*wanted.values(), *carried.values()])):
+        raise UserError(
+            f"none of the tasks asked for has its raw files ({', '.join(wanted)}): give '--sources-dir', "
+            "or build '--tasks synthetic', which needs none"
+        )
+    for name, record in carried.items():
+        get_task(name)
+        if record["seed"] != options.seed:
+            raise UserError(
+                f"suite {str(options.output)!r} holds task {name!r} built with seed {record['seed']}, not "
+                f"{options.seed}: give '--seed {record['seed']}', or another '--output'"
+            )
+
+
+def _build_tasks(folder: SuiteFolder, jobs: list[_Job]) -> dict[str, Record]:
+    """Build into staging what an interrupted build has not finished; return the records of all tasks."""
+    folder.clear_work()
+    done = {job.task: record for job in jobs if (record := _known_record(folder, job))}
+    open_jobs = [job for job in jobs if job.task not in done]
+    with tqdm(total=len(jobs), initial=len(done), desc="building", unit="task") as bar:
+        for name, record in _run(open_jobs):
+            done[name] = record
+            bar.set_postfix_str(name, refresh=False)
+            bar.update()
+    return done
+
+
+def _known_record(folder: SuiteFolder, job: _Job) -> Record | None:
+    """The record of a task that needs no work: it is finished in staging, or its raw files are missing."""
+    if not _has_rows(job.base):
+        return job.base
+    staged = folder.staged_record(job.task)
+    return staged if staged and staged["fingerprint"] == job.base["fingerprint"] else None
+
+
+def _run(jobs: list[_Job]) -> Iterator[tuple[str, Record]]:
+    """Build each task, several at a time, and yield (name, record) as they are finished."""
+    workers = min(jobs[0].options.num_proc, len(jobs)) if jobs else 0
+    if workers <= 1:
+        yield from ((job.task, _build_task(job)) for job in jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    try:
+        futures = {pool.submit(_build_task, job): job.task for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Die at once, and quietly, on Ctrl-C and with the parent: what is unfinished is built again next time."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+
+
+def _build_task(job: _Job) -> Record:
+    """Build one task into staging and return its record."""
+    started = time.perf_counter()
+    folder = SuiteFolder(job.options.output)
+    builder = SpectrumSuite(
+        config_name=job.task,
+        cache_dir=str(folder.work / "cache"),
+        seed=job.options.seed,
+        max_rows=job.options.max_rows,
+        raw_files=job.files,
+    )
+    with _bare_errors(), _no_bars():
+        builder.download_and_prepare(str(folder.work / job.task), file_format="parquet")
+    record = job.base | {
+        "rows": builder.counts.rows,
+        "processes": builder.counts.processes,
+        "draws": builder.counts.draws,
+        "dropped": dict(builder.counts.dropped),
+        "bytes": builder.info.dataset_size,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    folder.finish(job.task, _parquet_files(folder.work / job.task, get_task(job.task).split), record)
+    return record
+
+
+def _parquet_files(written: Path, split: str) -> dict[str, Path]:
+    """What `datasets` wrote, under the names that a Hub repository uses."""
+    shards = sorted(written.glob("*.parquet"))
+    return {f"{split}-{i:05d}-of-{len(shards):05d}.parquet": path for i, path in enumerate(shards)}
+
+
+@contextmanager
+def _bare_errors() -> Iterator[None]:
+    """Raise the cause that `datasets` wraps: a user's mistake, or the operating system's error with its number."""
+    try:
+        yield
+    except datasets.exceptions.DatasetGenerationError as error:
+        raise error.__cause__ or error from None
+    except OSError as error:
+        raise (error if error.errno else error.__context__ or error) from None
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Silence the bars of `datasets`: there is one for the whole build."""
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
+
+
+def _report(records: dict[str, Record], options: BuildOptions) -> dict[str, Any]:
+    return {
+        "seed": options.seed,
+        "versions": {
+            "code": code_version(),
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _BYTES_DEPEND_ON},
+        },
+        "tasks": dict(sorted(records.items())),
+    }

@@ -1,0 +1,139 @@
+"""A built suite on disk, and how a new one takes its place at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dataset_builder.errors import UserError
+
+Record = dict[str, Any]
+"""What the build report says about one task."""
+
+REPORT = "build_report.json"
+
+
+class SuiteFolder:
+    """The output of a build, and beside it the staging folder ``.<name>.partial`` in which the next one grows.
+
+    A task is finished in staging once its record is there; ``publish`` then swaps the whole folder in.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.output = output.resolve()
+        self.staging = self.output.with_name(f".{self.output.name}.partial")
+        self._previous = self.output.with_name(f".{self.output.name}.previous")
+
+    def existing_records(self) -> dict[str, Record]:
+        """The records of the tasks that the output holds; none when it does not exist or is empty.
+
+        Raises:
+            UserError: The output is a file, or a folder with something else in it.
+        """
+        self._recover()
+        if not self.output.exists() or (self.output.is_dir() and not any(self.output.iterdir())):
+            return {}
+        report = self.output / REPORT
+        if not report.is_file():
+            raise UserError(
+                f"output {str(self.output)!r} exists and is not a built suite (it has no {REPORT}): "
+                "give another '--output', or remove it"
+            )
+        return json.loads(report.read_text())["tasks"]
+
+    @contextmanager
+    def stage(self) -> Iterator[None]:
+        """Hold the staging folder; remove it when the build fails, keep it when the build is interrupted.
+
+        Raises:
+            UserError: Another build holds it.
+        """
+        self.staging.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.staging / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise UserError(
+                f"another build is writing {str(self.output)!r}: wait for it, or give another '--output'"
+            ) from error
+        try:
+            yield
+        except (UserError, OSError):
+            shutil.rmtree(self.staging)
+            raise
+        finally:
+            lock.release()
+
+    @property
+    def work(self) -> Path:
+        """Where tasks are written before they are finished."""
+        return self.staging / ".work"
+
+    def clear_work(self) -> None:
+        """Remove what an interrupted build left unfinished."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def staged_record(self, task: str) -> Record | None:
+        """The record of a task that is finished in staging."""
+        path = self._record_path(task)
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def finish(self, task: str, files: dict[str, Path], record: Record) -> None:
+        """Move the files of a task (name -> path) into staging, then write its record."""
+        self._discard(task)
+        folder = self.staging / task
+        folder.mkdir()
+        for name, path in files.items():
+            path.rename(folder / name)
+        part = self.work / f"{task}.json"
+        part.write_text(json.dumps(record))
+        self._record_path(task).parent.mkdir(exist_ok=True)
+        part.replace(self._record_path(task))
+
+    def carry_over(self, task: str) -> None:
+        """Take a task from the output into staging, without copying where the file system can link."""
+        self._discard(task)
+        shutil.copytree(self.output / task, self.staging / task, copy_function=_link_or_copy)
+
+    def write(self, texts: dict[str, str]) -> None:
+        """Write text files (name -> content) into staging."""
+        for name, text in texts.items():
+            (self.staging / name).write_text(text, encoding="utf-8")
+
+    def publish(self, keep: Container[str]) -> None:
+        """Put the staging folder in the place of the output, with the tasks in ``keep`` and no others."""
+        for path in self.staging.iterdir():
+            if path.is_dir() and path.name not in keep:
+                shutil.rmtree(path)
+        (self.staging / ".lock").unlink()
+        if self.output.exists():
+            self.output.rename(self._previous)
+        self.staging.rename(self.output)
+        shutil.rmtree(self._previous, ignore_errors=True)
+
+    def _discard(self, task: str) -> None:
+        self._record_path(task).unlink(missing_ok=True)
+        shutil.rmtree(self.staging / task, ignore_errors=True)
+
+    def _recover(self) -> None:
+        """Undo a swap that was cut off between its two renames."""
+        if self._previous.exists() and not self.output.exists():
+            self._previous.rename(self.output)
+        shutil.rmtree(self._previous, ignore_errors=True)
+
+    def _record_path(self, task: str) -> Path:
+        return self.staging / ".records" / f"{task}.json"
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
