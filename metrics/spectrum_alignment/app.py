@@ -1,16 +1,15 @@
-"""The page of the metric's Space: two distributions as text, or sampled answers, to bars and scores."""
+"""The page of the metric's Space: a target and a model's answers as text, to bars and scores (`python app.py`)."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import evaluate
 import gradio as gr
+import numpy as np
 import pandas as pd
+from scoring import sample_shares, score_items
 
 INTRODUCTION = """# Spectrum Alignment
 Does a model draw its answers from the distribution it should? Write the **target** as one `option: probability` per
-line. Write the **model** in the same way, or choose *samples* and paste its answers, one per line."""
+line. Write the **model** the same way, or choose *samples* and paste its answers, one per line. Divergences in nats."""
 
 EXAMPLES = [
     ["red: 0.5\nblue: 0.3\ngreen: 0.2", "red: 0.35\nblue: 0.35\ngreen: 0.1", "probabilities", 1e-6, False],
@@ -22,48 +21,74 @@ EXAMPLES = [
 
 def parse_distribution(text: str) -> dict[str, float]:
     """The numbers of a text with one ``option: number`` per line; an option may hold colons itself."""
-    numbers = {}
+    numbers: dict[str, float] = {}
     for line in filter(str.strip, text.splitlines()):
-        option, _, number = line.rpartition(":")
+        option, _, number = (part.strip() for part in line.rpartition(":"))
+        if option in numbers:
+            raise ValueError(f"option {option!r} is written twice: add up its numbers")
         try:
-            numbers[option.strip()] = float(number)
+            numbers[option] = float(number)
         except ValueError:
             raise ValueError(f"line {line.strip()!r}: write 'option: number', such as 'red: 0.5'") from None
     return numbers
 
 
-def parse_model(text: str, prediction_type: str, options: list[str]) -> list[float] | list[str]:
-    """Samples, one per line, or a number per option; an option that is not written has no mass."""
+def parse_model(text: str, prediction_type: str, options: list[str]) -> np.ndarray:
+    """The model's probability of each option; an option that is not written has none."""
     if prediction_type == "samples":
-        return [line for line in text.splitlines() if line.strip()]
+        return sample_shares([line for line in text.splitlines() if line.strip()], options)
     numbers = parse_distribution(text)
     unknown = [option for option in numbers if option not in options]
     if unknown:
         raise ValueError(f"the model's option {unknown[0]!r} is not in the target: use its options, {options}")
-    absent = 0.0 if prediction_type == "probabilities" else float("-inf")
-    return [numbers.get(option, absent) for option in options]
+    if prediction_type == "log_probabilities":
+        return np.exp([numbers.get(option, -np.inf) for option in options])
+    return np.array([numbers.get(option, 0.0) for option in options])
 
 
 def compare(
     target_text: str, model_text: str, prediction_type: str, smoothing: float, ordered: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The bars of the target, the bars of the model over the same options (mass elsewhere left out), and the scores."""
+    """The bars of the target, those of the model over the same options, and the scores."""
     target = parse_distribution(target_text)
-    options = list(target)
-    model = parse_model(model_text, prediction_type, options)
-    metric = evaluate.load(str(Path(__file__).with_name("spectrum_alignment.py")))
-    scores = metric.compute(
-        predictions=[model],
-        references=[{"options": options, "probabilities": list(target.values())}],
-        prediction_type=prediction_type,
-        smoothing=smoothing,
-        ordered=ordered,
-        per_item=True,
-    )["per_item"]
-    if prediction_type == "samples":
-        answers = [answer.strip() for answer in model]
-        model = [answers.count(option) / len(answers) for option in options]
-    heights = pd.Series(model, options)
-    heights = heights.map(float) if prediction_type != "log_probabilities" else 2.718281828459045**heights
-    bars = [pd.DataFrame({"option": options, "probability": list(values)}) for values in (target.values(), heights)]
-    return *bars, pd.DataFrame({"metric": list(scores), "value": [round(value, 4) for (value,) in scores.values()]})
+    model = parse_model(model_text, prediction_type, list(target))
+    scores = score_items([list(target.values())], [model], smoothing=smoothing, ordered=ordered)
+    bars = [pd.DataFrame({"option": list(target), "probability": list(side)}) for side in (target.values(), model)]
+    return *bars, pd.DataFrame(
+        {"metric": list(scores), "value": [round(float(value[0]), 4) for value in scores.values()]}
+    )
+
+
+def compare_or_explain(*inputs: str | float | bool) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """:func:`compare`, with a mistake shown on the page."""
+    try:
+        return compare(*inputs)
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def main() -> None:
+    """Serve the page."""
+    with gr.Blocks(title="Spectrum Alignment") as page:
+        gr.Markdown(INTRODUCTION)
+        with gr.Row():
+            target = gr.Textbox(EXAMPLES[0][0], lines=6, label="Target")
+            model = gr.Textbox(EXAMPLES[0][1], lines=6, label="Model")
+        with gr.Row():
+            kind = gr.Radio(
+                ["probabilities", "log_probabilities", "samples"], value="probabilities", label="Model gives"
+            )
+            smoothing = gr.Number(1e-6, label="Smoothing")
+            ordered = gr.Checkbox(label="Options are in order (adds the Wasserstein distance)")
+        button = gr.Button("Compare", variant="primary")
+        with gr.Row():
+            bars = [gr.BarPlot(x="option", y="probability", y_lim=[0, 1], title=side) for side in ("Target", "Model")]
+        scores = gr.Dataframe(label="Scores")
+        inputs = [target, model, kind, smoothing, ordered]
+        gr.Examples(EXAMPLES, inputs)
+        gr.on([page.load, button.click], compare_or_explain, inputs, [*bars, scores])
+    page.launch()
+
+
+if __name__ == "__main__":
+    main()

@@ -105,17 +105,21 @@ class SpectrumAlignment(evaluate.Metric):
         if predictions is None or references is None or isinstance(references, Mapping):
             raise ValueError(f"predictions and references are lists with one entry per item: {_CALL}")
         predictions = list(predictions)
-        kinds = {_kind(prediction, i) for i, prediction in enumerate(predictions)} - {None}
+        kind_of_each = [_kind(prediction, i) for i, prediction in enumerate(predictions)]
         references = [_checked_reference(reference, i) for i, reference in enumerate(references)]
         if len(predictions) != len(references) or not predictions:
             raise ValueError(
                 f"{len(predictions)} predictions and {len(references)} references: pass one of each per item, {_CALL}"
             )
+        kinds = set(kind_of_each) - {None}
         if self.selected_feature_format is not None:
             kinds.add(_KINDS[self.features.index(self.selected_feature_format)])
         if len(kinds) > 1:
-            raise ValueError(f"predictions mix numbers and strings: pass all of one kind, {_CALL}")
-        super().add_batch(predictions=predictions, references=references)
+            raise ValueError(
+                f"predictions mix numbers and strings (a first batch with no answers at all counts as numbers): {_CALL}"
+            )
+        held = [prediction if kind else None for prediction, kind in zip(predictions, kind_of_each, strict=True)]
+        super().add_batch(predictions=held, references=references)
 
     def add(self, *, prediction: Prediction, reference: Mapping[str, Any]) -> None:
         """Add one item to score."""
