@@ -71,9 +71,11 @@ def _answers(item: dict[str, Any], *, reasons: bool) -> Iterator[tuple[str, Draw
 
 
 def _reasons(item: dict[str, Any], person: str) -> list[str]:
-    """The explanations of one person: those at the places of the person's id among the annotators."""
-    turns = zip(item["annotators"].split(","), item["other_info"]["explanations"], strict=True)
-    return list(map(str.strip, (reason for who, reason in turns if who == person)))
+    """The explanations at the places of the person's id among the annotators; none if there is not one per place."""
+    people, explanations = item["annotators"].split(","), item["other_info"]["explanations"]
+    if len(people) != len(explanations):
+        return []
+    return [str.strip(reason) for who, reason in zip(people, explanations, strict=True) if who == person]
 
 
 def _descriptions(about: str, *, reasons: bool) -> tuple[str, ...]:
