@@ -1,0 +1,240 @@
+"""One renderer: messages with the roles ``description``, ``input`` and ``output`` -> text segments with a ``trained`` flag.
+
+A format is chosen by the tokens a tokenizer has, never by a model's name. The same fields make the Python renderer and
+the chat template that a published tokenizer carries, so that the two cannot drift apart (a test compares them).
+
+Segment boundaries are token boundaries: what lies before an output is tokenized as a prompt, and the output with its
+terminator is tokenized as a continuation, exactly as `apply_chat_template` followed by `generate` will have them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, TypedDict
+
+from transformers import PreTrainedTokenizerBase
+
+from dataset_builder.errors import UserError
+from dataset_builder.task_spec import Draw
+
+logger = logging.getLogger(__name__)
+
+FormatName = Literal["spectrum", "colon", "chat"]
+FORMATS: tuple[FormatName, ...] = ("spectrum", "colon", "chat")
+
+
+class Message(TypedDict):
+    """One message; roles are ``description`` (first, at most once), ``input`` and ``output``."""
+
+    role: str
+    content: str
+
+
+class Segment(NamedTuple):
+    """A piece of text that is tokenized by itself, and whether the loss falls on it."""
+
+    text: str
+    trained: bool
+
+
+@dataclass(frozen=True)
+class TurnTokens:
+    """How a model family writes a turn: ``start + role + header_end + content + end + after``.
+
+    ``system`` and ``assistant`` are the roles that its chat models know for a preamble and for an answer.
+    """
+
+    family: str
+    start: str
+    header_end: str
+    end: str
+    after: str
+    system: str = "system"
+    assistant: str = "assistant"
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """The tokens that a tokenizer must have for this family, e.g. ``("<start_of_turn>", "<end_of_turn>")``."""
+        header_end = self.header_end.strip()
+        return (self.start, self.end, *([header_end] if header_end else []))
+
+
+FAMILIES = (
+    TurnTokens("gemma", "<start_of_turn>", "\n", "<end_of_turn>", "\n", system="user", assistant="model"),
+    TurnTokens("llama3", "<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>", ""),
+    TurnTokens("chatml", "<|im_start|>", "\n", "<|im_end|>", "\n"),
+)
+
+REQUEST = "Give one output."
+"""What the user says in the ``chat`` format where a draw has no input."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to write messages as text. Make one with :func:`get_format`.
+
+    Attributes:
+        name: ``spectrum`` (turns named after our roles), ``colon`` (plain text) or ``chat`` (a conversation).
+        turn: The turn tokens of the tokenizer's family; None for plain text.
+        bos: The text of the beginning-of-sequence token where the tokenizer adds one by itself, else empty.
+    """
+
+    name: FormatName
+    turn: TurnTokens | None
+    bos: str = ""
+
+    @property
+    def output_prefix(self) -> str:
+        """What stands between the generation prompt and the output's own text."""
+        return " " if self.turn is None else ""
+
+    @property
+    def terminator(self) -> str:
+        """What ends an output: the end-of-turn token, or the blank line of plain text."""
+        return "\n\n" if self.turn is None else self.turn.end
+
+    @property
+    def separator(self) -> str:
+        """What lies between a terminator and the next turn, and is not trained."""
+        return "" if self.turn is None else self.turn.after
+
+    @property
+    def follower(self) -> str:
+        """Text to tokenize behind a finished turn, where the tokens of its end depend on what comes next."""
+        return "Output" if self.turn is None else ""
+
+    def description(self, content: str) -> str:
+        """The text of a description."""
+        return self._turn("description", content)
+
+    def context(self, given: str | None) -> str:
+        """The text between the previous output (or the description) and the next output."""
+        if given is None and self.name == "chat":
+            given = REQUEST
+        before = "" if given is None else self._turn("input", given)
+        return before + self._header("output")
+
+    def output(self, content: str) -> str:
+        """The text of an output with its terminator: what is trained."""
+        return self.output_prefix + content + self.terminator
+
+    def segments(self, messages: Sequence[Message]) -> list[Segment]:
+        """The text of ``messages`` in pieces; an output with its terminator is a piece, and the only trained kind.
+
+        Without a description nothing tells what the first output should be, so it is context, not target.
+
+        Raises:
+            UserError: A role is unknown or out of place.
+        """
+        description, draws, given = split_messages(messages)
+        segments = [Segment(self.bos, trained=False)]
+        if description is not None:
+            segments.append(Segment(self.description(description), trained=False))
+        for position, (before, output) in enumerate(draws):
+            segments.append(Segment(self.context(before), trained=False))
+            segments.append(Segment(self.output(output), trained=description is not None or position > 0))
+            segments.append(Segment(self.separator, trained=False))
+        if given is not None:
+            segments.append(Segment(self._turn("input", given), trained=False))
+        return [segment for segment in segments if segment.text]
+
+    def prompt(self, messages: Sequence[Message]) -> str:
+        """The text after which the next output begins: ``apply_chat_template(..., add_generation_prompt=True)``."""
+        *_, given = split_messages(messages)
+        whole = messages if given is None else messages[:-1]
+        return "".join(segment.text for segment in self.segments(whole)) + self.context(given)
+
+    def chat_template(self) -> str:
+        """The Jinja template that makes a tokenizer render this format without our code."""
+        body = (Path(__file__).parent / f"{self.name}.jinja").read_text(encoding="utf-8")
+        constants: dict[str, str] = {}
+        if self.turn is not None:
+            turn = self.turn
+            constants = {"start": turn.start, "header_end": turn.header_end, "end": turn.end + turn.after}
+            if self.name == "chat":
+                constants |= {"system": turn.system, "assistant": turn.assistant, "request": REQUEST}
+        preamble = "".join(f"{{%- set {name} = {json.dumps(text)} -%}}\n" for name, text in constants.items())
+        return preamble + ("{{- bos_token -}}\n" if self.bos else "") + body
+
+    def _header(self, role: str) -> str:
+        if self.turn is None:
+            return role.capitalize() + ":"
+        if self.name == "chat":
+            role = {"description": self.turn.system, "input": "user", "output": self.turn.assistant}[role]
+        return self.turn.start + role + self.turn.header_end
+
+    def _turn(self, role: str, content: str) -> str:
+        if self.turn is None:
+            return f"{self._header(role)} {content}" + ("\n" if role == "input" else "\n\n")
+        return self._header(role) + content + self.turn.end + self.turn.after
+
+
+def split_messages(messages: Sequence[Message]) -> tuple[str | None, list[Draw], str | None]:
+    """Messages as (description or None, draws, the last input if its output is yet to come).
+
+    Raises:
+        UserError: A role is unknown or out of place.
+    """
+    _check(messages)
+    description, given, draws = None, None, []
+    for message in messages:
+        if message["role"] == "description":
+            description = message["content"]
+        elif message["role"] == "input":
+            given = message["content"]
+        else:
+            draws.append(Draw(given, message["content"]))
+            given = None
+    return description, draws, given
+
+
+def _check(messages: Sequence[Message]) -> None:
+    before = None
+    for position, message in enumerate(messages):
+        role = message["role"]
+        if role not in ("description", "input", "output"):
+            raise UserError(f"message {position} has the role {role!r}: use 'description', 'input' and 'output'")
+        if role == "description" and position > 0:
+            raise UserError(f"message {position} is a description: there is one at most, and it comes first")
+        if role == before == "input":
+            raise UserError(f"message {position} is an input after an input: each input is followed by its output")
+        before = role
+
+
+def turn_tokens(tokenizer: PreTrainedTokenizerBase) -> TurnTokens | None:
+    """The family whose turn tokens ``tokenizer`` has, each as a single token; None when it has none."""
+    vocabulary = tokenizer.get_vocab()
+    for family in FAMILIES:
+        if all(token in vocabulary for token in family.special):
+            return family
+    return None
+
+
+def get_format(name: str, tokenizer: PreTrainedTokenizerBase) -> Format:
+    """The format ``name`` for ``tokenizer``; ``auto`` is ``spectrum``, or ``colon`` where there are no turn tokens.
+
+    Raises:
+        UserError: The name is unknown, or the format needs turn tokens that the tokenizer does not have.
+    """
+    if name not in ("auto", *FORMATS):
+        raise UserError(f"no format {name!r}: choose auto, {', '.join(FORMATS)}")
+    turn = turn_tokens(tokenizer)
+    if name == "auto":
+        name = "colon" if turn is None else "spectrum"
+        if turn is None:
+            logger.warning("this tokenizer has no turn tokens of a known family: using the plain text format 'colon'")
+    if name != "colon" and turn is None:
+        families = ", ".join("/".join(family.special) for family in FAMILIES)
+        raise UserError(f"format {name!r} needs turn tokens ({families}) that this tokenizer lacks: use --format colon")
+    return Format(name, None if name == "colon" else turn, bos=_bos(tokenizer))  # type: ignore[arg-type]
+
+
+def _bos(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The BOS token's text if the tokenizer puts it in front by itself."""
+    added = tokenizer("").input_ids
+    starts = bool(added) and added[0] == tokenizer.bos_token_id
+    return tokenizer.bos_token if starts else ""

