@@ -27,7 +27,7 @@ from tqdm import tqdm
 from dataset_builder.card import render_card
 from dataset_builder.errors import UserError
 from dataset_builder.files import FoundFiles, find_files
-from dataset_builder.registry import get_task, select_tasks
+from dataset_builder.registry import all_tasks, get_task, select_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
 from dataset_builder.suite_folder import REPORT, Record, SuiteFolder
 from dataset_builder.task_spec import RawFiles, TaskSpec
@@ -162,8 +162,13 @@ def _check_plan(wanted: dict[str, Record], carried: dict[str, Record], options: 
             f"none of the tasks asked for has its raw files ({', '.join(wanted)}): give '--sources-dir', "
             "or build '--tasks synthetic', which needs none"
         )
+    known = {spec.name for spec in all_tasks()}
     for name, record in carried.items():
-        get_task(name)
+        if name not in known:
+            raise UserError(
+                f"suite {str(options.output)!r} holds task {name!r}, which this version does not have: "
+                "give another '--output'"
+            )
         if record["seed"] != options.seed:
             raise UserError(
                 f"suite {str(options.output)!r} holds task {name!r} built with seed {record['seed']}, not "

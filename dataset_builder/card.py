@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,14 @@ def render_card(folder: Path, report: Mapping[str, Any]) -> str:
         tasks=list(built.items()),
         sources=_sources(built),
         quirks=[spec for spec in built if spec.quirks],
-        missing=_names(records, lambda record: record["status"] == "missing"),
-        partial=_names(records, lambda record: record["status"] == "partial"),
-        limited=_names(records, lambda record: record["max_rows"] is not None),
+        missing=_names(n for n, record in records.items() if record["status"] == "missing"),
+        partial=_names(n for n, record in records.items() if record["status"] == "partial"),
+        limited=_names(spec.name for spec, record in built.items() if record["max_rows"] is not None),
         samples=_samples(folder, built),
         about=_ABOUT,
         seed=report["seed"],
     )
-    return str(card)
+    return f"{card}\n"
 
 
 def _metadata(folder: Path, built: Mapping[TaskSpec, Record]) -> DatasetCardData:
@@ -100,8 +100,8 @@ def _sources(built: Iterable[TaskSpec]) -> list[Source]:
     return [by_name[name] for name in sorted(by_name)]
 
 
-def _names(records: Mapping[str, Record], condition: Callable[[Record], bool]) -> str:
-    return ", ".join(f"`{name}`" for name, record in records.items() if condition(record))
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _samples(folder: Path, built: Iterable[TaskSpec]) -> dict[str, str]:

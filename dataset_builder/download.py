@@ -14,7 +14,7 @@ from dataset_builder.errors import UserError
 MAX_BYTES = 20 * 1024**3
 """No raw file is larger than this; a server that sends more is cut off."""
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16  # a broken connection loses at most so many bytes
 _TIMEOUT_S = 30
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 

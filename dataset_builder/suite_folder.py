@@ -46,16 +46,20 @@ class SuiteFolder:
                 f"output {str(self.output)!r} exists and is not a built suite (it has no {REPORT}): "
                 "give another '--output', or remove it"
             )
-        return json.loads(report.read_text())["tasks"]
+        try:
+            return json.loads(report.read_text())["tasks"]
+        except (ValueError, KeyError) as error:
+            raise UserError(f"{str(report)!r} does not read as a build report: build into another folder") from error
 
     @contextmanager
     def stage(self) -> Iterator[None]:
         """Hold the staging folder; remove it when the build fails, keep it when the build is interrupted.
 
         Raises:
-            UserError: Another build holds it.
+            UserError: Another build holds it, or it cannot be written.
         """
-        self.staging.mkdir(parents=True, exist_ok=True)
+        created = [path for path in (self.staging, *self.staging.parents) if not path.exists()]
+        self._make_staging()
         lock = FileLock(self.staging / ".lock", timeout=0)
         try:
             lock.acquire()
@@ -67,6 +71,8 @@ class SuiteFolder:
             yield
         except (UserError, OSError):
             shutil.rmtree(self.staging)
+            for path in created[1:]:
+                path.rmdir()
             raise
         finally:
             lock.release()
@@ -117,6 +123,14 @@ class SuiteFolder:
             self.output.rename(self._previous)
         self.staging.rename(self.output)
         shutil.rmtree(self._previous, ignore_errors=True)
+
+    def _make_staging(self) -> None:
+        try:
+            self.staging.mkdir(parents=True, exist_ok=True)
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
+            raise UserError(
+                f"output {str(self.output)!r} cannot be written ({error.strerror}): give another '--output'"
+            ) from error
 
     def _discard(self, task: str) -> None:
         self._record_path(task).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import pytest
 
 from dataset_builder import registry, sources
 
-TOY_MODULE = '''
+TOY_MODULE = """
 from dataset_builder.raw import at_row, read_json_lines
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, Sequences, Source, SourceFile, Target, TaskSpec
 
@@ -46,7 +46,7 @@ TASKS = (
     TaskSpec("toy_people", "icl", "train", PEOPLE, "human_variation", "Scores.", "a person", ("score",), ("question",),
              sequences=Sequences("partition", Mix(4)), read=people, quirks="Ours are toys."),
 )
-'''
+"""
 
 
 @pytest.fixture
@@ -64,14 +64,20 @@ def toy_tasks(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def people_dir(tmp_path) -> Path:
-    """A ``--sources-dir`` with the raw file of toy_people: 3 people with 30 scores each, and a row to drop."""
-    return write_people(tmp_path / "raw", ["ann", "bob", "nobody", "cy"])
+def write_people(tmp_path):
+    """Writes the raw file of toy_people, 30 scores a person, and returns its ``--sources-dir``."""
+
+    def write(*names: str, last_line: str = "") -> Path:
+        path = tmp_path / "raw" / "people" / "raw" / "people.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [json.dumps({"person": name, "scores": list(range(30))}) for name in names]
+        path.write_text("\n".join(rows) + "\n" + last_line)
+        return tmp_path / "raw"
+
+    return write
 
 
-def write_people(sources_dir: Path, names: list[str], last_line: str = "") -> Path:
-    rows = [json.dumps({"person": name, "scores": list(range(30))}) for name in names]
-    path = sources_dir / "people" / "raw" / "people.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(rows) + "\n" + last_line)
-    return sources_dir
+@pytest.fixture
+def people_dir(write_people) -> Path:
+    """A ``--sources-dir`` with three people and a row to drop."""
+    return write_people("ann", "bob", "nobody", "cy")
