@@ -74,6 +74,18 @@ def embedded_model_path(name: str = "gemma-3-270m") -> Path:
     return folder
 
 
+def resolve_model(name: str | None) -> str:
+    """A model's folder or Hub id; ``embedded:gemma-3-270m`` names an embedded model.
+
+    Raises:
+        UserError: No model is named.
+    """
+    if not name:
+        raise UserError("no model given: use --model_name_or_path with a folder, a Hub id or embedded:gemma-3-270m")
+    kind, _, rest = name.partition(":")
+    return str(embedded_model_path(rest)) if kind == "embedded" else name
+
+
 def _convert(gguf: Path, folder: Path) -> None:
     """Write the model and tokenizer in ``gguf`` to ``folder`` as bfloat16 safetensors."""
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)

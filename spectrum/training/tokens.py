@@ -55,7 +55,7 @@ def _embed_rows(layer: TrainableTokensLayer, x: torch.Tensor, active_adapters: l
         return layer.rebuild_matrix(x, active_adapters)
     token_ids, rows = active
     embedded = layer.base_layer(x)
-    scale = layer._get_embed_scale()  # noqa: SLF001
+    scale = layer._get_embed_scale()
     rows = rows.to(embedded.dtype) if scale is None else rows.to(embedded.dtype) * scale.to(embedded.dtype)
     matches = x.unsqueeze(-1) == token_ids
     return torch.where(matches.any(-1, keepdim=True), rows[matches.int().argmax(-1)], embedded)

@@ -32,7 +32,7 @@ class SpectrumTrainer(SFTTrainer):
         self,
         model: nn.Module,
         inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,  # noqa: FBT001, FBT002
+        return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """Cross-entropy of the trained tokens, summed and divided by their number in the whole optimizer step."""
