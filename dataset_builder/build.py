@@ -231,7 +231,7 @@ def _build_task(job: _Job) -> Record:
         max_rows=job.options.max_rows,
         raw_files=job.files,
     )
-    with _bare_errors(), _no_bars():
+    with _bare_errors(job.options.output), _no_bars():
         builder.download_and_prepare(str(folder.work / job.task), file_format="parquet")
     record = job.base | {
         "rows": builder.counts.rows,
@@ -252,14 +252,24 @@ def _parquet_files(written: Path, split: str) -> dict[str, Path]:
 
 
 @contextmanager
-def _bare_errors() -> Iterator[None]:
+def _bare_errors(output: Path) -> Iterator[None]:
     """Raise the cause that `datasets` wraps: a user's mistake, or the operating system's error with its number."""
     try:
         yield
-    except datasets.exceptions.DatasetGenerationError as error:
-        raise error.__cause__ or error from None
-    except OSError as error:
-        raise (error if error.errno else error.__context__ or error) from None
+    except (datasets.exceptions.DatasetGenerationError, OSError) as error:
+        cause = _cause(error)
+        if isinstance(cause, OSError) and cause.errno:
+            raise OSError(cause.errno, os.strerror(cause.errno), cause.filename or str(output)) from None
+        raise cause from None
+
+
+def _cause(error: BaseException) -> BaseException:
+    wrapped = None
+    if isinstance(error, datasets.exceptions.DatasetGenerationError):
+        wrapped = error.__cause__
+    elif isinstance(error, OSError) and not error.errno:
+        wrapped = error.__context__
+    return _cause(wrapped) if wrapped else error
 
 
 @contextmanager

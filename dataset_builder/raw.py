@@ -84,7 +84,7 @@ def read_json_lines(path: Path, fields: Mapping[str, type | UnionType]) -> Itera
         raise _unusable(path, "holds no row")
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401  (whatever the file holds)
+def read_json(path: Path) -> Any:
     """Read a file that is one JSON value.
 
     Raises:

@@ -60,8 +60,13 @@ class Counts:
 
 
 class SpectrumSuite(datasets.ArrowBasedBuilder):
-    """Builds one task of the suite, by name."""
+    """Builds one task of the suite, by name.
 
+    Attributes:
+        counts: What went into the task, once it is built.
+    """
+
+    counts: Counts
     BUILDER_CONFIG_CLASS = SpectrumSuiteConfig
 
     @classproperty
@@ -72,7 +77,6 @@ class SpectrumSuite(datasets.ArrowBasedBuilder):
 
     def _info(self) -> datasets.DatasetInfo:
         spec = get_task(self.config.name)
-        self.counts = Counts()
         return datasets.DatasetInfo(
             description=spec.summary, features=FEATURES[spec.kind], homepage=spec.source.homepage
         )

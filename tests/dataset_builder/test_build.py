@@ -191,12 +191,12 @@ def test_a_malformed_row_leaves_everything_as_it_was(toy_tasks, people_dir, writ
 
 def test_a_full_disk_ends_with_its_own_error_and_nothing_half_written(toy_tasks, output, monkeypatch):
     def no_space(*arguments, **settings):
-        raise OSError(errno.ENOSPC, "No space left on device", "train.parquet")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", no_space)
     with pytest.raises(OSError, match="No space left") as error:
         build(["toy_numbers"], BuildOptions(output))
-    assert error.value.errno == errno.ENOSPC
+    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(output))
     assert not output.parent.exists()
 
 
