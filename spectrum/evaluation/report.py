@@ -1,0 +1,226 @@
+"""The report of an evaluation: what it holds, how it is written and read, and how two of them are compared.
+
+``report.json`` is one object (units: nats and seconds; a number that is not finite is null):
+
+    schema_version  1
+    created         when the report was written, ISO 8601, UTC
+    libraries       versions, by package name
+    model           name (as given), revision (commit on a Hub, or null), fingerprint (of the files), base (the same
+                    of an adapter's base, or null)
+    suite           name (as given), fingerprint (of all scored items)
+    settings        format, task_labels, bos (its text as put before each prompt, or ""), dtype, device, load_in_4bit,
+                    smoothing, seed, limit, batch_size
+    seconds         spent on scoring
+    alignment       task -> {
+        n_available, n, n_scored, seconds, rows_fingerprint, fingerprint (of the rows and all settings),
+        model           metric -> {mean, se}
+        uniform         the same of the uniform guess
+        items           [{id, options, target, log_probs, probabilities, scores, uniform}]
+    }
+    comparison      null, or {other: {model, format}, alignment: task -> metric -> {difference, ci95, n}}
+
+The metrics are those of ``metrics/spectrum_alignment``; ``scores`` and ``uniform`` of an item hold one number each.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dataset_builder.errors import UserError
+from metrics.spectrum_alignment.scoring import paired_difference_interval
+from spectrum.evaluation.alignment import TaskAlignment
+
+SCHEMA_VERSION = 1
+REPORT = "report.json"
+
+Report = dict[str, Any]
+"""What ``report.json`` holds."""
+
+Section = dict[str, Any]
+"""What ``report.json`` holds about one task."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean of a metric in one report minus that in another, over the items that both scored.
+
+    Attributes:
+        difference: The mean difference.
+        ci95: Paired bootstrap 95% interval; NaN for fewer than two items.
+        n: Items.
+    """
+
+    difference: float
+    ci95: tuple[float, float]
+    n: int
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval excludes zero."""
+        low, high = self.ci95
+        return low > 0 or high < 0
+
+
+def task_section(result: TaskAlignment) -> Section:
+    """The part of a report about one task."""
+    summary, uniform = result.summary(), result.uniform_summary()
+    metrics = list(result.items[0].scores)
+    section = {
+        "n_available": result.n_available,
+        "n": int(summary["n"]),
+        "n_scored": int(summary["n_scored"]),
+        "seconds": result.seconds,
+        "rows_fingerprint": result.rows_fingerprint,
+        "model": {name: {"mean": summary[name], "se": summary[f"{name}_se"]} for name in metrics},
+        "uniform": {name: {"mean": uniform[name], "se": uniform[f"{name}_se"]} for name in metrics},
+        "items": [asdict(item) for item in result.items],
+    }
+    return finite(section)
+
+
+def compare(report: Report, other: Report) -> dict[str, dict[str, Difference]]:
+    """Task -> metric -> ``report`` minus ``other``, item by item, for the tasks and items that both hold.
+
+    Raises:
+        UserError: They share no item, or an item has other options or another target in one of them.
+    """
+    differences = {}
+    for task in report["alignment"]:
+        if task in other["alignment"]:
+            mine, theirs = (_items(found["alignment"][task]) for found in (report, other))
+            shared = [item_id for item_id in mine if item_id in theirs]
+            if shared:
+                differences[task] = _task_differences(task, [(mine[i], theirs[i]) for i in shared])
+    if not differences:
+        raise UserError("the two reports share no item: compare reports on the same tasks with the same seed and limit")
+    return differences
+
+
+def comparison_section(report: Report, other: Report) -> dict[str, Any]:
+    """The part of ``report`` that compares it with ``other``."""
+    found = compare(report, other)
+    section = {
+        "other": {"model": other["model"]["name"], "format": other["settings"]["format"]},
+        "alignment": {
+            task: {metric: asdict(difference) for metric, difference in metrics.items()}
+            for task, metrics in found.items()
+        },
+    }
+    return finite(section)
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Write ``report.json`` and ``report.md`` into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / REPORT, report)
+    (folder / "report.md").write_text(markdown(report), encoding="utf-8")
+
+
+def read_report(path: str | Path) -> Report:
+    """A report from its ``report.json``, or from the folder that holds it.
+
+    Raises:
+        UserError: There is none, or it does not read as one of this version.
+    """
+    path = Path(path).expanduser()
+    file = path / REPORT if path.is_dir() else path
+    try:
+        report = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"report {str(file)!r} not found: give a {REPORT}, or the folder that holds one") from error
+    except ValueError as error:
+        raise UserError(f"report {str(file)!r} is no JSON: write it again with evaluate_model.py") from error
+    if not isinstance(report, dict) or report.get("schema_version") != SCHEMA_VERSION:
+        raise UserError(
+            f"report {str(file)!r} is none of version {SCHEMA_VERSION}: write it with this evaluate_model.py"
+        )
+    return report
+
+
+def markdown(report: Report) -> str:
+    """The report as tables, without the items."""
+    return _environment().get_template("report.md.jinja").render(report=report)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON in one step, so that there is never half a file."""
+    part = path.with_name(f".{path.name}.partial")
+    part.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    os.replace(part, path)  # noqa: PTH105
+
+
+def _items(section: Section) -> dict[str, dict[str, Any]]:
+    return {item["id"]: item for item in section["items"]}
+
+
+def _task_differences(task: str, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Difference]:
+    for mine, theirs in pairs:
+        if list(mine["options"]) != list(theirs["options"]) or not np.allclose(mine["target"], theirs["target"]):
+            raise UserError(
+                f"item {mine['id']!r} of task {task!r} is not the same in both reports: evaluate both on one suite"
+            )
+    shared = [metric for metric in pairs[0][0]["scores"] if metric in pairs[0][1]["scores"]]
+    return {metric: _difference(*(_column(side, metric) for side in zip(*pairs, strict=True))) for metric in shared}
+
+
+def _column(items: tuple[dict[str, Any], ...], metric: str) -> np.ndarray:
+    return np.array([item["scores"][metric] for item in items], dtype=float)  # None becomes NaN
+
+
+def _difference(mine: np.ndarray, theirs: np.ndarray) -> Difference:
+    both = ~np.isnan(mine - theirs)
+    mean = float((mine - theirs)[both].mean()) if both.any() else math.nan
+    return Difference(mean, paired_difference_interval(mine, theirs), int(both.sum()))
+
+
+def finite(value: Any) -> Any:
+    """``value`` with None in place of numbers that JSON does not know."""
+    if isinstance(value, Mapping):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  # the result is Markdown
+    )
+    environment.filters |= {"with_error": _with_error, "interval": _with_interval}
+    return environment
+
+
+def _with_error(cell: Mapping[str, float | None]) -> str:
+    return _number(cell["mean"]) + ("" if cell["se"] is None else f" ± {_number(cell['se'])}")
+
+
+def _with_interval(cell: Mapping[str, Any]) -> str:
+    low, high = cell["ci95"]
+    if low is None:
+        return _signed(cell["difference"])
+    mark = " *" if low > 0 or high < 0 else ""
+    return f"{_signed(cell['difference'])} [{_signed(low)}, {_signed(high)}]{mark}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.4f}"

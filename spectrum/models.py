@@ -1,0 +1,234 @@
+"""Load a model for scoring: a checkpoint, an embedded model, or an adapter merged into its base."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from peft import PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from dataset_builder.errors import UserError
+from spectrum.training.embedded_model import embedded_model_path
+
+ADAPTER = "adapter_config.json"
+_NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
+_NOT_NEEDED = ["*/*", "consolidated*"]
+_WHOLE = 64 * 2**20  # files up to this size count in a fingerprint byte by byte
+_BLOCK, _BLOCKS = 2**16, 256  # of larger ones, so many blocks, evenly spaced
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Where a model's files lie.
+
+    Attributes:
+        name: The path or id that was asked for.
+        folder: The files on this machine.
+        revision: The commit, for a model from a Hub.
+        base: The base model, for an adapter.
+    """
+
+    name: str
+    folder: Path
+    revision: str | None = None
+    base: ModelFiles | None = None
+
+    def fingerprint(self) -> str:
+        """A hash that changes with the weights, the configuration or the tokenizer, the same on every machine.
+
+        Of a file above 64 MiB the size and 256 evenly spaced blocks count, so that a large model takes seconds.
+        """
+        digest = hashlib.sha256(self.base.fingerprint().encode() if self.base else b"")
+        for path in sorted(path for pattern in _NEEDED for path in self.folder.glob(pattern)):
+            if path.suffix == ".json" and path.name.endswith("report.json"):
+                continue
+            digest.update(f"{path.name} {path.stat().st_size}".encode())
+            _add_content(digest, path)
+        return digest.hexdigest()[:16]
+
+
+def find_model(name: str, *, base: str | None = None, revision: str | None = None) -> ModelFiles:
+    """The files of a model: a folder, ``embedded:gemma-3-270m``, or a Hub id (downloaded, or from the cache).
+
+    Args:
+        name: The model, or an adapter.
+        base: The base model of an adapter; by default the one that its configuration names.
+        revision: Branch, tag or commit of a model on a Hub.
+
+    Raises:
+        UserError: There is no such model, or its folder holds neither a model nor an adapter.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "embedded":
+        return ModelFiles(name, embedded_model_path(rest))
+    folder = Path(name).expanduser()
+    commit = None
+    if not folder.is_dir():
+        folder = _download(name, revision)
+        commit = folder.name
+    if (folder / ADAPTER).is_file():
+        base = base or json.loads((folder / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
+        if not base:
+            raise UserError(f"adapter {name!r} does not name its base model: give it with --base")
+        return ModelFiles(name, folder, commit, find_model(base))
+    if not (folder / "config.json").is_file():
+        raise UserError(f"folder {name!r} holds no model: it has neither a config.json nor an {ADAPTER}")
+    if base:
+        raise UserError(f"model {name!r} is no adapter: leave --base out")
+    return ModelFiles(name, folder, commit)
+
+
+def load_for_scoring(
+    model: str | ModelFiles,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    revision: str | None = None,
+    load_in_4bit: bool = False,
+) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
+    """A model in eval mode and its tokenizer. Code from a Hub is never run.
+
+    An adapter is merged into its base, so that scoring is as fast as the base's; into a 4-bit base it is not, since
+    merging would round it.
+
+    Args:
+        model: A path, a Hub id, ``embedded:gemma-3-270m``, or the result of :func:`find_model`.
+        device: By default ``cuda`` where there is a GPU, else ``cpu``.
+        dtype: By default bfloat16 on a GPU and float32 elsewhere.
+        revision: Branch, tag or commit of a model on a Hub.
+        load_in_4bit: Load the weights as NF4 with double quantization, as in training.
+
+    Raises:
+        UserError: There is no such model, device or dtype, or the files are not those of a causal language model.
+    """
+    files = find_model(model, revision=revision) if isinstance(model, str) else model
+    device = scoring_device(device)
+    loaded = _load_checkpoint(files.base or files, device, torch_dtype(dtype, device), load_in_4bit=load_in_4bit)
+    if files.base:
+        loaded = _with_adapter(loaded, files, merge=not load_in_4bit)
+    return loaded.eval(), load_tokenizer(files)
+
+
+def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerBase:
+    """The tokenizer beside the model; that of its base for an adapter that comes without one.
+
+    Raises:
+        UserError: There is none that can be read.
+    """
+    own = files.base is None or (files.folder / "tokenizer_config.json").is_file()
+    folder = files.folder if own else files.base.folder
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"the tokenizer of model {files.name!r} cannot be loaded: {reason}") from error
+
+
+def torch_dtype(name: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """The dtype of that name; by default bfloat16 on a GPU and float32 elsewhere.
+
+    Raises:
+        UserError: It is none that a model is scored in.
+    """
+    if name is None:
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if isinstance(name, torch.dtype):
+        return name
+    if name not in ("float32", "bfloat16", "float16"):
+        raise UserError(f"no dtype {name!r}: choose float32, bfloat16 or float16")
+    return getattr(torch, name)
+
+
+def scoring_device(name: str | torch.device | None) -> torch.device:
+    """The device of that name; by default the GPU where there is one.
+
+    Raises:
+        UserError: There is no such device here.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError as error:
+        raise UserError(f"no device {name!r}: use cpu, cuda or cuda:1") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"no device {name!r} here, which has {torch.cuda.device_count()} GPUs: use --device cpu")
+    return device
+
+
+def _load_checkpoint(
+    files: ModelFiles, device: torch.device, dtype: torch.dtype, *, load_in_4bit: bool
+) -> PreTrainedModel:
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            files.folder,
+            dtype=dtype,
+            device_map={"": device},
+            quantization_config=quantization if load_in_4bit else None,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"model {files.name!r} cannot be loaded as a causal language model: {reason}") from error
+
+
+def _with_adapter(base: PreTrainedModel, files: ModelFiles, *, merge: bool) -> PreTrainedModel | PeftModel:
+    try:
+        adapted = PeftModel.from_pretrained(base, str(files.folder))
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"adapter {files.name!r} does not fit base {files.base.name!r}: {reason}") from error
+    return adapted.merge_and_unload() if merge else adapted
+
+
+def _download(name: str, revision: str | None) -> Path:
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_NEEDED, ignore_patterns=_NOT_NEEDED))
+    except HFValidationError as error:
+        raise UserError(f"model folder {name!r} not found, and it is no Hub id: check the path") from error
+    except GatedRepoError as error:
+        raise UserError(
+            f"model {name!r} is gated: accept its terms on the Hub and log in with 'hf auth login'"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise UserError(f"model {name!r} has no revision {revision!r}: check --revision") from error
+    except RepositoryNotFoundError as error:
+        raise UserError(f"model {name!r} is neither a folder here nor on the Hub: check the name") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError) as error:
+        raise UserError(
+            f"model {name!r} is no folder here, and the Hub cannot be reached: check the path or the connection"
+        ) from error
+
+
+def _add_content(digest: hashlib._Hash, path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _WHOLE:
+            digest.update(file.read())
+            return
+        for block in range(_BLOCKS):
+            file.seek(block * (size - _BLOCK) // (_BLOCKS - 1))
+            digest.update(file.read(_BLOCK))

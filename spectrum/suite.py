@@ -1,0 +1,72 @@
+"""A built suite, or one on a Hub, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets import Dataset, get_dataset_config_names, load_dataset, load_dataset_builder
+
+from dataset_builder.errors import UserError, did_you_mean
+from dataset_builder.seeding import generator
+
+DISTRIBUTION_COLUMNS = ("id", "messages", "options", "probabilities")
+
+
+def suite_tasks(suite: str) -> list[str]:
+    """The tasks of a suite; raises a UserError when it is no suite."""
+    local = Path(suite).expanduser()
+    if not local.exists() and suite.count("/") != 1:
+        raise UserError(f"suite folder {suite!r} not found: build it with 'python -m dataset_builder build'")
+    if local.is_dir() and not (local / "README.md").is_file():
+        raise UserError(f"suite folder {suite!r} is empty: build it with 'python -m dataset_builder build'")
+    return get_dataset_config_names(suite)
+
+
+def distribution_tasks(suite: str, tasks: Sequence[str] = ("all",)) -> list[str]:
+    """``tasks`` in the order given, or all distribution tasks of the suite where one of them is ``all``.
+
+    Raises:
+        UserError: There is no such suite or task, a task is of another kind, or there is no distribution task at all.
+    """
+    known = suite_tasks(suite)
+    for task in tasks:
+        if task != "all" and task not in known:
+            raise UserError(
+                f"no task {task!r} in suite {suite!r}{did_you_mean(task, known)}: there are {', '.join(known)}"
+            )
+    if "all" not in tasks:
+        for task in tasks:
+            if not _is_distribution(suite, task):
+                raise UserError(f"task {task!r} has no target distributions: alignment needs distribution tasks")
+        return list(dict.fromkeys(tasks))
+    found = [task for task in known if _is_distribution(suite, task)]
+    if not found:
+        raise UserError(
+            f"suite {suite!r} has no distribution task: build some with "
+            "'python -m dataset_builder build --tasks dist_urn dist_states'"
+        )
+    return found
+
+
+def distribution_rows(suite: str, task: str) -> Dataset:
+    """The items of a distribution task; raises a UserError when there are none."""
+    rows = load_dataset(suite, task, split="test")
+    if not len(rows):
+        raise UserError(f"task {task!r} of suite {suite!r} is empty: build it again")
+    return rows
+
+
+def draw_rows(rows: Dataset, task: str, *, limit: int | None, seed: int) -> Dataset:
+    """``rows`` in order, or ``limit`` of them drawn at random.
+
+    The draw depends on the seed, the task and the number of rows alone, so every model sees the same ones.
+    """
+    if limit is None or limit >= len(rows):
+        return rows
+    return rows.select(sorted(generator(seed, task).choice(len(rows), size=limit, replace=False).tolist()))
+
+
+def _is_distribution(suite: str, task: str) -> bool:
+    features = load_dataset_builder(suite, task).info.features or load_dataset(suite, task, split="test").features
+    return all(column in features for column in DISTRIBUTION_COLUMNS)
