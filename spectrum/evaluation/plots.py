@@ -42,11 +42,12 @@ def task_figure(task: str, section: Section) -> Figure:
     most = max(min(len(item["options"]), MAX_OPTIONS) for item in items)
     height = 2.6 if upright else max(2.2, 0.9 + 0.2 * most)
     figure = Figure(figsize=(max(4.2 * columns, 6.5), height * rows + 0.9), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=not upright, sharey=upright).ravel()
     for axis, item in zip(axes, items, strict=False):
         _draw_item(axis, item, upright=upright)
     for axis in axes[len(items) :]:
         axis.set_axis_off()
+    (figure.supylabel if upright else figure.supxlabel)("probability", fontsize=10)
     mean = section["model"]["js_divergence"]["mean"]
     chosen = f", {len(items)} of them from the best to the worst" if len(items) < section["n"] else ""
     plural = "s" if section["n"] > 1 else ""
@@ -76,7 +77,8 @@ def summary_figure(report: Report) -> Figure:
     left.set_xlim(left=0)
     left.set_ylim(len(sections) - 0.5, -0.5)
     right.set(xlabel="coverage: mass on the declared answers", xlim=(0, 1.02))
-    figure.suptitle(f"{report['model']['name']}, format {report['settings']['format']}", fontsize=11)
+    title = f"{report['model']['name']}, format {report['settings']['format']} (mean and two standard errors)"
+    figure.suptitle(title, fontsize=11)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
@@ -98,16 +100,16 @@ def _draw_item(axis: Axes, item: dict[str, Any], *, upright: bool) -> None:
     shown = np.arange(len(target))
     if len(target) > MAX_OPTIONS:
         shown = np.sort(np.argsort(-np.fmax(target, model), kind="stable")[:MAX_OPTIONS])
-    labels = [textwrap.shorten(item["options"][index], _LONGEST_LABEL, placeholder=" ...") for index in shown]
+    labels = [_label(item["options"][index], _LONGEST_LABEL) for index in shown]
     places = np.arange(len(shown))
     draw = axis.bar if upright else axis.barh
     draw(places - _BAR / 2, target[shown], _BAR, label="target", color=_TARGET)
     draw(places + _BAR / 2, model[shown], _BAR, label="model", color=_MODEL)
     if upright:
-        axis.set(xticks=places, ylabel="probability")
+        axis.set(xticks=places)
         axis.set_xticklabels(labels, fontsize=8)
     else:
-        axis.set(yticks=places, xlabel="probability", ylim=(len(shown) - 0.4, -0.6))
+        axis.set(yticks=places, ylim=(len(shown) - 0.4, -0.6))
         axis.set_yticklabels(labels, fontsize=8)
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_title(_title(item, hidden=len(target) - len(shown)), fontsize=8.5, loc="left")
@@ -115,13 +117,20 @@ def _draw_item(axis: Axes, item: dict[str, Any], *, upright: bool) -> None:
 
 def _title(item: dict[str, Any], hidden: int) -> str:
     scores = item["scores"]
-    name = textwrap.shorten(item["id"].partition("/")[2] or item["id"], 46, placeholder=" ...")
+    name = _label(item["id"].partition("/")[2] or item["id"], _LONGEST_LABEL)
     divergence = "no score" if scores["js_divergence"] is None else f"JS {scores['js_divergence']:.3f}"
     rest = f", {hidden} unlikelier options not shown" if hidden else ""
     return f"{name}\n{divergence}, coverage {scores['coverage']:.2f}{rest}"
 
 
+def _label(text: str, length: int) -> str:
+    """The start of ``text`` on one line; a dollar sign is no start of a formula here."""
+    return textwrap.shorten(text, length, placeholder=" ...").replace("$", r"\$")
+
+
 def _draw_points(axis: Axes, cells: Sequence[dict[str, float | None]], *, label: str, color: str, marker: str) -> None:
     means = np.array([cell["mean"] for cell in cells], dtype=float)
     errors = 2 * np.nan_to_num(np.array([cell["se"] for cell in cells], dtype=float))
-    axis.errorbar(means, np.arange(len(cells)), xerr=errors, fmt=marker, color=color, label=label, capsize=3)
+    axis.errorbar(
+        means, np.arange(len(cells)), xerr=errors, fmt=marker, color=color, label=label, capsize=3, clip_on=False
+    )

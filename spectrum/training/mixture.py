@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from datasets import (
     Dataset,
     concatenate_datasets,
-    get_dataset_config_names,
     get_dataset_split_names,
     load_dataset,
 )
 
 from dataset_builder.errors import UserError, did_you_mean
 from dataset_builder.seeding import generator
+from spectrum.suite import suite_tasks
 
 
 def load_mixture(suite: str, tasks: Sequence[str], *, seed: int) -> tuple[Dataset, dict[str, int]]:
@@ -34,16 +33,6 @@ def load_mixture(suite: str, tasks: Sequence[str], *, seed: int) -> tuple[Datase
     budgets = _budgets(suite, tasks)
     parts = {task: _rows(suite, task, budget, seed) for task, budget in budgets.items()}
     return concatenate_datasets(list(parts.values())), {task: len(rows) for task, rows in parts.items()}
-
-
-def suite_tasks(suite: str) -> list[str]:
-    """The tasks of a suite; raises a UserError when it is no suite."""
-    local = Path(suite).expanduser()
-    if not local.exists() and suite.count("/") != 1:
-        raise UserError(f"suite folder {suite!r} not found: build it with 'python -m dataset_builder build'")
-    if local.is_dir() and not (local / "README.md").is_file():
-        raise UserError(f"suite folder {suite!r} is empty: build it with 'python -m dataset_builder build'")
-    return get_dataset_config_names(suite)
 
 
 def _budgets(suite: str, tasks: Sequence[str]) -> dict[str, int | None]:
