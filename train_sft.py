@@ -19,12 +19,9 @@ from __future__ import annotations
 
 import json
 import logging
-import resource
 import time
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
@@ -36,6 +33,7 @@ from spectrum.formats.render import Format, get_format
 from spectrum.training.collator import SpectrumCollator
 from spectrum.training.embedded_model import resolve_model
 from spectrum.training.mixture import load_mixture
+from spectrum.training.report import REPORT, training_report
 from spectrum.training.tokenize import tokenize_rows
 from spectrum.training.tokens import train_rows_without_copies, turn_token_ids
 from spectrum.training.trainer import SpectrumTrainer
@@ -78,6 +76,7 @@ class TuningConfig(SFTConfig):
 
 def main(arguments: SpectrumArguments, config: TuningConfig, model_config: ModelConfig) -> None:
     """Load, tokenize, tune, save."""
+    torch.set_flush_denormal(True)  # on a CPU, tiny gradients would otherwise slow matrix products a hundredfold
     started = time.monotonic()
     model_name = resolve_model(model_config.model_name_or_path)
     tokenizer = AutoTokenizer.from_pretrained(model_name, revision=model_config.model_revision)
@@ -106,10 +105,10 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Model
 
     trainer.save_model(config.output_dir)
     save_generation_config(config.output_dir, tokenizer, text_format)
-    report = training_report(trainer, arguments, config, model_config, text_format)
-    report |= {"rows_per_task": rows_per_task, "rows": len(tokenized), "draws_too_long": too_long}
+    data = {"rows_per_task": rows_per_task, "rows": len(tokenized), "draws_too_long": too_long}
+    report = training_report(trainer, arguments, model_config, text_format) | data
     report["seconds"] = round(time.monotonic() - started, 1)
-    Path(config.output_dir, "training_report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    Path(config.output_dir, REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     logger.info(
         "trained on %d of %d tokens, saved to %s", trainer.trained_tokens, trainer.seen_tokens, config.output_dir
     )
@@ -156,7 +155,7 @@ def for_our_collator(config: TuningConfig) -> TuningConfig:
 
 
 def keep_adapter_precision(model: torch.nn.Module) -> None:
-    """TRL casts the adapter of a quantized model to bfloat16; without a GPU there is nothing to win and much to lose."""
+    """Undo, without a GPU, that TRL casts the adapter of a quantized model to bfloat16: it would cost precision."""
     if not torch.cuda.is_available():
         for parameter in model.parameters():
             if parameter.requires_grad:
@@ -177,39 +176,6 @@ def save_generation_config(folder: str, tokenizer: PreTrainedTokenizerBase, text
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=sorted(set(ends)),
     ).save_pretrained(folder)
-
-
-def training_report(
-    trainer: SpectrumTrainer,
-    arguments: SpectrumArguments,
-    config: TuningConfig,
-    model_config: ModelConfig,
-    text_format: Format,
-) -> dict[str, Any]:
-    """What was run, as run: the source of the model card."""
-    packages = ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets")
-    fields = (
-        "learning_rate", "lr_scheduler_type", "num_train_epochs", "max_steps", "per_device_train_batch_size",
-        "gradient_accumulation_steps", "max_length", "seed", "warmup_steps", "weight_decay",
-    )  # fmt: skip
-    return {
-        "base_model": model_config.model_name_or_path,
-        "format": text_format.name,
-        "family": text_format.turn.family if text_format.turn else "plain",
-        **asdict(arguments),
-        "hyperparameters": {name: getattr(config, name) for name in fields},
-        "lora": {
-            name: getattr(model_config, name) for name in ("lora_r", "lora_alpha", "lora_dropout", "load_in_4bit")
-        },
-        "dtype": model_config.dtype,
-        "steps": trainer.state.global_step,
-        "trained_tokens": trainer.trained_tokens,
-        "seen_tokens": trainer.seen_tokens,
-        "log": [entry for entry in trainer.state.log_history if "loss" in entry],
-        "peak_rss_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "versions": {name: version(name) for name in packages},
-    }
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def described_shares(rng: np.random.Generator, index: int) -> Example:
 
 
 def shares(rng: np.random.Generator, topic: Topic) -> tuple[list[str], list[int]]:
-    """2 to 8 names of the topic, a few of them most often, and a positive count for each: even, small, large or skewed."""
+    """2 to 8 names of the topic, most often few, and a count for each: even, small, large or skewed."""
     size = min(len(topic.names), 2 + int(rng.binomial(6, 0.3)))
     names = rng.choice(topic.names, size=size, replace=False).tolist()
     kind = rng.choice(["small", "large", "skewed", "even", "hundred"], p=[0.4, 0.15, 0.2, 0.05, 0.2])

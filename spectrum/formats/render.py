@@ -1,4 +1,4 @@
-"""One renderer: messages with the roles ``description``, ``input`` and ``output`` -> text segments with a ``trained`` flag.
+"""One renderer: messages with the roles ``description``, ``input`` and ``output`` -> segments, trained or not.
 
 A format is chosen by the tokens a tokenizer has, never by a model's name. The same fields make the Python renderer and
 the chat template that a published tokenizer carries, so that the two cannot drift apart (a test compares them).

