@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -47,7 +48,7 @@ class EvaluationSettings:
         tasks: Distribution tasks; ``all`` is every one of the suite.
         text_format: ``auto``, ``spectrum``, ``colon`` or ``chat``.
         task_labels: In ``colon``, write each task's own label in place of ``Output``, as the paper does.
-        limit: Items per task at most; None for all.
+        limit: Items per task at most, one number or one for each task; None for all.
         seed: Of the draw of items.
         batch_size: Prompts per forward pass.
         device: By default ``cuda`` where there is a GPU, else ``cpu``.
@@ -64,7 +65,7 @@ class EvaluationSettings:
     tasks: tuple[str, ...] = ("all",)
     text_format: str = "auto"
     task_labels: bool = False
-    limit: int | None = LIMIT
+    limit: int | Mapping[str, int] | None = LIMIT
     seed: int = SEED
     batch_size: int = 8
     device: str | None = None
@@ -73,6 +74,10 @@ class EvaluationSettings:
     revision: str | None = None
     load_in_4bit: bool = False
     compare: Path | None = None
+
+    def limit_of(self, task: str) -> int | None:
+        """Items of ``task`` at most."""
+        return self.limit.get(task) if isinstance(self.limit, Mapping) else self.limit
 
 
 def evaluate(settings: EvaluationSettings, *, progress: bool = False) -> Report:
@@ -139,7 +144,8 @@ class _Run:
         """
         settings = self.settings
         rows = distribution_rows(settings.suite, task)
-        drawn = draw_rows(rows, task, limit=settings.limit, seed=settings.seed)
+        limit = settings.limit_of(task)
+        drawn = draw_rows(rows, task, limit=limit, seed=settings.seed)
         fingerprint = _digest(self.depends_on | {"rows": rows_fingerprint(drawn), "n_available": len(rows)})
         path = settings.output / "tasks" / f"alignment-{task}.json"
         kept = _read_section(path, fingerprint)
@@ -152,7 +158,7 @@ class _Run:
             task,
             rows,
             self.text_format,
-            limit=settings.limit,
+            limit=limit,
             seed=settings.seed,
             task_labels=settings.task_labels,
             batch_size=settings.batch_size,
