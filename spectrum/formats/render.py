@@ -207,9 +207,9 @@ def _check(messages: Sequence[Message]) -> None:
 
 def turn_tokens(tokenizer: PreTrainedTokenizerBase) -> TurnTokens | None:
     """The family whose turn tokens ``tokenizer`` has, each as a single token; None when it has none."""
-    vocabulary = tokenizer.get_vocab()
     for family in FAMILIES:
-        if all(token in vocabulary for token in family.special):
+        pieces = tokenizer(list(family.special), add_special_tokens=False).input_ids
+        if all(len(ids) == 1 and ids[0] != tokenizer.unk_token_id for ids in pieces):
             return family
     return None
 

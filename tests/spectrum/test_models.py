@@ -1,0 +1,111 @@
+"""What is loaded for scoring is the model that was tuned, and a mistake in its name is one line."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from tiny_models import save_model
+from transformers import AutoModelForCausalLM
+
+from dataset_builder.errors import UserError
+from spectrum.models import find_model, load_for_scoring
+
+IDS = torch.tensor([[0, 5, 7, 9, 30, 5]])
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, tokenizer_of):
+    return save_model(tmp_path_factory.mktemp("base"), tokenizer_of("llama3"))
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory, base):
+    """A LoRA adapter with trainable rows of the tied embedding, all of it random; it comes without a tokenizer."""
+    folder = tmp_path_factory.mktemp("adapter")
+    config = LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear", trainable_token_indices=[5, 7])
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter.data, std=0.2)
+    model.save_pretrained(folder)
+    return folder
+
+
+@torch.inference_mode()
+def logits(model):
+    return model.eval()(IDS).logits
+
+
+def test_a_merged_adapter_gives_the_logits_of_the_unmerged_one(base, adapter):
+    plain = logits(AutoModelForCausalLM.from_pretrained(base))
+    unmerged = logits(PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter))
+    model, tokenizer = load_for_scoring(str(adapter), device="cpu")
+    assert not isinstance(model, PeftModel)
+    assert not model.training
+    torch.testing.assert_close(logits(model), unmerged, atol=1e-4, rtol=0)
+    assert (unmerged - plain)[..., [5, 7]].abs().max() > 0.1  # the tied head has the trained rows, too
+    assert tokenizer("a").input_ids[0] == tokenizer.bos_token_id
+
+
+def test_float32_on_a_cpu_unless_said(base):
+    assert load_for_scoring(str(base), device="cpu")[0].dtype == torch.float32
+    assert load_for_scoring(str(base), device="cpu", dtype="bfloat16")[0].dtype == torch.bfloat16
+
+
+def test_another_base_can_be_given(base, adapter, tmp_path):
+    moved = shutil.copytree(adapter, tmp_path / "adapter")
+    config = json.loads((moved / "adapter_config.json").read_text()) | {"base_model_name_or_path": None}
+    (moved / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="does not name its base model: give it with --base"):
+        find_model(str(moved))
+    assert find_model(str(moved), base=str(base)).base.folder == base
+
+
+def test_the_fingerprint_follows_the_weights_and_not_the_place(base, adapter, tmp_path):
+    copy = shutil.copytree(base, tmp_path / "copy")
+    before = find_model(str(base)).fingerprint()
+    assert find_model(str(copy)).fingerprint() == before
+    weights = copy / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert find_model(str(copy)).fingerprint() != before
+    assert find_model(str(adapter), base=str(copy)).fingerprint() != find_model(str(adapter)).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("./no/such/folder", "model folder './no/such/folder' not found"),
+        ("embedded:gemma-3-270", "did you mean 'gemma-3-270m'"),
+    ],
+)
+def test_a_model_that_is_not_there(name, message):
+    with pytest.raises(UserError, match=message):
+        find_model(name)
+
+
+def test_a_folder_without_a_model(tmp_path):
+    with pytest.raises(UserError, match="holds no model: it has neither a config.json nor an adapter_config.json"):
+        find_model(str(tmp_path))
+
+
+def test_a_base_for_a_model_that_is_no_adapter(base):
+    with pytest.raises(UserError, match="is no adapter: leave --base out"):
+        find_model(str(base), base=str(base))
+
+
+def test_a_checkpoint_without_weights(base, tmp_path):
+    shutil.copy(base / "config.json", tmp_path)
+    with pytest.raises(UserError, match="cannot be loaded as a causal language model"):
+        load_for_scoring(str(tmp_path), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"dtype": "int8"}, "no dtype 'int8'"), ({"device": "gpu"}, "no device 'gpu'")]
+)
+def test_a_wrong_dtype_or_device(base, options, message):
+    with pytest.raises(UserError, match=message):
+        load_for_scoring(str(base), **options)
