@@ -14,7 +14,10 @@ from spectrum.training.embedded_model import embedded_model_path
 REPOSITORY = Path(__file__).parents[1]
 FIXTURES = REPOSITORY / "dataset_builder" / "fixtures"
 
-LLAMA3_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LLAMA3_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 QWEN_WORDS = LLAMA3_WORDS.replace(r"\p{N}{1,3}", r"\p{N}")
 GEMMA, CHATML, LLAMA3, QWEN, PLAIN = "gemma", "chatml", "llama3", "qwen", "plain"
 
@@ -46,7 +49,7 @@ def byte_level(words, digits=None):
     )
 
 
-def trained_tokenizer(splitter, special, *, ignore_merges=False, size=1200, **named):
+def trained_tokenizer(splitter, special, *, end, ignore_merges=False, size=1200, **named):
     tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
     tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = decoders.ByteLevel()
@@ -55,13 +58,13 @@ def trained_tokenizer(splitter, special, *, ignore_merges=False, size=1200, **na
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )  # fmt: skip
     tokenizer.train_from_iterator(training_text(), trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **named)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=end, **named)
 
 
 def llama3_tokenizer():
     special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
     tokenizer = trained_tokenizer(
-        byte_level(LLAMA3_WORDS), special, ignore_merges=True, bos_token=special[0], eos_token=special[1]
+        byte_level(LLAMA3_WORDS), special, ignore_merges=True, bos_token=special[0], end=special[1]
     )
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{special[0]} $A", pair=f"{special[0]} $A {special[0]}:1 $B:1", special_tokens=[(special[0], 0)]
@@ -71,7 +74,7 @@ def llama3_tokenizer():
 
 def chatml_tokenizer(splitter):
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    return trained_tokenizer(splitter, special, eos_token=special[2], pad_token=special[0])
+    return trained_tokenizer(splitter, special, end=special[2], pad_token=special[0])
 
 
 MAKERS = {
@@ -79,7 +82,7 @@ MAKERS = {
     CHATML: lambda: chatml_tokenizer(byte_level("", [pre_tokenizers.Digits(individual_digits=True)])),
     LLAMA3: llama3_tokenizer,
     QWEN: lambda: chatml_tokenizer(byte_level(QWEN_WORDS)),
-    PLAIN: lambda: trained_tokenizer(byte_level(""), ["<|endoftext|>"], eos_token="<|endoftext|>"),
+    PLAIN: lambda: trained_tokenizer(byte_level(""), ["<|endoftext|>"], end="<|endoftext|>"),
 }
 
 
@@ -109,7 +112,7 @@ def sources_folders():
 
 @pytest.fixture(scope="session")
 def rows_of_every_task():
-    """{task: its first rows}, of ``icl`` and ``distribution`` tasks, from fixtures and, where there are any, real files."""
+    """{task: its first rows}, from the fixtures and, where there are any, the real files."""
     return {
         spec.name: [row for folder in sources_folders() for row in first_rows(spec, folder)] for spec in all_tasks()
     }

@@ -88,7 +88,7 @@ def test_a_model_that_is_not_there(name, message):
 
 
 def test_a_folder_without_a_model(tmp_path):
-    with pytest.raises(UserError, match="holds no model: it has neither a config.json nor an adapter_config.json"):
+    with pytest.raises(UserError, match=r"holds no model: it has neither a config\.json nor an adapter_config\.json"):
         find_model(str(tmp_path))
 
 
