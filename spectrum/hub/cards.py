@@ -147,6 +147,13 @@ def render_model_card(
     return ModelCard(text)
 
 
+def write_adapter_card(adapter: Path, *, suite: Path, summary: Path) -> Path:
+    """Render the card of a quickstart's adapter into its folder; returns its path. See :func:`render_model_card`."""
+    path = adapter / "README.md"
+    render_model_card(adapter, [summary], suite=suite).save(path)
+    return path
+
+
 def _training(path: Path) -> dict[str, Any]:
     report = _read(path, "give the folder that train_sft.py wrote")
     needed = (
@@ -225,7 +232,8 @@ def _from_summary(summary: Mapping[str, Any]) -> Results:
         )
         for name, found in summary["tasks"].items()
     )
-    return Results(f"From the quickstart, which took {minutes:.1f} minutes and {memory:.1f} GiB in all.", tasks)
+    base = f" The base model answers in format `{summary['base_format']}`." if "base_format" in summary else ""
+    return Results(f"From the quickstart, which took {minutes:.1f} minutes and {memory:.1f} GiB in all.{base}", tasks)
 
 
 def _score(found: Mapping[str, Any]) -> Score:

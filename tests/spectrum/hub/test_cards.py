@@ -13,7 +13,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import get_format
-from spectrum.hub.cards import render_model_card
+from spectrum.hub.cards import render_model_card, write_adapter_card
 
 SCORES = {
     "base": {"js_divergence": 0.0871234567, "se": 0.004321, "coverage": 0.18349, "n": 200},
@@ -132,6 +132,14 @@ def test_the_model_index_holds_the_numbers_of_the_summary(run, tmp_path):
         ("dist_nytimes", "coverage"): 0.0,  # no mass, no divergence
     }
     assert {result.dataset_split for result in data.eval_results} == {"test"}
+
+
+def test_the_quickstart_puts_the_card_beside_the_adapter(run, tmp_path):
+    run.write(summary=SUMMARY | {"base_format": "colon"})
+    path = write_adapter_card(run.adapter, suite=tmp_path / "spectrum-suite", summary=run.summary)
+    assert path == run.adapter / "README.md"
+    assert path.read_text() == str(run.card())
+    assert "The base model answers in format `colon`." in path.read_text()
 
 
 def test_the_table_holds_the_numbers_of_the_summary(run):

@@ -1,0 +1,40 @@
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: help quickstart test test-slow lint clean
+
+help:
+	@echo "make quickstart   build a suite, tune the embedded model on it, evaluate before and after, write the card"
+	@echo "make test         lint, then every test that takes less than a minute"
+	@echo "make test-slow    the other tests"
+	@echo "make lint         check style and format"
+	@echo "make clean        remove .venv and caches; suites and outputs stay"
+
+quickstart: $(INSTALLED)
+	$(BIN)/python quickstart.py
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+$(INSTALLED): requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "error: '$(PYTHON)' is not Python 3.11 or newer: name one, e.g. 'make test PYTHON=python3.11'" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	    echo "error: '$(PYTHON)' cannot make a .venv: install its venv and ensurepip modules, e.g. 'apt install python3-venv'" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
