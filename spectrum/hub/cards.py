@@ -19,8 +19,8 @@ from dataset_builder.registry import get_task
 from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from dataset_builder.task_spec import TaskSpec
 from spectrum.training.embedded_model import EMBEDDED_MODELS
+from spectrum.training.report import REPORT as TRAINING_REPORT
 
-TRAINING_REPORT = "training_report.json"
 LABELS = {"tuned": "this model", "base": "base model", "uniform": "uniform guess"}
 """Whose answers were scored, as summaries call them and as the card does, in the order of the card."""
 
