@@ -1,0 +1,44 @@
+"""Small settings of three parametric families, with few draws each: numbers that a short description can carry.
+
+Upstream: none. Licence: Apache-2.0, as the code. The paper's settings are large (a thousand trials) and their rows long;
+these are drawn as in the evaluation tasks ``dist_categorical``, ``dist_binomial`` and ``dist_hypergeometric``, with
+seeds of their own. A raw row:
+
+    description "Draws from a binomial distribution with n = 3 and p = 0.5.", outputs 1, 2, 2
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dataset_builder.sources.parametric_distributions import binomial, categorical, hypergeometric
+from dataset_builder.sources.synthetic import SYNTHETIC, as_draws, process_id
+from dataset_builder.task_spec import Example, Sequences, TaskSpec
+
+FAMILIES = (categorical, binomial, hypergeometric)
+
+
+def small_setting(rng: np.random.Generator, index: int) -> Example:
+    """1 to 10 draws from a small setting of a family chosen at random."""
+    setting = FAMILIES[rng.integers(len(FAMILIES))](rng, index)
+    size = int(rng.integers(1, 10, endpoint=True))
+    outputs = rng.choice(setting.target.options, size=size, p=setting.target.probabilities).tolist()
+    return Example(process_id(index), setting.descriptions, as_draws(outputs))
+
+
+TASKS = [
+    TaskSpec(
+        name="small_settings",
+        kind="icl",
+        split="train",
+        source=SYNTHETIC,
+        group="random_draws",
+        summary="Draws from small categorical, binomial and hypergeometric distributions with exact parameters.",
+        process="one parameter setting of one of three families",
+        outputs=("value",),
+        sequences=Sequences("one"),
+        generate=small_setting,
+        n_processes=8_000,
+        origin="ours",
+    ),
+]
