@@ -1,6 +1,6 @@
 """Small settings of three parametric families, with few draws each: numbers that a short description can carry.
 
-Upstream: none. Licence: Apache-2.0, as the code. The paper's settings are large (a thousand trials) and their rows long;
+Upstream: none. Licence: Apache-2.0, as the code. The paper's settings are large (a thousand trials), their rows long;
 these are drawn as in the evaluation tasks ``dist_categorical``, ``dist_binomial`` and ``dist_hypergeometric``, with
 seeds of their own. A raw row:
 
