@@ -1,0 +1,171 @@
+"""The command from a checkpoint to a report: complete, taken up where it was, and clear about mistakes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_models import COLORS, save_model, save_suite
+
+import evaluate_model
+from dataset_builder.errors import UserError
+from spectrum.evaluation import run
+from spectrum.evaluation.report import read_report
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, tokenizer_of):
+    return save_model(tmp_path_factory.mktemp("model"), tokenizer_of("llama3"))
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    return save_suite(tmp_path_factory.mktemp("suite"))
+
+
+@pytest.fixture
+def command(model, suite, tmp_path):
+    """Runs the command in this process; returns its report."""
+
+    def evaluate(output="out", **options):
+        options = {"model": model, "suite": suite, "output": tmp_path / output, "device": "cpu"} | options
+        words = [word for name, value in options.items() for word in (f"--{name}", *str(value).split())]
+        evaluate_model.main(evaluate_model.parser().parse_args(words))
+        return read_report(tmp_path / output)
+
+    return evaluate
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """The tasks that were really scored, in order; naming one as ``stop`` interrupts before it."""
+    tasks = []
+    align = run.align_task
+
+    def spy(model, tokenizer, task, *args, **options):
+        if task == spy.stop:
+            raise KeyboardInterrupt
+        tasks.append(task)
+        return align(model, tokenizer, task, *args, **options)
+
+    spy.stop = None
+    monkeypatch.setattr(run, "align_task", spy)
+    return tasks, spy
+
+
+def test_a_report_says_what_was_run(command, model, tmp_path):
+    report = command(limit=3)
+    assert report["model"]["name"] == str(model)
+    settings = report["settings"]
+    assert (settings["format"], settings["dtype"], settings["device"]) == ("spectrum", "float32", "cpu")
+    assert (settings["bos"], settings["seed"], settings["limit"]) == ("<|begin_of_text|>", 42, 3)
+    assert {task: found["n"] for task, found in report["alignment"].items()} == {"colors": 3, "dice": 1}
+    assert report["alignment"]["colors"]["n_available"] == len(COLORS)
+    assert "| dice | 1 of 1 |" in (tmp_path / "out" / "report.md").read_text()
+    assert {path.name for path in (tmp_path / "out" / "plots").iterdir()} == {
+        "alignment.png", "alignment-colors.png", "alignment-dice.png",
+    }  # fmt: skip
+
+
+def test_an_interrupted_run_goes_on_where_it_was(command, scored, tmp_path):
+    tasks, spy = scored
+    spy.stop = "dice"
+    with pytest.raises(KeyboardInterrupt):
+        command()
+    assert tasks == ["colors"]
+    assert not (tmp_path / "out" / "report.json").exists()
+    spy.stop = None
+    resumed = command()
+    assert tasks == ["colors", "dice"]
+    fresh = command("fresh")
+    assert [resumed["alignment"][task]["items"] for task in tasks] == [
+        fresh["alignment"][task]["items"] for task in tasks
+    ]
+
+
+def test_a_finished_run_does_not_load_the_model_again(command, monkeypatch):
+    before = command()
+    monkeypatch.setattr(run, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
+    assert command()["alignment"] == before["alignment"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"limit": 4}, {"seed": 1, "limit": 2}, {"format": "colon"}, {"dtype": "bfloat16"}], ids=str
+)
+def test_other_settings_are_scored_anew(command, scored, change):
+    tasks, _ = scored
+    command(tasks="colors", limit=change.get("limit", 1000) if "seed" in change else 1000)
+    command(tasks="colors", **change)
+    assert tasks == ["colors", "colors"]
+
+
+def test_other_weights_are_scored_anew(command, scored, tokenizer_of, tmp_path):
+    tasks, _ = scored
+    first = command(tasks="dice")
+    other = save_model(tmp_path / "other", tokenizer_of("llama3"), seed=1)
+    second = command(tasks="dice", model=other)
+    assert tasks == ["dice", "dice"]
+    assert first["alignment"]["dice"]["items"] != second["alignment"]["dice"]["items"]
+
+
+def test_a_comparison_is_made_on_the_same_items(command, tmp_path):
+    base = command("base", format="colon", limit=4)
+    tuned = command("tuned", compare=tmp_path / "base")
+    found = tuned["comparison"]
+    assert found["other"] == {"model": base["model"]["name"], "format": "colon"}
+    assert found["alignment"]["colors"]["js_divergence"]["n"] == 4
+    scores = {
+        name: {item["id"]: item["scores"]["coverage"] for item in report["alignment"]["colors"]["items"]}
+        for name, report in (("base", base), ("tuned", tuned))
+    }
+    mean = sum(scores["tuned"][item_id] - scores["base"][item_id] for item_id in scores["base"]) / 4
+    assert found["alignment"]["colors"]["coverage"]["difference"] == pytest.approx(mean)
+    assert "Against" in (tmp_path / "tuned" / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "jinja"}, "no format 'jinja': choose auto, spectrum, colon, chat"),
+        ({"tasks": "colours"}, "no task 'colours'.*did you mean 'colors'"),
+        ({"tasks": "draws"}, "task 'draws' has no target distributions"),
+        ({"suite": "spectrum-suit"}, "suite folder 'spectrum-suit' not found"),
+        ({"desiderata": "alignment coverage"}, "desideratum 'coverage' is not built yet"),
+        ({"desiderata": "beauty"}, "no desideratum 'beauty'"),
+        ({"limit": 0}, "--limit is 0: give a number of at least 1"),
+        ({"compare": "nowhere"}, "report 'nowhere' not found"),
+        ({"format": "spectrum", "task_labels": ""}, "format 'spectrum' has no labels"),
+    ],
+)
+def test_mistakes_are_named_and_leave_nothing(command, change, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        command(**change)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_suite_folder(command, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="is empty: build it"):
+        command(suite=tmp_path / "empty")
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(suite, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "evaluate_model.py", "--model", "./nowhere", "--suite", suite, "--output", tmp_path / "out"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: model folder './nowhere' not found, and it is no Hub id: check the path\n"
+
+
+def test_the_report_is_plain_json(command, tmp_path):
+    command(tasks="dice")
+    text = (tmp_path / "out" / "report.json").read_text()
+    assert "NaN" not in text
+    assert json.loads(text)["schema_version"] == 1

@@ -1,0 +1,72 @@
+"""Models of every attention layout with random weights, and a suite of a few items, written in milliseconds."""
+
+import torch
+from datasets import Dataset
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
+
+WINDOW = 8  # tokens that a sliding layer sees, fewer than any prompt here has
+
+
+def tiny_model(name, vocabulary, *, attention="sdpa", seed=0):
+    """``gemma3`` (sliding and full layers), ``llama`` (full), ``mistral`` (sliding) or ``bloom`` (no position ids)."""
+    torch.manual_seed(seed)
+    if name == "bloom":
+        config = BloomConfig(vocab_size=vocabulary, hidden_size=32, n_layer=2, n_head=4, initializer_range=0.2)
+        return BloomForCausalLM(config).eval()
+    shape = {
+        "vocab_size": vocabulary, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 400,
+        "initializer_range": 0.2, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0,
+        "attn_implementation": attention,
+    }  # fmt: skip
+    if name == "gemma3":
+        layers = ["sliding_attention", "full_attention", "sliding_attention", "full_attention"]
+        return Gemma3ForCausalLM(Gemma3TextConfig(**shape, sliding_window=WINDOW, layer_types=layers)).eval()
+    if name == "mistral":
+        return MistralForCausalLM(MistralConfig(**shape, sliding_window=WINDOW)).eval()
+    return LlamaForCausalLM(LlamaConfig(**shape)).eval()
+
+
+def save_model(folder, tokenizer, *, seed=0):
+    """A Gemma 3 of 4 layers with its tokenizer, as a checkpoint."""
+    tiny_model("gemma3", len(tokenizer), seed=seed).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def item(item_id, question, options, probabilities):
+    return {
+        "id": item_id,
+        "messages": [{"role": "description", "content": "A draw."}, {"role": "input", "content": question}],
+        "options": options,
+        "probabilities": probabilities,
+        "output_label": "Answer",
+    }
+
+
+COLORS = [
+    item(f"colors/{n}", f"Which color comes at place {n}?", ["red", "blue", "dark blue"], [0.5, 0.3, 0.2])
+    for n in range(5)
+]
+DICE = [item("dice/0", "Roll a die.", [str(n) for n in range(1, 7)], [1 / 6] * 6)]
+DRAWS = [{"id": "draws/0", "process": "p", "messages": [{"role": "output", "content": "1"}]}]
+
+
+def save_suite(folder, **tasks):
+    """A suite as it lies on disk: Parquet files and a README that lists them."""
+    tasks = tasks or {"colors": COLORS, "dice": DICE, "draws": DRAWS}
+    lines = ["---", "configs:"]
+    for task, rows in tasks.items():
+        Dataset.from_list(rows).to_parquet(folder / task / "test.parquet")
+        lines += [f"- config_name: {task}", "  data_files:", "  - split: test", f"    path: {task}/test.parquet"]
+    (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
+    return folder
