@@ -54,6 +54,13 @@ class SpectrumArguments:
     description_dropout: float = field(
         default=0.2, metadata={"help": "Probability of leaving a description out, drawn per sequence and epoch."}
     )
+    branching: float = field(
+        default=0.0,
+        metadata={
+            "help": "Probability that a draw begins a sequence of its own behind the description instead of following "
+            "the draw before it. Sequences of a row share the description's tokens; 0 is the paper's way."
+        },
+    )
     train_turn_tokens: bool = field(
         default=True, metadata={"help": "Train the embedding rows of the turn tokens inside the adapter."}
     )
@@ -90,6 +97,7 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Model
         tokenizer,
         max_length=config.max_length,
         description_dropout=arguments.description_dropout,
+        branching=arguments.branching,
         seed=config.seed,
     )
     token_ids = turn_token_ids(tokenizer, text_format) if arguments.train_turn_tokens else []

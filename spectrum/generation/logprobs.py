@@ -13,7 +13,6 @@ Sliding windows are kept by position in the text rather than in the row, so that
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message, get_format
 from spectrum.lm_head import scored_positions
+from spectrum.tree_attention import masks_for_model, shares_prefixes
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def option_logprobs(
         for prompt, texts in zip(prompts, options, strict=True)
     ]
     _check_lengths(model.config, prompt_ids, option_ids)
-    share = _shares_prefixes(model)
+    share = shares_prefixes(model)
     if not share:
         logger.warning("%s cannot share a prompt between options: scoring them one by one", type(model).__name__)
     rows = [
@@ -171,26 +171,6 @@ def _check_lengths(config: PreTrainedConfig, prompts: list[TokenIds], options: l
             )
 
 
-def _shares_prefixes(model: PreTrainedModel) -> bool:
-    """Whether the model lets us say which token attends to which: attention layers of known kinds, masks as tensors."""
-    core = _core(model)
-    config = core.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return (
-        kinds <= {"full_attention", "sliding_attention"}
-        and not getattr(config, "attention_chunk_size", None)
-        and not getattr(config, "alibi", False)
-        and not core._is_stateful
-        and config._attn_implementation in ("sdpa", "eager")
-        and "position_ids" in inspect.signature(core.forward).parameters
-    )
-
-
-def _core(model: PreTrainedModel) -> PreTrainedModel:
-    """The `transformers` model itself, without the wrapper of an adapter."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 def _pack(prompt: int, prompt_ids: TokenIds, options: Iterable[TokenIds], *, share: bool) -> Iterator[_Row]:
     """Rows that score every option of a prompt: one row, more where its nodes are many or cannot be shared.
 
@@ -246,7 +226,7 @@ def _score(model: PreTrainedModel, rows: list[_Row], scores: list[dict[TokenIds,
     for index, row in enumerate(rows):
         scored[index, list(row.wanted)] = True
     inputs = {"input_ids": tokens, **(_tree_inputs(rows, length) if share else _plain_inputs(rows, length))}
-    inputs["attention_mask"] = _for_model(inputs["attention_mask"], inputs.get("position_ids"), model)
+    inputs["attention_mask"] = masks_for_model(inputs["attention_mask"], inputs.get("position_ids"), model)
     inputs |= {name: inputs[name].to(model.device) for name in inputs if name != "attention_mask"}
     with scored_positions(model, scored.to(model.device)):
         logits = model(**inputs, use_cache=False).logits.float()
@@ -279,31 +259,6 @@ def _ancestors(row: _Row) -> torch.Tensor:
     for index in range(start, size):
         found[index] |= found[row.parents[index]]
     return found
-
-
-def _for_model(
-    mask: torch.Tensor, positions: torch.Tensor | None, model: PreTrainedModel
-) -> torch.Tensor | dict[str, torch.Tensor]:
-    """The mask as the model's layers want it, on its device; a mask of shape (rows, length) goes as it is."""
-    if positions is None:
-        return mask.to(model.device)
-    config = model.config.get_text_config()
-    masks = {"full_attention": mask}
-    if window := getattr(config, "sliding_window", None):
-        distance = positions[:, :, None] - positions[:, None, :]
-        masks["sliding_attention"] = mask & (distance < window)
-    attention, dtype = config._attn_implementation, model.dtype
-    masks = {kind: _in_heads(found.to(model.device), attention, dtype) for kind, found in masks.items()}
-    if getattr(config, "layer_types", None) is None:
-        return masks.get("sliding_attention", masks["full_attention"])
-    kinds = set(config.layer_types)
-    return {kind: masks[kind] for kind in kinds} if len(kinds) > 1 else masks[kinds.pop()]
-
-
-def _in_heads(mask: torch.Tensor, attention: str, dtype: torch.dtype) -> torch.Tensor:
-    """(rows, length, length) -> (rows, 1, length, length); eager attention adds its mask instead of applying it."""
-    mask = mask[:, None]
-    return torch.where(mask, 0.0, torch.finfo(dtype).min).to(dtype) if attention == "eager" else mask
 
 
 def _path_sum(found: dict[TokenIds, float], option: TokenIds) -> float:

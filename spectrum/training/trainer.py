@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,7 +10,9 @@ from torch.nn.functional import cross_entropy
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
+from spectrum.lm_head import scored_positions
 from spectrum.training.collator import IGNORED, SpectrumCollator
+from spectrum.tree_attention import masks_for_model
 
 
 class SpectrumTrainer(SFTTrainer):
@@ -37,6 +37,9 @@ class SpectrumTrainer(SFTTrainer):
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """Cross-entropy of the trained tokens, summed and divided by their number in the whole optimizer step."""
         labels = inputs.pop("labels")
+        seen = int(inputs["attention_mask"].sum())
+        if "branches" in inputs:
+            inputs |= branch_inputs(inputs.pop("branches"), self.accelerator.unwrap_model(model))
         targets = nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
         trained = targets != IGNORED
         with scored_positions(self.accelerator.unwrap_model(model), trained):
@@ -44,7 +47,7 @@ class SpectrumTrainer(SFTTrainer):
         total = cross_entropy(outputs.logits.float(), targets[trained], reduction="sum")
         if model.training:
             self.trained_tokens += int(trained.sum())
-            self.seen_tokens += int(inputs["attention_mask"].sum())
+            self.seen_tokens += seen
         loss = total / (trained.sum() if num_items_in_batch is None else num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
@@ -55,25 +58,19 @@ class SpectrumTrainer(SFTTrainer):
         super().log(logs, start_time)
 
 
-@contextmanager
-def scored_positions(model: nn.Module, positions: torch.Tensor) -> Iterator[None]:
-    """Within, the LM head of ``model`` sees only ``positions``, so its logits have shape (positions, vocabulary).
-
-    The selection is a copy and thus contiguous, which a CPU needs for speed.
+def branch_inputs(branches: torch.Tensor, model: nn.Module) -> dict[str, Any]:
+    """The attention mask and the positions of rows in which several sequences share a description.
 
     Args:
-        model: A causal language model, with or without an adapter.
-        positions: Boolean tensor of shape (batch, length).
+        branches: (batch, length): 0 for what is shared, 1, 2, ... for the sequences behind it, -1 for padding.
+        model: The model that will get them.
     """
-
-    def select(_: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        return (arguments[0][positions], *arguments[1:])
-
-    handle = model.get_output_embeddings().register_forward_pre_hook(select)
-    try:
-        yield
-    finally:
-        handle.remove()
+    shared = branches == 0
+    same = branches[:, :, None] == branches[:, None, :]
+    order = torch.ones(branches.shape[1:] * 2, dtype=torch.bool, device=branches.device).tril()
+    attends = order & (same | (shared[:, None, :] & (branches >= 0)[:, :, None]))
+    positions = attends.sum(-1) - 1
+    return {"attention_mask": masks_for_model(attends, positions, model), "position_ids": positions}
 
 
 class _EpochSeeds(TrainerCallback):

@@ -1,0 +1,62 @@
+"""Several continuations of one prefix in one row: a token attends to its ancestors in a tree, and to nothing else.
+
+Sliding windows are kept by position in the text rather than in the row, so that the numbers are those of plain rows.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+from transformers import PreTrainedModel
+
+
+def shares_prefixes(model: PreTrainedModel) -> bool:
+    """Whether the model lets us say which token attends to which: attention layers of known kinds, masks as tensors."""
+    core = _core(model)
+    config = core.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    return (
+        kinds <= {"full_attention", "sliding_attention"}
+        and not getattr(config, "attention_chunk_size", None)
+        and not getattr(config, "alibi", False)
+        and not core._is_stateful
+        and config._attn_implementation in ("sdpa", "eager")
+        and "position_ids" in inspect.signature(core.forward).parameters
+    )
+
+
+def _core(model: PreTrainedModel) -> PreTrainedModel:
+    """The `transformers` model itself, without the wrapper of an adapter."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def masks_for_model(
+    mask: torch.Tensor, positions: torch.Tensor | None, model: PreTrainedModel
+) -> torch.Tensor | dict[str, torch.Tensor]:
+    """The mask as the model's layers want it, on its device; a mask of shape (rows, length) goes as it is.
+
+    Args:
+        mask: (rows, length, length), true where the first token attends to the second; or (rows, length) for padding.
+        positions: (rows, length), the position of each token in its text; None with a padding mask.
+        model: The model that will get the mask, with or without an adapter.
+    """
+    if positions is None:
+        return mask.to(model.device)
+    config = model.config.get_text_config()
+    masks = {"full_attention": mask}
+    if window := getattr(config, "sliding_window", None):
+        distance = positions[:, :, None] - positions[:, None, :]
+        masks["sliding_attention"] = mask & (distance < window)
+    attention, dtype = config._attn_implementation, model.dtype
+    masks = {kind: _in_heads(found.to(model.device), attention, dtype) for kind, found in masks.items()}
+    if getattr(config, "layer_types", None) is None:
+        return masks.get("sliding_attention", masks["full_attention"])
+    kinds = set(config.layer_types)
+    return {kind: masks[kind] for kind in kinds} if len(kinds) > 1 else masks[kinds.pop()]
+
+
+def _in_heads(mask: torch.Tensor, attention: str, dtype: torch.dtype) -> torch.Tensor:
+    """(rows, length, length) -> (rows, 1, length, length); eager attention adds its mask instead of applying it."""
+    mask = mask[:, None]
+    return torch.where(mask, 0.0, torch.finfo(dtype).min).to(dtype) if attention == "eager" else mask
