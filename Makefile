@@ -12,7 +12,7 @@ help:
 	@echo "make clean        remove .venv and caches; suites and outputs stay"
 
 quickstart: $(INSTALLED)
-	$(BIN)/python quickstart.py
+	HF_HUB_OFFLINE=1 $(BIN)/python quickstart.py
 
 test: lint
 	$(BIN)/python -m pytest -m "not slow"

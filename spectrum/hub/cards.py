@@ -232,7 +232,9 @@ def _from_summary(summary: Mapping[str, Any]) -> Results:
         )
         for name, found in summary["tasks"].items()
     )
-    base = f" The base model answers in format `{summary['base_format']}`." if "base_format" in summary else ""
+    formats = summary.get("base_formats", {})
+    asked = ", ".join(f"`{name}` on {task}" for task, name in formats.items())
+    base = f" The base model is asked in the format that suits it best: {asked}." if formats else ""
     return Results(f"From the quickstart, which took {minutes:.1f} minutes and {memory:.1f} GiB in all.{base}", tasks)
 
 

@@ -135,11 +135,11 @@ def test_the_model_index_holds_the_numbers_of_the_summary(run, tmp_path):
 
 
 def test_the_quickstart_puts_the_card_beside_the_adapter(run, tmp_path):
-    run.write(summary=SUMMARY | {"base_format": "colon"})
+    run.write(summary=SUMMARY | {"base_formats": {"dist_urn": "colon+label"}})
     path = write_adapter_card(run.adapter, suite=tmp_path / "spectrum-suite", summary=run.summary)
     assert path == run.adapter / "README.md"
     assert path.read_text() == str(run.card())
-    assert "The base model answers in format `colon`." in path.read_text()
+    assert "asked in the format that suits it best: `colon+label` on dist_urn." in path.read_text()
 
 
 def test_the_table_holds_the_numbers_of_the_summary(run):
