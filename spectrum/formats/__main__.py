@@ -1,0 +1,124 @@
+"""The command line of the formats: ``python -m spectrum.formats show TASK`` shows what a model is trained on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from datasets import Dataset, disable_progress_bars, load_dataset
+from rich.console import Console
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from dataset_builder.errors import UserError, did_you_mean, exit_on_user_error
+from spectrum.formats.render import get_format
+from spectrum.formats.show import legend, mark_tokens, shown_tokens
+from spectrum.suite import suite_tasks
+from spectrum.training.collator import IGNORED, SpectrumCollator
+from spectrum.training.embedded_model import resolve_model
+from spectrum.training.tokenize import tokenize_rows
+
+_ABOUT = """\
+Show a row of a built suite as a model is trained on it: the order of draws, the description (or its absence), the turn
+tokens, and on which tokens the loss falls. Trained tokens have a green background; in a pipe or a file, brackets.
+"""
+_EXAMPLES = """\
+examples:
+  python -m spectrum.formats show coinflip
+  python -m spectrum.formats show polis_vote --row 3 --epoch 1                 # the same row, one epoch later
+  python -m spectrum.formats show coinflip --format colon                      # as plain text
+  python -m spectrum.formats show coinflip --tokenizer path/to/model           # with another model's tokens
+  python -m spectrum.formats show coinflip --description_dropout 1             # as if the description was dropped
+  python -m spectrum.formats show coinflip --max_length 60 | less              # trained spans in brackets
+
+what to look for:
+  every output is trained up to and with its end-of-turn token; headers, inputs and descriptions are not
+  without a description, the first output is context: nothing says yet what it should be
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a user's mistake ends in one line and exit code 2."""
+    options = _parser().parse_args(arguments)
+    with exit_on_user_error():
+        _show(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m spectrum.formats", description="How rows are written as text.")
+    commands = parser.add_subparsers(title="commands", required=True)
+    show = commands.add_parser(
+        "show",
+        help="show what is trained in a row",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    show.add_argument("task", help="a task of the suite, e.g. coinflip")
+    show.add_argument("--suite", default="spectrum-suite", help="folder of a built suite, or a dataset on the Hub")
+    show.add_argument("--row", type=int, default=0, metavar="N", help="which row, from 0 (default: 0)")
+    show.add_argument(
+        "--tokenizer",
+        default="embedded:gemma-3-270m",
+        help="folder or Hub id of a tokenizer (default: embedded:gemma-3-270m)",
+    )
+    show.add_argument("--format", default="auto", help="auto, spectrum, colon or chat (default: auto)")
+    show.add_argument("--max_length", type=int, default=1024, metavar="N", help="tokens at most (default: 1024)")
+    show.add_argument(
+        "--description_dropout", type=float, default=0.2, metavar="P", help="as in training (default: 0.2)"
+    )
+    show.add_argument("--seed", type=int, default=42, help="as in training (default: 42)")
+    show.add_argument("--epoch", type=int, default=0, help="from 0; order and dropout are new in each (default: 0)")
+    return parser
+
+
+def _show(options: argparse.Namespace) -> None:
+    row = _row(options.suite, options.task, options.row)
+    tokenizer = _tokenizer(options.tokenizer)
+    text_format = get_format(options.format, tokenizer)
+    tokenized, too_long = tokenize_rows(row, tokenizer, text_format, max_length=options.max_length)
+    collator = SpectrumCollator.for_format(
+        text_format,
+        tokenizer,
+        max_length=options.max_length,
+        description_dropout=options.description_dropout,
+        seed=options.seed,
+    )
+    collator.set_epoch(options.epoch)
+    sequence = collator.sequence(tokenized[0] | {"row": options.row})
+    trained = [label != IGNORED for label in sequence.labels]
+
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    colour = console.is_terminal and not console.no_color
+    console.print(legend(colour=colour))
+    console.print(mark_tokens(shown_tokens(tokenizer, sequence.ids, trained), colour=colour))
+    console.print(f"{tokenized[0]['id']} in format {text_format.name}, epoch {options.epoch}")
+    console.print(
+        f"{sum(trained)} of {len(trained)} tokens trained, in {sequence.trained_outputs} outputs; "
+        f"the row has {row[0]['n_outputs']} outputs, of which {too_long} are too long"
+    )
+
+
+def _row(suite: str, task: str, number: int) -> Dataset:
+    known = suite_tasks(suite)
+    if task not in known:
+        raise UserError(f"no task {task!r} in suite {suite!r}{did_you_mean(task, known)}: there are {', '.join(known)}")
+    disable_progress_bars()
+    (rows,) = load_dataset(suite, task).values()
+    if "n_outputs" not in rows.column_names:
+        raise UserError(f"task {task!r} has no outputs to train on: show a training task")
+    if not 0 <= number < len(rows):
+        raise UserError(f"task {task!r} has no row {number}: give --row a number from 0 to {len(rows) - 1}")
+    return rows.select([number])
+
+
+def _tokenizer(name: str) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(resolve_model(name))
+    except (OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"no tokenizer {name!r}: give a folder, a Hub id or embedded:gemma-3-270m") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Imports point one way, as the design says: a wrong arrow fails here."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+SCRIPTS = {"train_sft", "evaluate_model", "push_to_hub", "quickstart"}
+PACKAGES = ("dataset_builder", "spectrum", "metrics")
+
+GROUND = {"dataset_builder.task_spec", "dataset_builder.errors", "dataset_builder.seeding"}
+READING = GROUND | {"dataset_builder.raw", "dataset_builder.download"}
+HEADS = {"spectrum.lm_head", "spectrum.tree_attention"}
+MAY_IMPORT = {
+    "dataset_builder.task_spec": set(),
+    "dataset_builder.errors": set(),
+    "dataset_builder.seeding": set(),
+    "dataset_builder.raw": GROUND,
+    "dataset_builder.sources": {*READING, "dataset_builder.sources"},
+    "dataset_builder.registry": {*GROUND, "dataset_builder.sources"},
+    "dataset_builder.files": READING,
+    "dataset_builder.sequences": GROUND,
+    "dataset_builder.tables": GROUND,
+    "dataset_builder.spectrum_suite": {
+        *GROUND, "dataset_builder.registry", "dataset_builder.files", "dataset_builder.sequences",
+        "dataset_builder.tables",
+    },
+    "dataset_builder": {"dataset_builder"},
+    "spectrum.__init__": {"spectrum.generation", "spectrum.evaluation"},
+    "spectrum.lm_head": set(),
+    "spectrum.tree_attention": set(),
+    "spectrum.suite": GROUND,
+    "spectrum.formats": {*GROUND, "spectrum.formats"},
+    "spectrum.training": {*GROUND, *HEADS, "spectrum.suite", "spectrum.formats", "spectrum.training"},
+    "spectrum.models": {*GROUND, "spectrum.training.embedded_model"},
+    "spectrum.generation": {*GROUND, *HEADS, "spectrum.models", "spectrum.formats", "spectrum.generation"},
+    "spectrum.evaluation": {
+        *GROUND, "spectrum.suite", "spectrum.models", "spectrum.formats", "spectrum.generation", "spectrum.evaluation",
+        "metrics",
+    },
+    "spectrum.hub": {
+        *GROUND, "dataset_builder.registry", "dataset_builder.suite_folder", "spectrum.evaluation.report",
+        "spectrum.training.report", "spectrum.training.embedded_model", "spectrum.hub",
+    },
+    "metrics": {"metrics"},
+}  # fmt: skip
+"""Module or package -> those of ours that it may import; the longest name that fits an importer counts."""
+
+NOT_IN = {
+    "dataset_builder": {"transformers", "tokenizers", "torch", "trl", "peft"},
+    "metrics": {"transformers", "torch", "dataset_builder", "spectrum"},
+}
+"""The builder tokenizes nothing, and a metric runs without our code."""
+
+
+def within(module, names):
+    """The longest of ``names`` that is ``module`` or holds it."""
+    return max((name for name in names if module == name or module.startswith(name + ".")), key=len, default=None)
+
+
+def imported(source, package):
+    """The full names of all that a module imports, in functions and behind TYPE_CHECKING too."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def wrong_arrows(module, source):
+    """What ``module`` imports and may not."""
+    names = imported(source, module.rpartition(".")[0])
+    wrong = {name for name in names if within(name, SCRIPTS) or "__main__" in name.split(".")}
+    wrong |= {name for name in names if within(name, NOT_IN.get(module.split(".")[0], set()))}
+    if module in SCRIPTS or module.endswith("__main__"):
+        return wrong
+    known = within(module, MAY_IMPORT)
+    assert known, f"{module} is new: say in MAY_IMPORT what it may import"
+    return wrong | {name for name in names if within(name, PACKAGES) and not within(name, MAY_IMPORT[known])}
+
+
+def modules():
+    for root in PACKAGES:
+        for path in sorted((REPOSITORY / root).rglob("*.py")):
+            if "fixtures" not in path.parts:
+                yield path
+    yield from (path for path in sorted(REPOSITORY.glob("*.py")))
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=str(path.relative_to(REPOSITORY))) for path in modules()])
+def test_arrows(path):
+    module = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+    wrong = wrong_arrows(module, path.read_text(encoding="utf-8"))
+    assert not wrong, f"{module} imports {', '.join(sorted(wrong))}"
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("spectrum.formats.render", "from spectrum.training.collator import IGNORED"),
+        ("spectrum.formats.render", "from ..training import collator"),
+        ("spectrum.formats.render", "def f():\n    import spectrum.generation.logprobs"),
+        ("spectrum.training.collator", "from spectrum.evaluation import report"),
+        ("spectrum.training.collator", "from spectrum import hub"),
+        ("spectrum.training.mixture", "from dataset_builder.registry import get_task"),
+        ("spectrum.generation.logprobs", "from spectrum.training.collator import IGNORED"),
+        ("spectrum.evaluation.alignment", "import train_sft"),
+        ("quickstart", "from train_sft import main"),
+        ("spectrum.evaluation.run", "from spectrum.formats.__main__ import main"),
+        ("dataset_builder.sources.urn", "from dataset_builder.registry import get_task"),
+        ("dataset_builder.registry", "from dataset_builder.spectrum_suite import SpectrumSuite"),
+        ("dataset_builder.task_spec", "from dataset_builder.errors import UserError"),
+        ("dataset_builder.build", "from spectrum.formats.render import Format"),
+        ("dataset_builder.tables", "from transformers import AutoTokenizer"),
+        ("dataset_builder.__main__", "import tokenizers"),
+        ("metrics.spectrum_alignment.scoring", "from dataset_builder.errors import UserError"),
+    ],
+)
+def test_a_wrong_arrow_is_found(module, line):
+    assert len(wrong_arrows(module, line)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("spectrum.formats.render", "from dataset_builder.task_spec import Draw"),
+        ("spectrum.training.collator", "from spectrum.formats.render import Format"),
+        ("spectrum.training.collator", "from dataset_builder import seeding"),
+        ("spectrum.evaluation.alignment", "from metrics.spectrum_alignment.scoring import score_items"),
+        ("spectrum.hub.cards", "from dataset_builder.registry import get_task"),
+        ("train_sft", "from spectrum.training.tokenize import tokenize_rows"),
+        ("metrics.spectrum_alignment.app", "from .scoring import score_items"),
+    ],
+)
+def test_a_right_arrow_is_not(module, line):
+    assert wrong_arrows(module, line) == set()
