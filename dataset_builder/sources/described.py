@@ -48,7 +48,7 @@ _CASES = (("lower case", str.lower), ("capitals", str.upper))
 
 
 def described_shares(rng: np.random.Generator, index: int) -> Example:
-    """A topic, some of its names, how often each comes up in one of many wordings, and 2 to 16 draws."""
+    """A topic, some of its names, how often each comes up in one of many wordings, and 1 to 10 draws."""
     topic = TOPICS[rng.integers(len(TOPICS))]
     names, counts = shares(rng, topic)
     description = _sentence(rng, topic, names, counts)
@@ -56,10 +56,10 @@ def described_shares(rng: np.random.Generator, index: int) -> Example:
     if rng.random() < 0.15:  # noqa: PLR2004
         case, change = _CASES[rng.integers(len(_CASES))]
         request, names = f"{request} Answer in {case}.", [change(name) for name in names]
-    place = rng.choice(["input", "description", "nowhere"], p=[0.35, 0.4, 0.25])
+    place = rng.choice(["input", "description", "nowhere"], p=[0.45, 0.35, 0.2])
     if place == "description" or ("Answer in" in request and place == "nowhere"):
         description += ("\n" if "\n" in description else " ") + request
-    size = rng.integers(2, 8 if place == "input" else 16, endpoint=True)
+    size = rng.integers(1, 4 if place == "input" else 10, endpoint=True)
     outputs = rng.choice(names, size=size, p=np.array(counts) / sum(counts)).tolist()
     given = request if place == "input" else None
     return Example(process_id(index), (description,), tuple(Draw(given, output) for output in outputs))
@@ -86,7 +86,7 @@ def shares(rng: np.random.Generator, topic: Topic) -> tuple[list[str], list[int]
 def _sentence(rng: np.random.Generator, topic: Topic, names: list[str], counts: list[int]) -> str:
     """How often each name comes up, said in one of the wordings that fit the counts."""
     total = sum(counts)
-    style = rng.choice(["colon", "unit", "clauses", "list", "words"], p=[0.5, 0.25, 0.13, 0.07, 0.05])
+    style = rng.choice(["colon", "unit", "clauses", "list", "words"], p=[0.42, 0.35, 0.13, 0.05, 0.05])
     if style == "words" and (said := in_words(names, counts)):
         return f"{topic.units.capitalize()} {topic.where}: {said}."
     if style == "list" and total <= 12:  # noqa: PLR2004
