@@ -39,8 +39,8 @@ SUITE = Path("spectrum-suite")
 REAL_TASKS = ("polis_vote", "polis_comment", "gsm8k_question", "gsm8k_answer_from_question", "gsm8k_question_answer",
               "gsm8k_question_from_answer", "lewidi_varierrnli_nli_detection_individual",
               "lewidi_varierrnli_nli_detection_individual_categorical", "dist_nytimes")  # fmt: skip
-HELD_OUT = {"dist_urn": 200, "dist_states": 1, "dist_nytimes": 40}
-FRESH_SETTINGS = {"dist_coinflip": 40, "dist_categorical": 40, "dist_binomial": 40, "dist_hypergeometric": 40}
+HELD_OUT = {"dist_urn": 200, "dist_states": 1, "dist_nytimes": 30}
+FRESH_SETTINGS = {"dist_coinflip": 30, "dist_categorical": 30, "dist_binomial": 30, "dist_hypergeometric": 30}
 FORMATS = {
     "colon": ("colon", False),
     "colon+label": ("colon", True),
@@ -48,7 +48,7 @@ FORMATS = {
     "chat": ("chat", False),
 }
 """The ways in which the base model is asked: a format, and in plain text whether the task's own label is written."""
-TRIED_ITEMS = 16
+TRIED_ITEMS = 10
 """Items of a task on which the formats of the base model are tried."""
 
 console = Console()

@@ -7,6 +7,7 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from dataset_builder.build import BuildOptions, build
 from dataset_builder.registry import all_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
 from spectrum.training.embedded_model import embedded_model_path
@@ -122,3 +123,11 @@ def first_rows(spec, folder, count=2):
     """The first rows of a task; none where the folder lacks its files."""
     builder = SpectrumSuite(config_name=spec.name, seed=42, max_rows=count, data_dir=str(folder), allow_missing=True)
     return list(builder.as_streaming_dataset(split=spec.split))
+
+
+@pytest.fixture(scope="session")
+def small_suite(tmp_path_factory):
+    """A built suite of two training tasks and a held-out one, 12 rows each."""
+    folder = tmp_path_factory.mktemp("suites") / "small-suite"
+    build(["coinflip", "described_shares", "dist_urn"], BuildOptions(folder, max_rows=12))
+    return folder

@@ -48,7 +48,7 @@ _CASES = (("lower case", str.lower), ("capitals", str.upper))
 
 
 def described_shares(rng: np.random.Generator, index: int) -> Example:
-    """A topic, some of its names, how often each comes up in one of many wordings, and 1 to 10 draws."""
+    """A topic, some of its names, how often each comes up in one of many wordings, and 1 to 6 draws."""
     topic = TOPICS[rng.integers(len(TOPICS))]
     names, counts = shares(rng, topic)
     description = _sentence(rng, topic, names, counts)
@@ -59,7 +59,7 @@ def described_shares(rng: np.random.Generator, index: int) -> Example:
     place = rng.choice(["input", "description", "nowhere"], p=[0.45, 0.35, 0.2])
     if place == "description" or ("Answer in" in request and place == "nowhere"):
         description += ("\n" if "\n" in description else " ") + request
-    size = rng.integers(1, 4 if place == "input" else 10, endpoint=True)
+    size = rng.integers(1, 3 if place == "input" else 6, endpoint=True)
     outputs = rng.choice(names, size=size, p=np.array(counts) / sum(counts)).tolist()
     given = request if place == "input" else None
     return Example(process_id(index), (description,), tuple(Draw(given, output) for output in outputs))
