@@ -119,7 +119,7 @@ def rows_of_every_task():
     }
 
 
-def first_rows(spec, folder, count=2):
+def first_rows(spec, folder, count=1):
     """The first rows of a task; none where the folder lacks its files."""
     builder = SpectrumSuite(config_name=spec.name, seed=42, max_rows=count, data_dir=str(folder), allow_missing=True)
     return list(builder.as_streaming_dataset(split=spec.split))

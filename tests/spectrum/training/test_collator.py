@@ -1,0 +1,201 @@
+from collections import Counter
+
+import pytest
+import torch
+from datasets import Dataset
+
+from dataset_builder.errors import UserError
+from spectrum.formats.render import FORMATS, get_format, split_messages
+from spectrum.training.collator import IGNORED, SpectrumCollator
+from spectrum.training.tokenize import tokenize_rows
+
+D, X1, X2, Y1, Y2 = [10, 11], [20], [21], [30, 31], [32]
+ROW = {"id": "r", "row": 0, "description": D, "contexts": [X1, X2], "outputs": [Y1, Y2]}
+
+
+def collator(**options):
+    settings = {"start": [1], "separator": [7], "pad_token_id": 0, "max_length": 50, "description_dropout": 0.0}
+    return SpectrumCollator(**settings | options)
+
+
+def trained_ids(sequence):
+    return [token for token in sequence.labels if token != IGNORED]
+
+
+def many_draws(count, row=0, description=D):
+    """A row whose draw i has the context 100 + i and the output 200 + i, 300 + i."""
+    contexts, outputs = [[100 + i] for i in range(count)], [[200 + i, 300 + i] for i in range(count)]
+    return {"id": f"row{row}", "row": row, "description": description, "contexts": contexts, "outputs": outputs}
+
+
+def draws_of(sequence):
+    """Which draws of ``many_draws`` are in a sequence, in order."""
+    return [token - 200 for token in sequence.ids if 200 <= token < 300]
+
+
+def test_the_example_of_the_docstring():
+    batch = collator(permute=False)([ROW, ROW | {"contexts": [X1], "outputs": [Y1]}])
+    assert batch["input_ids"].tolist() == [
+        [1, 10, 11, 20, 30, 31, 7, 21, 32],
+        [1, 10, 11, 20, 30, 31, 0, 0, 0],
+    ]
+    assert batch["labels"].tolist() == [
+        [-100, -100, -100, -100, 30, 31, -100, -100, 32],
+        [-100, -100, -100, -100, 30, 31, -100, -100, -100],
+    ]
+    assert batch["attention_mask"].tolist() == [[1] * 9, [1] * 6 + [0] * 3]
+    assert {name: tensor.dtype for name, tensor in batch.items()} == dict.fromkeys(batch, torch.int64)
+    assert set(batch) == {"input_ids", "labels", "attention_mask"}
+
+
+def test_without_a_description_the_first_output_is_context():
+    for row in (ROW | {"description": []}, ROW):
+        sequence = collator(permute=False, description_dropout=1.0).sequence(row)
+        assert sequence.ids == [1, 20, 30, 31, 7, 21, 32]
+        assert sequence.labels == [-100] * 6 + [32]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_outputs_and_their_ends_are_trained_and_nothing_else(tokenizer, rows_of_every_task, name):
+    text_format = get_format(name, tokenizer)
+    rows = [
+        {"id": row["id"], "messages": row["messages"][:40]}
+        for found in rows_of_every_task.values()
+        for row in found[:1]
+        if "n_outputs" in row
+    ]
+    end = "\n\n" if name == "colon" else text_format.turn.end
+    tokenized, _ = tokenize_rows(Dataset.from_list(rows), tokenizer, text_format, max_length=50_000)
+    whole = SpectrumCollator.for_format(text_format, tokenizer, max_length=50_000, description_dropout=0.0)
+    dropped = SpectrumCollator.for_format(text_format, tokenizer, max_length=50_000, description_dropout=1.0)
+    for row, source in zip(tokenized, rows, strict=True):
+        description, draws, _ = split_messages(source["messages"])
+        outputs = Counter(draw.output for draw in draws)
+        found = Counter(trained_texts(tokenizer, whole.sequence(row), end))
+        missing = outputs - found
+        assert not found - outputs
+        assert missing.total() == (0 if description else 1)
+        one_draw = len(draws) == 1
+        assert Counter(trained_texts(tokenizer, dropped.sequence(row), end)).total() == len(draws) - (not one_draw)
+
+
+def trained_texts(tokenizer, sequence, end):
+    """The trained spans as texts, without the end that each of them has to have."""
+    texts, span = [], []
+    for label in [*sequence.labels, IGNORED]:
+        if label != IGNORED:
+            span.append(label)
+        elif span:
+            text = tokenizer.decode(span, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+            assert text.count(end) >= 1
+            assert text.endswith(end)
+            texts.append(text.removesuffix(end).removeprefix(" "))
+            span = []
+    return texts
+
+
+def test_the_order_changes_no_set_of_trained_tokens():
+    row = many_draws(9)
+    shuffled, kept = collator().sequence(row), collator(permute=False).sequence(row)
+    assert draws_of(kept) == list(range(9))
+    assert draws_of(shuffled) != list(range(9))
+    assert Counter(trained_ids(shuffled)) == Counter(trained_ids(kept))
+    assert trained_ids(kept) == [token for output in row["outputs"] for token in output]
+    assert len(shuffled.ids) == len(kept.ids)
+
+
+def test_every_order_is_as_likely_as_any():
+    orders = Counter(tuple(draws_of(collator().sequence(many_draws(3, row=row)))) for row in range(1200))
+    assert len(orders) == 6
+    assert all(150 < count < 250 for count in orders.values())  # 200 expected, standard deviation 13
+
+
+def test_descriptions_are_dropped_at_their_rate_and_never_from_a_single_draw():
+    dropping = collator(description_dropout=0.2)
+    described = [dropping.sequence(many_draws(3, row=row)).ids[1:3] == D for row in range(2000)]
+    assert 340 < described.count(False) < 460  # 400 expected, standard deviation 18
+    for row in range(200):
+        sequence = dropping.sequence(many_draws(1, row=row))
+        assert sequence.ids == [1, *D, 100, 200, 300]
+        assert trained_ids(sequence) == [200, 300]
+
+
+def test_a_sequence_depends_on_seed_epoch_and_row_alone():
+    rows = [many_draws(8, row=row) for row in range(6)]
+    alone = collator(description_dropout=0.5)
+    batch = alone(rows)
+    for position, row in enumerate(rows):
+        sequence = alone.sequence(row)
+        assert batch["input_ids"][position].tolist()[: len(sequence.ids)] == sequence.ids
+        assert alone([row])["input_ids"].tolist() == [sequence.ids]
+    assert [alone.sequence(row).ids for row in rows[::-1]] == [alone.sequence(row).ids for row in rows][::-1]
+    orders = {tuple(draws_of(alone.sequence(row))) for row in rows}
+    assert len(orders) == 6
+
+
+def test_epochs_and_seeds_differ_and_come_back():
+    row, first = many_draws(8), collator()
+    zero = first.sequence(row).ids
+    first.set_epoch(1)
+    assert first.sequence(row).ids != zero
+    first.set_epoch(0)
+    assert first.sequence(row).ids == zero
+    assert collator(seed=43).sequence(row).ids != zero
+
+
+def test_only_whole_draws_are_laid_and_as_many_as_fit():
+    row = many_draws(8)
+    for max_length in range(6, 40):
+        sequence = collator(max_length=max_length).sequence(row)
+        count = (max_length - 3 + 1) // 4  # bos and description; each draw 3 tokens and a separator but the last
+        assert len(sequence.ids) == 3 + 4 * min(count, 8) - 1
+        assert trained_ids(sequence) == [token for i in draws_of(sequence) for token in (200 + i, 300 + i)]
+        assert sequence.trained_outputs == min(count, 8)
+
+
+def test_a_draw_that_leaves_nothing_to_train_on_is_passed_over():
+    row = {"id": "r", "row": 0, "description": [], "contexts": [[1]] * 3, "outputs": [[2] * 3, [3] * 20, [4] * 3]}
+    for seed in range(10):
+        sequence = collator(max_length=15, seed=seed).sequence(row)
+        assert 3 not in sequence.ids
+        assert sequence.trained_outputs == 1
+
+
+def test_a_row_with_nothing_to_train_on_is_named():
+    with pytest.raises(UserError, match="row 'r' has nothing to train on within 4 tokens"):
+        collator(max_length=4)([ROW])
+    with pytest.raises(UserError, match="row 'alone' has nothing to train on"):
+        collator()([many_draws(1, description=[]) | {"id": "alone"}])
+
+
+def test_padding_is_the_end_of_sequence_where_there_is_no_padding_token(tokenizer_of):
+    llama3, chatml = tokenizer_of("llama3"), tokenizer_of("chatml")
+    assert SpectrumCollator.for_format(get_format("auto", llama3), llama3, max_length=9).pad_token_id == (
+        llama3.eos_token_id
+    )
+    assert SpectrumCollator.for_format(get_format("auto", chatml), chatml, max_length=9).pad_token_id == (
+        chatml.pad_token_id
+    )
+
+
+def test_branches_are_the_sequences_that_share_a_description():
+    batch = collator(branching=1.0, permute=False)([ROW, ROW | {"contexts": [X1], "outputs": [Y1]}])
+    assert batch["input_ids"].tolist() == [[1, 10, 11, 20, 30, 31, 21, 32], [1, 10, 11, 20, 30, 31, 0, 0]]
+    assert batch["branches"].tolist() == [[0, 0, 0, 1, 1, 1, 2, 2], [0, 0, 0, 1, 1, 1, -1, -1]]
+    assert batch["labels"].tolist() == [[-100] * 4 + [30, 31, -100, 32], [-100] * 4 + [30, 31, -100, -100]]
+
+
+def test_some_draws_branch_off_at_the_rate_asked_for():
+    sequences = [collator(branching=0.3, max_length=500).sequence(many_draws(20, row=row)) for row in range(100)]
+    branches = sum(max(sequence.branches) for sequence in sequences)
+    assert 560 < branches < 780  # 100 * (1 + 19 * 0.3) = 670 expected, standard deviation 20
+    for sequence in sequences:
+        assert sequence.branches == sorted(sequence.branches)
+        assert sequence.trained_outputs == 20
+        assert sequence.ids.count(7) == 20 - max(sequence.branches)
+
+
+def test_without_its_description_nothing_branches_off():
+    sequence = collator(branching=1.0, description_dropout=1.0).sequence(many_draws(5))
+    assert set(sequence.branches) == {0}
+    assert sequence.trained_outputs == 4
