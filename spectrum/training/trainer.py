@@ -25,6 +25,7 @@ class SpectrumTrainer(SFTTrainer):
     def __init__(self, *, data_collator: SpectrumCollator, **options: Any) -> None:
         super().__init__(data_collator=data_collator, **options)
         self.add_callback(_EpochSeeds(data_collator))
+        self.add_callback(_TokenCounts(self))
         self.trained_tokens = 0
         self.seen_tokens = 0
 
@@ -83,3 +84,18 @@ class _EpochSeeds(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         self.collator.set_epoch(int(state.epoch or 0))
+
+
+class _TokenCounts(TrainerCallback):
+    """Takes the counts of tokens up from the last line of the log when a run goes on from a checkpoint."""
+
+    def __init__(self, trainer: SpectrumTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        counted = [entry for entry in state.log_history if "trained_tokens" in entry]
+        if counted:
+            self.trainer.trained_tokens = counted[-1]["trained_tokens"]
+            self.trainer.seen_tokens = counted[-1]["seen_tokens"]
