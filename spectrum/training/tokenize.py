@@ -45,6 +45,7 @@ def tokenize_rows(
         encode([text_format.separator])[text_format.separator]
     )
     too_long = 0
+    left_out: list[str] = []
 
     def tokenize(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
         nonlocal too_long
@@ -56,7 +57,7 @@ def tokenize_rows(
             kept = _fitting(pairs, len(ids[description]) + overhead, max_length, described=bool(description))
             too_long += len(pairs) - len(kept)
             if not kept:
-                logger.warning("row %s is left out: no draw of it fits into %d tokens", row_id, max_length)
+                left_out.append(row_id)
                 continue
             total = overhead + len(ids[description]) + sum(len(context) + len(output) for context, output in kept)
             columns["id"].append(row_id)
@@ -79,6 +80,8 @@ def tokenize_rows(
     )
     if not len(tokenized):
         raise UserError(f"no row fits into {max_length} tokens: raise --max_length")
+    if left_out:
+        logger.warning("%d rows do not fit into %d tokens, e.g. %s", len(left_out), max_length, left_out[0])
     return tokenized, too_long
 
 

@@ -44,7 +44,7 @@ def test_a_draw_that_fits_nowhere_is_dropped_counted_and_named(tokenizer_of, cap
     assert found["id"] == ["a"]
     assert too_long == 3
     assert len(found[0]["outputs"]) == 2
-    assert "row b is left out" in caplog.text
+    assert "1 rows do not fit into 60 tokens, e.g. b" in caplog.text
 
 
 @pytest.mark.parametrize("spare", [0, -1])
