@@ -29,10 +29,10 @@ def training_report(
         "gradient_accumulation_steps", "max_length", "seed", "warmup_steps", "weight_decay",
     )  # fmt: skip
     return {
+        **asdict(arguments),
         "base_model": model_config.model_name_or_path,
         "format": text_format.name,
         "family": text_format.turn.family if text_format.turn else "plain",
-        **asdict(arguments),
         "hyperparameters": {name: getattr(trainer.args, name) for name in fields},
         "lora": {
             name: getattr(model_config, name) for name in ("lora_r", "lora_alpha", "lora_dropout", "load_in_4bit")
