@@ -78,7 +78,7 @@ class TuningConfig(SFTConfig):
     bf16: bool = field(
         default_factory=torch.cuda.is_available, metadata={"help": "Mixed precision; on by default on a GPU only."}
     )
-    gradient_checkpointing: bool = field(default=False, metadata={"help": "Trade time for memory."})
+    gradient_checkpointing: bool | None = field(default=None, metadata={"help": "Trade time for memory."})
     output_dir: str = field(default="outputs/spectrum", metadata={"help": "Where the adapter and its report go."})
 
 

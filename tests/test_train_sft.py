@@ -61,6 +61,7 @@ def train(monkeypatch, capsys):
 
     def run(*command):
         monkeypatch.setattr(sys, "argv", ["train_sft.py", *map(str, command)])
+        capsys.readouterr()
         code = 0
         try:
             runpy.run_path(str(REPOSITORY / "train_sft.py"), run_name="__main__")
@@ -147,7 +148,7 @@ def test_an_interrupted_run_is_taken_up(train, chatml_model, small_suite, tmp_pa
         for file in path.iterdir():
             file.unlink()
         path.rmdir()
-    code, error = train(*arguments(chatml_model, small_suite, resumed, *command, "--resume_from_checkpoint", "true"))
+    code, error = train(*arguments(chatml_model, small_suite, resumed, *command, "--resume_from_checkpoint", "auto"))
     assert code == 0, error
     reports = [json.loads((folder / "training_report.json").read_text()) for folder in (straight, resumed)]
     assert [entry["loss"] for entry in reports[1]["log"]] == pytest.approx(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from datasets import Dataset, Features, List, Value
+from datasets.fingerprint import generate_random_fingerprint
 from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
@@ -76,6 +77,7 @@ def tokenize_rows(
         remove_columns=rows.column_names,
         features=TOKENIZED,
         load_from_cache_file=False,
+        new_fingerprint=generate_random_fingerprint(),  # a computed one hashes the tokenizer, seconds for a large one
         desc="Tokenizing",
     )
     if not len(tokenized):
