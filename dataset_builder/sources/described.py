@@ -48,7 +48,7 @@ _CASES = (("lower case", str.lower), ("capitals", str.upper))
 
 
 def described_shares(rng: np.random.Generator, index: int) -> Example:
-    """A topic, some of its names, how often each comes up in one of many wordings, and 1 to 6 draws."""
+    """A topic, some of its names, how often each comes up in one of many wordings, and 2 to 12 draws."""
     topic = TOPICS[rng.integers(len(TOPICS))]
     names, counts = shares(rng, topic)
     description = _sentence(rng, topic, names, counts)
@@ -56,10 +56,10 @@ def described_shares(rng: np.random.Generator, index: int) -> Example:
     if rng.random() < 0.15:  # noqa: PLR2004
         case, change = _CASES[rng.integers(len(_CASES))]
         request, names = f"{request} Answer in {case}.", [change(name) for name in names]
-    place = rng.choice(["input", "description", "nowhere"], p=[0.45, 0.35, 0.2])
+    place = rng.choice(["input", "description", "nowhere"], p=[0.4, 0.35, 0.25])
     if place == "description" or ("Answer in" in request and place == "nowhere"):
         description += ("\n" if "\n" in description else " ") + request
-    size = rng.integers(1, 3 if place == "input" else 6, endpoint=True)
+    size = rng.integers(*((2, 6) if place == "input" else (3, 12)), endpoint=True)
     outputs = rng.choice(names, size=size, p=np.array(counts) / sum(counts)).tolist()
     given = request if place == "input" else None
     return Example(process_id(index), (description,), tuple(Draw(given, output) for output in outputs))
@@ -67,15 +67,15 @@ def described_shares(rng: np.random.Generator, index: int) -> Example:
 
 def shares(rng: np.random.Generator, topic: Topic) -> tuple[list[str], list[int]]:
     """2 to 8 names of the topic, most often few, and a count for each: even, small, large or skewed."""
-    size = min(len(topic.names), 2 + int(rng.binomial(6, 0.3)))
+    size = min(len(topic.names), 2 + int(rng.binomial(5, 0.25)))
     names = rng.choice(topic.names, size=size, replace=False).tolist()
-    kind = rng.choice(["small", "large", "skewed", "even", "hundred"], p=[0.4, 0.15, 0.2, 0.05, 0.2])
+    kind = rng.choice(["small", "large", "skewed", "even", "hundred"], p=[0.3, 0.1, 0.35, 0.05, 0.2])
     if kind == "small":
         counts = rng.integers(1, rng.integers(1, 12, size=size, endpoint=True), endpoint=True)
     elif kind == "large":
         counts = rng.integers(1, int(10 ** rng.uniform(1.5, 4)), size=size)
     elif kind == "skewed":
-        counts = 1 + np.floor(rng.dirichlet(np.full(size, 0.6)) * rng.integers(10, 60)).astype(int)
+        counts = 1 + np.floor(rng.dirichlet(np.full(size, 0.3)) * rng.integers(8, 40)).astype(int)
     elif kind == "even":
         counts = np.full(size, rng.integers(1, 20))
     else:

@@ -85,13 +85,13 @@ def named_set(rng: np.random.Generator, index: int) -> Example:
     kinds = rng.permutation(list(SETS)).tolist()
     kind, case = kinds[0], rng.random()
     if case < 0.4:  # noqa: PLR2004
-        outputs = rng.choice(SETS[kind], size=rng.integers(1, 6, endpoint=True)).tolist()
+        outputs = rng.choice(SETS[kind], size=rng.integers(3, 12, endpoint=True)).tolist()
         return Example(process_id(index), (_say(rng, _DESCRIPTIONS, kind),), tuple(Draw(None, o) for o in outputs))
     if case < 0.6:  # noqa: PLR2004
         request = _say(rng, _REQUESTS, kind)
-        outputs = rng.choice(SETS[kind], size=rng.integers(2, 4, endpoint=True)).tolist()
+        outputs = rng.choice(SETS[kind], size=rng.integers(2, 6, endpoint=True)).tolist()
         return Example(process_id(index), (), tuple(Draw(request, output) for output in outputs))
-    chosen = kinds[: rng.integers(2, 4, endpoint=True)]
+    chosen = kinds[: rng.integers(2, 6, endpoint=True)]
     draws = tuple(Draw(_say(rng, _REQUESTS, kind), str(rng.choice(SETS[kind]))) for kind in chosen)
     described = (_FAIR[rng.integers(len(_FAIR))],) if case < 0.85 else ()  # noqa: PLR2004
     return Example(process_id(index), described, draws)

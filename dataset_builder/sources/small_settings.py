@@ -19,9 +19,9 @@ FAMILIES = (categorical, binomial, hypergeometric)
 
 
 def small_setting(rng: np.random.Generator, index: int) -> Example:
-    """1 to 6 draws from a small setting of a family chosen at random."""
+    """3 to 12 draws from a small setting of a family chosen at random."""
     setting = FAMILIES[rng.integers(len(FAMILIES))](rng, index)
-    size = int(rng.integers(1, 6, endpoint=True))
+    size = int(rng.integers(3, 12, endpoint=True))
     outputs = rng.choice(setting.target.options, size=size, p=setting.target.probabilities).tolist()
     return Example(process_id(index), setting.descriptions, as_draws(outputs))
 
