@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 from trl import ModelConfig, SFTConfig, TrlParser, get_quantization_config
 
@@ -102,6 +102,7 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Model
         seed=config.seed,
     )
     token_ids = turn_token_ids(tokenizer, text_format) if arguments.train_turn_tokens else []
+    set_seed(config.seed)  # the adapter's first weights are random too
     trainer = SpectrumTrainer(
         model=load_model(model_name, model_config, token_ids),
         args=for_our_collator(config),
