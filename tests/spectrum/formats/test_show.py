@@ -100,7 +100,7 @@ def test_epoch_seed_row_and_format_change_what_is_shown(small_suite, chatml_fold
         (["coinflip", "--format", "chatt"], "no format 'chatt'"),
         (["coinflip", "--max_length", "10"], "no row fits into 10 tokens: raise --max_length"),
         (["coinflip", "--suite", "nowhere"], "suite folder 'nowhere' not found"),
-        (["coinflip", "--tokenizer", "nowhere"], "no tokenizer 'nowhere': give a folder"),
+        (["coinflip", "--tokenizer", "no/such/folder"], "no tokenizer 'no/such/folder': give a folder"),
     ],
 )
 def test_a_mistake_ends_in_one_line(small_suite, chatml_folder, capsys, arguments, line):
