@@ -52,6 +52,9 @@ FORMATS = {
 TRIED_ITEMS = 10
 """Items of a task on which the formats of the base model are tried."""
 
+WIDTH = 150
+"""Characters that the table needs at least, also where the output goes into a file."""
+
 console = Console()
 
 
@@ -195,7 +198,7 @@ def show(summary: dict[str, Any], output: Path) -> None:
             "one item" if low is None else f"[{low:+.4f}, {high:+.4f}]",
             *(f"{cells[name]['coverage']:.3f}" for name in ("base", "tuned")),
         )
-    console.print(table)
+    Console(width=max(console.width, WIDTH)).print(table)
     console.print(
         f"{summary['seconds']:.0f} s, at most {summary['peak_rss_gib']} GiB. Adapter and card: {output}/adapter, "
     )

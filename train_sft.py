@@ -26,6 +26,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, set_seed
+from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import get_last_checkpoint
 from trl import ModelConfig, SFTConfig, TrlParser, get_quantization_config
 
@@ -114,6 +115,7 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Model
     trainer.train(resume_from_checkpoint=checkpoint_to_resume(config))
 
     trainer.save_model(config.output_dir)
+    Path(config.output_dir, TRAINING_ARGS_NAME).unlink()  # a pickle; what was run stands in the report
     save_generation_config(config.output_dir, tokenizer, text_format)
     data = {"rows_per_task": rows_per_task, "rows": len(tokenized), "draws_too_long": too_long}
     report = training_report(trainer, arguments, model_config, text_format) | data
