@@ -33,7 +33,6 @@ from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.evaluation.report import Report, compare, finite, write_json
 from spectrum.evaluation.run import EvaluationSettings, evaluate
 from spectrum.hub.cards import write_adapter_card
-from spectrum.training.embedded_model import embedded_model_path
 from spectrum.training.report import REPORT as TRAINING_REPORT
 
 SUITE = Path("spectrum-suite")
@@ -67,15 +66,15 @@ def main(recipe: Path, output: Path) -> None:
     console.rule("[bold]1 of 4: build the suite")
     build_suite()
     console.rule("[bold]2 of 4: tune with 4-bit LoRA")
-    embedded_model_path(model.removeprefix("embedded:"))
     adapter = output / "adapter"
     tune(recipe, adapter)
     console.rule("[bold]3 of 4: evaluate before and after")
     limits = evaluation_limits()
     formats = best_formats(model, output / "base", limits)
     base: Report = {"alignment": {}}
-    for task, name in formats.items():
-        base["alignment"] |= evaluate_tasks(model, output / "base" / name, {task: limits[task]}, name)["alignment"]
+    for name in sorted(set(formats.values())):
+        asked = {task: limits[task] for task in limits if formats[task] == name}
+        base["alignment"] |= evaluate_tasks(model, output / "base" / name, asked, name)["alignment"]
     tuned = evaluate_tasks(str(adapter), output, limits, "auto")
     console.rule("[bold]4 of 4: describe")
     summary = {

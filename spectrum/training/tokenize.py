@@ -42,9 +42,7 @@ def tokenize_rows(
         UserError: A row has nothing to train on whatever the budget, or the budget leaves no row at all.
     """
     encode = token_encoder(tokenizer, text_format)
-    overhead = len(encode([text_format.bos])[text_format.bos]) + len(
-        encode([text_format.separator])[text_format.separator]
-    )
+    overhead = sum(map(len, encode([text_format.bos, text_format.separator]).values()))
     too_long = 0
     left_out: list[str] = []
 
