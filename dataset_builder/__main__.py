@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.table import Column, Table
 
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import exit_on_user_error
+from dataset_builder.preview import missing_lines, show_task
 from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.spectrum_suite import SpectrumSuite
 from dataset_builder.task_spec import TaskSpec
@@ -30,6 +32,7 @@ then, in Python, beside the built folder:
   load_dataset("spectrum-suite", "coinflip")
 """
 _WIDE = 200
+_COUNTED = 10_000  # rows that a preview reads to tell the size of a task
 _COUNTS = ("rows", "processes", "draws", "dropped rows", "seconds")
 _BUILD = """\
 Build tasks into a folder that load_dataset reads. Building more tasks into a suite adds to it. An interrupted build
@@ -62,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(command=_list)
     preview = commands.add_parser("preview", help="show rows of one task", description="Show the first rows of a task.")
     preview.add_argument("task", help="name of the task")
-    preview.add_argument("--rows", type=_positive, default=1, help="how many rows to show (default: 1)")
+    preview.add_argument("--rows", type=_positive, default=2, help="how many rows to show (default: 2)")
+    preview.add_argument("--json", action="store_true", help="whole rows as JSON, one a line")
     _add_data_options(preview)
     preview.set_defaults(command=_preview)
     _add_build(
@@ -154,12 +158,18 @@ def _facts(spec: TaskSpec) -> dict[str, str]:
 
 def _preview(options: argparse.Namespace) -> None:
     spec = get_task(options.task)
-    settings = {"seed": options.seed, "max_rows": options.rows, "allow_missing": options.allow_missing}
+    settings = {"seed": options.seed, "allow_missing": options.allow_missing}
     if options.sources_dir:
         settings["data_dir"] = str(options.sources_dir)
-    rows = SpectrumSuite(config_name=spec.name, **settings).as_streaming_dataset(split=spec.split)
-    for row in rows:
-        Console().print_json(data=row, ensure_ascii=False)
+    rows = iter(SpectrumSuite(config_name=spec.name, **settings).as_streaming_dataset(split=spec.split))
+    shown = list(islice(rows, options.rows))
+    if options.json:
+        for row in shown:
+            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+        return
+    more = len(list(islice(rows, _COUNTED)))
+    size = f"more than {_COUNTED:,} rows" if more == _COUNTED else f"{len(shown) + more:,} rows"
+    show_task(Console(), spec, shown, size)
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -180,6 +190,8 @@ def _build(options: argparse.Namespace) -> None:
         table.add_row(name, record["status"], *(f"{number:,}" for number in numbers), f"{record['seconds']:.1f}")
     console = _console()
     console.print(table)
+    for line in missing_lines(report["tasks"]):
+        console.print(line, soft_wrap=True, highlight=False)
     console.print(f"suite in {options.output}", soft_wrap=True, highlight=False)
 
 

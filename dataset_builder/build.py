@@ -30,10 +30,18 @@ from dataset_builder.files import FoundFiles, find_files
 from dataset_builder.registry import all_tasks, get_task, select_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
 from dataset_builder.suite_folder import REPORT, Record, SuiteFolder
-from dataset_builder.task_spec import RawFiles, TaskSpec
+from dataset_builder.task_spec import RawFiles, Source, TaskSpec
 
 _BYTES_DEPEND_ON = ("datasets", "numpy", "polars", "pyarrow")
-_DOES_NOT_CHANGE_ROWS = ("__main__.py", "build.py", "card.py", "download.py", "suite_folder.py")
+_DOES_NOT_CHANGE_ROWS = (
+    "__main__.py",
+    "archives.py",
+    "build.py",
+    "card.py",
+    "download.py",
+    "hub_files.py",
+    "suite_folder.py",
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
             something else. Nothing is left behind, and the output is as it was.
     """
     specs = select_tasks(names)
-    raw = {s.name: find_files(s, options.sources_dir, allow_missing=options.allow_missing) for s in specs}
+    raw = _find_all(specs, options)
     wanted = {spec.name: _base_record(spec, raw[spec.name], options) for spec in specs}
     folder = SuiteFolder(options.output)
     existing = folder.existing_records()
@@ -109,6 +117,18 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
     return report
 
 
+def _find_all(specs: Iterable[TaskSpec], options: BuildOptions) -> dict[str, FoundFiles]:
+    """The raw files of every task; the tasks of a source that need the same files look for them once."""
+    unreachable: dict[str, str] = {}
+    by_source: dict[Source, FoundFiles] = {}
+    for spec in specs:
+        if spec.source not in by_source:
+            by_source[spec.source] = find_files(
+                spec, options.sources_dir, allow_missing=options.allow_missing, unreachable=unreachable
+            )
+    return {spec.name: by_source[spec.source] for spec in specs}
+
+
 def _base_record(spec: TaskSpec, raw: FoundFiles, options: BuildOptions) -> Record:
     """What is known of a task before it is built."""
     ingredients = {
@@ -126,7 +146,7 @@ def _base_record(spec: TaskSpec, raw: FoundFiles, options: BuildOptions) -> Reco
         "version": spec.version,
         "seed": options.seed,
         "max_rows": options.max_rows,
-        "missing": list(raw.missing),
+        "missing": dict(raw.missing),
         "fingerprint": digest[:16],
         "rows": 0,
         "processes": 0,

@@ -13,10 +13,11 @@ from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard, DatasetCardData
 
+from dataset_builder.mixtures import mixtures
 from dataset_builder.registry import get_task
 from dataset_builder.suite_folder import Record
 from dataset_builder.tables import FEATURES
-from dataset_builder.task_spec import Source, TaskSpec
+from dataset_builder.task_spec import Source, Split, TaskSpec
 
 _TEMPLATE = Path(__file__).parent / "templates" / "suite_card.md.jinja"
 _HUB_LICENSES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "odc-by"}
@@ -27,6 +28,10 @@ _ABOUT = {
     "distribution": (
         "A prompt, the answers it can have and how probable each one is. `n_responses` is the number of answers behind "
         "the shares (null: they are known exactly); `output_label` is what plain text formats call the answer."
+    ),
+    "coverage": (
+        "What to generate, and the rule by which an answer is valid: `validator` names it, and `valid_items` has "
+        "the valid answers where they are a list. `examples` are outputs to show in the prompt."
     ),
 }
 
@@ -49,6 +54,7 @@ def render_card(folder: Path, report: Mapping[str, Any]) -> str:
         missing=_names(n for n, record in records.items() if record["status"] == "missing"),
         partial=_names(n for n, record in records.items() if record["status"] == "partial"),
         limited=_names(spec.name for spec, record in built.items() if record["max_rows"] is not None),
+        mixtures=mixtures(built),
         samples=_samples(folder, built),
         about=_ABOUT,
         seed=report["seed"],
@@ -60,26 +66,39 @@ def _metadata(folder: Path, built: Mapping[TaskSpec, Record]) -> DatasetCardData
     data = DatasetCardData(
         pretty_name="Spectrum Suite",
         language=sorted({language for spec in built for language in spec.languages}),
-        task_categories=["text-generation"],
+        task_categories=["text-generation", "text-classification"],
         size_categories=_size_category(sum(record["rows"] for record in built.values())),
+        source_datasets=sorted({f"extended|{spec.source.hub}" if spec.source.hub else "original" for spec in built}),
         tags=["distributional-modeling", "in-context-learning", "pluralistic-alignment", "calibration"],
         **_license(_sources(built)),
     )
-    infos = {spec.name: _dataset_info(folder, spec, record) for spec, record in built.items()}
+    groups = {spec.name: {spec.split: [spec]} for spec in built} | mixtures(built)
+    infos = {name: _dataset_info(folder, splits, built) for name, splits in groups.items()}
     DatasetInfosDict(infos).to_dataset_card_data(data)
-    files = {spec.name: [{"split": spec.split, "path": f"{spec.name}/{spec.split}-*.parquet"}] for spec in built}
-    MetadataConfigs({name: {"data_files": paths} for name, paths in files.items()}).to_dataset_card_data(data)
+    configs = {name: {"data_files": _data_files(splits)} for name, splits in groups.items()}
+    MetadataConfigs(configs).to_dataset_card_data(data)
     return data
 
 
-def _dataset_info(folder: Path, spec: TaskSpec, record: Record) -> DatasetInfo:
-    splits = SplitDict()
-    splits.add(SplitInfo(spec.split, num_bytes=record["bytes"], num_examples=record["rows"]))
+def _data_files(splits: Mapping[Split, list[TaskSpec]]) -> list[dict[str, Any]]:
+    """The files of a configuration; a mixture names those of its tasks, so no row is there twice."""
+    paths = {split: [f"{spec.name}/{split}-*.parquet" for spec in specs] for split, specs in splits.items()}
+    return [{"split": split, "path": path if len(path) > 1 else path[0]} for split, path in paths.items()]
+
+
+def _dataset_info(
+    folder: Path, splits: Mapping[Split, list[TaskSpec]], built: Mapping[TaskSpec, Record]
+) -> DatasetInfo:
+    sizes = SplitDict()
+    for split, specs in splits.items():
+        totals = {key: sum(built[spec][key] for spec in specs) for key in ("bytes", "rows")}
+        sizes.add(SplitInfo(split, num_bytes=totals["bytes"], num_examples=totals["rows"]))
+    specs = [spec for specs in splits.values() for spec in specs]
     return DatasetInfo(
-        features=FEATURES[spec.kind],
-        splits=splits,
-        dataset_size=record["bytes"],
-        download_size=sum(path.stat().st_size for path in (folder / spec.name).iterdir()),
+        features=FEATURES[specs[0].kind],
+        splits=sizes,
+        dataset_size=sum(size.num_bytes for size in sizes.values()),
+        download_size=sum(path.stat().st_size for spec in specs for path in (folder / spec.name).iterdir()),
     )
 
 
@@ -117,7 +136,7 @@ def _samples(folder: Path, built: Iterable[TaskSpec]) -> dict[str, str]:
 def _first_row(task_folder: Path) -> dict[str, Any]:
     parquet = pq.ParquetFile(min(task_folder.glob("*.parquet")))
     row = next(parquet.iter_batches(batch_size=1)).to_pylist()[0]
-    for message in row["messages"]:
+    for message in row.get("messages", ()):
         if len(message["content"]) > _SHOWN_CHARACTERS:
             message["content"] = message["content"][:_SHOWN_CHARACTERS] + " ..."
     return {name: _shortened(value) if isinstance(value, list) else value for name, value in row.items()}

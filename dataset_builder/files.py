@@ -1,4 +1,4 @@
-"""Finds a source's raw files: in the local folder, at a pinned URL, or says how to get them by hand."""
+"""Finds a source's raw files: in the local folder, on the Hub, at a pinned URL, or says how to get them by hand."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
+from urllib.parse import urlsplit
 
 from huggingface_hub import constants
 
+from dataset_builder.archives import is_packed, unpack
 from dataset_builder.download import DownloadError, HostUnreachableError, fetch, file_sha256
 from dataset_builder.errors import UserError
+from dataset_builder.hub_files import fetch_from_hub
 from dataset_builder.task_spec import Source, SourceFile, TaskSpec
 
 Status = Literal["built", "partial", "missing"]
@@ -43,34 +46,46 @@ class FoundFiles:
         return {name: file_sha256(path) for name, path in self.found.items()}
 
 
-def find_files(spec: TaskSpec, sources_dir: Path | None, *, allow_missing: bool = False) -> FoundFiles:
-    """Find the raw files of a task: first ``sources_dir/<source.folder>/<upstream path>``, then the pinned URL.
+def find_files(
+    spec: TaskSpec,
+    sources_dir: Path | None,
+    *,
+    allow_missing: bool = False,
+    unreachable: dict[str, str] | None = None,
+) -> FoundFiles:
+    """Find the raw files of a task: below ``sources_dir/<source.folder>``, else on the Hub or at their pinned URL.
 
-    Checksums are checked for downloads only: a local copy may well be a sample.
+    A source may have several layouts: the first that is complete in the folder is taken, else the first that is
+    complete with what can be fetched. Checksums are checked for downloads only: a local copy may well be a sample.
 
     Args:
         spec: The task.
         sources_dir: Where local copies are, or None.
         allow_missing: Whether to go on with what there is; if not, a missing file is an error.
+        unreachable: Host -> why it is not asked again. Pass the same dictionary for many tasks: a host that does not
+            answer is added, and then costs time only once.
 
     Raises:
         UserError: A file is missing, or a download is not what it should be; or ``sources_dir`` is no folder.
     """
     if sources_dir is not None and not sources_dir.is_dir():
         raise UserError(f"folder {str(sources_dir)!r} of raw files not found: check '--sources-dir'")
-    found = _local(spec.source, sources_dir)
-    missing: dict[str, str] = {}
-    unreachable = ""
-    for file in (file for file in spec.source.files if file.path not in found):
-        try:
-            found[file.path] = _download(spec.source, file, unreachable)
-        except HostUnreachableError as error:
-            missing[file.path] = unreachable = str(error)
-        except DownloadError as error:
-            missing[file.path] = str(error)
-    if missing and not allow_missing:
-        raise UserError(_how_to_get(spec, missing, sources_dir))
-    return FoundFiles(_usable(spec.source, found, missing), missing)
+    source, unreachable = spec.source, {} if unreachable is None else unreachable
+    layouts = (source.files, *source.other_layouts)
+    for layout in layouts:
+        if all(local := [_local(source, file, sources_dir) for file in layout]):
+            return FoundFiles(_merge(local), {})
+    attempts = []
+    for layout in layouts:
+        attempts.append(_gather(source, layout, sources_dir, unreachable))
+        if not attempts[-1][1]:
+            return FoundFiles(*attempts[-1])
+    if not allow_missing:
+        raise UserError(_how_to_get(spec, attempts[0][1], sources_dir))
+    return next(
+        (FoundFiles(usable, missing) for found, missing in attempts if (usable := _usable(source, found, missing))),
+        FoundFiles({}, attempts[0][1]),
+    )
 
 
 def cache_folder(source: Source, file: SourceFile) -> Path:
@@ -79,25 +94,63 @@ def cache_folder(source: Source, file: SourceFile) -> Path:
     return Path(constants.HF_HOME) / "spectrum_suite" / source.name / address
 
 
-def _local(source: Source, sources_dir: Path | None) -> dict[str, Path]:
-    if sources_dir is None:
-        return {}
-    paths = {file.path: sources_dir / source.folder / file.path for file in source.files}
-    return {name: path for name, path in paths.items() if path.is_file()}
+def _gather(
+    source: Source, layout: tuple[SourceFile, ...], sources_dir: Path | None, unreachable: dict[str, str]
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """What there is of a layout, in the folder or from afar, and what is missing and why."""
+    found: dict[str, Path] = {}
+    missing: dict[str, str] = {}
+    for file in layout:
+        try:
+            found |= _local(source, file, sources_dir) or _fetch(source, file, unreachable)
+        except DownloadError as error:
+            missing[file.path] = str(error)
+    return found, missing
 
 
-def _download(source: Source, file: SourceFile, unreachable: str) -> Path:
-    """The local path of a download, cached; ``unreachable`` says why a source is not tried again."""
-    if file.url is None:
+def _local(source: Source, file: SourceFile, sources_dir: Path | None) -> dict[str, Path]:
+    return {} if sources_dir is None else _matches(sources_dir / source.folder, file.path)
+
+
+def _matches(folder: Path, pattern: str) -> dict[str, Path]:
+    """Path below the folder -> file, of all that match a pattern, sorted."""
+    paths = folder.glob(pattern) if any(sign in pattern for sign in "*?[") else [folder / pattern]
+    return {path.relative_to(folder).as_posix(): path for path in sorted(paths) if path.is_file()}
+
+
+def _merge(found: list[dict[str, Path]]) -> dict[str, Path]:
+    return {name: path for files in found for name, path in files.items()}
+
+
+def _fetch(source: Source, file: SourceFile, unreachable: dict[str, str]) -> dict[str, Path]:
+    """Fetch a file, or all that a pattern matches; a host that did not answer before is not asked."""
+    if file.url is None and not source.hub:
         raise DownloadError("its upstream has no address to fetch it from")
-    path = cache_folder(source, file) / PurePosixPath(file.path).name
-    if path.is_file():
-        return path
-    if constants.is_offline_mode():
+    host = urlsplit(file.url).netloc if file.url else constants.ENDPOINT
+    if host in unreachable:
+        raise DownloadError(unreachable[host])
+    try:
+        folder = fetch_from_hub(source, file) if file.url is None else _download(source, file, file.url)
+    except HostUnreachableError as error:
+        unreachable[host] = str(error)
+        raise
+    if not (found := _matches(folder, file.path)):
+        raise DownloadError(f"nothing at {file.url or source.homepage} is called so")
+    return found
+
+
+def _download(source: Source, file: SourceFile, url: str) -> Path:
+    """The folder that ``file.path`` is relative to, once it has been fetched and unpacked into the cache."""
+    folder = cache_folder(source, file)
+    packed = is_packed(url, file.path)
+    path = folder / (PurePosixPath(urlsplit(url).path).name if packed else f"files/{file.path}")
+    unpacked = folder / f"unpacked-{hashlib.sha256(file.path.encode()).hexdigest()[:16]}"
+    if unpacked.is_dir():
+        return unpacked
+    if not path.is_file() and constants.is_offline_mode():
         raise DownloadError("HF_HUB_OFFLINE forbids to fetch it")
-    if unreachable:
-        raise DownloadError(unreachable)
-    return fetch(file.url, path, file.sha256)
+    fetch(url, path, file.sha256)
+    return unpack(path, file.path, unpacked) if packed else folder / "files"
 
 
 def _usable(source: Source, found: dict[str, Path], missing: Mapping[str, str]) -> dict[str, Path]:

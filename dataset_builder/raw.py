@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from dataset_builder.errors import UserError
+from dataset_builder.task_spec import RawFiles
 
 _BLOCK_BYTES = 1 << 24  # a row must fit in one block of Arrow's CSV reader
 
@@ -64,6 +66,28 @@ def read_csv(
     if frame.is_empty():
         raise _unusable(path, "holds no row")
     return frame.select(_cast(path, frame[name], dtype) for name, dtype in columns.items())
+
+
+def read_parquet(path: Path, columns: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
+    """Read the named columns of a Parquet file, each as its type, in the order of ``columns``.
+
+    Raises:
+        UserError: The file is not Parquet, a column is missing, a value is not of its type, or there is no row.
+    """
+    try:
+        frame = pl.read_parquet(path, columns=list(columns))
+    except pl.exceptions.ColumnNotFoundError as error:
+        raise _unusable(path, f"lacks a column it should have: {str(error).splitlines()[0]}") from error
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unusable(path, f"does not read as Parquet: {str(error).splitlines()[0]}") from error
+    if frame.is_empty():
+        raise _unusable(path, "holds no row")
+    return frame.select(_cast(path, frame[name], dtype) for name, dtype in columns.items())
+
+
+def matching(raw_files: RawFiles, pattern: str) -> list[tuple[str, Path]]:
+    """(upstream path, local path) of the raw files whose upstream path matches a glob, sorted; ``*`` spans folders."""
+    return sorted((name, path) for name, path in raw_files.items() if fnmatchcase(name, pattern))
 
 
 def read_json_lines(path: Path, fields: Mapping[str, type | UnionType]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -147,7 +171,10 @@ def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table
 
 
 def _cast(path: Path, column: pl.Series, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
-    cast = column.cast(dtype, strict=False)
+    try:
+        cast = column.cast(dtype, strict=False)
+    except pl.exceptions.PolarsError as error:
+        raise _unusable(path, f"has a column {column.name!r} of type {column.dtype}, not {dtype}") from error
     bad = (cast.is_null() & column.is_not_null()).arg_true()
     if len(bad):
         value = column[bad[0]]

@@ -25,10 +25,10 @@ from dataset_builder.errors import UserError
 from dataset_builder.files import find_files
 from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.sequences import cut
-from dataset_builder.tables import FEATURES, DistributionRows, IclRows
+from dataset_builder.tables import FEATURES, CoverageRows, DistributionRows, IclRows
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Target, TaskSpec
 
-_TABLE_MESSAGES = 200_000  # a table is closed once it holds so many messages: this bounds memory
+_TABLE_TEXTS = 200_000  # a table is closed once it holds so many texts: this bounds memory
 
 
 @dataclass
@@ -132,21 +132,15 @@ def tables(spec: TaskSpec, examples: Iterable[Example], seed: int, max_rows: int
         seed: Every choice depends on it, on the names of task and process, and on the row, and on nothing else.
         max_rows: Stop after so many rows.
     """
-    rows = _sequences(spec, examples, seed) if spec.kind == "icl" else _prompts(spec, examples, seed)
-    batch = _empty(spec)
-    for row in islice(rows, max_rows):
+    empty, rows_of = _KINDS[spec.kind]
+    batch = empty(spec)
+    for row in islice(rows_of(spec, examples, seed), max_rows):
         batch.add(*row)
-        if len(batch.messages.contents) >= _TABLE_MESSAGES:
+        if batch.size >= _TABLE_TEXTS:
             yield batch.table()
-            batch = _empty(spec)
+            batch = empty(spec)
     if batch.ids:
         yield batch.table()
-
-
-def _empty(spec: TaskSpec) -> IclRows | DistributionRows:
-    if spec.kind == "icl":
-        return IclRows(spec.source.name)
-    return DistributionRows(spec.source.name, spec.output_label)
 
 
 def _sequences(
@@ -163,6 +157,21 @@ def _prompts(spec: TaskSpec, examples: Iterable[Example], seed: int) -> Iterator
     for example in examples:
         description = _description(example, seed, spec.name, example.process, 0)
         yield f"{spec.name}/{example.process}", description, example.target
+
+
+def _generation_tasks(
+    spec: TaskSpec, examples: Iterable[Example], seed: int
+) -> Iterator[tuple[str, str | None, Example]]:
+    for example in examples:
+        description = _description(example, seed, spec.name, example.process, 0)
+        yield f"{spec.name}/{example.process}", description, example
+
+
+_KINDS = {
+    "icl": (IclRows, _sequences),
+    "distribution": (DistributionRows, _prompts),
+    "coverage": (CoverageRows, _generation_tasks),
+}
 
 
 def _description(example: Example, *key: str | int) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import Features, List, Value
 
-from dataset_builder.task_spec import Draw, Kind, Target
+from dataset_builder.task_spec import Draw, Example, Kind, Target, TaskSpec
 
 _MESSAGES = List({"role": Value("string"), "content": Value("string")})
 
@@ -32,6 +32,17 @@ FEATURES: dict[Kind, Features] = {
             "n_responses": Value("int64"),
             "source": Value("string"),
             "output_label": Value("string"),
+        }
+    ),
+    "coverage": Features(
+        {
+            "id": Value("string"),
+            "description": Value("string"),
+            "examples": List(Value("string")),
+            "validator": Value("string"),
+            "valid_items": List(Value("string")),
+            "max_new_tokens": Value("int64"),
+            "source": Value("string"),
         }
     ),
 }
@@ -86,7 +97,7 @@ class Messages:
 class IclRows:
     """Rows of an ``icl`` task on their way to a table."""
 
-    source: str
+    spec: TaskSpec
     ids: list[str] = field(default_factory=list)
     processes: list[str] = field(default_factory=list)
     n_outputs: list[int] = field(default_factory=list)
@@ -99,18 +110,22 @@ class IclRows:
         self.n_outputs.append(len(draws))
         self.messages.add(description, draws)
 
+    @property
+    def size(self) -> int:
+        """Texts held."""
+        return len(self.messages.contents)
+
     def table(self) -> pa.Table:
         """The rows added so far, with the columns of ``FEATURES["icl"]``."""
-        columns = [self.ids, self.processes, self.messages.array(), [self.source] * len(self.ids), self.n_outputs]
-        return _table("icl", columns)
+        sources = [self.spec.source.name] * len(self.ids)
+        return _table("icl", [self.ids, self.processes, self.messages.array(), sources, self.n_outputs])
 
 
 @dataclass
 class DistributionRows:
     """Rows of a ``distribution`` task on their way to a table."""
 
-    source: str
-    output_label: str
+    spec: TaskSpec
     ids: list[str] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     messages: Messages = field(default_factory=Messages)
@@ -121,6 +136,11 @@ class DistributionRows:
         self.targets.append(target)
         self.messages.add_prompt(description, target.input)
 
+    @property
+    def size(self) -> int:
+        """Texts held."""
+        return len(self.messages.contents)
+
     def table(self) -> pa.Table:
         """The rows added so far, with the columns of ``FEATURES["distribution"]``."""
         columns = [
@@ -129,10 +149,46 @@ class DistributionRows:
             [target.options for target in self.targets],
             [target.probabilities for target in self.targets],
             [target.n_responses for target in self.targets],
-            [self.source] * len(self.ids),
-            [self.output_label] * len(self.ids),
+            [self.spec.source.name] * len(self.ids),
+            [self.spec.output_label] * len(self.ids),
         ]
         return _table("distribution", columns)
+
+
+@dataclass
+class CoverageRows:
+    """Rows of a ``coverage`` task on their way to a table."""
+
+    spec: TaskSpec
+    ids: list[str] = field(default_factory=list)
+    descriptions: list[str | None] = field(default_factory=list)
+    examples: list[list[str]] = field(default_factory=list)
+    valid_items: list[tuple[str, ...]] = field(default_factory=list)
+
+    def add(self, row_id: str, description: str | None, example: Example) -> None:
+        """Add one generation task."""
+        self.ids.append(row_id)
+        self.descriptions.append(description)
+        self.examples.append([draw.output for draw in example.draws])
+        self.valid_items.append(example.valid)
+
+    @property
+    def size(self) -> int:
+        """Texts held."""
+        return sum(map(len, self.valid_items))
+
+    def table(self) -> pa.Table:
+        """The rows added so far, with the columns of ``FEATURES["coverage"]``."""
+        columns = [
+            self.ids,
+            self.descriptions,
+            self.examples,
+            [self.spec.validator] * len(self.ids),
+            self.valid_items,
+            [self.spec.max_new_tokens] * len(self.ids),
+            [self.spec.source.name] * len(self.ids),
+        ]
+        return _table("coverage", columns)
 
 
 def _table(kind: Kind, columns: list[list | pa.Array]) -> pa.Table:

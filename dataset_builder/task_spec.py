@@ -57,14 +57,16 @@ class Example:
     Attributes:
         process: A stable id, unique within the task; never shown to a model.
         descriptions: The ways to describe the process, any of which may be shown; empty when it has none.
-        draws: Exchangeable draws in upstream order (``icl`` tasks).
+        draws: Exchangeable draws in upstream order (``icl`` tasks), or outputs to show as examples (``coverage``).
         target: The true distribution (``distribution`` tasks).
+        valid: The valid outputs, where they are a list rather than a rule (``coverage`` tasks).
     """
 
     process: str
     descriptions: tuple[str, ...] = ()
     draws: tuple[Draw, ...] = ()
     target: Target | None = None
+    valid: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.process:
@@ -113,7 +115,15 @@ MAX_DRAWS = 5000
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One upstream file: its path below the source's folder and, where the upstream allows it, where to fetch it."""
+    """One upstream file, or all that a pattern matches, and where the upstream allows it, where to fetch it.
+
+    Attributes:
+        path: Below the source's folder; may be a glob such as ``data/train-*.parquet``.
+        url: A pinned address of the file itself, of an archive (.zip, .tar.gz, .tgz, .tar.bz2) with members at
+            ``path``, or of the file compressed (.gz, .bz2, .xz). Without one, the file comes from the source's Hub
+            repository, if it has one.
+        sha256: Checksum of what the address gives.
+    """
 
     path: str
     url: str | None = None
@@ -122,7 +132,22 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where data comes from and under which terms. ``folder`` is its name below ``--sources-dir``."""
+    """Where data comes from and under which terms.
+
+    Attributes:
+        name: Our name for it.
+        title: Its full name.
+        homepage: Where a person reads about it.
+        license: SPDX id, the upstream's words, or ``unstated``.
+        redistributable: Whether those terms allow to pass the data on.
+        citation: What to cite.
+        folder: Its name below ``--sources-dir``.
+        revision: The commit that everything is pinned to; empty where the upstream has none.
+        files: The raw files.
+        divisible: Each folder of files stands alone: a task can be built from those that are there.
+        hub: Name of a dataset repository on the Hub, from which files without an address are fetched.
+        other_layouts: Other sets of files with the same data that the readers understand as well.
+    """
 
     name: str
     title: str
@@ -133,7 +158,9 @@ class Source:
     folder: str = ""
     revision: str = ""
     files: tuple[SourceFile, ...] = ()
-    divisible: bool = False  # each folder of files stands alone: a task can be built from those that are there
+    divisible: bool = False
+    hub: str = ""
+    other_layouts: tuple[tuple[SourceFile, ...], ...] = ()
 
 
 RawFiles = Mapping[str, Path]
@@ -160,6 +187,8 @@ class TaskSpec:
         generate: (generator, index) -> the index-th process; called ``n_processes`` times.
         origin: ``paper`` for tasks of arXiv 2510.06084, ``ours`` for additions.
         output_label: What the answer is called in plain text formats.
+        validator: The rule of :mod:`spectrum.evaluation.validators` by which an output is valid (``coverage`` only).
+        max_new_tokens: Longest output to generate, in tokens (``coverage`` only).
         version: Raised whenever the rows change.
     """
 
@@ -181,6 +210,8 @@ class TaskSpec:
     domain: str = "Unspecified"
     languages: tuple[str, ...] = ("en",)
     output_label: str = "Output"
+    validator: str = ""
+    max_new_tokens: int = 0
     version: str = "1.0.0"
     quirks: str = field(default="", repr=False)  # what differs from the paper's release, and why
 
@@ -193,6 +224,8 @@ class TaskSpec:
             raise ValueError(f"task {self.name!r}: 'n_processes' goes with 'generate'")
         if (self.kind == "icl") != (self.sequences is not None):
             raise ValueError(f"task {self.name!r}: 'sequences' goes with kind 'icl'")
+        if (self.kind == "coverage") != bool(self.validator) or (self.kind == "coverage") != (self.max_new_tokens > 0):
+            raise ValueError(f"task {self.name!r}: 'validator' and 'max_new_tokens' go with kind 'coverage'")
         if self.kind != "icl" and self.split != "test":
             raise ValueError(f"task {self.name!r}: {self.kind} tasks are for evaluation, so their split is 'test'")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from datasets import Dataset, get_dataset_config_names, load_dataset, load_dataset_builder
 
 from dataset_builder.errors import UserError, did_you_mean
+from dataset_builder.mixtures import MIXTURES
 from dataset_builder.seeding import generator
 
 DISTRIBUTION_COLUMNS = ("id", "messages", "options", "probabilities")
@@ -20,7 +21,7 @@ def suite_tasks(suite: str) -> list[str]:
         raise UserError(f"suite folder {suite!r} not found: build it with 'python -m dataset_builder build'")
     if local.is_dir() and not (local / "README.md").is_file():
         raise UserError(f"suite folder {suite!r} is empty: build it with 'python -m dataset_builder build'")
-    return get_dataset_config_names(suite)
+    return [name for name in get_dataset_config_names(suite) if name not in MIXTURES]
 
 
 def distribution_tasks(suite: str, tasks: Sequence[str] = ("all",)) -> list[str]:

@@ -10,7 +10,8 @@ SCRIPTS = {"train_sft", "evaluate_model", "push_to_hub", "quickstart"}
 PACKAGES = ("dataset_builder", "spectrum", "metrics")
 
 GROUND = {"dataset_builder.task_spec", "dataset_builder.errors", "dataset_builder.seeding"}
-READING = GROUND | {"dataset_builder.raw", "dataset_builder.download"}
+FETCHING = {"dataset_builder.download", "dataset_builder.archives", "dataset_builder.hub_files"}
+READING = GROUND | {"dataset_builder.raw"}
 HEADS = {"spectrum.lm_head", "spectrum.tree_attention"}
 MAY_IMPORT = {
     "dataset_builder.task_spec": set(),
@@ -19,9 +20,10 @@ MAY_IMPORT = {
     "dataset_builder.raw": GROUND,
     "dataset_builder.sources": {*READING, "dataset_builder.sources"},
     "dataset_builder.registry": {*GROUND, "dataset_builder.sources"},
-    "dataset_builder.files": READING,
+    "dataset_builder.files": {*GROUND, *FETCHING},
     "dataset_builder.sequences": GROUND,
     "dataset_builder.tables": GROUND,
+    "dataset_builder.mixtures": GROUND,
     "dataset_builder.spectrum_suite": {
         *GROUND, "dataset_builder.registry", "dataset_builder.files", "dataset_builder.sequences",
         "dataset_builder.tables",
@@ -30,7 +32,7 @@ MAY_IMPORT = {
     "spectrum.__init__": {"spectrum.generation", "spectrum.evaluation"},
     "spectrum.lm_head": set(),
     "spectrum.tree_attention": set(),
-    "spectrum.suite": GROUND,
+    "spectrum.suite": {*GROUND, "dataset_builder.mixtures"},
     "spectrum.formats": {*GROUND, "spectrum.formats"},
     "spectrum.training": {*GROUND, *HEADS, "spectrum.suite", "spectrum.formats", "spectrum.training"},
     "spectrum.models": {*GROUND, "spectrum.training.embedded_model"},

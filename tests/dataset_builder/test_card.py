@@ -1,8 +1,11 @@
 import pytest
+from datasets import load_dataset
 from huggingface_hub import DatasetCard
 
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.card import render_card
+
+TOY_ICL = ("toy_numbers", "toy_people")
 
 
 @pytest.fixture
@@ -13,10 +16,9 @@ def suite(toy_tasks, people_dir, tmp_path):
 
 def test_the_metadata_tells_load_dataset_where_each_task_is(suite):
     data = DatasetCard.load(suite / "README.md").data
-    assert data["configs"] == [
-        {"config_name": name, "data_files": [{"split": split, "path": f"{name}/{split}-*.parquet"}]}
-        for name, split in [("toy_numbers", "train"), ("toy_people", "train"), ("toy_urn", "test")]
-    ]
+    files = {config["config_name"]: config["data_files"] for config in data["configs"]}
+    for name, split in [("toy_numbers", "train"), ("toy_people", "train"), ("toy_urn", "test")]:
+        assert files[name] == [{"split": split, "path": f"{name}/{split}-*.parquet"}]
     infos = {info["config_name"]: info for info in data["dataset_info"]}
     assert infos["toy_numbers"]["splits"][0]["num_examples"] == 6
     assert [feature["name"] for feature in infos["toy_urn"]["features"]] == [
@@ -29,7 +31,8 @@ def test_the_metadata_is_valid_for_the_hub(suite):
     data = DatasetCard.load(suite / "README.md").data
     assert data.license == "other"  # two sources with licences of their own
     assert data.language == ["en"]
-    assert data.task_categories == ["text-generation"]
+    assert data.task_categories == ["text-generation", "text-classification"]
+    assert data.source_datasets == ["original"]
     assert data.size_categories == "n<1K"
 
 
@@ -63,3 +66,19 @@ def test_no_time_of_the_build_is_in_the_card(toy_tasks, tmp_path):
     for record in report["tasks"].values():
         record["seconds"] = 12345.0
     assert render_card(tmp_path / "suite", report) == card
+
+
+def test_mixtures_name_the_files_of_their_tasks(suite):
+    data = DatasetCard.load(suite / "README.md").data
+    mixtures = {config["config_name"]: config["data_files"] for config in data["configs"]}
+    mixtures = {name: files for name, files in mixtures.items() if not name.startswith("toy_")}
+    both = ["toy_numbers/train-*.parquet", "toy_people/train-*.parquet"]
+    assert mixtures == {
+        "train_mixture": [{"split": "train", "path": both}],
+        "paper_train_mixture": [{"split": "train", "path": both}],
+        "human_variation": [{"split": "train", "path": both[1]}],
+        "random_draws": [{"split": "train", "path": both[0]}],
+    }
+    rows = {name: load_dataset(str(suite), name, split="train") for name in ("train_mixture", *TOY_ICL)}
+    assert len(rows["train_mixture"]) == len(rows["toy_numbers"]) + len(rows["toy_people"])
+    assert set(rows["train_mixture"]["id"]) == {row for name in TOY_ICL for row in rows[name]["id"]}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builder.__main__ import main
+from dataset_builder.spectrum_suite import SpectrumSuite
 
 
 def failing(capsys, *arguments):
@@ -70,7 +71,44 @@ def test_raw_files_are_looked_for_where_the_environment_says(toy_tasks, people_d
     monkeypatch.setitem(os.environ, "SPECTRUM_SOURCES", str(people_dir))
     main(arguments)
     shown = capsys.readouterr().out
-    assert shown.count('"id": "toy_people/ann/') == 2
+    assert shown.count("─ toy_people/ann/") == 2
+
+
+def test_preview_shows_a_person_what_a_task_is(toy_tasks, people_dir, capsys):
+    main(["preview", "toy_people", "--sources-dir", str(people_dir)])
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "toy_people: Scores.",
+        "Scores of people <https://example.org/people> at r7",
+        "CC BY 4.0 (may be passed on: no)",
+    ):
+        assert part in shown
+    rows = len(
+        list(SpectrumSuite(config_name="toy_people", data_dir=str(people_dir)).as_streaming_dataset(split="train"))
+    )
+    assert f"{rows} rows" in shown
+    main(["preview", "toy_urn", "--rows", "1"])
+    shown = capsys.readouterr().out
+    assert "description  An urn." in shown
+    assert f"blue   75.0% {chr(0x2588) * 22}" in shown
+    assert f"red   25.0% {chr(0x2588) * 8}" in shown
+    assert "from 8 answers" in shown
+
+
+def test_preview_as_json_has_whole_rows(toy_tasks, capsys):
+    main(["preview", "toy_urn", "--rows", "3", "--json"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["id"] for row in rows] == ["toy_urn/u0", "toy_urn/u1", "toy_urn/u2"]
+    assert rows[0]["options"] == ["red", "blue"]
+
+
+def test_a_build_ends_with_what_is_missing_and_why(toy_tasks, tmp_path, capsys):
+    main(["build", "--tasks", "all", "--allow-missing", "--output", str(tmp_path / "suite"), "--num-proc", "1"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert (
+        "missing from people: raw/people.jsonl for toy_people: its upstream has no address to fetch it from." in shown
+    )
+    assert "Get it from https://example.org/people (licence: CC BY 4.0)" in shown
 
 
 @pytest.mark.parametrize("option", ["--num-proc", "--rows"])

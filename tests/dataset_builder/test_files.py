@@ -1,5 +1,7 @@
 import hashlib
+import io
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -20,6 +22,7 @@ class Upstream(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests = []  # (path, Range header)
+        self.extra = {}  # path -> content
 
     def url(self, path):
         return f"http://127.0.0.1:{self.server_port}{path}"
@@ -33,6 +36,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "http://spectrum.invalid/file")
             self.end_headers()
+            return
+        if self.path in self.server.extra:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.server.extra[self.path])
             return
         if self.path not in ("/file", "/slow", "/no-ranges"):
             self.send_error(404)
@@ -220,3 +228,19 @@ def test_only_secure_addresses_are_fetched(upstream, tmp_path):
     with pytest.raises((UserError, HostUnreachableError)):
         fetch(upstream.url("/moved"), tmp_path / "a.bin")
     assert not (tmp_path / "a.bin").exists()
+
+
+def test_an_archive_is_fetched_unpacked_and_cached(upstream, hf_home, monkeypatch):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("names/yob1881.txt", "names/yob1880.txt", "readme.pdf"):
+            archive.writestr(name, name)
+    monkeypatch.setattr(upstream, "extra", {"/names.zip": packed.getvalue()})
+    spec = task(SourceFile("names/yob*.txt", upstream.url("/names.zip"), hashlib.sha256(packed.getvalue()).hexdigest()))
+    for _ in range(2):
+        found = find_files(spec, None).found
+        assert {name: path.read_text() for name, path in found.items()} == {
+            "names/yob1880.txt": "names/yob1880.txt",
+            "names/yob1881.txt": "names/yob1881.txt",
+        }
+    assert upstream.requests == [("/names.zip", None)]

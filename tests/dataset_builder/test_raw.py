@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from dataset_builder.errors import UserError
-from dataset_builder.raw import at_row, read_csv, read_json, read_json_lines, read_text
+from dataset_builder.raw import at_row, matching, read_csv, read_json, read_json_lines, read_parquet, read_text
 
 COLUMNS = {"name": pl.String, "score": pl.Int64}
 
@@ -86,3 +88,38 @@ def test_files_without_content_or_in_another_encoding_are_refused(raw):
 def test_faults_while_parsing_a_row_name_it(tmp_path, fault):
     with pytest.raises(UserError, match=r"people\.csv', row 5: .*age"), at_row(tmp_path / "people.csv", 5):
         raise fault
+
+
+def test_parquet_reads_the_named_columns_as_their_types(tmp_path):
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"text": ["a", None], "label": [1, 0], "more": [1.5, 2.5]}).write_parquet(path)
+    frame = read_parquet(path, {"label": pl.Int8, "text": pl.String})
+    assert frame.rows() == [(1, "a"), (0, None)]
+    assert frame.schema == {"label": pl.Int8, "text": pl.String}
+
+
+@pytest.mark.parametrize(
+    ("columns", "wanted", "message"),
+    [
+        ({"text": ["a"]}, {"label": pl.Int8}, "lacks a column"),
+        ({"label": ["1", "x"]}, {"label": pl.Int8}, "row 2: column 'label' holds 'x'"),
+        ({"label": [[1]]}, {"label": pl.Int8}, "column 'label' of type List"),
+        ({"label": []}, {"label": pl.Null}, "holds no row"),
+        (None, {"label": pl.Int8}, "does not read as Parquet"),
+    ],
+)
+def test_parquet_faults_name_the_file(tmp_path, columns, wanted, message):
+    path = tmp_path / "a.parquet"
+    if columns is None:
+        path.write_bytes(b"PAR1 cut")
+    else:
+        pl.DataFrame(columns).write_parquet(path)
+    with pytest.raises(UserError, match=r"a\.parquet") as error:
+        read_parquet(path, wanted)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_matching_files_come_sorted():
+    files = {name: Path(name) for name in ("b/2.txt", "a/10.txt", "b/1.txt", "c.csv")}
+    assert [name for name, _ in matching(files, "*/*.txt")] == ["a/10.txt", "b/1.txt", "b/2.txt"]

@@ -56,6 +56,36 @@ def test_distribution_rows_hold_the_prompt_and_the_shares(toy_tasks):
     }
 
 
+def test_coverage_rows_hold_what_is_asked_and_what_is_valid():
+    spec = TaskSpec(
+        "days", "coverage", "test", SOURCE, "random_draws", "Days.", "a kind of thing", ("day",),
+        validator="one_of", max_new_tokens=8, generate=lambda rng, i: None, n_processes=1,
+    )  # fmt: skip
+    example = Example(
+        "days", ("Asks for a day.",), (Draw(None, "Monday"), Draw(None, "Friday")), valid=("monday", "friday")
+    )
+    assert rows_of(spec, [example]) == [
+        {
+            "id": "days/days",
+            "description": "Asks for a day.",
+            "examples": ["Monday", "Friday"],
+            "validator": "one_of",
+            "valid_items": ["monday", "friday"],
+            "max_new_tokens": 8,
+            "source": "s",
+        }
+    ]
+
+
+@pytest.mark.parametrize("settings", [{}, {"validator": "one_of"}, {"max_new_tokens": 8}])
+def test_a_coverage_task_needs_a_rule_and_a_length(settings):
+    with pytest.raises(ValueError, match="'validator' and 'max_new_tokens'"):
+        TaskSpec(
+            "days", "coverage", "test", SOURCE, "random_draws", "Days.", "a kind of thing", ("day",),
+            generate=lambda rng, i: None, n_processes=1, **settings,
+        )  # fmt: skip
+
+
 def test_the_columns_are_those_of_the_declared_features(toy_tasks, tmp_path):
     for name, split in [("toy_numbers", "train"), ("toy_urn", "test")]:
         builder = SpectrumSuite(config_name=name, cache_dir=str(tmp_path))
@@ -115,7 +145,7 @@ def test_each_draw_of_a_partition_is_used_once(toy_tasks, people_dir):
 def test_the_size_of_tables_does_not_change_the_rows(monkeypatch):
     examples = [Example(f"p{i}", (), tuple(Draw("q", str(j)) for j in range(10))) for i in range(9)]
     whole = rows_of(icl_task(), examples)
-    monkeypatch.setattr(spectrum_suite, "_TABLE_MESSAGES", 41)  # three rows of 20 messages reach it
+    monkeypatch.setattr(spectrum_suite, "_TABLE_TEXTS", 41)  # three rows of 20 messages reach it
     assert [len(table) for table in tables(icl_task(), examples, 42)] == [3, 3, 3]
     assert rows_of(icl_task(), examples) == whole
 

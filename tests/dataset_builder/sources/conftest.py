@@ -10,9 +10,19 @@ FIXTURES = Path(__file__).parents[3] / "dataset_builder" / "fixtures"
 
 
 def files_below(folder, source):
-    """Upstream path -> local path of the files of a source that are in a folder laid out like ``--sources-dir``."""
-    paths = {file.path: folder / source.folder / file.path for file in source.files}
-    return {name: path for name, path in paths.items() if path.is_file()}
+    """Upstream path -> local path of the files of a source that are in a folder laid out like ``--sources-dir``.
+
+    They are those of the first layout that is complete, or what there is of all layouts.
+    """
+    root = folder / source.folder
+    layouts = [[_matches(root, file.path) for file in layout] for layout in (source.files, *source.other_layouts)]
+    complete = next((layout for layout in layouts if all(layout)), [paths for layout in layouts for paths in layout])
+    return {path.relative_to(root).as_posix(): path for paths in complete for path in paths}
+
+
+def _matches(root, pattern):
+    paths = root.glob(pattern) if "*" in pattern else [root / pattern]
+    return sorted(path for path in paths if path.is_file())
 
 
 @pytest.fixture
