@@ -60,7 +60,7 @@ class SpectrumArguments:
         default=0.0,
         metadata={
             "help": "Probability that a draw begins a sequence of its own behind the description instead of following "
-            "the draw before it. Sequences of a row share the description's tokens; 0 is the paper's way."
+            "the draw before it. Sequences of a row share tokens, so many draws cost little; 0 is the paper's way."
         },
     )
     train_turn_tokens: bool = field(

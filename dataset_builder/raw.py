@@ -140,6 +140,8 @@ def _unusable(path: Path, why: str) -> UserError:
 
 
 def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table:
+    if _is_cut_off(path):
+        raise _unusable(path, "ends inside a quoted field: it is cut off")
     invalid: list[arrow_csv.InvalidRow] = []
 
     def refuse(row: arrow_csv.InvalidRow) -> str:
@@ -168,6 +170,15 @@ def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table
             why = f"it has {invalid[0].actual_columns} fields where {invalid[0].expected_columns} are due"
             raise bad_row(path, invalid[0].number - has_header, why) from error
         raise _unusable(path, f"does not read as CSV: {error}") from error
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether the last quote of a CSV file is never closed, which Arrow would take for the end of a field."""
+    quotes, last = 0, b"\n"
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            quotes, last = quotes + block.count(b'"'), block[-1:]
+    return quotes % 2 == 1 and last != b"\n"
 
 
 def _cast(path: Path, column: pl.Series, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:

@@ -26,6 +26,29 @@ def shares_prefixes(model: PreTrainedModel) -> bool:
     )
 
 
+def ancestors(parents: torch.Tensor) -> torch.Tensor:
+    """Which token comes before which in the text: boolean tensor of shape (rows, length, length).
+
+    Entry [r, i, j] says that token j of row r is token i or one of its ancestors. A token that is padding attends to
+    itself, so that no line of the mask is empty.
+
+    Args:
+        parents: (rows, length), the index of the token before each token, -1 for none; a parent comes before its
+            children.
+    """
+    length = parents.shape[1]
+    found = torch.eye(length, dtype=torch.bool, device=parents.device).repeat(len(parents), 1, 1)
+    steps = torch.arange(-1, length - 1, device=parents.device)
+    forks = (parents != steps).any(0).nonzero()
+    start = int(forks[0]) if len(forks) else length  # until there, every row is one line
+    found[:, :start] |= torch.ones(length, length, dtype=torch.bool, device=parents.device).tril()[:start]
+    rows = torch.arange(len(parents), device=parents.device)
+    for index in range(start, length):
+        parent = parents[:, index]
+        found[:, index] |= found[rows, parent] & (parent >= 0)[:, None]
+    return found
+
+
 def _core(model: PreTrainedModel) -> PreTrainedModel:
     """The `transformers` model itself, without the wrapper of an adapter."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -15,7 +15,7 @@ import numpy as np
 
 from dataset_builder.sources.everyday_topics import TOPICS, Topic
 from dataset_builder.sources.share_phrasings import AFTER_A_COLON, clauses, in_words, listing, with_unit
-from dataset_builder.sources.synthetic import SYNTHETIC, process_id
+from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, process_id
 from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
 
 _BEFORE_A_COLON = (
@@ -48,7 +48,7 @@ _CASES = (("lower case", str.lower), ("capitals", str.upper))
 
 
 def described_shares(rng: np.random.Generator, index: int) -> Example:
-    """A topic, some of its names, how often each comes up in one of many wordings, and 2 to 12 draws."""
+    """A topic, some of its names, how often each comes up in one of many wordings, and draws."""
     topic = TOPICS[rng.integers(len(TOPICS))]
     names, counts = shares(rng, topic)
     description = _sentence(rng, topic, names, counts)
@@ -59,8 +59,7 @@ def described_shares(rng: np.random.Generator, index: int) -> Example:
     place = rng.choice(["input", "description", "nowhere"], p=[0.4, 0.35, 0.25])
     if place == "description" or ("Answer in" in request and place == "nowhere"):
         description += ("\n" if "\n" in description else " ") + request
-    size = rng.integers(*((2, 6) if place == "input" else (3, 12)), endpoint=True)
-    outputs = rng.choice(names, size=size, p=np.array(counts) / sum(counts)).tolist()
+    outputs = rng.choice(names, size=N_DRAWS, p=np.array(counts) / sum(counts)).tolist()
     given = request if place == "input" else None
     return Example(process_id(index), (description,), tuple(Draw(given, output) for output in outputs))
 
@@ -137,5 +136,6 @@ TASKS = [
         generate=described_shares,
         n_processes=20_000,
         origin="ours",
+        version="1.1.0",
     ),
 ]

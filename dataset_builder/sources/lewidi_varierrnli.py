@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from dataset_builder import raw
-from dataset_builder.sources import lewidi
+from dataset_builder.sources import lewidi, lewidi_people
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, TaskSpec
 
 _FOLDER = "LeWiDi_3-2025/VariErrNLI"
@@ -38,22 +37,15 @@ LABELS = {
 
 def read(raw_files: RawFiles, *, reasons: bool) -> Iterator[Example | Dropped]:
     """One process per person, in the order of the file of people; draws in the order of items."""
-    people = lewidi.read_people(raw_files[_PEOPLE])
-    draws: dict[str, list[Draw]] = {person: [] for person in people}
-    for row, item in lewidi.read_items(raw_files[_ITEMS]):
-        with raw.at_row(raw_files[_ITEMS], row):
-            answers = list(_answers(item, reasons=reasons))
-        for person, draw in answers:
-            if isinstance(draw, Dropped):
-                yield draw
-            else:
-                draws.setdefault(person, []).append(draw)
-    for person, answered in draws.items():
-        if answered:
-            yield Example(person, _descriptions(lewidi.about(people.get(person, {})), reasons=reasons), tuple(answered))
+    yield from lewidi_people.read_by_person(
+        raw_files[_ITEMS],
+        lewidi.read_people(raw_files[_PEOPLE]),
+        partial(_answers, reasons=reasons),
+        partial(_descriptions, reasons=reasons),
+    )
 
 
-def _answers(item: dict[str, Any], *, reasons: bool) -> Iterator[tuple[str, Draw | Dropped]]:
+def _answers(item: dict[str, Any], *, reasons: bool) -> lewidi_people.Answers:
     """(person, draw) for each person who labelled the item."""
     given = {"context": item["text"]["context"], "statement": item["text"]["statement"], "lang": item["lang"]}
     given_text = json.dumps(given, ensure_ascii=False)

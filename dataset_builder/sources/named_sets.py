@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_builder.sources.synthetic import SYNTHETIC, process_id
+from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, process_id
 from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
 
 _SETS = """
@@ -85,11 +85,11 @@ def named_set(rng: np.random.Generator, index: int) -> Example:
     kinds = rng.permutation(list(SETS)).tolist()
     kind, case = kinds[0], rng.random()
     if case < 0.4:  # noqa: PLR2004
-        outputs = rng.choice(SETS[kind], size=rng.integers(3, 12, endpoint=True)).tolist()
+        outputs = rng.choice(SETS[kind], size=N_DRAWS).tolist()
         return Example(process_id(index), (_say(rng, _DESCRIPTIONS, kind),), tuple(Draw(None, o) for o in outputs))
     if case < 0.6:  # noqa: PLR2004
         request = _say(rng, _REQUESTS, kind)
-        outputs = rng.choice(SETS[kind], size=rng.integers(2, 6, endpoint=True)).tolist()
+        outputs = rng.choice(SETS[kind], size=N_DRAWS).tolist()
         return Example(process_id(index), (), tuple(Draw(request, output) for output in outputs))
     chosen = kinds[: rng.integers(2, 6, endpoint=True)]
     draws = tuple(Draw(_say(rng, _REQUESTS, kind), str(rng.choice(SETS[kind]))) for kind in chosen)
@@ -117,5 +117,6 @@ TASKS = [
         generate=named_set,
         n_processes=8_000,
         origin="ours",
+        version="1.1.0",
     ),
 ]

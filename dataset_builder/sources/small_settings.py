@@ -1,4 +1,4 @@
-"""Small settings of three parametric families, with few draws each: numbers that a short description can carry.
+"""Small settings of three parametric families, with a few dozen draws each: numbers that a short description can carry.
 
 Upstream: none. Licence: Apache-2.0, as the code. The paper's settings are large (a thousand trials), their rows long;
 these are drawn as in the evaluation tasks ``dist_categorical``, ``dist_binomial`` and ``dist_hypergeometric``, with
@@ -12,17 +12,16 @@ from __future__ import annotations
 import numpy as np
 
 from dataset_builder.sources.parametric_distributions import binomial, categorical, hypergeometric
-from dataset_builder.sources.synthetic import SYNTHETIC, as_draws, process_id
+from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, as_draws, process_id
 from dataset_builder.task_spec import Example, Sequences, TaskSpec
 
 FAMILIES = (categorical, binomial, hypergeometric)
 
 
 def small_setting(rng: np.random.Generator, index: int) -> Example:
-    """3 to 12 draws from a small setting of a family chosen at random."""
+    """Draws from a small setting of a family chosen at random."""
     setting = FAMILIES[rng.integers(len(FAMILIES))](rng, index)
-    size = int(rng.integers(3, 12, endpoint=True))
-    outputs = rng.choice(setting.target.options, size=size, p=setting.target.probabilities).tolist()
+    outputs = rng.choice(setting.target.options, size=N_DRAWS, p=setting.target.probabilities).tolist()
     return Example(process_id(index), setting.descriptions, as_draws(outputs))
 
 
@@ -40,5 +39,6 @@ TASKS = [
         generate=small_setting,
         n_processes=8_000,
         origin="ours",
+        version="1.1.0",
     ),
 ]

@@ -13,6 +13,9 @@ import numpy as np
 
 from dataset_builder.task_spec import Draw, Example, Mix, Sequences, Source, TaskSpec
 
+N_DRAWS = 32
+"""Draws of a process in the tasks of our own: about as many as show its distribution."""
+
 SYNTHETIC = Source(
     name="synthetic",
     title="Data drawn by the builder itself (no upstream)",

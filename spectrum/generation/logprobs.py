@@ -18,14 +18,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch.nn.functional import pad
 from tqdm import tqdm
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message, get_format
 from spectrum.lm_head import scored_positions
-from spectrum.tree_attention import masks_for_model, shares_prefixes
+from spectrum.tree_attention import ancestors, masks_for_model, shares_prefixes
 
 logger = logging.getLogger(__name__)
 
@@ -245,20 +244,9 @@ def _plain_inputs(rows: list[_Row], length: int) -> dict[str, torch.Tensor]:
 
 def _tree_inputs(rows: list[_Row], length: int) -> dict[str, torch.Tensor]:
     """Which token is an ancestor of which, (rows, length, length), and how many ancestors it has, (rows, length)."""
-    ancestors = torch.stack([pad(_ancestors(row), (0, length - len(row.tokens)) * 2) for row in rows])
-    ancestors |= torch.eye(length, dtype=torch.bool)  # a token attends to itself, padding too: no row of the mask empty
-    return {"attention_mask": ancestors, "position_ids": ancestors.sum(-1) - 1}
-
-
-def _ancestors(row: _Row) -> torch.Tensor:
-    """Boolean tensor of shape (length, length): [i, j] says that token j is token i or comes before it in the text."""
-    size = len(row.tokens)
-    found = torch.eye(size, dtype=torch.bool)
-    start = next((index for index, parent in enumerate(row.parents) if parent != index - 1), size)
-    found[:start] = torch.ones(start, size, dtype=torch.bool).tril()
-    for index in range(start, size):
-        found[index] |= found[row.parents[index]]
-    return found
+    parents = torch.tensor([row.parents + [_NO_PARENT] * (length - len(row.parents)) for row in rows])
+    before = ancestors(parents)
+    return {"attention_mask": before, "position_ids": before.sum(-1) - 1}
 
 
 def _path_sum(found: dict[TokenIds, float], option: TokenIds) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from dataset_builder.errors import UserError
 from dataset_builder.seeding import generator
 from spectrum.formats.render import Format
+from spectrum.training.draw_tree import ROOT, DrawTree
 from spectrum.training.tokenize import token_encoder
 
 IGNORED = -100
@@ -27,9 +28,8 @@ class SpectrumCollator:
     random depends on the seed, the epoch and the row alone, so that batches do not change with their size or order.
 
     With probability ``branching`` a draw does not follow the one before it but begins a sequence of its own behind the
-    description. Such sequences lie in one row and share the tokens of the description; ``branches`` says which token
-    belongs to which (0 for what they share), and the trainer lets a token attend to its own branch and to what is
-    shared. The loss is that of separate rows, for a fraction of the tokens.
+    description. The sequences of a row are packed as a tree (:mod:`spectrum.training.draw_tree`), in which a token
+    attends to its ancestors alone: the loss is that of separate rows, for a fraction of the tokens.
 
     A row with description ``D`` and draws ``(x1 -> y1)``, ``(x2 -> y2)`` may become, with padding at the right::
 
@@ -69,71 +69,114 @@ class SpectrumCollator:
         """Rows -> a batch of tensors of shape (batch, longest sequence), int64.
 
         Returns:
-            ``input_ids``, ``labels``, ``attention_mask``, and ``branches`` (-1 for padding) where ``branching`` is on.
+            ``input_ids``, ``labels`` and ``attention_mask``. With ``branching`` the rows are trees, with ``parents``
+            (-1 for the first token and for padding), ``labels`` of shape (batch, most targets in a row) and
+            ``sources``, the index of the token that each target follows.
 
         Raises:
             UserError: A row gives a sequence with nothing to train on; the message has its id.
         """
+        return self._trees(rows) if self.branching else self._chains(rows)
+
+    def _chains(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         sequences = [self.sequence(row) for row in rows]
-        width = max(len(sequence.ids) for sequence in sequences)
-
-        def padded(values: list[list[int]], fill: int) -> torch.Tensor:
-            return torch.tensor([row + [fill] * (width - len(row)) for row in values])
-
-        batch = {
-            "input_ids": padded([sequence.ids for sequence in sequences], self.pad_token_id),
-            "labels": padded([sequence.labels for sequence in sequences], IGNORED),
-            "attention_mask": padded([[1] * len(sequence.ids) for sequence in sequences], 0),
+        return {
+            "input_ids": _padded([sequence.ids for sequence in sequences], self.pad_token_id),
+            "labels": _padded([sequence.labels for sequence in sequences], IGNORED),
+            "attention_mask": _padded([[1] * len(sequence.ids) for sequence in sequences], 0),
         }
-        if self.branching:
-            batch["branches"] = padded([sequence.branches for sequence in sequences], -1)
-        return batch
+
+    def _trees(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        trees = [self.tree(row) for row in rows]
+        return {
+            "input_ids": _padded([tree.ids for tree in trees], self.pad_token_id),
+            "parents": _padded([tree.parents for tree in trees], ROOT),
+            "labels": _padded([tree.targets for tree in trees], IGNORED),
+            "sources": _padded([tree.sources for tree in trees], 0),
+            "attention_mask": _padded([[1] * len(tree.ids) for tree in trees], 0),
+        }
 
     def sequence(self, row: dict[str, Any]) -> Sequenced:
-        """The sequence of one row in this epoch."""
+        """The sequence of one row in this epoch; every draw follows the one before it."""
+        order, described, _ = self._choices(row)
+        sequence = self._chain(row, order, described=described)
+        if not sequence.trained_outputs and row["description"]:  # a single draw: it needs its description
+            sequence = self._chain(row, order, described=True)
+        return self._checked(row, sequence)
+
+    def tree(self, row: dict[str, Any]) -> DrawTree:
+        """The tree of one row in this epoch; without its description it is a single sequence."""
+        order, described, rng = self._choices(row)
+        tree = self._tree(row, order, rng, described=described)
+        if not tree.trained_outputs and row["description"]:
+            tree = self._tree(row, order, rng, described=True)
+        return self._checked(row, tree)
+
+    def _choices(self, row: dict[str, Any]) -> tuple[list[int], bool, np.random.Generator]:
+        """The order of the draws, whether the description is shown, and the generator of what follows."""
         rng = generator(self.seed, self.epoch, row["row"])
         count = len(row["outputs"])
         order = rng.permutation(count).tolist() if self.permute else list(range(count))
-        described = bool(row["description"]) and rng.random() >= self.description_dropout
-        sequence = self._fill(row, order, rng, described=described)
-        if not sequence.trained_outputs and row["description"]:  # a single draw: it needs its description
-            sequence = self._fill(row, order, rng, described=True)
-        if not sequence.trained_outputs:
-            raise UserError(f"row {row['id']!r} has nothing to train on within {self.max_length} tokens")
-        return sequence
+        return order, bool(row["description"]) and rng.random() >= self.description_dropout, rng
 
-    def _fill(self, row: dict[str, Any], order: list[int], rng: np.random.Generator, *, described: bool) -> Sequenced:
+    def _checked(self, row: dict[str, Any], found: _Found) -> _Found:
+        if not found.trained_outputs:
+            raise UserError(f"row {row['id']!r} has nothing to train on within {self.max_length} tokens")
+        return found
+
+    def _chain(self, row: dict[str, Any], order: list[int], *, described: bool) -> Sequenced:
         """The draws in ``order``, as long as they fit."""
-        filled = Sequenced()
-        filled.add(self.start + (row["description"] if described else []), branch=0)
-        branch, first = 0, True
+        filled, first = Sequenced(), True
+        filled.add(self.start + (row["description"] if described else []))
         for index in order:
-            output = row["outputs"][index]
-            if described and self.branching and (first or rng.random() < self.branching):
-                branch, first = branch + 1, True
             before = ([] if first else self.separator) + row["contexts"][index]
+            output = row["outputs"][index]
             if len(filled.ids) + len(before) + len(output) > self.max_length:
                 if filled.trained_outputs:
                     break
                 continue
-            filled.add(before, branch=branch)
-            filled.add(output, branch=branch, trained=described or not first)
+            filled.add(before)
+            filled.add(output, trained=described or not first)
             first = False
         return filled
+
+    def _tree(self, row: dict[str, Any], order: list[int], rng: np.random.Generator, *, described: bool) -> DrawTree:
+        """The draws in ``order``, as long as the tree fits; with a description some begin sequences of their own."""
+        tree = DrawTree()
+        root = self.start + (row["description"] if described else [])
+        path = root
+        for index in order:
+            if described and rng.random() < self.branching:
+                path = root
+            output, first = row["outputs"][index], path is root
+            longer = path + ([] if first else self.separator) + row["contexts"][index] + output
+            if tree.size_with(longer) > self.max_length:
+                if tree.trained_outputs:
+                    break
+                continue
+            tree.add(longer, len(output) if described or not first else 0)
+            path = longer
+        return tree
 
 
 @dataclass
 class Sequenced:
-    """Token ids, labels and branches of one sequence, and how many outputs are trained in it."""
+    """Token ids and labels of one sequence, and how many outputs are trained in it."""
 
     ids: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    branches: list[int] = field(default_factory=list)
     trained_outputs: int = 0
 
-    def add(self, ids: list[int], *, branch: int, trained: bool = False) -> None:
-        """Append tokens of one branch; a trained piece is one output."""
+    def add(self, ids: list[int], *, trained: bool = False) -> None:
+        """Append tokens; a trained piece is one output."""
         self.ids += ids
         self.labels += ids if trained else [IGNORED] * len(ids)
-        self.branches += [branch] * len(ids)
         self.trained_outputs += trained
+
+
+_Found = TypeVar("_Found", Sequenced, DrawTree)
+
+
+def _padded(values: list[list[int]], fill: int) -> torch.Tensor:
+    width = max(map(len, values))
+    return torch.tensor([row + [fill] * (width - len(row)) for row in values])

@@ -6,13 +6,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
 from spectrum.lm_head import scored_positions
 from spectrum.training.collator import IGNORED, SpectrumCollator
-from spectrum.tree_attention import masks_for_model
+from spectrum.tree_attention import ancestors, masks_for_model
 
 
 class SpectrumTrainer(SFTTrainer):
@@ -39,13 +38,21 @@ class SpectrumTrainer(SFTTrainer):
         """Cross-entropy of the trained tokens, summed and divided by their number in the whole optimizer step."""
         labels = inputs.pop("labels")
         seen = int(inputs["attention_mask"].sum())
-        if "branches" in inputs:
-            inputs |= branch_inputs(inputs.pop("branches"), self.accelerator.unwrap_model(model))
-        targets = nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
-        trained = targets != IGNORED
-        with scored_positions(self.accelerator.unwrap_model(model), trained):
+        plain_model = self.accelerator.unwrap_model(model)
+        if "parents" in inputs:
+            trained, sources = labels != IGNORED, inputs.pop("sources")
+            inputs |= tree_inputs(inputs.pop("parents"), plain_model)
+        else:
+            labels = nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+            trained, sources = labels != IGNORED, torch.arange(labels.shape[1], device=labels.device).expand_as(labels)
+        lines = sources + torch.arange(len(labels), device=labels.device)[:, None] * inputs["input_ids"].shape[1]
+        scored, lines = torch.unique(lines[trained], return_inverse=True)
+        positions = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
+        positions.view(-1)[scored] = True
+        with scored_positions(plain_model, positions):
             outputs = model(**inputs, use_cache=False)
-        total = cross_entropy(outputs.logits.float(), targets[trained], reduction="sum")
+        logits = outputs.logits.float()
+        total = (logits.logsumexp(-1)[lines] - logits[lines, labels[trained]]).sum()
         if model.training:
             self.trained_tokens += int(trained.sum())
             self.seen_tokens += seen
@@ -59,17 +66,14 @@ class SpectrumTrainer(SFTTrainer):
         super().log(logs, start_time)
 
 
-def branch_inputs(branches: torch.Tensor, model: nn.Module) -> dict[str, Any]:
-    """The attention mask and the positions of rows in which several sequences share a description.
+def tree_inputs(parents: torch.Tensor, model: nn.Module) -> dict[str, Any]:
+    """The attention mask and the positions of rows that are trees.
 
     Args:
-        branches: (batch, length): 0 for what is shared, 1, 2, ... for the sequences behind it, -1 for padding.
+        parents: (batch, length), the index of the token before each, or -1.
         model: The model that will get them.
     """
-    shared = branches == 0
-    same = branches[:, :, None] == branches[:, None, :]
-    order = torch.ones(branches.shape[1:] * 2, dtype=torch.bool, device=branches.device).tril()
-    attends = order & (same | (shared[:, None, :] & (branches >= 0)[:, :, None]))
+    attends = ancestors(parents)
     positions = attends.sum(-1) - 1
     return {"attention_mask": masks_for_model(attends, positions, model), "position_ids": positions}
 

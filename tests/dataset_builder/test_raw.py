@@ -90,6 +90,13 @@ def test_faults_while_parsing_a_row_name_it(tmp_path, fault):
         raise fault
 
 
+def test_a_csv_that_is_cut_off_inside_a_quoted_field_is_refused(raw):
+    whole = 'name,score,about\nann,1,"likes ""tea"", and more"\nbob,2,"long'
+    with pytest.raises(UserError, match="cut off"):
+        read_csv(raw(whole), COLUMNS)
+    assert read_csv(raw(whole + 'er"'), COLUMNS).rows() == [("ann", 1), ("bob", 2)]
+
+
 def test_parquet_reads_the_named_columns_as_their_types(tmp_path):
     path = tmp_path / "a.parquet"
     pl.DataFrame({"text": ["a", None], "label": [1, 0], "more": [1.5, 2.5]}).write_parquet(path)

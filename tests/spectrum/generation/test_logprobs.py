@@ -132,8 +132,8 @@ def test_single_token_options_cost_no_token_and_no_lm_head_position(tokenizer):
 def test_a_shared_prefix_runs_once(tokenizer):
     model = tiny_model("gemma3", len(tokenizer))
     counter = Counter(model)
-    option_logprobs(model, tokenizer, PROMPTS[:1], OPTIONS[:1])
-    inner = {ids[:end] for ids in option_token_ids(tokenizer, OPTIONS[0]) for end in range(1, len(ids))}
+    option_logprobs(model, tokenizer, PROMPTS[:1], OPTIONS[2:3])
+    inner = {ids[:end] for ids in option_token_ids(tokenizer, OPTIONS[2]) for end in range(1, len(ids))}
     assert inner
     assert counter.tokens == len(tokenizer(PROMPTS[0]).input_ids) + len(inner)
     assert counter.scored == [1 + len(inner)]

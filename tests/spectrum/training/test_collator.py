@@ -178,24 +178,41 @@ def test_padding_is_the_end_of_sequence_where_there_is_no_padding_token(tokenize
     )
 
 
-def test_branches_are_the_sequences_that_share_a_description():
-    batch = collator(branching=1.0, permute=False)([ROW, ROW | {"contexts": [X1], "outputs": [Y1]}])
-    assert batch["input_ids"].tolist() == [[1, 10, 11, 20, 30, 31, 21, 32], [1, 10, 11, 20, 30, 31, 0, 0]]
-    assert batch["branches"].tolist() == [[0, 0, 0, 1, 1, 1, 2, 2], [0, 0, 0, 1, 1, 1, -1, -1]]
-    assert batch["labels"].tolist() == [[-100] * 4 + [30, 31, -100, 32], [-100] * 4 + [30, 31, -100, -100]]
+def test_branches_of_a_row_are_a_tree_of_tokens():
+    batch = collator(branching=1.0, permute=False)(
+        [ROW, ROW | {"contexts": [X1, X1, X1], "outputs": [Y1, [30, 33], Y1]}]
+    )
+    assert batch["input_ids"].tolist() == [[1, 10, 11, 20, 30, 21], [1, 10, 11, 20, 30, 0]]
+    assert batch["parents"].tolist() == [[-1, 0, 1, 2, 3, 2], [-1, 0, 1, 2, 3, -1]]
+    assert batch["labels"].tolist() == [[30, 31, 32, -100, -100, -100], [30, 31, 30, 33, 30, 31]]
+    assert batch["sources"].tolist() == [[3, 4, 5, 0, 0, 0], [3, 4, 3, 4, 3, 4]]
+    assert batch["attention_mask"].tolist() == [[1] * 6, [1] * 5 + [0]]
+
+
+def first_draws(tree):
+    """How many sequences begin behind the description of ``many_draws``."""
+    return sum(parent == len(D) for parent in tree.parents)
 
 
 def test_some_draws_branch_off_at_the_rate_asked_for():
-    sequences = [collator(branching=0.3, max_length=500).sequence(many_draws(20, row=row)) for row in range(100)]
-    branches = sum(max(sequence.branches) for sequence in sequences)
-    assert 560 < branches < 780  # 100 * (1 + 19 * 0.3) = 670 expected, standard deviation 20
-    for sequence in sequences:
-        assert sequence.branches == sorted(sequence.branches)
-        assert sequence.trained_outputs == 20
-        assert sequence.ids.count(7) == 20 - max(sequence.branches)
+    trees = [collator(branching=0.3, max_length=500).tree(many_draws(20, row=row)) for row in range(100)]
+    assert 560 < sum(map(first_draws, trees)) < 780  # 100 * (1 + 19 * 0.3) = 670 expected, standard deviation 20
+    for tree in trees:
+        assert tree.trained_outputs == 20
+        assert tree.ids.count(7) == 20 - first_draws(tree)
+
+
+def test_equal_draws_cost_nothing_and_others_stop_at_the_budget():
+    row = {"id": "r", "row": 0, "description": D, "contexts": [X1] * 90, "outputs": [Y1] * 90}
+    tree = collator(branching=1.0, max_length=5).tree(row)
+    assert (len(tree.ids), len(tree.targets), tree.trained_outputs) == (5, 180, 90)
+    with pytest.raises(UserError, match="nothing to train on within 4 tokens"):
+        collator(branching=1.0, max_length=4).tree(row)
+    different = collator(branching=1.0, max_length=9).tree(many_draws(20))
+    assert (len(different.ids), different.trained_outputs) == (9, 3)  # 3 shared, a context and a token for each draw
 
 
 def test_without_its_description_nothing_branches_off():
-    sequence = collator(branching=1.0, description_dropout=1.0).sequence(many_draws(5))
-    assert set(sequence.branches) == {0}
-    assert sequence.trained_outputs == 4
+    tree = collator(branching=1.0, description_dropout=1.0).tree(many_draws(5))
+    assert tree.parents == list(range(-1, len(tree.ids) - 1))
+    assert tree.trained_outputs == 4

@@ -1,0 +1,92 @@
+"""Chatbot Arena: what people ask two chatbots, what these reply, and which reply people prefer (the table).
+
+Upstream: https://huggingface.co/datasets/lmsys/chatbot_arena_conversations (arXiv 2306.05685); its terms must be
+accepted on the Hub. Licence: prompts CC BY 4.0, replies CC BY-NC 4.0. A raw row (made up), some columns left out:
+
+    {"question_id": "q1", "model_a": "alpaca-13b", "model_b": "koala-13b", "winner": "tie (bothbad)", "judge": "user_3",
+     "conversation_a": [{"content": "Hi", "role": "user"}, {"content": "Hm.", "role": "assistant"}],
+     "conversation_b": [{"content": "Hi", "role": "user"}, {"content": "Ha.", "role": "assistant"}]}
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from dataset_builder import raw
+from dataset_builder.sources.people import choose
+from dataset_builder.task_spec import Dropped, RawFiles, Source, SourceFile
+
+_PATH = "data/train-00000-of-00001-cced8514c7ed782a.parquet"
+
+CHATBOTARENA = Source(
+    name="chatbotarena",
+    title="Chatbot Arena conversations",
+    homepage="https://huggingface.co/datasets/lmsys/chatbot_arena_conversations",
+    license="prompts CC BY 4.0, model outputs CC BY-NC 4.0",
+    redistributable="unknown",
+    citation="arXiv 2306.05685",
+    folder="chatbotarena",
+    revision="1b6335d42a1d2c7e34870c905d03ab964f7f2bd8",
+    files=(SourceFile(_PATH),),
+    hub="lmsys/chatbot_arena_conversations",
+)
+
+VERDICTS = {"model_a": "a", "model_b": "b", "tie": "tie", "tie (bothbad)": "bothbad"}
+_MESSAGES = pl.List(pl.Struct({"content": pl.String, "role": pl.String}))
+_COLUMNS = {
+    **dict.fromkeys(("question_id", "model_a", "model_b", "winner", "judge"), pl.String),
+    "conversation_a": _MESSAGES,
+    "conversation_b": _MESSAGES,
+}
+_MIN_CONVERSATIONS = 4
+
+
+class Battle(NamedTuple):
+    """The first turn of a conversation with two chatbots."""
+
+    judge: str
+    models: tuple[str, str]
+    prompt: str
+    replies: tuple[str, str]
+    verdict: str
+
+
+def read_battles(raw_files: RawFiles) -> tuple[list[Battle], list[Dropped]]:
+    """The usable conversations, in upstream order, of judges who have at least four of them; and what was dropped."""
+    path = raw_files[_PATH]
+    battles: list[Battle] = []
+    ids: set[str] = set()
+    for number, row in enumerate(raw.read_parquet(path, _COLUMNS).iter_rows(named=True), start=1):
+        with raw.at_row(path, number):
+            if row["question_id"] in ids:
+                raise ValueError(f"the id {row['question_id']!r} was in an earlier row")
+            ids.add(row["question_id"])
+            battles.append(_battle(row))
+    usable = [battle for battle in battles if all((battle.prompt, *battle.replies))]
+    empty = len(battles) - len(usable)
+    by_judge: dict[str, list[Battle]] = {}
+    for battle in usable:
+        by_judge.setdefault(battle.judge, []).append(battle)
+    judges, dropped = choose(by_judge, "chatbotarena", at_least=_MIN_CONVERSATIONS)
+    if empty:
+        dropped.append(Dropped("conversation without a prompt or a reply", empty))
+    kept = set(judges)
+    return [battle for battle in usable if battle.judge in kept], dropped
+
+
+def _battle(row: dict[str, Any]) -> Battle:
+    if row["winner"] not in VERDICTS:
+        raise ValueError(f"column 'winner' holds {row['winner']!r}, which is none of {list(VERDICTS)}")
+    if not all(row[name] for name in ("judge", "model_a", "model_b")):
+        raise ValueError("column 'judge', 'model_a' or 'model_b' is empty")
+    sides = [row["conversation_a"] or [], row["conversation_b"] or []]
+    replies = tuple(_first(side, "assistant") for side in sides)
+    prompt = _first(sides[0], "user")
+    return Battle(row["judge"], (row["model_a"], row["model_b"]), prompt, replies, VERDICTS[row["winner"]])
+
+
+def _first(messages: list[dict[str, str | None]], role: str) -> str:
+    """The first message of the user or of the assistant, or nothing."""
+    return next(((message["content"] or "").strip() for message in messages if message["role"] == role), "")
