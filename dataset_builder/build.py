@@ -32,7 +32,7 @@ from dataset_builder.spectrum_suite import SpectrumSuite
 from dataset_builder.suite_folder import REPORT, Record, SuiteFolder
 from dataset_builder.task_spec import RawFiles, Source, TaskSpec
 
-_BYTES_DEPEND_ON = ("datasets", "numpy", "polars", "pyarrow")
+_BYTES_DEPEND_ON = ("datasets", "numpy", "polars", "pyarrow", "pyreadstat")
 _DOES_NOT_CHANGE_ROWS = (
     "__main__.py",
     "archives.py",

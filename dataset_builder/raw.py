@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -18,6 +19,7 @@ from dataset_builder.errors import UserError
 from dataset_builder.task_spec import RawFiles
 
 _BLOCK_BYTES = 1 << 24  # a row must fit in one block of Arrow's CSV reader
+_INVALID_ROW = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
 
 def bad_row(path: Path, row: int, why: str) -> UserError:
@@ -142,12 +144,6 @@ def _unusable(path: Path, why: str) -> UserError:
 def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table:
     if _is_cut_off(path):
         raise _unusable(path, "ends inside a quoted field: it is cut off")
-    invalid: list[arrow_csv.InvalidRow] = []
-
-    def refuse(row: arrow_csv.InvalidRow) -> str:
-        invalid.append(row)
-        return "error"
-
     try:
         return arrow_csv.read_csv(
             path,
@@ -155,7 +151,7 @@ def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table
             arrow_csv.ReadOptions(
                 use_threads=False, block_size=_BLOCK_BYTES, column_names=None if has_header else names
             ),
-            arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
+            arrow_csv.ParseOptions(newlines_in_values=True),
             arrow_csv.ConvertOptions(
                 include_columns=names,
                 column_types=dict.fromkeys(names, pa.string()),
@@ -166,10 +162,10 @@ def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table
     except pa.ArrowKeyError as error:
         raise _unusable(path, f"lacks a column it should have: {error}") from error
     except pa.ArrowInvalid as error:
-        if invalid:
-            why = f"it has {invalid[0].actual_columns} fields where {invalid[0].expected_columns} are due"
-            raise bad_row(path, invalid[0].number - has_header, why) from error
-        raise _unusable(path, f"does not read as CSV: {error}") from error
+        if found := _INVALID_ROW.search(str(error)):
+            row, expected, actual = map(int, found.groups())
+            raise bad_row(path, row - has_header, f"it has {actual} fields where {expected} are due") from error
+        raise _unusable(path, f"does not read as CSV: {str(error).splitlines()[0]}") from error
 
 
 def _is_cut_off(path: Path) -> bool:
@@ -182,10 +178,13 @@ def _is_cut_off(path: Path) -> bool:
 
 
 def _cast(path: Path, column: pl.Series, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    wrong_type = _unusable(path, f"has a column {column.name!r} of type {column.dtype}, not {dtype}")
+    if column.dtype.is_nested() and not dtype.is_nested():
+        raise wrong_type
     try:
         cast = column.cast(dtype, strict=False)
     except pl.exceptions.PolarsError as error:
-        raise _unusable(path, f"has a column {column.name!r} of type {column.dtype}, not {dtype}") from error
+        raise wrong_type from error
     bad = (cast.is_null() & column.is_not_null()).arg_true()
     if len(bad):
         value = column[bad[0]]

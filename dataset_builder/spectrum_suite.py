@@ -87,6 +87,10 @@ class SpectrumSuite(datasets.ArrowBasedBuilder):
         if files is None:
             sources_dir = Path(self.config.data_dir) if self.config.data_dir else None
             files = find_files(spec, sources_dir, allow_missing=self.config.allow_missing).found
+            if spec.read is not None and not files:
+                raise UserError(
+                    f"task {spec.name!r} has none of its raw files: leave '--allow-missing' out to see which"
+                )
         return [datasets.SplitGenerator(name=spec.split, gen_kwargs={"spec": spec, "files": files})]
 
     def _generate_tables(self, spec: TaskSpec, files: RawFiles) -> Iterator[tuple[Key, pa.Table]]:

@@ -35,7 +35,9 @@ def pytest_generate_tests(metafunc):
 
 def training_text():
     """The repository's own prose and fixtures, in which lines, paragraphs and sentences end in many ways, in pieces."""
-    files = [*FIXTURES.rglob("*.json"), *FIXTURES.rglob("*.jsonl"), *FIXTURES.rglob("*.csv"), *(REPOSITORY / "dataset_builder").rglob("*.py")]
+    endings = ("*.json", "*.jsonl", "*.csv")
+    files = [path for ending in endings for path in FIXTURES.rglob(ending)]
+    files += (REPOSITORY / "dataset_builder").rglob("*.py")
     texts = [path.read_text(encoding="utf-8", errors="ignore") for path in sorted(files)]
     prose = [f"{line.strip()}.\n\n" for text in texts for line in text.splitlines() if line.strip()]
     whole = "".join([*texts, *prose, "one\n\n" * 50, "Output: 1\n\nOutput: Heads\n\n" * 50])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dataset_builder.sources.everyday_topics import TOPICS, Topic
-from dataset_builder.sources.share_phrasings import AFTER_A_COLON, clauses, in_words, listing, with_unit
+from dataset_builder.sources.share_phrasings import AFTER_A_COLON, clauses, in_words, listing, plural, with_unit
 from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, process_id
 from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
 
@@ -60,8 +60,9 @@ def described_shares(rng: np.random.Generator, index: int) -> Example:
     if place == "description" or ("Answer in" in request and place == "nowhere"):
         description += ("\n" if "\n" in description else " ") + request
     outputs = rng.choice(names, size=N_DRAWS, p=np.array(counts) / sum(counts)).tolist()
-    given = request if place == "input" else None
-    return Example(process_id(index), (description,), tuple(Draw(given, output) for output in outputs))
+    return Example(
+        process_id(index), (description,), tuple(Draw(request if place == "input" else None, o) for o in outputs)
+    )
 
 
 def shares(rng: np.random.Generator, topic: Topic) -> tuple[list[str], list[int]]:
@@ -110,15 +111,6 @@ def _fill(pattern: str, topic: Topic, **more: object) -> str:
     words |= {word.capitalize(): text[0].upper() + text[1:] for word, text in words.items()}
     text = pattern.format(**words, plural=plural(topic.what), Plural=plural(topic.what).capitalize(), **more)
     return re.sub(r"\b([Aa]) (?=[aeo])", r"\1n ", text)
-
-
-def plural(noun: str) -> str:
-    """``city`` -> ``cities``, ``dish`` -> ``dishes``, ``fish`` -> ``fish``."""
-    if noun in ("fish", "weather", "transport"):
-        return noun
-    if noun.endswith("y") and noun[-2] not in "aeo":
-        return noun[:-1] + "ies"
-    return noun + ("es" if noun.endswith(("s", "sh", "ch")) else "s")
 
 
 TASKS = [

@@ -17,17 +17,22 @@ import polars as pl
 from dataset_builder import raw
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, Source, SourceFile, TaskSpec
 
+_ADDRESS = "https://raw.githubusercontent.com/Jiaxin-Pei/Potato-Prolific-Dataset"
 _REPOSITORY = "Jiaxin-Pei/Potato-Prolific-Dataset"
 _REVISION = "dbb118c29b3d9bcce5aa172d8249ded9ece4df84"
 
 
 @dataclass(frozen=True, slots=True)
 class SubTask:
-    """A table: its folder, and column -> our name, for what is given and for what comes out."""
+    """A table: its folder, and column -> our name, for what is given and for what comes out.
+
+    Private mail is never fetched on anyone's behalf: who may have it puts the file in place by hand.
+    """
 
     folder: str
     given: Mapping[str, str]
     out: Mapping[str, str]
+    private: bool = False
 
     @property
     def path(self) -> str:
@@ -36,9 +41,9 @@ class SubTask:
 
 
 SUB_TASKS = (
-    SubTask("email_rewriting", {"original email": "original_email"}, {"revised email": "revised_email"}),
+    SubTask("email_rewriting", {"original email": "original_email"}, {"revised email": "revised_email"}, private=True),
     SubTask("offensiveness", {"text": "text_to_rate"}, {"offensiveness": "offensiveness"}),
-    SubTask("politeness_rating", {"text": "text_to_rate"}, {"politeness": "politeness"}),
+    SubTask("politeness_rating", {"text": "text_to_rate"}, {"politeness": "politeness"}, private=True),
     SubTask(
         "question_answering",
         {"text": "passage", "question": "question"},
@@ -56,8 +61,7 @@ POPQUORN = Source(
     folder="popquorn",
     revision=_REVISION,
     files=tuple(
-        SourceFile(task.path, f"https://raw.githubusercontent.com/{_REPOSITORY}/{_REVISION}/{task.path}")
-        for task in SUB_TASKS
+        SourceFile(task.path, None if task.private else f"{_ADDRESS}/{_REVISION}/{task.path}") for task in SUB_TASKS
     ),
     divisible=True,
 )

@@ -97,3 +97,12 @@ def in_words(names: list[str], counts: list[int]) -> str | None:
     if any(24 * count % total or 24 * count // total not in words for count in counts):
         return None
     return join([f"{words[24 * count // total]} {name}" for name, count in zip(names, counts, strict=True)])
+
+
+def plural(noun: str) -> str:
+    """``city`` -> ``cities``, ``dish`` -> ``dishes``, ``fish`` -> ``fish``."""
+    if noun in ("fish", "weather", "transport"):
+        return noun
+    if noun.endswith("y") and noun[-2] not in "aeo":
+        return noun[:-1] + "ies"
+    return noun + ("es" if noun.endswith(("s", "sh", "ch")) else "s")

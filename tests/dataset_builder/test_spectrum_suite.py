@@ -188,3 +188,10 @@ def test_a_task_without_any_process_is_a_mistake(toy_tasks, write_people):
 def test_the_builder_answers_an_unknown_task(toy_tasks):
     with pytest.raises(UserError, match="did you mean 'toy_urn'"):
         SpectrumSuite(config_name="toy_um")
+
+
+def test_a_task_without_any_raw_file_says_so(toy_tasks, tmp_path):
+    (tmp_path / "raw").mkdir()
+    builder = SpectrumSuite(config_name="toy_people", data_dir=str(tmp_path / "raw"), allow_missing=True)
+    with pytest.raises(UserError, match="'toy_people' has none of its raw files"):
+        builder.as_streaming_dataset(split="train")

@@ -138,3 +138,8 @@ def test_real_ratings_agree_with_a_reading_by_the_csv_module(real_files, split):
     if len(rows) == 1989:  # the sample of 40 people
         assert (len(people), dropped) == (40, {})
         assert len(pools["offensiveness"].draws) == 1132
+
+
+def test_private_mail_is_never_fetched():
+    fetched = {file.path.split("/")[1] for file in POPQUORN.files if file.url}
+    assert fetched == {"offensiveness", "question_answering"}
