@@ -14,6 +14,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import logging as hub_logging
 
 from dataset_builder.download import DownloadError, HostUnreachableError
 from dataset_builder.task_spec import Source, SourceFile
@@ -30,6 +31,8 @@ def fetch_from_hub(source: Source, file: SourceFile) -> Path:
             there.
         HostUnreachableError: The Hub does not answer, or may not be asked, and the files are not cached.
     """
+    verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()  # its retries are no news to the reader: the outcome is
     try:
         folder = snapshot_download(
             source.hub, repo_type="dataset", revision=source.revision or None, allow_patterns=[file.path]
@@ -44,4 +47,6 @@ def fetch_from_hub(source: Source, file: SourceFile) -> Path:
         raise HostUnreachableError("the Hub does not answer (or HF_HUB_OFFLINE forbids to ask it)") from error
     except HfHubHTTPError as error:
         raise DownloadError(f"the Hub answers {error.response.status_code}") from error
+    finally:
+        hub_logging.set_verbosity(verbosity)
     return Path(folder)

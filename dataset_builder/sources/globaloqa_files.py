@@ -13,6 +13,7 @@ from dataset_builder.task_spec import Source, SourceFile
 TABLE = "globaloqa/data/global_opinions.csv"
 VITAL = "vital/dataset/vital_distributional_globalopinionqa.json"
 ALIGNMENT = "global_values_bda/Global_Values/data/data.json"
+_REVISION = "cb2880488749218abb81802a94c2c62ebfde2f35"
 _HUB = "https://huggingface.co/datasets/Anthropic/llm_global_opinions"
 _GITHUB = "https://raw.githubusercontent.com"
 _VITAL_COMMIT = "7e4201cb3b491d705f1124bdcb763250a4e5db42"
@@ -26,7 +27,8 @@ GLOBALOQA = Source(
     license="cc-by-nc-sa-4.0",
     redistributable="yes",
     citation="arXiv 2306.16388",
-    files=(SourceFile(TABLE, f"{_HUB}/resolve/main/data/global_opinions.csv"),),
+    revision=_REVISION,
+    files=(SourceFile(TABLE, f"{_HUB}/resolve/{_REVISION}/data/global_opinions.csv"),),
     other_layouts=(
         (SourceFile(VITAL, f"{_GITHUB}/anudeex/VITAL/{_VITAL_COMMIT}/{VITAL.partition('/')[2]}"),),
         (
