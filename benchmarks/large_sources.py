@@ -1,7 +1,7 @@
 """Builds tasks from made-up files as large as the largest upstreams, and measures their time and memory.
 
     python benchmarks/large_sources.py                                   # a few minutes and 1 GB of temporary files
-    python benchmarks/large_sources.py --ratings 200000 --votes 50000 --output /tmp/quick.json
+    python benchmarks/large_sources.py --ratings 200000 --votes 50000 --output quick.json
 
 The files are 20 million ratings in the layout of the Netflix Prize and one Polis conversation of 5 million votes. Each
 task is built by `python -m dataset_builder build` in a process of its own, whose peak memory is what the operating
