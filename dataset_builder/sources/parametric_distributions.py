@@ -19,10 +19,18 @@ from dataset_builder.sources.parametric_bounded import binomial_texts, hypergeom
 from dataset_builder.sources.synthetic import SYNTHETIC, process_id
 from dataset_builder.task_spec import Example, Target, TaskSpec
 
+FRESH_COINS = tuple(range(1, 100, 4))
+"""The biases of these coins in percent; the coins of ``small_settings`` have the others."""
+
 
 def coinflip(rng: np.random.Generator, index: int) -> Example:
-    """A coin whose bias is a whole percentage from 1 to 99, so that every phrasing tells it exactly."""
-    p_heads = int(rng.integers(1, 99, endpoint=True)) / 100
+    """A coin whose bias is a whole percentage, so that every phrasing tells it exactly."""
+    return coin(index, int(rng.choice(FRESH_COINS)))
+
+
+def coin(index: int, percent: int) -> Example:
+    """A coin that shows Heads in so many percent of all tosses."""
+    p_heads = percent / 100
     return _item(index, coin_exact_texts(p_heads), SIDES, (p_heads, 1 - p_heads))
 
 
@@ -65,7 +73,7 @@ def _item(index: int, descriptions: tuple[str, ...], options: object, probabilit
     return Example(process_id(index), descriptions, target=target)
 
 
-def _task(family: str, generate: Callable[[np.random.Generator, int], Example]) -> TaskSpec:
+def _task(family: str, generate: Callable[[np.random.Generator, int], Example], version: str = "1.0.0") -> TaskSpec:
     return TaskSpec(
         name=f"dist_{family}",
         kind="distribution",
@@ -78,11 +86,12 @@ def _task(family: str, generate: Callable[[np.random.Generator, int], Example]) 
         generate=generate,
         n_processes=100,
         origin="ours",
+        version=version,
     )
 
 
 TASKS = [
-    _task("coinflip", coinflip),
+    _task("coinflip", coinflip, version="1.1.0"),
     _task("categorical", categorical),
     _task("binomial", binomial),
     _task("hypergeometric", hypergeometric),

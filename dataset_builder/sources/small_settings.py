@@ -1,8 +1,8 @@
-"""Small settings of three parametric families, with a few dozen draws each: numbers that a short description can carry.
+"""Small settings of four parametric families, with a few dozen draws each: numbers that a short description can carry.
 
 Upstream: none. Licence: Apache-2.0, as the code. The paper's settings are large (a thousand trials), their rows long;
-these are drawn as in the evaluation tasks ``dist_categorical``, ``dist_binomial`` and ``dist_hypergeometric``, with
-seeds of their own. A raw row:
+these are drawn as in the evaluation tasks ``dist_coinflip``, ``dist_categorical``, ``dist_binomial`` and
+``dist_hypergeometric``, with seeds of their own. A raw row:
 
     description "Draws from a binomial distribution with n = 3 and p = 0.5.", outputs 1, 2, 2
 """
@@ -11,11 +11,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_builder.sources.parametric_distributions import binomial, categorical, hypergeometric
+from dataset_builder.sources.parametric_distributions import FRESH_COINS, binomial, categorical, coin, hypergeometric
 from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, as_draws, process_id
 from dataset_builder.task_spec import Example, Sequences, TaskSpec
 
-FAMILIES = (categorical, binomial, hypergeometric)
+TRAINING_COINS = tuple(sorted(set(range(1, 100)) - set(FRESH_COINS)))
+
+
+def coinflip(rng: np.random.Generator, index: int) -> Example:
+    """A coin with a bias that no coin of the evaluation has."""
+    return coin(index, int(rng.choice(TRAINING_COINS)))
+
+
+FAMILIES = (coinflip, categorical, binomial, hypergeometric)
 
 
 def small_setting(rng: np.random.Generator, index: int) -> Example:
@@ -32,8 +40,8 @@ TASKS = [
         split="train",
         source=SYNTHETIC,
         group="random_draws",
-        summary="Draws from small categorical, binomial and hypergeometric distributions with exact parameters.",
-        process="one parameter setting of one of three families",
+        summary="Draws from coins and small categorical, binomial and hypergeometric distributions, told exactly.",
+        process="one parameter setting of one of four families",
         outputs=("value",),
         sequences=Sequences("one"),
         generate=small_setting,
