@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from dataset_builder.seeding import generator
-from dataset_builder.sources import parametric_distributions, states, urn
+from dataset_builder.sources import parametric_distributions, small_settings, states, urn
 
-TASK = {task.name: task for module in (parametric_distributions, states, urn) for task in module.TASKS}
+TASK = {task.name: task for module in (parametric_distributions, small_settings, states, urn) for task in module.TASKS}
 COLORS = "red blue green yellow purple orange brown black white"
 LEVEL = 1e-3
 
@@ -130,7 +130,7 @@ def test_fresh_coins_have_biases_that_no_training_coin_has():
     fresh = {example.target.probabilities[0] for example in items("dist_coinflip")}
     trained = {
         numbers(text)[0]
-        for text in (items("small_settings")[index].descriptions[0] for index in range(1000))
+        for text in (example.descriptions[0] for example in items("small_settings")[:1000])
         if text.startswith("Tosses")
     }
     assert len(trained) > 50
