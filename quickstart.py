@@ -48,7 +48,7 @@ FORMATS = {
     "chat": ("chat", False),
 }
 """The ways in which the base model is asked: a format, and in plain text whether the task's own label is written."""
-TRIED_ITEMS = 10
+TRIED_ITEMS = 5
 """Items of a task on which the formats of the base model are tried."""
 
 WIDTH = 150

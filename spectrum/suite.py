@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets import Dataset, get_dataset_config_names, load_dataset, load_dataset_builder
+from datasets import (
+    Dataset,
+    get_dataset_config_names,
+    get_dataset_split_names,
+    load_dataset,
+    load_dataset_builder,
+)
 
 from dataset_builder.errors import UserError, did_you_mean
 from dataset_builder.mixtures import MIXTURES
 from dataset_builder.seeding import generator
 
-DISTRIBUTION_COLUMNS = ("id", "messages", "options", "probabilities")
+KIND_COLUMNS = {
+    "distribution": {"messages", "options", "probabilities"},
+    "coverage": {"description", "examples", "validator", "valid_items", "max_new_tokens"},
+    "icl": {"messages", "n_outputs"},
+}
+"""Kind of task -> the columns by which it is known."""
 
 
 def suite_tasks(suite: str) -> list[str]:
@@ -30,18 +41,13 @@ def distribution_tasks(suite: str, tasks: Sequence[str] = ("all",)) -> list[str]
     Raises:
         UserError: There is no such suite or task, a task is of another kind, or there is no distribution task at all.
     """
-    known = suite_tasks(suite)
-    for task in tasks:
-        if task != "all" and task not in known:
-            raise UserError(
-                f"no task {task!r} in suite {suite!r}{did_you_mean(task, known)}: there are {', '.join(known)}"
-            )
+    kinds = task_kinds(suite, tasks)
     if "all" not in tasks:
-        for task in tasks:
-            if not _is_distribution(suite, task):
+        for task in kinds:
+            if kinds[task] != "distribution":
                 raise UserError(f"task {task!r} has no target distributions: alignment needs distribution tasks")
-        return list(dict.fromkeys(tasks))
-    found = [task for task in known if _is_distribution(suite, task)]
+        return list(kinds)
+    found = [task for task, kind in kinds.items() if kind == "distribution"]
     if not found:
         raise UserError(
             f"suite {suite!r} has no distribution task: build some with "
@@ -50,12 +56,33 @@ def distribution_tasks(suite: str, tasks: Sequence[str] = ("all",)) -> list[str]
     return found
 
 
-def distribution_rows(suite: str, task: str) -> Dataset:
-    """The items of a distribution task; raises a UserError when there are none."""
-    rows = load_dataset(suite, task, split="test")
+def task_kinds(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, str]:
+    """Task -> its kind (``icl``, ``distribution`` or ``coverage``), for ``tasks`` or for every task of the suite.
+
+    Raises:
+        UserError: There is no such suite or task.
+    """
+    known = suite_tasks(suite)
+    for task in tasks:
+        if task != "all" and task not in known:
+            raise UserError(
+                f"no task {task!r} in suite {suite!r}{did_you_mean(task, known)}: there are {', '.join(known)}"
+            )
+    return {task: _kind(suite, task) for task in (known if "all" in tasks else dict.fromkeys(tasks))}
+
+
+def task_rows(suite: str, task: str) -> Dataset:
+    """The rows of a task, of whatever kind and split; raises a UserError when there are none."""
+    split = get_dataset_split_names(suite, task)[0]
+    rows = load_dataset(suite, task, split=split)
     if not len(rows):
         raise UserError(f"task {task!r} of suite {suite!r} is empty: build it again")
     return rows
+
+
+def is_held_out(suite: str, task: str) -> bool:
+    """Whether a task is held out as a whole."""
+    return get_dataset_split_names(suite, task)[0] == "test"
 
 
 def draw_rows(rows: Dataset, task: str, *, limit: int | None, seed: int) -> Dataset:
@@ -68,6 +95,9 @@ def draw_rows(rows: Dataset, task: str, *, limit: int | None, seed: int) -> Data
     return rows.select(sorted(generator(seed, task).choice(len(rows), size=limit, replace=False).tolist()))
 
 
-def _is_distribution(suite: str, task: str) -> bool:
-    features = load_dataset_builder(suite, task).info.features or load_dataset(suite, task, split="test").features
-    return all(column in features for column in DISTRIBUTION_COLUMNS)
+def _kind(suite: str, task: str) -> str:
+    features = load_dataset_builder(suite, task).info.features or task_rows(suite, task).features
+    for kind, columns in KIND_COLUMNS.items():
+        if columns <= set(features):
+            return kind
+    raise UserError(f"task {task!r} of suite {suite!r} has columns of no known kind: {', '.join(features)}")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_models import COLORS, save_model, save_suite
+from tiny_models import COLORS, DRAWS, save_model, save_suite
 
 import evaluate_model
 from dataset_builder.errors import UserError
@@ -31,7 +31,8 @@ def command(model, suite, tmp_path):
     """Runs the command in this process; returns its report."""
 
     def evaluate(output="out", **options):
-        options = {"model": model, "suite": suite, "output": tmp_path / output, "device": "cpu"} | options
+        fixed = {"model": model, "suite": suite, "output": tmp_path / output, "device": "cpu"}
+        options = fixed | {"desiderata": "alignment"} | options
         words = [word for name, value in options.items() for word in (f"--{name}", *str(value).split())]
         evaluate_model.main(evaluate_model.parser().parse_args(words))
         return read_report(tmp_path / output)
@@ -131,9 +132,10 @@ def test_a_comparison_is_made_on_the_same_items(command, tmp_path):
     [
         ({"format": "jinja"}, "no format 'jinja': choose auto, spectrum, colon, chat"),
         ({"tasks": "colours"}, "no task 'colours'.*did you mean 'colors'"),
-        ({"tasks": "draws"}, "task 'draws' has no target distributions"),
+        ({"tasks": "draws"}, "task 'draws' is of kind 'icl', but alignment needs distribution tasks"),
         ({"suite": "spectrum-suit"}, "suite folder 'spectrum-suit' not found"),
-        ({"desiderata": "alignment coverage"}, "desideratum 'coverage' is not built yet"),
+        ({"promptings": "nothing", "desiderata": "coverage"}, "no prompting 'nothing': choose from description"),
+        ({"generations": 0}, "--generations is 0: give a number of at least 1"),
         ({"desiderata": "beauty"}, "no desideratum 'beauty'"),
         ({"limit": 0}, "--limit is 0: give a number of at least 1"),
         ({"compare": "nowhere"}, "report 'nowhere' not found"),
@@ -168,4 +170,52 @@ def test_the_report_is_plain_json(command, tmp_path):
     command(tasks="dice")
     text = (tmp_path / "out" / "report.json").read_text()
     assert "NaN" not in text
-    assert json.loads(text)["schema_version"] == 1
+    assert json.loads(text)["schema_version"] == 2
+
+
+def test_all_three_desiderata_in_one_report(command, tmp_path):
+    wanted = {"desiderata": "steerability coverage alignment", "generations": 12, "limit": 4}
+    base = command("base", format="colon", **wanted)
+    report = command("tuned", compare=tmp_path / "base", **wanted)
+    assert {name: list(report[name]) for name in ("steerability", "coverage", "alignment")} == {
+        "steerability": ["draws"],
+        "coverage": ["letters"],
+        "alignment": ["colors", "dice"],
+    }
+    draws = report["steerability"]["draws"]
+    assert (draws["n"], draws["options"], draws["by_k"]["k"]) == (4, ["Heads", "Tails"], [0, 1, 2, 3, 4])
+    letters = report["coverage"]["letters"]
+    assert list(letters) == ["description", "examples", "both"]
+    assert all(len(section["texts"]) == 12 and section["set_size"] == 26 for section in letters.values())
+    loss = report["comparison"]["steerability"]["draws"]["loss"]
+    assert loss["n"] == 16  # the outputs with an example before them
+    assert loss["difference"] == pytest.approx(
+        draws["summary"]["loss"] - base["steerability"]["draws"]["summary"]["loss"]
+    )
+    assert set(report["comparison"]["coverage"]) == {"description", "examples", "both"}
+    text = (tmp_path / "tuned" / "report.md").read_text()
+    for part in ("## Steerability", "## Coverage", "## Alignment", "| draws |", "| letters |", "| dice |"):
+        assert part in text
+    plots = {path.name for path in (tmp_path / "tuned" / "plots").iterdir()}
+    assert {"steerability.png", "coverage.png", "coverage-yield.png", "alignment.png"} <= plots
+
+
+def test_what_is_kept_of_coverage_and_steerability_is_not_measured_again(command, monkeypatch):
+    first = command(desiderata="steerability coverage", generations=5)
+    for name in ("steer_task", "cover_task"):
+        monkeypatch.setattr(run, name, lambda *_, **__: pytest.fail("measured again"))
+    again = command(desiderata="steerability coverage", generations=5)
+    assert again["coverage"] == first["coverage"]
+    assert again["steerability"] == first["steerability"]
+
+
+def test_training_tasks_are_measured_only_when_they_are_named(command, tmp_path):
+    folder = save_suite(tmp_path / "other", colors=COLORS, draws=DRAWS)
+    (folder / "draws" / "test.parquet").rename(folder / "draws" / "train.parquet")
+    readme = folder / "README.md"
+    readme.write_text(
+        readme.read_text().replace("split: test\n    path: draws/test", "split: train\n    path: draws/train")
+    )
+    both = {"suite": folder, "desiderata": "steerability alignment"}
+    assert not command("all", **both)["steerability"]
+    assert list(command("named", **both, tasks="draws")["steerability"]) == ["draws"]

@@ -58,12 +58,35 @@ COLORS = [
     for n in range(5)
 ]
 DICE = [item("dice/0", "Roll a die.", [str(n) for n in range(1, 7)], [1 / 6] * 6)]
-DRAWS = [{"id": "draws/0", "process": "p", "messages": [{"role": "output", "content": "1"}]}]
+DRAWS = [
+    {
+        "id": f"draws/{row}",
+        "process": "p",
+        "messages": [
+            {"role": "description", "content": "Tosses of a coin."},
+            *({"role": "output", "content": side} for side in ("Heads", "Tails", "Heads", "Heads", "Tails")),
+        ],
+        "source": "coins",
+        "n_outputs": 5,
+    }
+    for row in range(6)
+]
+LETTERS = [
+    {
+        "id": "letters/0",
+        "description": "Say a letter.",
+        "examples": ["a", "b", "c"],
+        "validator": "one_of",
+        "valid_items": list("abcdefghijklmnopqrstuvwxyz"),
+        "max_new_tokens": 2,
+        "source": "letters",
+    }
+]
 
 
 def save_suite(folder, **tasks):
     """A suite as it lies on disk: Parquet files and a README that lists them."""
-    tasks = tasks or {"colors": COLORS, "dice": DICE, "draws": DRAWS}
+    tasks = tasks or {"colors": COLORS, "dice": DICE, "draws": DRAWS, "letters": LETTERS}
     lines = ["---", "configs:"]
     for task, rows in tasks.items():
         Dataset.from_list(rows).to_parquet(folder / task / "test.parquet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spectrum.evaluation.coverage_plots import write_coverage_plots
 from spectrum.evaluation.report import Report, Section
 
 MAX_ITEMS = 6
@@ -20,17 +21,45 @@ _SHORT = 9  # ... so many characters, stand side by side; otherwise bars lie, an
 _LONGEST_LABEL = 40
 _TARGET, _MODEL, _UNIFORM = "#9a9a9a", "#0072b2", "#e69f00"  # told apart without colour vision
 _BAR = 0.4
+_PANELS = 4
 
 
 def write_plots(report: Report, folder: Path) -> list[Path]:
-    """Write ``alignment.png`` and one ``alignment-<task>.png`` per task into ``folder``; returns the files."""
+    """Write the figures of what the report holds into ``folder``; returns the files.
+
+    They are ``alignment.png`` and an ``alignment-<task>.png`` per task, ``steerability.png``, ``coverage.png`` and
+    ``coverage-yield.png``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {"alignment": summary_figure(report)}
-    figures |= {f"alignment-{task}": task_figure(task, section) for task, section in report["alignment"].items()}
+    figures: dict[str, Figure] = {}
+    if report["alignment"]:
+        figures["alignment"] = summary_figure(report)
+        figures |= {f"alignment-{task}": task_figure(task, section) for task, section in report["alignment"].items()}
+    if report["steerability"]:
+        figures["steerability"] = steerability_figure(report["steerability"])
     paths = [folder / f"{name}.png" for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
         figure.savefig(path, dpi=130)
-    return paths
+    return paths + (write_coverage_plots(report["coverage"], folder) if report["coverage"] else [])
+
+
+def steerability_figure(sections: Mapping[str, Section]) -> Figure:
+    """Loss of an output against the number of examples before it: a panel per task, with standard errors."""
+    columns = min(len(sections), _PANELS)
+    rows = -(-len(sections) // columns)
+    figure = Figure(figsize=(3.6 * columns, 2.8 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, (task, section) in zip(axes, sections.items(), strict=False):
+        k, loss = (np.array(section["by_k"][name], dtype=float) for name in ("k", "loss"))
+        error = np.array(section["by_k"]["loss_se"], dtype=float)
+        axis.plot(k, loss, color=_MODEL, marker=".", markersize=3, linewidth=1)
+        axis.fill_between(k, loss - error, loss + error, color=_MODEL, alpha=0.2, linewidth=0)
+        axis.set_title(task, fontsize=8)
+    for axis in axes[len(sections) :]:
+        axis.set_axis_off()
+    figure.supxlabel("examples before the output", fontsize=10)
+    figure.supylabel("loss of an output, nats", fontsize=10)
+    return figure
 
 
 def task_figure(task: str, section: Section) -> Figure:

@@ -2,24 +2,40 @@
 
 ``report.json`` is one object (units: nats and seconds; a number that is not finite is null):
 
-    schema_version  1
+    schema_version  2
     created         when the report was written, ISO 8601, UTC
     libraries       versions, by package name
     model           name (as given), revision (commit on a Hub, or null), fingerprint (of the files), base (the same
                     of an adapter's base, or null)
     suite           name (as given), fingerprint (of all scored items)
     settings        format, task_labels, bos (its text as put before each prompt, or ""), dtype, device, load_in_4bit,
-                    smoothing, seed, limit, batch_size
-    seconds         spent on scoring
+                    smoothing, seed, limit, batch_size, max_length (of scored sequences), generations (per prompt)
+    seconds         spent on scoring and sampling
+    steerability    task -> {
+        n, n_available, n_too_long, capability, options, max_length, seconds, rows_fingerprint, fingerprint,
+        summary, at_largest_k  loss (with the terminator), loss_per_token, accuracy, ece, each with <metric>_se
+        ci95            metric -> bootstrap 95% interval over sequences
+        by_k            the same by the number of examples, as columns
+        reliability     the columns of a reliability diagram, or null
+        sequences       [{id, content (a hash), k, losses, tokens, answers, log_probs}]
+    }
+    coverage        task -> prompting -> {
+        n, unfinished, set_size, validity, seconds, row_fingerprint,
+        scores          valid, unique, yield, reached, unique_texts -> {mean, se}
+        yield_curve     mean number of different valid items among the first k
+        messages, texts, items
+    }
     alignment       task -> {
         n_available, n, n_scored, seconds, rows_fingerprint, fingerprint (of the rows and all settings),
         model           metric -> {mean, se}
         uniform         the same of the uniform guess
         items           [{id, options, target, log_probs, probabilities, scores, uniform}]
     }
-    comparison      null, or {other: {model, format}, alignment: task -> metric -> {difference, ci95, n}}
+    comparison      null, or {other: {model, format}, steerability and alignment: task -> metric -> {difference, ci95,
+                    n}, coverage: prompting -> {tasks: task -> metric -> {difference, ci95}, mean: the same}}
 
-The metrics are those of ``metrics/spectrum_alignment``; ``scores`` and ``uniform`` of an item hold one number each.
+The metrics of alignment are those of ``metrics/spectrum_alignment``; ``scores`` and ``uniform`` of an item hold one
+number each.
 """
 
 from __future__ import annotations
@@ -39,8 +55,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dataset_builder.errors import UserError
 from metrics.spectrum_alignment.scoring import paired_difference_interval
 from spectrum.evaluation.alignment import TaskAlignment
+from spectrum.evaluation.coverage import compare_coverage
+from spectrum.evaluation.coverage_plots import coverage_markdown
+from spectrum.evaluation.steerability import TaskSteerability, paired_steerability
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 REPORT = "report.json"
 
 Report = dict[str, Any]
@@ -107,16 +126,27 @@ def compare(report: Report, other: Report) -> dict[str, dict[str, Difference]]:
 
 
 def comparison_section(report: Report, other: Report) -> dict[str, Any]:
-    """The part of ``report`` that compares it with ``other``."""
-    found = compare(report, other)
-    section = {
-        "other": {"model": other["model"]["name"], "format": other["settings"]["format"]},
-        "alignment": {
+    """The part of ``report`` that compares it with ``other``, on the desiderata that both measured.
+
+    Raises:
+        UserError: They share nothing, or what they share was measured on other rows.
+    """
+    found: dict[str, Any] = {"steerability": {}, "coverage": {}, "alignment": {}}
+    shared = {name: report[name].keys() & other[name].keys() for name in found}
+    if not any(shared.values()):
+        raise UserError("the two reports share no task: compare reports on the same tasks with the same seed and limit")
+    if shared["alignment"]:
+        found["alignment"] = {
             task: {metric: asdict(difference) for metric, difference in metrics.items()}
-            for task, metrics in found.items()
-        },
-    }
-    return finite(section)
+            for task, metrics in compare(report, other).items()
+        }
+    if shared["coverage"]:
+        found["coverage"] = compare_coverage(report["coverage"], other["coverage"])
+    for task in report["steerability"]:
+        if task in shared["steerability"]:
+            mine, theirs = (TaskSteerability.from_dict(side["steerability"][task]) for side in (report, other))
+            found["steerability"][task] = paired_steerability(mine, theirs)
+    return finite(found | {"other": {"model": other["model"]["name"], "format": other["settings"]["format"]}})
 
 
 def write_report(report: Report, folder: Path) -> None:
@@ -149,7 +179,8 @@ def read_report(path: str | Path) -> Report:
 
 def markdown(report: Report) -> str:
     """The report as tables, without the items."""
-    return _environment().get_template("report.md.jinja").render(report=report)
+    tables = {"coverage_tables": coverage_markdown(report["coverage"]) if report["coverage"] else ""}
+    return _environment().get_template("report.md.jinja").render(report=report, **tables)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -202,12 +233,16 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  # the result is Markdown
     )
-    environment.filters |= {"with_error": _with_error, "interval": _with_interval}
+    environment.filters |= {"with_error": _with_error, "interval": _with_interval, "estimate": _estimate}
     return environment
 
 
 def _with_error(cell: Mapping[str, float | None]) -> str:
     return _number(cell["mean"]) + ("" if cell["se"] is None else f" ± {_number(cell['se'])}")
+
+
+def _estimate(summary: Mapping[str, float | None], metric: str) -> str:
+    return _with_error({"mean": summary[metric], "se": summary[f"{metric}_se"]})
 
 
 def _with_interval(cell: Mapping[str, Any]) -> str:

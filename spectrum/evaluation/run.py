@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,25 +16,41 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from dataset_builder.errors import UserError
 from spectrum.evaluation.alignment import LIMIT, SEED, SMOOTHING, align_task, rows_fingerprint
+from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS, Prompting, cover_task, row_fingerprint
 from spectrum.evaluation.plots import write_plots
 from spectrum.evaluation.report import (
     SCHEMA_VERSION,
     Report,
     Section,
     comparison_section,
+    finite,
     read_report,
     task_section,
     write_json,
     write_report,
 )
+from spectrum.evaluation.steerability import (
+    CAPABILITY_TASKS,
+    MAX_LENGTH,
+    closed_answers,
+    formats_of,
+    sequences_fingerprint,
+    steer_task,
+)
 from spectrum.formats.render import get_format
+from spectrum.generation.logprobs import Prompt
+from spectrum.generation.sample import Samples, sample
 from spectrum.models import ModelFiles, find_model, load_for_scoring, load_tokenizer, scoring_device, torch_dtype
-from spectrum.suite import distribution_rows, distribution_tasks, draw_rows
+from spectrum.suite import draw_rows, is_held_out, task_kinds, task_rows
 
 logger = logging.getLogger(__name__)
 
 LIBRARIES = ("torch", "transformers", "peft", "datasets", "numpy")
+
+KINDS = {"steerability": "icl", "coverage": "coverage", "alignment": "distribution"}
+"""Desideratum -> the kind of task that it is measured on."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +61,15 @@ class EvaluationSettings:
         model: A path, a Hub id, or ``embedded:gemma-3-270m``; a checkpoint or an adapter.
         suite: A built suite's folder, or a dataset on a Hub.
         output: The folder of the report.
-        tasks: Distribution tasks; ``all`` is every one of the suite.
+        desiderata: What to measure: ``steerability``, ``coverage``, ``alignment``.
+        tasks: Tasks of the kinds that these need; ``all`` is every one of the suite, ``icl`` tasks if held out.
         text_format: ``auto``, ``spectrum``, ``colon`` or ``chat``.
         task_labels: In ``colon``, write each task's own label in place of ``Output``, as the paper does.
-        limit: Items per task at most, one number or one for each task; None for all.
-        seed: Of the draw of items.
+        limit: Items or sequences per task at most, one number or one for each task; None for all.
+        max_length: Tokens of a sequence whose outputs are scored (steerability), at most.
+        generations: Samples per prompt (coverage).
+        promptings: What the prompts of coverage hold: ``description``, ``examples``, ``both``.
+        seed: Of the draw of items and of sampling.
         batch_size: Prompts per forward pass.
         device: By default ``cuda`` where there is a GPU, else ``cpu``.
         dtype: By default bfloat16 on a GPU and float32 elsewhere.
@@ -62,10 +82,14 @@ class EvaluationSettings:
     model: str
     suite: str
     output: Path
+    desiderata: tuple[str, ...] = ("alignment",)
     tasks: tuple[str, ...] = ("all",)
     text_format: str = "auto"
     task_labels: bool = False
     limit: int | Mapping[str, int] | None = LIMIT
+    max_length: int = MAX_LENGTH
+    generations: int = N_GENERATIONS
+    promptings: tuple[Prompting, ...] = PROMPTINGS
     seed: int = SEED
     batch_size: int = 8
     device: str | None = None
@@ -93,15 +117,45 @@ def evaluate(settings: EvaluationSettings, *, progress: bool = False) -> Report:
         UserError: Something in ``settings`` does not exist or does not fit; nothing is written then.
     """
     other = read_report(settings.compare) if settings.compare else None
-    tasks = distribution_tasks(settings.suite, settings.tasks)
+    tasks = tasks_of(settings.suite, settings.tasks, settings.desiderata)
     run = _Run(settings, find_model(settings.model, base=settings.base, revision=settings.revision))
-    sections = {task: run.section(task, progress=progress) for task in tasks}
+    measures = {"steerability": run.steerability, "coverage": run.coverage, "alignment": run.alignment}
+    sections = {name: {task: measures[name](task, progress=progress) for task in tasks[name]} for name in tasks}
     report = run.report(sections)
     if other is not None:
         report["comparison"] = comparison_section(report, other)
     write_report(report, settings.output)
     write_plots(report, settings.output / "plots")
     return report
+
+
+def tasks_of(suite: str, tasks: Sequence[str], desiderata: Sequence[str]) -> dict[str, list[str]]:
+    """Desideratum -> the tasks of a suite that it is measured on.
+
+    Raises:
+        UserError: There is no such suite, task or desideratum, a task is of no kind that is asked for, or none is left.
+    """
+    for name in desiderata:
+        if name not in KINDS:
+            raise UserError(f"no desideratum {name!r}: there are {', '.join(KINDS)}")
+    kinds = task_kinds(suite, tasks)
+    asked = {name: KINDS[name] for name in desiderata}
+    if "all" in tasks:
+        kinds = {task: kind for task, kind in kinds.items() if kind != "icl" or is_held_out(suite, task)}
+    for task, kind in kinds.items():
+        if kind not in asked.values() and "all" not in tasks:
+            raise UserError(f"task {task!r} is of kind {kind!r}, but {_needs(asked)}")
+    found = {name: [task for task, kind in kinds.items() if kind == wanted] for name, wanted in asked.items()}
+    if not any(found.values()):
+        raise UserError(
+            f"suite {suite!r} has no task to measure, for {_needs(asked)}: build some with "
+            "'python -m dataset_builder build --tasks synthetic'"
+        )
+    return found
+
+
+def _needs(asked: Mapping[str, str]) -> str:
+    return " and ".join(f"{name} needs {kind} tasks" for name, kind in asked.items())
 
 
 class _Run:
@@ -137,39 +191,106 @@ class _Run:
             self.files, device=self.device, dtype=self.dtype, load_in_4bit=self.settings.load_in_4bit
         )[0]
 
-    def section(self, task: str, *, progress: bool) -> Section:
-        """The task's part of the report: the one kept from an earlier run if nothing it depends on has changed.
-
-        The batch size may change: it moves results by rounding only, and is what one lowers when memory runs out.
-        """
+    def alignment(self, task: str, *, progress: bool) -> Section:
+        """The task's part of the report. The batch size is in no fingerprint: it moves results by rounding only."""
         settings = self.settings
-        rows = distribution_rows(settings.suite, task)
+        rows = task_rows(settings.suite, task)
         limit = settings.limit_of(task)
         drawn = draw_rows(rows, task, limit=limit, seed=settings.seed)
-        fingerprint = _digest(self.depends_on | {"rows": rows_fingerprint(drawn), "n_available": len(rows)})
-        path = settings.output / "tasks" / f"alignment-{task}.json"
+
+        def measure() -> Section:
+            result = align_task(
+                self.model,
+                self.tokenizer,
+                task,
+                rows,
+                self.text_format,
+                limit=limit,
+                seed=settings.seed,
+                task_labels=settings.task_labels,
+                batch_size=settings.batch_size,
+                progress=progress,
+            )
+            return task_section(result)
+
+        return self._kept("alignment", task, {"rows": rows_fingerprint(drawn), "n_available": len(rows)}, measure)
+
+    def steerability(self, task: str, *, progress: bool) -> Section:
+        """The task's part of the report."""
+        settings = self.settings
+        rows = task_rows(settings.suite, task)
+        limit = settings.limit_of(task)
+        drawn = draw_rows(rows, task, limit=limit, seed=settings.seed)
+
+        def measure() -> Section:
+            result = steer_task(
+                self.model,
+                self.tokenizer,
+                task,
+                rows,
+                self.text_format,
+                written=formats_of(self.tokenizer),
+                options=closed_answers(rows),
+                capability=task in CAPABILITY_TASKS,
+                max_length=settings.max_length,
+                limit=limit,
+                seed=settings.seed,
+                batch_size=settings.batch_size,
+                progress=progress,
+            )
+            return finite(result.as_dict())
+
+        depends = {"rows": sequences_fingerprint(drawn), "n_available": len(rows), "max_length": settings.max_length}
+        return self._kept("steerability", task, depends, measure)
+
+    def coverage(self, task: str, *, progress: bool) -> Section:
+        """The task's part of the report: prompting -> section."""
+        settings = self.settings
+        (row,) = task_rows(settings.suite, task)
+
+        def sampler(prompts: Sequence[Prompt], n: int, *, max_new_tokens: int, seed: int) -> list[Samples]:
+            return sample(
+                self.model,
+                self.tokenizer,
+                prompts,
+                n,
+                text_format=self.text_format,
+                max_new_tokens=max_new_tokens,
+                seed=seed,
+                progress=progress,
+            )
+
+        def measure() -> Section:
+            return {
+                prompting: finite(
+                    cover_task(sampler, task, row, prompting, n=settings.generations, seed=settings.seed).as_dict()
+                )
+                for prompting in settings.promptings
+            }
+
+        depends = {
+            "row": row_fingerprint(row),
+            "n": settings.generations,
+            "promptings": settings.promptings,
+            "seed": settings.seed,
+        }
+        section = self._kept("coverage", task, depends, measure)
+        return {prompting: section[prompting] for prompting in settings.promptings}
+
+    def _kept(self, desideratum: str, task: str, depends: Mapping[str, Any], measure: Callable[[], Section]) -> Section:
+        """What ``measure`` gives, or what an earlier run kept if nothing it depends on has changed."""
+        fingerprint = _digest(self.depends_on | dict(depends))
+        path = self.settings.output / "tasks" / f"{desideratum}-{task}.json"
         kept = _read_section(path, fingerprint)
         if kept is not None:
             logger.info("%s: kept from an earlier run", task)
             return kept
-        result = align_task(
-            self.model,
-            self.tokenizer,
-            task,
-            rows,
-            self.text_format,
-            limit=limit,
-            seed=settings.seed,
-            task_labels=settings.task_labels,
-            batch_size=settings.batch_size,
-            progress=progress,
-        )
-        section = task_section(result) | {"fingerprint": fingerprint}
+        section = measure() | {"fingerprint": fingerprint}
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, section)
         return section
 
-    def report(self, sections: dict[str, Section]) -> Report:
+    def report(self, sections: Mapping[str, Mapping[str, Section]]) -> Report:
         """The report of the finished tasks."""
         settings = self.settings
         return {
@@ -179,12 +300,20 @@ class _Run:
             "model": _describe(self.files),
             "suite": {
                 "name": settings.suite,
-                "fingerprint": _digest({task: found["rows_fingerprint"] for task, found in sections.items()}),
+                "fingerprint": _digest({name: _fingerprints(tasks) for name, tasks in sections.items()}),
             },
             "settings": self.conditions
-            | {"seed": settings.seed, "limit": settings.limit, "batch_size": settings.batch_size},
-            "seconds": round(sum(found["seconds"] for found in sections.values()), 2),
-            "alignment": sections,
+            | {
+                "seed": settings.seed,
+                "limit": settings.limit,
+                "batch_size": settings.batch_size,
+                "max_length": settings.max_length,
+                "generations": settings.generations,
+            },
+            "seconds": round(sum(part["seconds"] for part in _parts(sections)), 2),
+            "steerability": sections.get("steerability", {}),
+            "coverage": sections.get("coverage", {}),
+            "alignment": sections.get("alignment", {}),
             "comparison": None,
         }
 
@@ -196,6 +325,21 @@ def _describe(files: ModelFiles) -> dict[str, Any]:
         "fingerprint": files.fingerprint(),
         "base": _describe(files.base) if files.base else None,
     }
+
+
+def _fingerprints(sections: Mapping[str, Section]) -> dict[str, Any]:
+    """Task -> the fingerprint of its rows; that of its row for each prompting of a coverage task."""
+    return {
+        task: section.get("rows_fingerprint") or [part["row_fingerprint"] for part in section.values()]
+        for task, section in sections.items()
+    }
+
+
+def _parts(sections: Mapping[str, Mapping[str, Section]]) -> Iterator[Section]:
+    """Every section that holds the seconds spent on it."""
+    for name, tasks in sections.items():
+        for section in tasks.values():
+            yield from section.values() if name == "coverage" else (section,)
 
 
 def _read_section(path: Path, fingerprint: str) -> Section | None:

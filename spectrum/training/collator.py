@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerBase
 from dataset_builder.errors import UserError
 from dataset_builder.seeding import generator
 from spectrum.formats.render import Format
+from spectrum.formats.token_ids import token_encoder
 from spectrum.training.draw_tree import ROOT, DrawTree
-from spectrum.training.tokenize import token_encoder
 
 IGNORED = -100
 """The label of a token on which no loss falls."""

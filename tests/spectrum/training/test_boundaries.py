@@ -4,8 +4,9 @@ import pytest
 from datasets import Dataset
 
 from spectrum.formats.render import FORMATS, get_format, split_messages
+from spectrum.formats.token_ids import token_encoder
 from spectrum.training.collator import IGNORED, SpectrumCollator
-from spectrum.training.tokenize import token_encoder, tokenize_rows
+from spectrum.training.tokenize import tokenize_rows
 
 MAX_LENGTH = 500
 RULES = [pytest.param("gemma", marks=pytest.mark.model), "chatml", "llama3", "qwen"]

@@ -3,7 +3,8 @@ from datasets import Dataset
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import get_format
-from spectrum.training.tokenize import token_encoder, tokenize_rows
+from spectrum.formats.token_ids import token_encoder
+from spectrum.training.tokenize import tokenize_rows
 
 LONG = "word " * 100 + "end"
 

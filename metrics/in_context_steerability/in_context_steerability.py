@@ -1,0 +1,216 @@
+"""In-Context Steerability: does a model learn from the examples in its context? A metric for `evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+
+from .scoring import (
+    as_outputs,
+    at_largest_k,
+    bootstrap_intervals,
+    by_examples,
+    reliability,
+    score_options,
+    summarize,
+    with_examples,
+)
+
+_DESCRIPTION = """
+Says how well a model predicts the outputs of a process from the examples in its context: loss, loss per token,
+accuracy over declared options, and expected calibration error, for all outputs with an example before them, at the
+largest number of examples, and for every number of examples.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions: One per output. A number is its loss: minus its log-probability, in nats. A list holds the natural
+        log-probabilities of the output's options, in the order of the options. A mapping holds `loss` or `log_probs` or
+        both, and may hold `tokens`, the number of tokens that the loss is a sum over. None is an output that could not
+        be scored.
+    references: One mapping per output: `sequence`, a name that the outputs of one context share, and `k`, the number of
+        examples before the output; with log-probabilities also `options` (list of strings) and `output`, the true one
+        of them. Other keys are ignored.
+    n_bins: Bins of confidence for the calibration error (default 10): of equal width, half-open, the last one closed.
+    confidence_level: For example 0.95, to return percentile bootstrap intervals over sequences (default None).
+    n_resamples: Resamples of the bootstrap (default 10000).
+    seed: Seed of the bootstrap (default 0).
+Returns:
+    A dictionary with `loss`, `loss_per_token`, `accuracy` and `ece` over the outputs with at least one example before
+    them, NaN where nothing was scored; the standard error of each under `<metric>_se`, clustered by sequence; `n`
+    outputs, `n_scored` of them with a loss, and `n_sequences`. The same of each sequence's last output under
+    `at_largest_k`, and for each number of examples under `by_k`, a dictionary of columns that begins with `k`.
+    `reliability` holds the columns of a reliability diagram. On request, `<metric>_ci`, a list [low, high].
+Examples:
+    Losses of two sequences with three outputs each:
+
+    >>> metric = evaluate.load("metrics/in_context_steerability")
+    >>> places = [{"sequence": name, "k": k} for name in ("ann", "bob") for k in range(3)]
+    >>> result = metric.compute(predictions=[2.0, 1.5, 1.0, 3.0, 1.5, 0.5], references=places)
+    >>> {name: result[name] for name in ("loss", "n", "n_sequences")}
+    {'loss': 1.125, 'n': 4, 'n_sequences': 2}
+    >>> result["by_k"]["k"], result["by_k"]["loss"]
+    ([0, 1, 2], [2.5, 1.5, 0.75])
+    >>> result["at_largest_k"]["loss"]
+    0.75
+
+    Log-probabilities of options, which give loss, accuracy and calibration:
+
+    >>> import math
+    >>> vote = {"sequence": "ann", "options": ["agree", "disagree"]}
+    >>> votes = [vote | {"k": 1, "output": "agree"}, vote | {"k": 2, "output": "disagree"}]
+    >>> sure = [math.log(0.8), math.log(0.1)]
+    >>> result = metric.compute(predictions=[sure, sure], references=votes)
+    >>> {name: round(result[name], 4) for name in ("loss", "accuracy", "ece")}
+    {'loss': 1.2629, 'accuracy': 0.5, 'ece': 0.3889}
+"""
+
+_CITATION = """
+@misc{sorensen2025spectrum,
+  title = {Spectrum Tuning: Post-Training for Distributional Coverage and In-Context Steerability},
+  author = {Taylor Sorensen and Benjamin Newman and Jared Moore and Chan Park and Jillian Fisher and
+            Niloofar Mireshghallah and Liwei Jiang and Yejin Choi},
+  year = {2025},
+  eprint = {2510.06084},
+  archivePrefix = {arXiv},
+}
+"""
+
+_CALL = (
+    "compute(predictions=[1.5], references=[{'sequence': 'a', 'k': 1}]), or predictions=[[-0.2, -2.3]] with 'options' "
+    "and 'output' in each reference"
+)
+_PREDICTION_KEYS = ("loss", "tokens", "log_probs")
+
+Prediction = float | Sequence[float] | Mapping[str, Any] | None
+
+
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+class InContextSteerability(evaluate.Metric):
+    """Loss, accuracy and calibration by the number of examples in the context."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        number, text = datasets.Value("float64"), datasets.Value("string")
+        features = {
+            "predictions": {"loss": number, "tokens": number, "log_probs": datasets.Sequence(number)},
+            "references": {
+                "sequence": text,
+                "k": datasets.Value("int64"),
+                "options": datasets.Sequence(text),
+                "output": text,
+            },
+        }
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features(features),
+            reference_urls=["https://arxiv.org/abs/2510.06084"],
+        )
+
+    def add_batch(self, *, predictions: Iterable[Prediction], references: Iterable[Mapping[str, Any]]) -> None:
+        """Add outputs; :meth:`compute` takes the same two."""
+        if predictions is None or references is None or isinstance(references, Mapping):
+            raise ValueError(f"predictions and references are lists with one entry per output: {_CALL}")
+        predictions = [_checked_prediction(prediction, i) for i, prediction in enumerate(predictions)]
+        references = [_checked_reference(reference, i) for i, reference in enumerate(references)]
+        if len(predictions) != len(references) or not predictions:
+            raise ValueError(
+                f"{len(predictions)} predictions and {len(references)} references: pass one of each per output, {_CALL}"
+            )
+        for i, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
+            _check_options(prediction["log_probs"], reference, i)
+        super().add_batch(predictions=predictions, references=references)
+
+    def add(self, *, prediction: Prediction, reference: Mapping[str, Any]) -> None:
+        """Add one output."""
+        self.add_batch(predictions=[prediction], references=[reference])
+
+    def _compute(
+        self,
+        *,
+        predictions: list[dict[str, Any]],
+        references: list[dict[str, Any]],
+        n_bins: int = 10,
+        confidence_level: float | None = None,
+        n_resamples: int = 10_000,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        answers = [_answer(reference) for reference in references]
+        correct, confidence = score_options([prediction["log_probs"] or None for prediction in predictions], answers)
+        outputs = as_outputs(
+            sequence=[reference["sequence"] for reference in references],
+            k=[reference["k"] for reference in references],
+            loss=[_loss(prediction, answer) for prediction, answer in zip(predictions, answers, strict=True)],
+            tokens=[prediction["tokens"] for prediction in predictions],
+            correct=correct,
+            confidence=confidence,
+        )
+        counted = with_examples(outputs)
+        result: dict[str, Any] = summarize(counted, n_bins=n_bins)
+        if confidence_level is not None:
+            how = {"confidence_level": confidence_level, "n_resamples": n_resamples, "seed": seed}
+            intervals = bootstrap_intervals(counted, n_bins=n_bins, **how)
+            result |= {f"{name}_ci": list(interval) for name, interval in intervals.items()}
+        return result | {
+            "at_largest_k": summarize(at_largest_k(outputs), n_bins=n_bins),
+            "by_k": by_examples(outputs, n_bins=n_bins),
+            "reliability": reliability(counted, n_bins=n_bins),
+        }
+
+
+def _checked_prediction(prediction: Prediction, i: int) -> dict[str, Any]:
+    """Prediction ``i`` as a mapping with all keys."""
+    if isinstance(prediction, str):
+        raise TypeError(f"prediction {i} is {prediction!r}: pass a loss or log-probabilities, {_CALL}")
+    if isinstance(prediction, Mapping):
+        if unknown := set(prediction) - set(_PREDICTION_KEYS):
+            raise ValueError(f"prediction {i} has the key {min(unknown)!r}: use {', '.join(_PREDICTION_KEYS)}")
+        found = dict(prediction)
+    else:
+        found = {"loss" if np.ndim(prediction) == 0 else "log_probs": prediction}
+    log_probs = found.get("log_probs")
+    return {
+        "loss": found.get("loss"),
+        "tokens": found.get("tokens"),
+        "log_probs": [] if log_probs is None else log_probs,
+    }
+
+
+def _checked_reference(reference: Mapping[str, Any], i: int) -> dict[str, Any]:
+    """The fields of reference ``i`` that count; evaluate wants each of them in every reference."""
+    if not isinstance(reference, Mapping) or not {"sequence", "k"} <= set(reference):
+        raise ValueError(f"reference {i} is {reference!r}, not a mapping with 'sequence' and 'k': {_CALL}")
+    return {
+        "sequence": str(reference["sequence"]),
+        "k": reference["k"],
+        "options": list(reference.get("options") or []),
+        "output": reference.get("output", ""),
+    }
+
+
+def _check_options(log_probs: Sequence[float], reference: Mapping[str, Any], i: int) -> None:
+    options, output = reference["options"], reference["output"]
+    if len(log_probs) and output not in options:
+        raise ValueError(f"reference {i} has output {output!r}, which is none of its options {options!r}: add it")
+    if len(log_probs) not in (0, len(options)):
+        raise ValueError(
+            f"prediction {i} has {len(log_probs)} log-probabilities for {len(options)} options: pass one for each"
+        )
+
+
+def _answer(reference: Mapping[str, Any]) -> int | None:
+    """The index of the true option."""
+    options, output = reference["options"], reference["output"]
+    return options.index(output) if output in options else None
+
+
+def _loss(prediction: Mapping[str, Any], answer: int | None) -> float | None:
+    """The loss that was given, or that of the true option; None if there is neither."""
+    if prediction["loss"] is not None or not prediction["log_probs"]:
+        return prediction["loss"]
+    return -prediction["log_probs"][answer]

@@ -1,0 +1,388 @@
+"""Exact log-probabilities of the outputs inside long sequences, and of the options that could stand in their places.
+
+A sequence is run once and gives the log-probability of each of its outputs, terminator included. Where options are
+given, they are packed behind the sequence as a tree of tokens, each attending to the sequence up to where its output
+would begin:
+
+    sequence          B D C x e C y e         (output x, output y, each with its terminator e)
+    options           x e, y e, z e
+    packed            B D C x e C y e  y z x z    (y and z in the place of x, x and z in the place of y)
+
+So options cost the tokens in which they differ from the sequence, and nothing is run twice. The LM head sees the
+positions that predict a scored token, some at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dataset_builder.errors import UserError
+from spectrum.formats.render import Format, Message, get_format, split_messages
+from spectrum.formats.token_ids import token_encoder
+from spectrum.tree_attention import ancestors, masks_for_model, shares_prefixes
+
+logger = logging.getLogger(__name__)
+
+HEAD_POSITIONS = 128
+"""The LM head runs on at most so many positions at a time (128 x 262,144 logits in float32 are 134 MB)."""
+
+MAX_BRANCH_TOKENS = 2048
+"""Tokens of options behind a sequence, at most; the sequence is run again for more (a mask grows with the square)."""
+
+_NO_PARENT = -1
+_TRUE_OUTPUT = -1  # stands for the output itself where other candidates have the index of their option
+
+Step = tuple[int, int]
+"""Index of a token in a packed row, and a token that may follow it."""
+
+
+@dataclass(frozen=True)
+class TokenizedSequence:
+    """A sequence of draws as token ids.
+
+    Attributes:
+        ids: Token ids, up to the terminator of the last output.
+        outputs: Per output, the indices of its first token and after its terminator.
+        described: Whether there is a description.
+    """
+
+    ids: tuple[int, ...]
+    outputs: tuple[tuple[int, int], ...]
+    described: bool
+
+    @property
+    def scored(self) -> range:
+        """The outputs that count: without a description nothing tells what the first one should be."""
+        return range(0 if self.described else 1, len(self.outputs))
+
+
+@dataclass(frozen=True)
+class OutputLogProbs:
+    """Log-probabilities of the outputs of a sequence. Output k has k examples before it.
+
+    Attributes:
+        log_probs: (n_outputs,), float32, in nats: of each output with its terminator, given all before it. NaN for the
+            first output of a sequence without a description.
+        tokens: (n_outputs,), int64: tokens of each output, terminator included.
+        options: (n_outputs, n_options), float32, in nats: the same of each option in place of the output, so that the
+            events exclude one another; None where no options were asked for.
+    """
+
+    log_probs: torch.Tensor
+    tokens: torch.Tensor
+    options: torch.Tensor | None = None
+
+
+@torch.inference_mode()
+def output_logprobs(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    sequences: Sequence[Sequence[Message]],
+    *,
+    options: Sequence[str] | None = None,
+    text_format: Format | None = None,
+    batch_size: int = 8,
+    progress: bool = False,
+) -> list[OutputLogProbs]:
+    """The log-probability of each output of each sequence, and of each option in its place.
+
+    Tokens are those of training: every segment is tokenized by itself, and an output ends with its terminator (the
+    end-of-turn token, or the blank line of plain text), whose probability counts.
+
+    Args:
+        model: Any causal language model, with or without an adapter, in eval mode.
+        tokenizer: The model's tokenizer.
+        sequences: Each a list of messages with one output or more.
+        options: Answers to score in the place of every output.
+        text_format: How messages are written; by default the one that fits the tokenizer (``auto``).
+        batch_size: Sequences per forward pass. Sequences of similar length go together.
+        progress: Show a progress bar.
+
+    Returns:
+        One result per sequence, on the CPU.
+
+    Raises:
+        UserError: A role is out of place, two options are the same tokens, or a sequence with an option is longer than
+            the model allows.
+    """
+    text_format = get_format("auto", tokenizer) if text_format is None else text_format
+    tokenized = tokenize_sequences(tokenizer, sequences, text_format)
+    option_ids = _option_ids(tokenizer, options or (), text_format)
+    _check_lengths(model, tokenized, option_ids)
+    share = shares_prefixes(model)
+    if option_ids and not share:
+        logger.warning("%s cannot share a sequence between options: scoring them one by one", type(model).__name__)
+    pack = _pack if share else _pack_apart
+    rows = [row for index, sequence in enumerate(tokenized) for row in pack(index, sequence, option_ids)]
+    found: list[dict[tuple[int, int], float]] = [{} for _ in tokenized]
+    for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", disable=not progress):
+        for row, log_probs in zip(batch, _score(model, batch), strict=True):
+            for candidate, steps in row.steps.items():
+                found[row.sequence][candidate] = sum(log_probs[step] for step in steps)
+    n_options = None if options is None else len(option_ids)
+    return [_result(sequence, scores, n_options) for sequence, scores in zip(tokenized, found, strict=True)]
+
+
+def tokenize_sequences(
+    tokenizer: PreTrainedTokenizerBase, sequences: Sequence[Sequence[Message]], text_format: Format
+) -> list[TokenizedSequence]:
+    """The token ids of each sequence, as training has them.
+
+    Raises:
+        UserError: A role is unknown or out of place.
+    """
+    pieces = [_pieces(messages, text_format) for messages in sequences]
+    ids = token_encoder(tokenizer, text_format)(
+        text for _, draws in pieces for before, output in draws for text in (*before, output)
+    )
+    return [_joined(draws, ids, described=described) for described, draws in pieces]
+
+
+def outputs_that_fit(
+    sequences: Sequence[Sequence[Message]],
+    written: Iterable[tuple[PreTrainedTokenizerBase, Format]],
+    max_length: int,
+) -> list[int]:
+    """How many leading outputs of each sequence fit into ``max_length`` tokens however it is written.
+
+    Formats and models that are given these outputs are compared on the same ones.
+
+    Args:
+        sequences: Each a list of messages.
+        written: Every tokenizer and format that a sequence has to fit in.
+        max_length: Tokens, at most, up to the terminator of the last output.
+
+    Returns:
+        A number of outputs per sequence.
+    """
+    counts = [
+        [
+            sum(end <= max_length for _, end in sequence.outputs)
+            for sequence in tokenize_sequences(tokenizer, sequences, text_format)
+        ]
+        for tokenizer, text_format in written
+    ]
+    return [min(fitting) for fitting in zip(*counts, strict=True)]
+
+
+def _pieces(messages: Sequence[Message], text_format: Format) -> tuple[bool, list[tuple[list[str], str]]]:
+    """Whether there is a description; per output the segments since the one before it, and its own."""
+    description, draws, _ = split_messages(messages)
+    start = [text_format.bos, *([] if description is None else [text_format.description(description)])]
+    return description is not None, [
+        (
+            [*([text_format.separator] if index else start), text_format.context(draw.input)],
+            text_format.output(draw.output),
+        )
+        for index, draw in enumerate(draws)
+    ]
+
+
+def _joined(draws: list[tuple[list[str], str]], ids: dict[str, list[int]], *, described: bool) -> TokenizedSequence:
+    tokens: list[int] = []
+    outputs = []
+    for before, output in draws:
+        for text in before:
+            tokens += ids[text]
+        outputs.append((len(tokens), len(tokens) + len(ids[output])))
+        tokens += ids[output]
+    return TokenizedSequence(tuple(tokens), tuple(outputs), described)
+
+
+def _option_ids(
+    tokenizer: PreTrainedTokenizerBase, options: Sequence[str], text_format: Format
+) -> list[tuple[int, ...]]:
+    texts = [text_format.output(option) for option in options]
+    ids = token_encoder(tokenizer, text_format)(texts)
+    found = [tuple(ids[text]) for text in texts]
+    if len(set(found)) < len(found):
+        raise UserError("two options are the same tokens: list each answer once")
+    return found
+
+
+def _check_lengths(
+    model: PreTrainedModel, sequences: Sequence[TokenizedSequence], options: Sequence[tuple[int, ...]]
+) -> None:
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None) or math.inf
+    longest_option = max(map(len, options), default=0)
+    for position, sequence in enumerate(sequences):
+        last = sequence.outputs[-1][0] if sequence.outputs else 0
+        longest = max(len(sequence.ids), last + longest_option)
+        if longest > limit:
+            raise UserError(
+                f"sequence {position} has {longest} tokens, more than the {limit} that the model was made for: "
+                "keep fewer of its outputs"
+            )
+
+
+@dataclass
+class _Row:
+    """A sequence with options in the places of some of its outputs, as one tree of tokens.
+
+    Attributes:
+        sequence: Index of the sequence.
+        tokens: Ids of the sequence and of the options' tokens behind it.
+        parents: For each token the index of the token before it in the text.
+        children: (index of a token, a token after it) -> the index of the latter.
+        steps: (output, option) -> the steps that lead through it; the output itself is option -1.
+    """
+
+    sequence: int
+    tokens: list[int]
+    parents: list[int]
+    children: dict[Step, int] = field(default_factory=dict)
+    steps: dict[tuple[int, int], list[Step]] = field(default_factory=dict)
+
+    @classmethod
+    def line(cls, sequence: int, ids: Sequence[int]) -> _Row:
+        """A row without branches."""
+        row = cls(sequence, list(ids), list(range(_NO_PARENT, len(ids) - 1)))
+        row.children = {(index - 1, token): index for index, token in enumerate(ids)}
+        return row
+
+    def add(self, candidate: tuple[int, int], start: int, ids: Sequence[int]) -> None:
+        """Score ``ids`` behind the token before ``start``; what of them is there already is shared."""
+        at, steps = start - 1, []
+        for token in ids:
+            if steps:
+                at = self._child(*steps[-1])
+            steps.append((at, token))
+        self.steps[candidate] = steps
+
+    def _child(self, parent: int, token: int) -> int:
+        if (parent, token) not in self.children:
+            self.children[parent, token] = len(self.tokens)
+            self.tokens.append(token)
+            self.parents.append(parent)
+        return self.children[parent, token]
+
+
+def _pack(index: int, sequence: TokenizedSequence, options: Sequence[tuple[int, ...]]) -> Iterator[_Row]:
+    """Rows that score the outputs of a sequence and every option in their places: one row, more for many options."""
+    fitting = MAX_BRANCH_TOKENS // sum(map(len, options)) if options else len(sequence.outputs)
+    per_row = max(1, fitting)
+    for first in sequence.scored[::per_row]:
+        outputs = range(first, min(first + per_row, len(sequence.outputs)))
+        row = _Row.line(index, sequence.ids[: sequence.outputs[outputs[-1]][1]])
+        for output in outputs:
+            start, end = sequence.outputs[output]
+            row.add((output, _TRUE_OUTPUT), start, sequence.ids[start:end])
+            for option, ids in enumerate(options):
+                row.add((output, option), start, ids)
+        yield row
+
+
+def _pack_apart(index: int, sequence: TokenizedSequence, options: Sequence[tuple[int, ...]]) -> Iterator[_Row]:
+    """The same in rows without branches, one more for each option in each place."""
+    yield from _pack(index, sequence, ())
+    for output in sequence.scored:
+        start, _ = sequence.outputs[output]
+        for option, ids in enumerate(options):
+            row = _Row.line(index, (*sequence.ids[:start], *ids))
+            row.add((output, option), start, ids)
+            yield row
+
+
+def _batches(rows: Iterable[_Row], batch_size: int) -> Iterator[list[_Row]]:
+    """Rows of similar length together, longest first, so that too small a machine fails at once."""
+    ordered = sorted(rows, key=lambda row: -len(row.tokens))
+    for start in range(0, len(ordered), batch_size):
+        yield ordered[start : start + batch_size]
+
+
+def _score(model: PreTrainedModel, rows: Sequence[_Row]) -> list[dict[Step, float]]:
+    """The log-probability of every step of each row, in nats."""
+    wanted = [sorted({step for steps in row.steps.values() for step in steps}) for row in rows]
+    inputs = _inputs(model, rows)
+    positions = torch.zeros(inputs["input_ids"].shape, dtype=torch.bool)
+    for index, steps in enumerate(wanted):
+        positions[index, [at for at, _ in steps]] = True
+    line_of = positions.flatten().cumsum(0).view_as(positions) - 1
+    lines = torch.cat([line_of[index, [at for at, _ in steps]] for index, steps in enumerate(wanted)])
+    targets = torch.tensor([token for steps in wanted for _, token in steps])
+    found = iter(_target_log_probs(model, inputs, positions.to(model.device), lines, targets).tolist())
+    return [{step: next(found) for step in steps} for steps in wanted]
+
+
+def _target_log_probs(
+    model: PreTrainedModel,
+    inputs: dict[str, torch.Tensor | dict[str, torch.Tensor]],
+    positions: torch.Tensor,
+    lines: torch.Tensor,
+    targets: torch.Tensor,
+) -> torch.Tensor:
+    """The log-probability of each target token in nats, with logits for some positions at a time.
+
+    The model is run once and its hidden states are kept. To turn the next of them into logits it is run on a single
+    token while its LM head sees them instead, so whatever it does to logits afterwards (soft caps, scales) happens.
+
+    Args:
+        model: A causal language model, with or without an adapter.
+        inputs: What the model is called with.
+        positions: (rows, length), boolean: where the LM head is needed.
+        lines: (targets,), ascending: for each target the rank of the position that predicts it, among ``positions``.
+        targets: (targets,), token ids.
+    """
+    waiting: list[torch.Tensor] = []
+
+    def next_states(_: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        if not waiting:
+            waiting.extend(arguments[0][positions].split(HEAD_POSITIONS))
+        return (waiting.pop(0), *arguments[1:])
+
+    handle = model.get_output_embeddings().register_forward_pre_hook(next_states)
+    try:
+        found = [_step_log_probs(model(**inputs, use_cache=False).logits, lines, targets)]
+        while waiting:
+            logits = model(input_ids=inputs["input_ids"][:1, :1], use_cache=False).logits
+            found.append(_step_log_probs(logits, lines - len(found) * HEAD_POSITIONS, targets))
+            del logits  # or there would be two of them at the next
+    finally:
+        handle.remove()
+    return torch.cat(found)
+
+
+def _step_log_probs(logits: torch.Tensor, lines: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The log-probability of those targets whose lines lie in ``logits``, (positions, vocabulary)."""
+    here = (lines >= 0) & (lines < len(logits))
+    lines, targets = lines[here].to(logits.device), targets[here].to(logits.device)
+    logits = logits.float()
+    return (logits[lines, targets] - logits.logsumexp(-1)[lines]).cpu()
+
+
+def _inputs(model: PreTrainedModel, rows: Sequence[_Row]) -> dict[str, torch.Tensor | dict[str, torch.Tensor]]:
+    """Tokens and mask of a batch; rows without branches need no tree and get a padding mask."""
+    length = max(len(row.tokens) for row in rows)
+    fill = rows[0].tokens[0]  # any token does: nothing attends to it
+    tokens = torch.tensor([row.tokens + [fill] * (length - len(row.tokens)) for row in rows])
+    inputs = {"input_ids": tokens.to(model.device)}
+    if all(row.parents == list(range(_NO_PARENT, len(row.parents) - 1)) for row in rows):
+        mask = torch.tensor([[1] * len(row.tokens) + [0] * (length - len(row.tokens)) for row in rows])
+        return inputs | {"attention_mask": masks_for_model(mask, None, model)}
+    parents = torch.tensor([row.parents + [_NO_PARENT] * (length - len(row.parents)) for row in rows])
+    before = ancestors(parents)
+    depth = before.sum(-1) - 1
+    return inputs | {
+        "attention_mask": masks_for_model(before, depth, model),
+        "position_ids": depth.to(model.device),
+    }
+
+
+def _result(sequence: TokenizedSequence, scores: dict[tuple[int, int], float], n_options: int | None) -> OutputLogProbs:
+    outputs = range(len(sequence.outputs))
+    return OutputLogProbs(
+        log_probs=torch.tensor([scores.get((output, _TRUE_OUTPUT), math.nan) for output in outputs]),
+        tokens=torch.tensor([end - start for start, end in sequence.outputs], dtype=torch.int64),
+        options=None
+        if n_options is None
+        else torch.tensor(
+            [[scores.get((output, option), math.nan) for option in range(n_options)] for output in outputs]
+        ),
+    )

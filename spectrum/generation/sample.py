@@ -1,0 +1,288 @@
+"""Samples from a model at temperature 1, many from one prompt at little more than the cost of what differs among them.
+
+The prompt runs once. Samples that have drawn the same tokens so far have the same distribution over the next one, so
+they share a row of the batch, and a finished sample has none. A row costs one token a step, however many share it:
+
+    drawn so far     A B    A B    A C    A B    A .      (five samples; the last one has come to its end)
+    next pass        A B           A C                    (two rows, each a copy of the keys and values of A)
+
+A sample draws its tokens by inverting the cumulative distribution at uniform numbers of its own, which depend on the
+seed, the prompt and the sample's number alone. So the first 10 of 100 samples are the 10 samples, and neither the batch
+size nor the other prompts change a sample (but for rounding: a uniform number may lie between two ways to round).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import ModelOutput
+
+from dataset_builder.errors import UserError
+from dataset_builder.seeding import generator
+from spectrum.formats.render import Format, get_format
+from spectrum.generation.logprobs import Prompt, TokenIds, prompt_token_ids
+from spectrum.lm_head import scored_positions
+
+_BLOCK = 1024  # tokens whose probabilities are added up before one of them is looked for
+_BELOW_ONE = 1 - 2.0**-53
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What was drawn from one prompt.
+
+    Attributes:
+        texts: The samples, without what ended them and without special tokens.
+        unfinished: How many of them reached ``max_new_tokens`` before their end.
+    """
+
+    texts: tuple[str, ...]
+    unfinished: int
+
+
+@torch.inference_mode()
+def sample(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Prompt],
+    n: int,
+    *,
+    text_format: Format | None = None,
+    max_new_tokens: int,
+    batch_size: int = 128,
+    seed: int,
+    progress: bool = False,
+) -> list[Samples]:
+    """Draw ``n`` samples from each prompt, distributed as those of ``generate(do_sample=True, top_k=0, top_p=1.0)``.
+
+    A sample ends at an end-of-sequence token of the tokenizer or of the model's generation config, and at the format's
+    terminator: its end-of-turn token, or the blank line in plain text.
+
+    Args:
+        model: A causal language model in eval mode, with or without an adapter.
+        tokenizer: The model's tokenizer.
+        prompts: Each a list of messages or a string, as in :func:`spectrum.option_logprobs`.
+        n: Samples per prompt.
+        text_format: How messages are written and where an output ends; by default the one that fits the tokenizer
+            (``auto``) for messages, and none for a string, which then ends at an end-of-sequence token alone.
+        max_new_tokens: Tokens per sample at most, the one that ends it included.
+        batch_size: Samples that are drawn together.
+        seed: Of the uniform numbers.
+        progress: Show a progress bar.
+
+    Returns:
+        Per prompt its samples.
+
+    Raises:
+        UserError: A number is below 1, a prompt has no tokens or leaves too little room, or the model gives no
+            probabilities or no cache.
+    """
+    for name, value in (("n", n), ("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
+        if value < 1:
+            raise UserError(f"{name} is {value}: give a number of at least 1")
+    default = text_format
+    if text_format is None and not all(isinstance(prompt, str) for prompt in prompts):
+        default = get_format("auto", tokenizer)
+    prompt_ids = prompt_token_ids(tokenizer, prompts, default)
+    _check_room(model, prompt_ids, max_new_tokens)
+    found, seen = [], Counter()
+    with tqdm(total=len(prompts) * n, desc="Sampling", unit="sample", disable=not progress) as bar:
+        for prompt, ids in zip(prompts, prompt_ids, strict=True):
+            end = _ending(model, tokenizer, text_format if isinstance(prompt, str) else default)
+            samples = [_Sample(sample_uniforms(seed, ids, seen[ids], number, max_new_tokens)) for number in range(n)]
+            for finished in _draw_all(model, ids, samples, end, batch_size):
+                bar.update(finished)
+            seen[ids] += 1
+            texts = tuple(end.text_before(drawn.tokens) for drawn in samples)
+            found.append(Samples(texts, unfinished=sum(not drawn.ended for drawn in samples)))
+    return found
+
+
+def sample_uniforms(seed: int, prompt_ids: TokenIds, occurrence: int, number: int, size: int) -> np.ndarray:
+    """The uniform numbers in [0, 1) of a sample, one per token; more of them begin with the same ones.
+
+    Args:
+        seed: The seed.
+        prompt_ids: The prompt.
+        occurrence: How many equal prompts came before, so that a prompt given twice is sampled independently.
+        number: Which of the prompt's samples it is.
+        size: How many numbers.
+    """
+    return generator(seed, "sample", " ".join(map(str, prompt_ids)), occurrence, number).random(size)
+
+
+def draw_tokens(logits: torch.Tensor, rows: Sequence[int], uniforms: Sequence[float]) -> list[int]:
+    """For each sample the token in whose interval of the cumulative distribution its uniform number lies.
+
+    Probabilities are added up in float64, so that tokens of very small probability are drawn as often as they should
+    be. A block of tokens is found first and a token in it second, so no second array of the logits' size is made.
+
+    Args:
+        logits: (rows, vocabulary); their content is lost.
+        rows: The row of each sample.
+        uniforms: A number in [0, 1) for each sample.
+
+    Raises:
+        UserError: The logits are not finite.
+    """
+    lines = torch.tensor(rows, device=logits.device)
+    weights = logits.float()
+    weights.sub_(weights.amax(-1, keepdim=True)).exp_()
+    masses = torch.stack([part.sum(-1, dtype=torch.float64) for part in weights.split(_BLOCK, dim=-1)], dim=-1)
+    if not masses.isfinite().all():
+        raise UserError("the model's logits are not finite: load it in float32 or bfloat16 (--dtype)")
+    block, rest = _invert(masses[lines], torch.tensor(uniforms, dtype=torch.float64, device=logits.device))
+    columns = block[:, None] * _BLOCK + torch.arange(_BLOCK, device=logits.device)
+    last = weights.shape[-1] - 1
+    members = weights[lines[:, None], columns.clamp(max=last)].double() * (columns <= last)
+    place, _ = _invert(members, rest)
+    return (block * _BLOCK + place).tolist()
+
+
+def _invert(weights: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The place where each cumulative distribution passes its uniform number, and how far into the place, in [0, 1).
+
+    Args:
+        weights: (samples, places), in float64, not divided by their sums.
+        uniforms: (samples,).
+    """
+    cumulative = weights.cumsum(-1)
+    target = (uniforms * cumulative[:, -1])[:, None]
+    place = torch.searchsorted(cumulative, target, right=True)
+    weight = weights.gather(-1, place)
+    rest = (target - cumulative.gather(-1, place) + weight) / weight
+    return place[:, 0], rest[:, 0].clamp(0, _BELOW_ONE)
+
+
+@dataclass
+class _Sample:
+    """A sample in the making: its uniform numbers, its tokens so far, and whether it has come to its end."""
+
+    uniforms: np.ndarray
+    tokens: list[int] = field(default_factory=list)
+    ended: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether there are tokens to come."""
+        return not self.ended and len(self.tokens) < len(self.uniforms)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """What ends a sample.
+
+    Attributes:
+        tokenizer: Writes tokens as text.
+        ids: Tokens that do.
+        blank_line: Text that does, or nothing.
+        prefix: What a text begins with that is not part of the output.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    ids: frozenset[int]
+    blank_line: str = ""
+    prefix: str = ""
+
+    def reached(self, tokens: list[int]) -> bool:
+        """Whether the last token ends the sample. Only one with a line break can complete a blank line."""
+        if tokens[-1] in self.ids:
+            return True
+        if not self.blank_line or self.blank_line[-1] not in self._decode(tokens[-1:]):
+            return False
+        return self.blank_line in self._decode(tokens)
+
+    def text_before(self, tokens: list[int]) -> str:
+        """The text of a sample, without its end."""
+        text = self._decode(tokens[:-1] if tokens[-1] in self.ids else tokens)
+        if self.blank_line:
+            text = text.partition(self.blank_line)[0]
+        return text.removeprefix(self.prefix)
+
+    def _decode(self, tokens: list[int]) -> str:
+        return self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def _ending(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text_format: Format | None) -> _Ending:
+    declared = model.generation_config.eos_token_id
+    ids = {tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])} - {None}
+    if text_format is None:
+        return _Ending(tokenizer, frozenset(ids))
+    if text_format.turn is None:
+        return _Ending(tokenizer, frozenset(ids), text_format.terminator, text_format.output_prefix)
+    return _Ending(tokenizer, frozenset({*ids, tokenizer.convert_tokens_to_ids(text_format.terminator)}))
+
+
+def _check_room(model: PreTrainedModel, prompts: Sequence[TokenIds], max_new_tokens: int) -> None:
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    for position, ids in enumerate(prompts):
+        if limit is not None and len(ids) + max_new_tokens > limit:
+            raise UserError(
+                f"prompt {position} with {max_new_tokens} new tokens has {len(ids) + max_new_tokens} tokens, more than "
+                f"the {limit} that the model was made for: shorten it or draw fewer tokens"
+            )
+
+
+def _draw_all(
+    model: PreTrainedModel, prompt_ids: TokenIds, samples: Sequence[_Sample], end: _Ending, batch_size: int
+) -> Iterator[int]:
+    """Draw the samples of a prompt; yields how many were finished, now and then."""
+    output = _forward(model, [prompt_ids])
+    if "past_key_values" not in output:
+        raise UserError(f"{type(model).__name__} keeps no keys and values to go on from: sample with its generate")
+    _extend(samples, [0] * len(samples), output, end)
+    alike = sorted(samples, key=lambda drawn: drawn.tokens)
+    for start in range(0, len(alike), batch_size):
+        yield from _finish(model, copy.deepcopy(output.past_key_values), alike[start : start + batch_size], end)
+
+
+def _finish(model: PreTrainedModel, cache: Cache, samples: Sequence[_Sample], end: _Ending) -> Iterator[int]:
+    """Draw the tokens after the first. A step runs the distinct texts among the unfinished samples, once each.
+
+    Args:
+        model: The model.
+        cache: The keys and values of the prompt, in one row.
+        samples: With a token each.
+        end: What ends them.
+
+    Yields:
+        How many samples were finished by the step before.
+    """
+    row_of, n_rows = [0] * len(samples), 1
+    while True:
+        going = [(row, drawn) for row, drawn in zip(row_of, samples, strict=True) if drawn.live]
+        yield len(samples) - len(going)
+        if not going:
+            return
+        rows: dict[tuple[int, int], int] = {}  # a row before and the token after it -> the new row
+        row_of = [rows.setdefault((row, drawn.tokens[-1]), len(rows)) for row, drawn in going]
+        samples = [drawn for _, drawn in going]
+        parents, tokens = zip(*rows, strict=True)
+        if parents != tuple(range(n_rows)):
+            cache.reorder_cache(torch.tensor(parents, device=model.device))
+        n_rows = len(rows)
+        _extend(samples, row_of, _forward(model, [[token] for token in tokens], cache), end)
+
+
+def _extend(samples: Sequence[_Sample], rows: Sequence[int], output: ModelOutput, end: _Ending) -> None:
+    """Draw a token for each sample from its row of the logits, which are lost."""
+    tokens = draw_tokens(output.logits, rows, [drawn.uniforms[len(drawn.tokens)] for drawn in samples])
+    for drawn, token in zip(samples, tokens, strict=True):
+        drawn.tokens.append(token)
+        drawn.ended = end.reached(drawn.tokens)
+
+
+def _forward(model: PreTrainedModel, tokens: Sequence[Sequence[int]], cache: Cache | None = None) -> ModelOutput:
+    """One pass: the logits after the last token of each row, (rows, vocabulary), and the cache with all tokens."""
+    inputs = torch.tensor(tokens, device=model.device)
+    last = torch.zeros_like(inputs, dtype=torch.bool)
+    last[:, -1] = True
+    with scored_positions(model, last):
+        return model(input_ids=inputs, past_key_values=cache, use_cache=True)

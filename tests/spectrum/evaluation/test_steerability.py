@@ -1,0 +1,256 @@
+"""Steerability of models whose distribution is known, on the same outputs in every format."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from tiny_models import tiny_model
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from dataset_builder.errors import UserError
+from spectrum.evaluation.report import finite
+from spectrum.evaluation.steerability import (
+    CAPABILITY_TASKS,
+    TaskSteerability,
+    closed_answers,
+    evaluate_steerability,
+    formats_of,
+    paired_steerability,
+    steer_task,
+    summary_by_group,
+)
+from spectrum.formats.render import get_format
+from spectrum.generation.output_logprobs import output_logprobs, tokenize_sequences
+
+ANSWERS = ("A", "B", "C", "D")
+FAR = 100.0  # nats between a token and the likely ones: e^-100 adds nothing in float32
+
+
+def rows_of(*sequences, description="One letter.", given=None):
+    def messages(outputs):
+        head = [{"role": "description", "content": description}] if description else []
+        inputs = [{"role": "input", "content": given}] if given else []
+        return head + [turn for output in outputs for turn in (*inputs, {"role": "output", "content": output})]
+
+    return Dataset.from_list(
+        [{"id": f"letters/{n}", "messages": messages(outputs)} for n, outputs in enumerate(sequences)]
+    )
+
+
+MIXED = rows_of("BAAABAABA", "AAABAAAAB", "BBAAAAABA")  # behind the first: six of A, two of B in each
+WORDS = rows_of(["one", "two or three", "one"], ["four", "one"], ["two or three"] * 5)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tokenizer_of):
+    return tokenizer_of("llama3")
+
+
+@pytest.fixture(scope="module")
+def spectrum(tokenizer):
+    return get_format("spectrum", tokenizer)
+
+
+@pytest.fixture(scope="module")
+def tiny(tokenizer):
+    return tiny_model("gemma3", len(tokenizer))
+
+
+def memoryless_model(tokenizer, text_format, probabilities):
+    """A model that gives an output these probabilities, whatever came before, and then ends the turn."""
+    size = len(tokenizer)
+    config = LlamaConfig(
+        vocab_size=size, hidden_size=size, num_hidden_layers=0, num_attention_heads=1, head_dim=8, intermediate_size=8
+    )
+    model = LlamaForCausalLM(config).eval()
+    logits = torch.full((size, size), -FAR)  # [token, next token]
+
+    def last_id(text):
+        return tokenizer(text, add_special_tokens=False).input_ids[-1]
+
+    for answer, probability in probabilities.items():
+        logits[last_id(text_format.context(None)), last_id(answer)] = math.log(probability)
+    for answer in ANSWERS:
+        logits[last_id(answer), last_id(text_format.terminator)] = 0
+    with torch.no_grad():
+        model.model.embed_tokens.weight.copy_(1000 * torch.eye(size))  # large: the norm's epsilon does not matter
+        model.lm_head.weight.copy_(logits.T / size**0.5)
+    return model
+
+
+def scored(tokenizer, text_format, probabilities, rows=MIXED, options=ANSWERS):
+    model = memoryless_model(tokenizer, text_format, probabilities)
+    return steer_task(model, tokenizer, "letters", rows, text_format, options=options)
+
+
+def test_a_model_that_knows_nothing(tokenizer, spectrum):
+    model = tiny_model("llama", len(tokenizer))
+    with torch.no_grad():
+        model.lm_head.weight.zero_()  # every token has probability 1 / vocabulary
+    summary = steer_task(model, tokenizer, "letters", MIXED, spectrum, options=ANSWERS).summary()
+    assert summary["loss"] == pytest.approx(2 * math.log(len(tokenizer)), abs=1e-4)  # the letter and the end of turn
+    assert summary["loss_per_token"] == pytest.approx(math.log(len(tokenizer)), abs=1e-4)
+    assert summary["accuracy"] == 0.25
+    assert summary["ece"] == pytest.approx(0, abs=1e-12)
+    assert summary["loss_se"] == pytest.approx(0, abs=1e-6)
+    assert (summary["n"], summary["n_scored"], summary["n_sequences"]) == (24, 24, 3)
+
+
+def test_a_perfect_model(tokenizer, spectrum):
+    summary = scored(tokenizer, spectrum, {"A": 1.0}, rows_of("AAAA", "AA")).summary()
+    assert (summary["loss"], summary["accuracy"], summary["n"]) == (pytest.approx(0, abs=1e-6), 1, 4)
+    assert summary["ece"] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_point_mass_is_as_wrong_as_it_is_sure(tokenizer, spectrum):
+    result = scored(tokenizer, spectrum, {"A": 1.0})
+    summary = result.summary()
+    assert summary["loss"] == pytest.approx(FAR / 4, abs=1e-3)
+    assert summary["loss_per_token"] == pytest.approx(FAR / 8, abs=1e-3)
+    assert summary["accuracy"] == 0.75
+    assert summary["ece"] == pytest.approx(0.25)
+    last = result.at_largest_k()  # A, B, A at eight examples
+    assert (last["mean_k"], last["n"], last["accuracy"]) == (8, 3, pytest.approx(2 / 3))
+    assert last["loss"] == pytest.approx(FAR / 3, abs=1e-3)
+
+
+def test_a_model_with_the_true_shares_has_the_loss_of_their_entropy_and_is_calibrated(tokenizer, spectrum):
+    summary = scored(tokenizer, spectrum, {"A": 0.75, "B": 0.25}).summary()
+    entropy = -0.75 * math.log(0.75) - 0.25 * math.log(0.25)
+    assert summary["loss"] == pytest.approx(entropy, abs=1e-4)
+    assert summary["accuracy"] == 0.75
+    assert summary["ece"] == pytest.approx(0, abs=1e-5)
+
+
+def test_mass_outside_the_options_costs_loss_but_no_confidence(tokenizer, spectrum):
+    result = scored(tokenizer, spectrum, {"A": 0.3, "B": 0.1, "C": 0.6}, options=("A", "B"))
+    summary = result.summary()
+    assert summary["loss"] == pytest.approx(-0.75 * math.log(0.3) - 0.25 * math.log(0.1), abs=1e-4)
+    assert summary["accuracy"] == 0.75
+    assert summary["ece"] == pytest.approx(0, abs=1e-5)  # 0.3 / (0.3 + 0.1)
+
+
+def test_the_table_by_number_of_examples(tokenizer, spectrum):
+    table = scored(tokenizer, spectrum, {"A": 0.75, "B": 0.25}).by_k()
+    assert table["k"] == list(range(9))
+    assert table["n"] == [3] * 9
+    a, b = -math.log(0.75), -math.log(0.25)
+    assert table["loss"][:3] == pytest.approx([(2 * b + a) / 3, (2 * a + b) / 3, a], abs=1e-4)
+    assert table["accuracy"][:3] == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+@pytest.mark.parametrize("name", ["spectrum", "chat", "colon"])
+def test_without_a_description_the_first_output_is_not_scored_in_any_format(name, tokenizer, tiny):
+    rows = rows_of("ABC", "BA", description=None, given="x")
+    result = steer_task(tiny, tokenizer, "letters", rows, get_format(name, tokenizer))
+    assert [sequence.k for sequence in result.sequences] == [(1, 2), (1,)]
+    assert result.by_k()["k"] == [1, 2]
+
+
+def test_losses_and_tokens_are_those_of_the_sequence(tokenizer, tiny, spectrum):
+    result = steer_task(tiny, tokenizer, "words", WORDS, spectrum)
+    found = output_logprobs(tiny, tokenizer, WORDS["messages"][:], text_format=spectrum)
+    for sequence, scores in zip(result.sequences, found, strict=True):
+        assert sequence.losses == pytest.approx((-scores.log_probs).tolist(), abs=1e-5)
+        assert list(sequence.tokens) == scores.tokens.tolist()
+        assert sequence.answers == sequence.log_probs == ()
+    assert math.isnan(result.summary()["accuracy"])
+
+
+def test_formats_are_compared_on_the_same_outputs(tokenizer, tiny):
+    ways = formats_of(tokenizer)
+    assert [text_format.name for _, text_format in ways] == ["spectrum", "colon", "chat"]
+    results = [
+        evaluate_steerability(tiny, tokenizer, {"words": WORDS}, text_format=text_format, max_length=45)["words"]
+        for _, text_format in ways
+    ]
+    kept = [[(sequence.id, sequence.k) for sequence in result.sequences] for result in results]
+    assert kept[0] == kept[1] == kept[2]
+    alone = [steer_task(tiny, tokenizer, "words", WORDS, each, max_length=45) for _, each in ways]
+    fitting = [sum(len(sequence.k) for sequence in result.sequences) for result in alone]
+    assert sum(len(k) for _, k in kept[0]) == min(fitting) < max(fitting)
+
+
+def test_what_does_not_fit_is_counted(tokenizer, tiny, spectrum):
+    lengths = [sequence.outputs[0][1] for sequence in tokenize_sequences(tokenizer, WORDS["messages"][:], spectrum)]
+    assert lengths[2] > max(lengths[:2])
+    result = steer_task(tiny, tokenizer, "words", WORDS, spectrum, max_length=max(lengths[:2]))
+    assert (len(result.sequences), result.n_too_long, result.n_available) == (2, 1, 3)
+    with pytest.raises(UserError, match="no output of task 'words' fits into 3 tokens"):
+        steer_task(tiny, tokenizer, "words", WORDS, spectrum, max_length=3)
+
+
+def test_the_same_sequences_are_drawn_for_every_model(tokenizer, tiny, spectrum):
+    rows = rows_of(*["AB"] * 30)
+    drawn = [steer_task(tiny, tokenizer, "letters", rows, spectrum, limit=4, seed=seed) for seed in (1, 1, 2)]
+    ids = [[sequence.id for sequence in result.sequences] for result in drawn]
+    assert ids[0] == ids[1] != ids[2]
+    assert drawn[0].rows_fingerprint == drawn[1].rows_fingerprint != drawn[2].rows_fingerprint
+
+
+def test_a_result_survives_its_report(tokenizer, spectrum):
+    result = scored(tokenizer, spectrum, {"A": 0.75, "B": 0.25})
+    section = json.loads(json.dumps(finite(result.as_dict()), allow_nan=False))
+    assert TaskSteerability.from_dict(section) == result
+    assert section["summary"] == pytest.approx(result.summary())
+    low, high = section["ci95"]["loss"]
+    assert low <= section["summary"]["loss"] <= high
+    assert section["n"] == 3
+
+
+def test_differences_are_paired_by_output(tokenizer, spectrum):
+    mine = scored(tokenizer, spectrum, {"A": 0.75, "B": 0.25})
+    theirs = scored(tokenizer, spectrum, {"A": 0.5, "B": 0.5})
+    found = paired_steerability(mine, theirs)
+    differences = [
+        a - b
+        for ours, other in zip(mine.sequences, theirs.sequences, strict=True)
+        for a, b in list(zip(ours.losses, other.losses, strict=True))[1:]
+    ]
+    assert found["loss"]["difference"] == pytest.approx(np.mean(differences))
+    assert found["loss"]["ci95"] == pytest.approx([np.mean(differences)] * 2, abs=1e-6)  # alike in every sequence
+    assert found["loss"]["n"] == 24
+    assert found["accuracy"]["difference"] == pytest.approx(0.25)  # a tie counts half
+    shorter = scored(tokenizer, spectrum, {"A": 0.5, "B": 0.5}, rows=MIXED.select([1]), options=None)
+    on_shared = paired_steerability(mine, shorter)
+    assert on_shared["loss"]["n"] == 8
+    assert math.isnan(on_shared["accuracy"]["difference"])
+
+
+def test_other_content_under_the_same_id_is_refused(tokenizer, spectrum):
+    mine = scored(tokenizer, spectrum, {"A": 1.0})
+    with pytest.raises(UserError, match="'letters/0' of task 'letters' is not the same in both"):
+        paired_steerability(mine, scored(tokenizer, spectrum, {"A": 1.0}, rows=rows_of("ABAB")))
+    other = scored(tokenizer, spectrum, {"A": 1.0}, rows=MIXED.select([1]))
+    with pytest.raises(UserError, match="share no output"):
+        paired_steerability(scored(tokenizer, spectrum, {"A": 1.0}, rows=MIXED.select([0])), other)
+
+
+def test_closed_answer_sets_are_found_in_the_rows(tokenizer, tiny):
+    assert closed_answers(MIXED) == ("A", "B")
+    assert closed_answers(rows_of("AAAAABBBBB")) is None  # too few to tell
+    assert closed_answers(rows_of("A" * 50)) is None
+    assert closed_answers(rows_of("ABCDEFGHIJKLM" * 20)) is None
+    assert closed_answers(WORDS) is None
+    tasks = {"letters": MIXED, "words": WORDS}
+    found = evaluate_steerability(tiny, tokenizer, tasks)
+    assert [found[task].options for task in tasks] == [("A", "B"), None]
+    assert evaluate_steerability(tiny, tokenizer, tasks, options={"letters": None})["letters"].options is None
+    with pytest.raises(UserError, match="output 'B' of row 'letters/0' is none of the options"):
+        evaluate_steerability(tiny, tokenizer, tasks, options={"letters": ["A"]})
+
+
+def test_capability_tasks_are_reported_apart(tokenizer, tiny):
+    assert {"mmlu", "gpqa", "hellaswag", "winogrande", "arc", "drop", "truthful_qa"} <= CAPABILITY_TASKS
+    found = evaluate_steerability(tiny, tokenizer, {"mmlu": MIXED, "letters": MIXED, "words": WORDS})
+    groups = summary_by_group(found.values())
+    mmlu, letters, words = (result.summary() for result in found.values())
+    assert groups["capability"]["loss"] == pytest.approx(mmlu["loss"])
+    steerability = groups["steerability"]
+    assert steerability["loss"] == pytest.approx((letters["loss"] + words["loss"]) / 2)
+    assert steerability["loss_se"] == pytest.approx(math.hypot(letters["loss_se"], words["loss_se"]) / 2)
+    assert (steerability["accuracy"], steerability["accuracy_tasks"]) == (letters["accuracy"], 1)
+    assert "steerability" not in summary_by_group([found["mmlu"]])

@@ -1,0 +1,290 @@
+"""A model behind a completions server is scored as it is here, and its samples follow its distribution."""
+
+import json
+import math
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+import torch
+from tiny_models import tiny_model
+
+from dataset_builder.errors import UserError
+from spectrum.formats.render import get_format
+from spectrum.generation.endpoint import Endpoint, _Key, endpoint_option_logprobs, endpoint_sample, served_model
+from spectrum.generation.logprobs import option_logprobs
+from spectrum.generation.sample import Samples
+
+PROMPTS = [
+    "A die is rolled once. It shows the number ",
+    [{"role": "description", "content": "A coin."}, {"role": "output", "content": "Heads"}],
+    [{"role": "input", "content": "日本 or é?"}],
+]
+OPTIONS = [["1", "10", "100", "12", "2", "1"], ["Heads", "Tails", "Heads up"], ["é", "日本", "🎲"]]
+
+
+class Server(ThreadingHTTPServer):
+    """The completions API as vLLM documents it, in front of a model of `transformers`."""
+
+    def __init__(self, model, tokenizer):
+        self.model, self.tokenizer = model, tokenizer
+        self.requests, self.failures, self.key = [], [], None
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def tokens(self, prompt):
+        return self.tokenizer(prompt).input_ids if isinstance(prompt, str) else prompt
+
+    @torch.inference_mode()
+    def echo(self, ids):
+        log_probs = self.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        scores = [None, *log_probs[range(len(ids) - 1), ids[1:]].tolist()]
+        return {"text": self.tokenizer.decode(ids), "logprobs": {"token_logprobs": scores}, "finish_reason": "length"}
+
+    def draw(self, ids, body):
+        torch.manual_seed(body["seed"])
+        rows = self.model.generate(
+            torch.tensor([ids]), do_sample=True, top_k=0, num_return_sequences=body["n"],
+            max_new_tokens=body["max_tokens"], eos_token_id=body.get("stop_token_ids"), pad_token_id=0,
+        )[:, len(ids) :]  # fmt: skip
+        for row in rows.tolist():
+            end = min((row.index(token) for token in body.get("stop_token_ids", []) if token in row), default=None)
+            text = self.tokenizer.decode(row[:end], skip_special_tokens=True)
+            yield {"text": text, "finish_reason": "length" if end is None else "stop"}
+
+    def complete(self, body):
+        prompts = body["prompt"]
+        many = isinstance(prompts, list) and not isinstance(prompts[0], int)
+        choices = []
+        for prompt in prompts if many else [prompts]:
+            ids = self.tokens(prompt)
+            choices += [self.echo(ids)] if body.get("echo") else self.draw(ids, body)
+        return {"choices": [choice | {"index": index} for index, choice in enumerate(choices)][::-1]}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(200, {"data": [{"id": "tiny"}]} if self.path == "/v1/models" else {})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append((self.path, dict(self.headers), body))
+        if self.server.failures:
+            return self.answer(*self.server.failures.pop(0))
+        if self.server.key and self.headers.get("Authorization") != f"Bearer {self.server.key}":
+            return self.answer(401, {"error": f"not {self.headers.get('Authorization')}"})
+        return self.answer(200, self.server.complete(body))
+
+    def answer(self, status, content):
+        found = json.dumps(content).encode() if isinstance(content, dict) else content
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(found)))
+        self.end_headers()
+        self.wfile.write(found)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tokenizer_of):
+    return tokenizer_of("llama3")
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    return tiny_model("llama", len(tokenizer))
+
+
+@pytest.fixture
+def server(model, tokenizer, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Server(model, tokenizer) as found:
+        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+def endpoint(server, **settings):
+    return Endpoint(server.url, "tiny", **settings)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("name", ["spectrum", "colon"])
+def test_equals_the_scores_of_the_model_itself(name, as_text, server, model, tokenizer):
+    text_format = get_format(name, tokenizer)
+    options = [OPTIONS[0][4:], *OPTIONS[1:]] if as_text else OPTIONS  # the text "number 10" has other tokens
+    found = endpoint_option_logprobs(
+        endpoint(server, as_text=as_text), tokenizer, PROMPTS, options, text_format=text_format, batch_size=4
+    )
+    expected = option_logprobs(model, tokenizer, PROMPTS, options, text_format=text_format)
+    assert len(found) == len(expected)
+    for row, other in zip(found, expected, strict=True):
+        assert row.dtype == torch.float32
+        torch.testing.assert_close(row, other, atol=1e-4, rtol=0)
+    sent = [prompt for _, _, body in server.requests for prompt in body["prompt"]]
+    assert all(isinstance(prompt, str) is as_text for prompt in sent)
+    assert all(server.tokens(prompt).count(tokenizer.bos_token_id) == 1 for prompt in sent)
+    assert max(len(body["prompt"]) for _, _, body in server.requests) == 4
+
+
+def test_an_option_that_begins_another_is_not_sent(server, tokenizer):
+    options = ["a", "a b", "a b c", "x", "x"]
+    assert len(tokenizer("a b c", add_special_tokens=False).input_ids) == 3
+    endpoint_option_logprobs(endpoint(server), tokenizer, ["Any"], [options])
+    ((path, _, body),) = server.requests
+    assert path == "/v1/completions"
+    assert [tokenizer.decode(ids[-1:]) for ids in body["prompt"]] == [" c", "x"]
+    assert {name: body[name] for name in ("max_tokens", "echo", "logprobs", "model")} == {
+        "max_tokens": 0, "echo": True, "logprobs": 1, "model": "tiny",
+    }  # fmt: skip
+
+
+def test_text_that_would_be_cut_elsewhere_is_refused(server, tokenizer):
+    apart = [token for piece in ("th", "e") for token in tokenizer(piece, add_special_tokens=False).input_ids]
+    assert tokenizer("the", add_special_tokens=False).input_ids != apart
+    with pytest.raises(UserError, match="as text has other tokens than prompt and option by themselves"):
+        endpoint_option_logprobs(endpoint(server, as_text=True), tokenizer, ["th"], [["e"]])
+    assert server.requests == []
+
+
+def test_nothing_to_score_asks_nothing(server, tokenizer):
+    assert endpoint_option_logprobs(endpoint(server), tokenizer, [], []) == []
+    assert endpoint_option_logprobs(endpoint(server), tokenizer, ["Any"], [[]])[0].shape == (0,)
+    assert server.requests == []
+
+
+def test_samples_follow_the_distribution_and_stop_at_the_end_of_turn(server, model, tokenizer):
+    text_format = get_format("spectrum", tokenizer)
+    end = tokenizer.convert_tokens_to_ids(text_format.terminator)
+    prompt = PROMPTS[1]
+    n = 600
+    (found,) = endpoint_sample(
+        endpoint(server), tokenizer, [prompt], n, text_format=text_format, max_new_tokens=1, batch_size=250, seed=1
+    )
+    assert isinstance(found, Samples)
+    assert len(found.texts) == n
+    ids = tokenizer(text_format.prompt(prompt), add_special_tokens=False).input_ids
+    with torch.inference_mode():
+        probabilities = model(torch.tensor([ids])).logits[0, -1].softmax(-1)
+    assert n - found.unfinished == pytest.approx(n * probabilities[end].item(), abs=4 * math.sqrt(n))
+    counts = Counter(found.texts)
+    (likely,) = probabilities.topk(1).indices.tolist()
+    share = probabilities[likely].item()
+    expected_error = math.sqrt(share * (1 - share) / n)
+    assert counts[tokenizer.decode([likely], skip_special_tokens=True)] / n == pytest.approx(
+        share, abs=4 * expected_error
+    )
+    bodies = [body for _, _, body in server.requests]
+    assert [body["n"] for body in bodies] == [250, 250, 100]
+    assert len({body["seed"] for body in bodies}) == 3
+    for body in bodies:
+        assert (body["temperature"], body["top_p"], body["top_k"], body["min_p"]) == (1, 1, -1, 0)
+        assert (body["stop"], body["stop_token_ids"], body["prompt"]) == ([text_format.terminator], [end], ids)
+
+
+def test_samples_depend_on_the_seed_and_equal_prompts_differ(server, tokenizer):
+    def draw(seed):
+        return endpoint_sample(endpoint(server), tokenizer, ["Any", "Any"], 3, max_new_tokens=4, seed=seed)
+
+    first, second = draw(1)
+    assert [first, second] == draw(1)
+    assert first.texts != second.texts
+    assert draw(2)[0].texts != first.texts
+    assert first.unfinished == 3  # a string says no end of its own
+
+
+def test_plain_text_ends_at_a_blank_line_and_begins_after_the_space(server, tokenizer):
+    server.failures = [(200, {"choices": [{"index": 0, "text": " red", "finish_reason": "stop"}]})]
+    colon = get_format("colon", tokenizer)
+    (found,) = endpoint_sample(
+        endpoint(server), tokenizer, [PROMPTS[1]], 1, text_format=colon, max_new_tokens=9, seed=0
+    )
+    assert found == Samples(("red",), 0)
+    assert server.requests[0][2]["stop"] == ["\n\n"]
+    assert "stop_token_ids" not in server.requests[0][2]
+
+
+def test_a_busy_server_is_asked_again(server, tokenizer):
+    server.failures = [(503, {})]
+    found = endpoint_option_logprobs(endpoint(server), tokenizer, ["Any"], [["a"]])
+    assert len(server.requests) == 2
+    assert found[0].item() < 0
+
+
+def test_the_key_is_sent_and_never_told(server, tokenizer, monkeypatch, caplog):
+    server.key = "sk-right"
+    for key in (None, "sk-wrong"):
+        if key:
+            monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(UserError, match="wants a key: set OPENAI_API_KEY") as raised:
+            endpoint_option_logprobs(endpoint(server), tokenizer, ["Any"], [["a"]])
+        assert "sk-wrong" not in str(raised.value)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-right")
+    with caplog.at_level("DEBUG"):
+        endpoint_option_logprobs(endpoint(server), tokenizer, ["Any"], [["a"]])
+    assert "sk-right" not in caplog.text + repr(endpoint(server))
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://host/v1", True),
+        ("http://localhost:8000/v1", True),
+        ("http://127.0.0.1/v1", True),
+        ("http://host/v1", False),
+    ],
+)
+def test_the_key_leaves_this_machine_encrypted_only(url, sent, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-right")
+    request = requests.Request("POST", url, auth=_Key()).prepare()
+    assert ("Authorization" in request.headers) is sent
+
+
+def test_the_only_model_is_found(server):
+    assert served_model(server.url) == "tiny"
+    assert served_model(server.url.removesuffix("/v1")) == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((400, {"error": "no such model"}), "refuses with 400: .*no such model"),
+        ((200, {"choices": []}), "gave 0 completions, not the 1 asked for"),
+        ((200, {"choices": [{"index": 0, "text": "x", "logprobs": None}]}), "gave 0 log-probabilities for 3 tokens"),
+        ((200, b"<html>"), "does not answer in JSON"),
+    ],
+)
+def test_what_a_server_cannot_do_is_named(answer, message, server, tokenizer):
+    assert len(tokenizer("a").input_ids) == 2
+    server.failures = [answer]
+    with pytest.raises(UserError, match=message):
+        endpoint_option_logprobs(endpoint(server), tokenizer, ["a"], [["a"]])
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", ""])
+def test_an_address_that_is_none(url):
+    with pytest.raises(UserError, match="is no http address"):
+        Endpoint(url, "tiny")
+
+
+def test_no_server(monkeypatch, tokenizer):
+    monkeypatch.setattr("spectrum.generation.endpoint._RETRIES", 0)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with pytest.raises(UserError, match="does not answer"):
+        served_model("http://127.0.0.1:9")
+
+
+def test_mistakes_are_named(server, tokenizer):
+    with pytest.raises(UserError, match="2 prompts but 1 lists"):
+        endpoint_option_logprobs(endpoint(server), tokenizer, ["a", "b"], [["x"]])
+    with pytest.raises(UserError, match="n is 0"):
+        endpoint_sample(endpoint(server), tokenizer, ["a"], 0, max_new_tokens=1, seed=0)
