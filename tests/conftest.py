@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import datasets
 import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -21,6 +22,15 @@ LLAMA3_WORDS = (
 )
 QWEN_WORDS = LLAMA3_WORDS.replace(r"\p{N}{1,3}", r"\p{N}")
 GEMMA, CHATML, LLAMA3, QWEN, PLAIN = "gemma", "chatml", "llama3", "qwen", "plain"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def datasets_cache(tmp_path_factory):
+    """A cache of this session's own: `datasets` takes a local folder for unchanged while its README is the same."""
+    kept = datasets.config.HF_DATASETS_CACHE
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets-cache")
+    yield
+    datasets.config.HF_DATASETS_CACHE = kept
 
 
 def family(name):
