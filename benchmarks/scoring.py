@@ -54,7 +54,7 @@ from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.formats.render import get_format
 from spectrum.generation.logprobs import TokenIds, option_logprobs, option_token_ids, prompt_token_ids
 from spectrum.models import find_model, load_for_scoring, load_tokenizer
-from spectrum.suite import distribution_rows, draw_rows
+from spectrum.suite import draw_rows, task_rows
 
 MODEL = "embedded:gemma-3-270m"
 REPOSITORY = Path(__file__).parents[1]
@@ -267,7 +267,7 @@ def _max_difference(run: Run, other: Run) -> float:
 
 def suite_items(suite: str, task: str, limit: int, tokenizer: PreTrainedTokenizerBase) -> list[Item]:
     """Items of a distribution task in plain text."""
-    rows = draw_rows(distribution_rows(suite, task), task, limit=limit, seed=SEED)
+    rows = draw_rows(task_rows(suite, task), task, limit=limit, seed=SEED)
     colon = get_format("colon", tokenizer)
     return [
         Item(
