@@ -129,3 +129,17 @@ def test_source_files_are_short():
     folder = Path(sources.__file__).parent
     lengths = {path.name: len(path.read_text().splitlines()) for path in folder.glob("*.py")}
     assert {name: length for name, length in lengths.items() if length > LONGEST_SOURCE_FILE} == {}
+
+
+def test_no_draw_of_a_held_out_task_is_trained_on():
+    """Draws long enough not to agree by chance; those of generated tasks are settings of their own."""
+
+    def draws(split):
+        icl = [spec for spec in FROM_FILES if spec.kind == "icl" and spec.split == split]
+        every = ((draw.input or "") + draw.output for spec in icl for e in fixture_examples(spec) for draw in e.draws)
+        return {text for text in every if len(text) > 30}
+
+    held_out, trained = draws("test"), draws("train")
+    assert len(held_out) > 50
+    assert len(trained) > 100
+    assert not held_out & trained
