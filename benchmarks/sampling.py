@@ -1,7 +1,7 @@
 """Measures 100 samples from one prompt: `spectrum.generation.sample` against `transformers`' own `generate`.
 
     python -m benchmarks.sampling --json                        # a quarter of an hour on two cores
-    python -m benchmarks.sampling --n 10 --calls 3 --output /tmp/quick.json
+    python -m benchmarks.sampling --n 10 --calls 3 --output quick.json
 
 The model is the embedded Gemma 3 270M in float32 on the CPU. The prompts are an urn and a request for a state, in plain
 text; a sample has 16 tokens, or fewer where it comes to an end-of-sequence token. Each way to the same distribution is

@@ -209,7 +209,11 @@ def test_missing_files_are_an_error_before_anything_is_written(toy_tasks, tmp_pa
 def test_missing_files_can_be_allowed(toy_tasks, tmp_path, output):
     report = build(["all"], BuildOptions(output, sources_dir=tmp_path, allow_missing=True))
     people = report["tasks"]["toy_people"]
-    assert (people["status"], people["rows"], people["missing"]) == ("missing", 0, ["raw/people.jsonl"])
+    assert (people["status"], people["rows"], people["missing"]) == (
+        "missing",
+        0,
+        {"raw/people.jsonl": "its upstream has no address to fetch it from"},
+    )
     assert set(inodes(output)) == {"toy_numbers", "toy_urn"}
     with pytest.raises(UserError, match=r"none of the tasks.*toy_people"):
         build(["toy_people"], BuildOptions(output.with_name("other"), allow_missing=True))

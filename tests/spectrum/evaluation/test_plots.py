@@ -57,6 +57,8 @@ def test_files_of_a_report(tmp_path):
     report = {
         "model": {"name": "tuned"},
         "settings": {"format": "spectrum"},
+        "steerability": {},
+        "coverage": {},
         "alignment": {"colors": section([item(0, 0.1), item(1, 0.2)]), "silent": nothing},
     }
     paths = write_plots(report, tmp_path / "plots")
