@@ -122,7 +122,7 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Model
     report["seconds"] = round(time.monotonic() - started, 1)
     Path(config.output_dir, REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     logger.info(
-        "trained on %d of %d tokens, saved to %s", trainer.trained_tokens, trainer.seen_tokens, config.output_dir
+        "%d tokens seen, a loss on %d, saved to %s", trainer.seen_tokens, trainer.trained_tokens, config.output_dir
     )
 
 

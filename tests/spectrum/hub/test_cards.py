@@ -42,6 +42,7 @@ TRAINING = {
     "suite": "spectrum-suite",
     "tasks": ["coinflip=60", "polis_vote"],
     "description_dropout": 0.2,
+    "branching": 0.0,
     "train_turn_tokens": True,
     "hyperparameters": {"learning_rate": 5e-4, "lr_scheduler_type": "linear", "max_length": None, "seed": 4711},
     "lora": {"lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "load_in_4bit": True},
@@ -176,12 +177,13 @@ def test_the_training_is_told_as_run(run):
         "load_in_4bit": "true",
         "dtype": "float32",
         "description_dropout": "0.2",
+        "branching": "0.0",
         "train_turn_tokens": "true",
     }.items():
         assert table_rows(card, f"`{setting}`") == [[value]]
     text = " ".join(card.text.split())
     assert "136 sequences" in text
-    assert "131 steps, 165432 tokens seen, 54321 of them trained on" in text
+    assert "131 steps, 165432 tokens seen, a loss on 54321 of them" in text
     assert "1 draws were too long" in text
     assert "from 4.568 (step 1) to 1.235 nats per trained token (step 131)" in text
     assert "512.3 seconds on `cpu` and 3.21 GiB" in text
@@ -375,3 +377,9 @@ def test_the_code_in_the_card_runs_and_reads_the_probabilities_of_a_plain_pass(l
             log_prob += logits.float().log_softmax(-1)[ids[end]].item()
         assert math.log(names["masses"][option]) == pytest.approx(log_prob, abs=1e-4)
     assert sum(names["shares"].values()) == pytest.approx(1)
+
+
+def test_a_card_says_when_draws_shared_tokens(run):
+    report = run.adapter / "training_report.json"
+    report.write_text(json.dumps(json.loads(report.read_text()) | {"branching": 1.0}))
+    assert "(draws behind one description share tokens" in run.card().text
