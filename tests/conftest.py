@@ -134,6 +134,12 @@ def rows_of_every_task():
     }
 
 
+@pytest.fixture(scope="session")
+def coverage_rows():
+    """{coverage task: its row}, from the fixtures."""
+    return {spec.name: first_rows(spec, FIXTURES)[0] for spec in all_tasks() if spec.kind == "coverage"}
+
+
 def first_rows(spec, folder, count=1):
     """The first rows of a task; none where the folder lacks its files."""
     files = find_files(spec, folder, allow_missing=True).found
