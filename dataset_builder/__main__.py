@@ -167,7 +167,7 @@ def _preview(options: argparse.Namespace) -> None:
         for row in shown:
             sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
         return
-    more = len(list(islice(rows, _COUNTED)))
+    more = sum(1 for _ in islice(rows, _COUNTED))
     size = f"more than {_COUNTED:,} rows" if more == _COUNTED else f"{len(shown) + more:,} rows"
     show_task(Console(), spec, shown, size)
 

