@@ -14,10 +14,13 @@ from dataset_builder.errors import UserError
 from dataset_builder.seeding import generator
 from spectrum.formats.render import Format
 from spectrum.formats.token_ids import token_encoder
-from spectrum.training.draw_tree import ROOT, DrawTree
+from spectrum.training.draw_tree import ROOT, DrawTree, packed
 
 IGNORED = -100
 """The label of a token on which no loss falls."""
+
+PACKED_LENGTH = 512
+"""Tokens of a row of several trees, at most. Longer rows would save little padding, and attention grows with them."""
 
 
 @dataclass
@@ -69,9 +72,9 @@ class SpectrumCollator:
         """Rows -> a batch of tensors of shape (batch, longest sequence), int64.
 
         Returns:
-            ``input_ids``, ``labels`` and ``attention_mask``. With ``branching`` the rows are trees, with ``parents``
-            (-1 for the first token and for padding), ``labels`` of shape (batch, most targets in a row) and
-            ``sources``, the index of the token that each target follows.
+            ``input_ids``, ``labels`` and ``attention_mask``. With ``branching`` a row holds the trees of as many
+            processes as fit :data:`PACKED_LENGTH`, with ``parents`` (-1 for the first token of a tree and for padding),
+            ``labels`` of shape (batch, most targets in a row) and ``sources``, the token that each target follows.
 
         Raises:
             UserError: A row gives a sequence with nothing to train on; the message has its id.
@@ -87,7 +90,7 @@ class SpectrumCollator:
         }
 
     def _trees(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        trees = [self.tree(row) for row in rows]
+        trees = packed([self.tree(row) for row in rows], max(self.max_length, PACKED_LENGTH))
         return {
             "input_ids": _padded([tree.ids for tree in trees], self.pad_token_id),
             "parents": _padded([tree.parents for tree in trees], ROOT),

@@ -178,15 +178,26 @@ def test_padding_is_the_end_of_sequence_where_there_is_no_padding_token(tokenize
     )
 
 
-def test_branches_of_a_row_are_a_tree_of_tokens():
-    batch = collator(branching=1.0, permute=False)(
-        [ROW, ROW | {"contexts": [X1, X1, X1], "outputs": [Y1, [30, 33], Y1]}]
-    )
+TREE_ROWS = [ROW, ROW | {"contexts": [X1, X1, X1], "outputs": [Y1, [30, 33], Y1]}]
+
+
+def test_branches_of_a_row_are_a_tree_of_tokens(monkeypatch):
+    monkeypatch.setattr("spectrum.training.collator.PACKED_LENGTH", 6)
+    batch = collator(branching=1.0, permute=False, max_length=6)(TREE_ROWS)
     assert batch["input_ids"].tolist() == [[1, 10, 11, 20, 30, 21], [1, 10, 11, 20, 30, 0]]
     assert batch["parents"].tolist() == [[-1, 0, 1, 2, 3, 2], [-1, 0, 1, 2, 3, -1]]
     assert batch["labels"].tolist() == [[30, 31, 32, -100, -100, -100], [30, 31, 30, 33, 30, 31]]
     assert batch["sources"].tolist() == [[3, 4, 5, 0, 0, 0], [3, 4, 3, 4, 3, 4]]
     assert batch["attention_mask"].tolist() == [[1] * 6, [1] * 5 + [0]]
+
+
+def test_trees_that_fit_one_row_share_it():
+    batch = collator(branching=1.0, permute=False)(TREE_ROWS)
+    assert batch["input_ids"].tolist() == [[1, 10, 11, 20, 30, 21, 1, 10, 11, 20, 30]]
+    assert batch["parents"].tolist() == [[-1, 0, 1, 2, 3, 2, -1, 6, 7, 8, 9]]
+    assert batch["labels"].tolist() == [[30, 31, 32, 30, 31, 30, 33, 30, 31]]
+    assert batch["sources"].tolist() == [[3, 4, 5, 9, 10, 9, 10, 9, 10]]
+    assert batch["attention_mask"].tolist() == [[1] * 11]
 
 
 def first_draws(tree):
