@@ -1,0 +1,211 @@
+"""Three hand-written rules, multiplied into a base model's distribution, make it answer instructions.
+
+The product of distributions of Hewitt et al. 2024 (arXiv 2409.14254, section 6): p(w | x) is proportional to
+p_base(w | x) p_rules(w | x), where p_rules is the softmax of the summed scores of three rules. To add the scores to the
+base model's logits is all that it takes, since the normalizers of both cancel.
+
+This file stands alone: it needs only `torch` and `transformers`, and a Hub repository that has it as
+``custom_generate/generate.py`` gives any model the rules:
+
+    model.generate(**prompt, tokenizer=tokenizer, custom_generate="<org>/rule-adapter", trust_remote_code=True)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from transformers import AutoTokenizer, LogitsProcessor, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+
+RULES = ("ending", "words", "repetition")
+
+SPACES = "<spaces>"
+"""Stands for every token that is a run of two or more spaces."""
+
+WORDS: Mapping[str, float] = {
+    "<": -4.0, " <": -4.0, "|": -4.0, "I": -5.0, " I": -5.0, "What": -5.0, "We": -3.0, " should": -6.0,
+    " *": 1.0, " -": 1.0, SPACES: 1.0, " #": 1.0, " ##": 1.0, "\n": 1.0, "!": 1.0,
+}  # fmt: skip
+"""Scores of the second rule, for every step; a space in front belongs to the token."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The weights of the rules; the defaults are the paper's.
+
+    Attributes:
+        ending: Score of the end of the sequence from ``ending_length`` tokens on, to which it grows linearly from 0.
+        ending_length: See ``ending``.
+        words: Text of a token -> its score at every step. ``"<spaces>"`` is every run of spaces.
+        repetition: Score of each token that has been used already, however often.
+        repetition_in: Where "already" begins: with the ``response``, as the paper says, or with the ``prompt``, as
+            its code does.
+    """
+
+    ending: float = 15.0
+    ending_length: int = 250
+    words: Mapping[str, float] = field(default_factory=lambda: dict(WORDS))
+    repetition: float = -1.5
+    repetition_in: Literal["response", "prompt"] = "response"
+
+    def __post_init__(self) -> None:
+        if self.ending_length < 1:
+            raise ValueError(f"ending_length is {self.ending_length}: give at least 1")
+        if self.repetition_in not in ("response", "prompt"):
+            raise ValueError(f"repetition_in is {self.repetition_in!r}: choose 'response' or 'prompt'")
+
+    def without(self, *rules: str) -> Rules:
+        """These rules, less some of ``ending``, ``words`` and ``repetition``.
+
+        Raises:
+            ValueError: A name is none of the three.
+        """
+        if unknown := set(rules) - set(RULES):
+            raise ValueError(f"no rule {min(unknown)!r}: choose from {', '.join(RULES)}")
+        off: dict[str, Any] = {"ending": 0.0, "words": {}, "repetition": 0.0}
+        return replace(self, **{name: off[name] for name in rules})
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Rules:
+        """The weights that a YAML file names; what it does not name is as in the paper.
+
+        Raises:
+            ValueError: It is no mapping, or names what is no weight.
+        """
+        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        known = [each.name for each in fields(cls)]
+        if not isinstance(loaded, dict) or (unknown := sorted(loaded.keys() - set(known))):
+            what = f"has no weight {unknown[0]!r}" if isinstance(loaded, dict) else "is no mapping"
+            raise ValueError(f"rules {str(path)!r}: a file of rules {what}: it may name {', '.join(known)}")
+        return cls(**loaded)
+
+
+class RuleBasedAdapter(LogitsProcessor):
+    """Adds the scores of the rules to a model's logits, so that sampling follows the product of distributions.
+
+        rules = RuleBasedAdapter(tokenizer)
+        model.generate(**prompt, logits_processor=LogitsProcessorList([rules]), do_sample=True, top_k=0)
+
+    It works with the key-value cache, in batches with padding on the left, greedy, sampling or with beams. A call that
+    does not go on from the call before begins a new response, so one adapter serves many calls of ``generate``.
+
+    Attributes:
+        missing: Words of the rules that are no single token of this vocabulary; they have no effect.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        rules: Rules | None = None,
+        *,
+        eos_token_id: int | Sequence[int] | None = None,
+        prompt_length: int | None = None,
+    ) -> None:
+        """Find the words in the vocabulary.
+
+        Args:
+            tokenizer: The model's.
+            rules: The weights; by default the paper's.
+            eos_token_id: What ends a response; by default the tokenizer's end of sequence.
+            prompt_length: Tokens of the prompt with its padding; by default what the first call of a response sees.
+
+        Raises:
+            ValueError: There is a rule about the end, and no token that ends a response.
+        """
+        self.rules = rules or Rules()
+        ends = tokenizer.eos_token_id if eos_token_id is None else eos_token_id
+        self.eos_token_ids = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+        if self.rules.ending and not self.eos_token_ids:
+            raise ValueError("the tokenizer has no end of sequence: give eos_token_id, or leave the rule 'ending' out")
+        self.pad_token_id = tokenizer.pad_token_id
+        self.prompt_length = prompt_length
+        found = token_ids_of(tokenizer, self.rules.words)
+        self.missing = tuple(word for word, ids in found.items() if not ids)
+        self._word_ids = torch.tensor([i for ids in found.values() for i in ids], dtype=torch.long)
+        self._word_scores = torch.tensor([self.rules.words[word] for word, ids in found.items() for _ in ids])
+        self._prompt, self._length = torch.empty(0, 0), 0
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Logits with the scores of the rules added.
+
+        Args:
+            input_ids: (batch, length), prompt and response so far.
+            scores: (batch, vocabulary), logits or log-probabilities of the next token.
+        """
+        begins = self._response_begins(input_ids)
+        scores = scores.index_add(
+            1, self._word_ids.to(scores.device), self._word_scores.to(scores).expand(len(scores), -1)
+        )
+        if self.eos_token_ids:
+            grown = min(input_ids.shape[1] - begins, self.rules.ending_length) / self.rules.ending_length
+            scores[:, self.eos_token_ids] += self.rules.ending * grown
+        if not self.rules.repetition:
+            return scores
+        if self.rules.repetition_in == "response":
+            used = input_ids[:, begins:]
+        else:  # what pads the prompt has not been used: in its place count the last token once more
+            padding = (input_ids == self.pad_token_id).cummin(1).values if self.pad_token_id is not None else False
+            used = torch.where(torch.as_tensor(padding, device=input_ids.device), input_ids[:, -1:], input_ids)
+        return scores.scatter(1, used, scores.gather(1, used) + self.rules.repetition)
+
+    def _response_begins(self, input_ids: torch.LongTensor) -> int:
+        """The length of the prompt: that of the first call whose text does not go on from the call before."""
+        if self.prompt_length is not None:
+            return self.prompt_length
+        longer = input_ids.shape[1] == self._length + 1
+        if not longer or not torch.equal(input_ids[:, : self._prompt.shape[1]], self._prompt):
+            self._prompt = input_ids.clone()
+        self._length = input_ids.shape[1]
+        return self._prompt.shape[1]
+
+
+def token_ids_of(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> dict[str, list[int]]:
+    """Text of a token -> the ids of all tokens that add exactly this text behind other text.
+
+    Found by decoding the vocabulary, so that a leading space is whatever the tokenizer makes it, and a byte token
+    counts as its character.
+    """
+    wanted: dict[str, list[int]] = {word: [] for word in words}
+    special = set(tokenizer.all_special_ids)
+    (anchor,) = tokenizer("a", add_special_tokens=False).input_ids[-1:]
+    ids = [i for i in range(len(tokenizer)) if i not in special]
+    before = tokenizer.decode([anchor])
+    texts = tokenizer.batch_decode([[anchor, i] for i in ids], clean_up_tokenization_spaces=False)
+    for token_id, text in zip(ids, texts, strict=True):
+        added = text.removeprefix(before)
+        if added in wanted:
+            wanted[added].append(token_id)
+        if SPACES in wanted and re.fullmatch("  +", added):
+            wanted[SPACES].append(token_id)
+    return wanted
+
+
+def generate(
+    model: PreTrainedModel,
+    *arguments: torch.Tensor,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    rules: Mapping[str, Any] | None = None,
+    logits_processor: LogitsProcessorList | None = None,
+    **options: Any,
+) -> Any:
+    """``model.generate`` with the rules: what a Hub repository's ``custom_generate`` calls.
+
+    Args:
+        model: Any causal language model.
+        arguments: The prompt's ids, if they are not given by name.
+        tokenizer: The model's; by default the one that lies beside it.
+        rules: Weights of :class:`Rules` that differ from the paper's.
+        logits_processor: More processors; they come first.
+        options: Anything else that ``model.generate`` takes.
+    """
+    tokenizer = tokenizer or AutoTokenizer.from_pretrained(model.name_or_path)
+    config = options.get("generation_config") or model.generation_config
+    ends = options.get("eos_token_id", config.eos_token_id)
+    adapter = RuleBasedAdapter(tokenizer, Rules(**(rules or {})), eos_token_id=ends)
+    processors = LogitsProcessorList([*(logits_processor or []), adapter])
+    return model.generate(*arguments, logits_processor=processors, **options)
