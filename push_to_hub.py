@@ -26,7 +26,9 @@ import logging
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from huggingface_hub import constants, get_token
 from huggingface_hub.errors import HFValidationError
@@ -36,6 +38,7 @@ from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.hub.answers import set_time_limits
 from spectrum.hub.dataset import dataset_publication
 from spectrum.hub.metric import metric_publication
+from spectrum.hub.model_options import ModelOptions
 from spectrum.hub.plan import Plan, Publication, Remote
 from spectrum.hub.publish import MAIN, PushOptions, preview, push
 from spectrum.hub.verify import load_back
@@ -46,8 +49,12 @@ logger = logging.getLogger("push_to_hub")
 def main(arguments: Namespace) -> None:
     """Check the arguments, look at what is to be published, then show it or push it and load it back."""
     check(arguments)
+    if arguments.kind == "model" and arguments.card_only:
+        write_card(arguments)
+        return
     set_time_limits()
-    publish(arguments.prepare(arguments), arguments)
+    with ExitStack() as arguments.scratch:
+        publish(arguments.prepare(arguments), arguments)
 
 
 def publish(publication: Publication, arguments: Namespace) -> None:
@@ -103,6 +110,37 @@ def prepare_metric(arguments: Namespace) -> Publication:
     return metric_publication(arguments.path, arguments.repo_id)
 
 
+def prepare_model(arguments: Namespace) -> Publication:
+    """What is published of a model."""
+    from spectrum.hub.model import model_publication  # noqa: PLC0415 - it needs `torch`, which takes seconds
+
+    scratch = Path(arguments.scratch.enter_context(TemporaryDirectory(prefix="spectrum-merge-")))
+    return model_publication(arguments.path, arguments.repo_id, model_options(arguments), scratch)
+
+
+def write_card(arguments: Namespace) -> None:
+    """Write the card that a model would be published with."""
+    from spectrum.hub.model import model_card  # noqa: PLC0415
+
+    arguments.card_only.parent.mkdir(parents=True, exist_ok=True)
+    model_card(arguments.path, arguments.repo_id, model_options(arguments)).save(arguments.card_only)
+    logger.info("card: %s", arguments.card_only)
+
+
+def model_options(arguments: Namespace) -> ModelOptions:
+    """How a model is published."""
+    return ModelOptions(
+        reports=tuple(arguments.report),
+        without_report=arguments.without_report,
+        merge=arguments.merge,
+        suite=arguments.suite,
+        dataset=arguments.dataset,
+        base_model=arguments.base_model,
+        license_name=arguments.license,
+        license_link=arguments.license_link,
+    )
+
+
 def parser() -> ArgumentParser:
     """The command line."""
     command = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
@@ -114,6 +152,17 @@ def parser() -> ArgumentParser:
         help="publish tasks whose source does not say whether it may be passed on, too",
     )
     _kind(kinds.add_parser, "metric", "a folder of metrics/", prepare_metric)
+    model = _kind(kinds.add_parser, "model", "an adapter's folder", prepare_model)
+    add = model.add_argument
+    add("--merge", action="store_true", help="publish the base model with the adapter merged into it")
+    add("--report", type=Path, nargs="+", default=[], help="report.json or summary.json (default: where they are left)")
+    add("--without-report", action="store_true", help="publish a model that nobody has measured")
+    add("--suite", type=Path, help="the suite that was trained on (default: the folder in the training report)")
+    add("--dataset", metavar="ORG/NAME", help="that suite on the Hub")
+    add("--base-model", metavar="ORG/NAME", help="the base model on the Hub, if a folder was tuned")
+    add("--license", help="the base model's licence as the Hub calls it; known for embedded models")
+    add("--license-link", help="where its terms are")
+    add("--card-only", type=Path, metavar="FILE", help="write the card there, and do nothing else")
     return command
 
 
