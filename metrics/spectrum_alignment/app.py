@@ -59,12 +59,14 @@ def compare(
     )
 
 
-def compare_or_explain(*inputs: str | float | bool) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """:func:`compare`, with a mistake shown on the page."""
+def compare_or_explain(*inputs: str | float | bool) -> tuple[gr.BarPlot, gr.BarPlot, pd.DataFrame]:
+    """:func:`compare`, with the bars in the order that was written, and a mistake shown on the page."""
     try:
-        return compare(*inputs)
+        target, model, scores = compare(*inputs)
     except ValueError as error:
         raise gr.Error(str(error), print_exception=False) from error
+    order = target["option"].to_list()
+    return gr.BarPlot(target, sort=order), gr.BarPlot(model, sort=order), scores
 
 
 def main() -> None:
