@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
-import yaml
-
-from tests.hub_cards import card_problems, card_yaml
+from tests.hub_cards import card_data, card_problems
 from tests.hub_http import KINDS, Call, Reply, json_reply, route
 from tests.hub_storage import Commit, Entry, HubError, PullRequest, Repository, lfs_pointer, tree_ids
 
@@ -35,6 +33,12 @@ def whoami(call: Call) -> Reply:
 def telemetry(_call: Call, path: str) -> Reply:
     """Libraries say that they were used."""
     return Reply()
+
+
+@route("GET", "/api/agent-harnesses")
+def harnesses(_call: Call) -> Reply:
+    """Programs by which the client would say that it is run; none are known here."""
+    return json_reply({"standardEnvVars": [], "harnesses": {}})
 
 
 @route("POST", "/api/validate-yaml")
@@ -153,15 +157,6 @@ def summary(repository: Repository, commit: Commit) -> dict[str, Any]:
     if repository.kind == "space":
         info["sdk"] = card.get("sdk", repository.sdk)
     return info
-
-
-def card_data(text: str) -> dict[str, Any]:
-    """The metadata in a card; none where they cannot be read."""
-    try:
-        data = yaml.safe_load(card_yaml(text) or "{}")
-    except yaml.YAMLError:
-        return {}
-    return data if isinstance(data, dict) else {}
 
 
 def iso(commit: Commit) -> str:
@@ -329,7 +324,8 @@ def delete_tag(call: Call, kind: str, repo: str, name: str) -> Reply:
 @route("GET", "/api/{kind}/{repo}/discussions")
 def discussions(call: Call, kind: str, repo: str) -> Reply:
     """The pull requests of a repository."""
-    shown = [pull_request(request) for request in call.repository(kind, repo).pull_requests]
+    repository = call.repository(kind, repo)
+    shown = [pull_request(repository, request) for request in repository.pull_requests]
     return json_reply({"discussions": shown, "count": len(shown), "start": 0})
 
 
@@ -342,16 +338,17 @@ def open_discussion(call: Call, kind: str, repo: str) -> Reply:
     request, _ = repository.open_pull_request(
         "main", [], title=asked["title"], description="", author=call.require_access().user, parent=None
     )
-    return json_reply(pull_request(request))
+    return json_reply(pull_request(repository, request))
 
 
 @route("GET", "/api/{kind}/{repo}/discussions/{number}")
 def discussion(call: Call, kind: str, repo: str, number: str) -> Reply:
     """A pull request."""
-    request = numbered(call.repository(kind, repo), number)
+    repository = call.repository(kind, repo)
+    request = numbered(repository, number)
     changes = {"base": "refs/heads/main", "mergeCommitId": request.merged_as}
     details = {"changes": changes, "filesWithConflicts": [], "events": [], "diff": ""}
-    return json_reply(pull_request(request) | details)
+    return json_reply(pull_request(repository, request) | details)
 
 
 @route("POST", "/api/{kind}/{repo}/discussions/{number}/merge")
@@ -369,9 +366,10 @@ def numbered(repository: Repository, number: str) -> PullRequest:
     return repository.pull_requests[int(number) - 1]
 
 
-def pull_request(request: PullRequest) -> dict[str, Any]:
+def pull_request(repository: Repository, request: PullRequest) -> dict[str, Any]:
     """A pull request as it is listed."""
     return {
+        "repo": {"name": repository.name, "type": repository.kind},
         "num": request.number, "title": request.title, "status": request.status, "isPullRequest": True,
         "author": {"name": request.author}, "createdAt": request.opened.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
     }  # fmt: skip

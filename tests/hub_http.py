@@ -9,9 +9,10 @@ import re
 import secrets
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -53,6 +54,32 @@ class Reply:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     file: Path | None = None
+    start: int = 0
+    """Where in the file to begin."""
+    length: int | None = None
+    """Bytes of the file to send; None is all."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that are sent."""
+        whole = self.file.stat().st_size if self.file else len(self.body)
+        return whole if self.length is None else self.length
+
+    def pieces(self, length: int) -> Iterable[bytes]:
+        """The first ``length`` bytes that are sent, some at a time."""
+        return pieces_of(self.file, self.start, length) if self.file else [self.body[:length]]
+
+    def limit_to(self, asked: str | None) -> None:
+        """Give only the range of a file that a header asks for."""
+        if self.file is None:
+            return
+        self.headers["Accept-Ranges"] = "bytes"
+        if asked and self.status == HTTPStatus.OK:
+            whole = self.size
+            self.start, self.length = byte_range(asked, whole)
+            self.status = HTTPStatus.PARTIAL_CONTENT if self.length else HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+            where = f"{self.start}-{self.start + self.length - 1}" if self.length else "*"
+            self.headers["Content-Range"] = f"bytes {where}/{whole}"
 
 
 def json_reply(value: Any, status: int = 200, **headers: str) -> Reply:
@@ -147,10 +174,7 @@ class Call:
 
     def json(self) -> dict[str, Any]:
         """The body, read as JSON."""
-        try:
-            return json.loads(b"".join(self.pieces()) or b"{}")
-        except ValueError as error:
-            raise HubError(400, f"The body is not JSON: {error}") from error
+        return parsed(b"".join(self.pieces()) or b"{}")
 
     def form(self) -> dict[str, list[str]]:
         """The body, read as a form."""
@@ -185,23 +209,36 @@ class Call:
         self._source.readline()
 
 
-def signed(hub: "Hub", path: str, **parameters: str | int) -> str:
-    """An address that works without a token, because only the Hub can have given it out."""
-    signature = _signature(hub, path, {name: str(value) for name, value in parameters.items()})
-    return f"{hub.storage_url}{path}?{urlencode({**parameters, 'signature': signature})}"
+def parsed(text: bytes) -> dict[str, Any]:
+    """An object in JSON.
+
+    Raises:
+        HubError: It is none.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise HubError(400, f"The body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise HubError(400, "The body is no object")
+    return value
+
+
+def signed(hub: "Hub", path: str) -> str:
+    """An address in the storage that works without a token, because only the Hub can have given it out."""
+    return f"{hub.storage_url}{path}?{urlencode({'signature': _signature(hub, path)})}"
 
 
 def check_signature(call: Call) -> None:
-    """Refuse an address that was not given out."""
-    parameters = {name: values[0] for name, values in call.query.items()}
-    given = parameters.pop("signature", "")
-    if not hmac.compare_digest(given, _signature(call.hub, call.path, parameters)):
+    """Refuse an address that was not given out, and a token, which the storage must not see."""
+    if not hmac.compare_digest(call.query.get("signature", [""])[0], _signature(call.hub, call.path)):
         raise HubError(403, "The signature of this address is wrong")
+    if "Authorization" in call.headers:
+        raise HubError(400, "Only one way to authorize is allowed: the signature, not a token")
 
 
-def _signature(hub: "Hub", path: str, parameters: dict[str, str]) -> str:
-    text = json.dumps([path, sorted(parameters.items())])
-    return hmac.new(hub.secret, text.encode(), hashlib.sha256).hexdigest()
+def _signature(hub: "Hub", path: str) -> str:
+    return hmac.new(hub.secret, path.encode(), hashlib.sha256).hexdigest()
 
 
 def answer(call: Call) -> Reply:
@@ -236,10 +273,11 @@ class Handler(BaseHTTPRequestHandler):
         reply = None if kind in ("stall", "reset") else self._answer(call, fault)
         if kind == "lost-reply":
             reply = None
-        status = reply.status if reply else None
         with contextlib.suppress(ConnectionError):
             if reply:
                 call.drain()
+                reply.limit_to(self.headers.get("Range"))
+            status = int(reply.status) if reply else None
             self.hub.journal.record(Recorded(self.command, path, status, call.received))
             if reply:
                 self._send(reply, cut=kind == "cut")
@@ -270,27 +308,16 @@ class Handler(BaseHTTPRequestHandler):
         return error_reply(HubError(500, f"{type(error).__name__}: {error}"))
 
     def _send(self, reply: Reply, *, cut: bool) -> None:
-        size = reply.file.stat().st_size if reply.file else len(reply.body)
-        start, length = 0, size
-        if reply.file:
-            reply.headers["Accept-Ranges"] = "bytes"
-            if asked := self.headers.get("Range"):
-                start, length = byte_range(asked, size)
-                reply.status = 206 if length else 416
-                end = f"{start}-{start + length - 1}" if length else "*"
-                reply.headers["Content-Range"] = f"bytes {end}/{size}"
         self.send_response(reply.status)
         for name, text in {**reply.headers, "X-Request-Id": f"Root=1-{secrets.token_hex(12)}"}.items():
             self.send_header(name, text)
-        self.send_header("Content-Length", str(length))
+        self.send_header("Content-Length", str(reply.size))
         self.end_headers()
         if self.command == "HEAD":
             return
-        sent = length // 2 if cut else length
-        for piece in pieces_of(reply.file, start, sent) if reply.file else [reply.body[:sent]]:
+        for piece in reply.pieces(reply.size // 2 if cut else reply.size):
             self.wfile.write(piece)
-        if cut:
-            self._reset()
+        self.close_connection = self.close_connection or cut
 
     def _reset(self) -> None:
         """End the connection so that the other side sees a reset, after it has got what was sent."""

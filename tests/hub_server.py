@@ -163,11 +163,18 @@ class Hub:
         """Let requests go wrong: which, is what :class:`Fault` takes (``at``, ``times``, ``method``, ``path``, ...)."""
         return self.journal.add(Fault(kind, **when))
 
-    def environment(self, home: Path, *, token: str | None = None) -> dict[str, str]:
-        """Of a fresh process that knows this Hub and nothing of ours; ``token=""`` is anybody, by default ``ada``."""
+    def environment(self, home: Path, *, token: str | None = None, uploads: bool = True) -> dict[str, str]:
+        """The environment of a process that knows this Hub, and has none of our code on its path.
+
+        Args:
+            home: A folder, for ``HF_HOME``.
+            token: Whose; by default that of ``ada`` to write. ``""`` is anybody.
+            uploads: Whether it sends large files, which it must then do without Xet.
+        """
         token = self.write_token if token is None else token
-        given = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
-        return {"PATH": os.environ["PATH"], "HOME": str(home), **given, **({"HF_TOKEN": token} if token else {})}
+        given = {"PATH": os.environ["PATH"], "HOME": str(home), "HF_HOME": str(home), "HF_ENDPOINT": self.url}
+        given |= {"HF_TOKEN": token} if token else {}
+        return given | ({"HF_HUB_DISABLE_XET": "1"} if uploads else {})
 
 
 def main() -> None:

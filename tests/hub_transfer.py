@@ -1,13 +1,12 @@
 """How files come to the loopback Hub and leave it: preupload, LFS in one piece or in parts, commits, downloads."""
 
-import json
 import tempfile
 from fnmatch import fnmatch
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from tests.hub_cards import card_problems
-from tests.hub_http import Call, Reply, check_signature, disposition, json_reply, route, signed
+from tests.hub_http import Call, Reply, check_signature, disposition, json_reply, parsed, route, signed
 from tests.hub_storage import (
     Change,
     Commit,
@@ -93,21 +92,18 @@ def upload_actions(
     call: Call, kind: str, repository: Repository, wanted: dict[str, Any], *, parts: bool
 ) -> dict[str, Any]:
     """Where to send one content, whole or in parts, and where to ask whether it came."""
-    sha256, size = wanted["oid"], wanted["size"]
+    hub, sha256, size = call.hub, wanted["oid"], wanted["size"]
     described = {"oid": sha256, "size": size}
     if repository.objects.lfs_path(sha256).exists():
         return described
-    base, part_size = f"/lfs/{kind}/{repository.name}/{sha256}", call.hub.part_size
-    upload: dict[str, Any] = {"href": signed(call.hub, base, size=size)}
-    if parts and size > part_size:
-        count = -(-size // part_size)
-        urls = {str(n): signed(call.hub, f"{base}/part/{n}") for n in range(1, count + 1)}
-        upload = {
-            "href": signed(call.hub, f"{base}/complete", parts=count),
-            "header": {"chunk_size": str(part_size), **urls},
-        }
-    verify = {"href": signed(call.hub, f"{base}/verify")}
-    return described | {"authenticated": True, "actions": {"upload": upload, "verify": verify}}
+    storage = f"/lfs/{kind}/{repository.name}/{sha256}"
+    upload: dict[str, Any] = {"href": signed(hub, storage)}
+    if parts and size > hub.part_size:
+        count = -(-size // hub.part_size)
+        urls = {str(number): signed(hub, f"{storage}/part/{number}") for number in range(1, count + 1)}
+        upload = {"href": signed(hub, f"{storage}/complete"), "header": {"chunk_size": str(hub.part_size), **urls}}
+    verify = {"href": f"{hub.url}/api/{kind}/{repository.name}/lfs/{sha256}/verify"}
+    return described | {"actions": {"upload": upload, "verify": verify}}
 
 
 @route("PUT", "/lfs/{kind}/{repo}/{sha256}")
@@ -128,19 +124,19 @@ def lfs_put_part(call: Call, kind: str, repo: str, sha256: str, number: str) -> 
 
 @route("POST", "/lfs/{kind}/{repo}/{sha256}/complete")
 def lfs_complete(call: Call, kind: str, repo: str, sha256: str) -> Reply:
-    """Join the parts, in the order in which they were announced."""
+    """Join the parts, in the order of their numbers."""
     objects, asked = stored(call, kind, repo).objects, call.json()
-    count = int(call.query["parts"][0])
-    if [part["partNumber"] for part in asked["parts"]] != list(range(1, count + 1)) or asked["oid"] != sha256:
-        raise HubError(400, f"The parts are not 1 to {count} of {sha256}")
-    objects.join_parts(sha256, count)
+    parts = [part["partNumber"] for part in asked["parts"]]
+    if parts != list(range(1, len(parts) + 1)) or asked["oid"] != sha256:
+        raise HubError(400, f"These are not the parts of {sha256} in their order")
+    objects.join_parts(sha256, len(parts))
     return json_reply({"success": True})
 
 
-@route("POST", "/lfs/{kind}/{repo}/{sha256}/verify")
+@route("POST", "/api/{kind}/{repo}/lfs/{sha256}/verify")
 def lfs_verify(call: Call, kind: str, repo: str, sha256: str) -> Reply:
     """Say whether a content came whole."""
-    path, asked = stored(call, kind, repo).objects.lfs_path(sha256), call.json()
+    path, asked = call.repository(kind, repo, "propose").objects.lfs_path(sha256), call.json()
     if asked["oid"] != sha256 or not path.exists() or path.stat().st_size != asked["size"]:
         raise HubError(404, f"LFS object {sha256} of {asked['size']} bytes was not uploaded")
     return json_reply({})
@@ -153,7 +149,7 @@ def lfs_get(call: Call, kind: str, repo: str, sha256: str) -> Reply:
 
 
 def stored(call: Call, kind: str, repo: str) -> Repository:
-    """The repository of an address that the Hub gave out."""
+    """The repository of an address in the storage, if the Hub gave it out."""
     check_signature(call)
     repository = call.hub.repositories.get((kind.removesuffix("s"), repo))
     if repository is None:
@@ -189,7 +185,7 @@ def read_commit(repository: Repository, lines: BinaryIO) -> tuple[dict[str, Any]
     """The header and the operations of a commit; contents that came with it are kept."""
     header, changes = {}, []
     for line in lines:
-        operation = json.loads(line)
+        operation = parsed(line)
         if operation["key"] == "header":
             header = operation["value"]
         else:
