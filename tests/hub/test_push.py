@@ -257,7 +257,7 @@ def test_the_namespace_of_others_is_refused(here, old):
 
 
 def test_a_card_that_the_hub_refuses_is_not_sent(here, old):
-    bad = replace(old, card=old.card.replace("license: other", "license: [no, such]"), ours=lambda _: Ours(set(), {}))
+    bad = replace(old, card=old.card.replace("license: apache-2.0", "license: no such"), ours=lambda _: Ours(set(), {}))
     assert bad.card != old.card
     with pytest.raises(UserError, match="the Hub does not accept the card"):
         send(bad, here)
