@@ -175,7 +175,7 @@ def _is_repo_id(name: str) -> bool:
 def _training_data(training: Mapping[str, Any], suite: Path) -> tuple[int, list[TrainingTask]]:
     """The seed that a suite was built with, and its tasks that were trained on."""
     path = suite / BUILD_REPORT
-    report = read_json(path, "give the built suite that was trained on as suite=")
+    report = read_json(path, "give the built suite that was trained on with --suite")
     with whole(path):
         records = {name: report["tasks"][name] for name in training["rows_per_task"]}
         tasks = [
