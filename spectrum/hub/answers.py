@@ -71,6 +71,8 @@ def failure_of(error: BaseException, repository: Repository) -> Failure | None:
     """Sort an error out of `huggingface_hub`; None for what is not the Hub's (a full disk here, a fault of ours)."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, UserError):  # out of a thread that uploads
+            return Failure("final", str(cause))
         if (failure := _sorted(cause, repository)) is not None:
             return failure
         cause = cause.__cause__

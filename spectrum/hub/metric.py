@@ -29,7 +29,9 @@ def metric_publication(folder: Path, repo_id: str) -> Publication:
         UserError: A file is missing, the repository has another name, or the card is not that of a gradio Space.
     """
     folder = folder.resolve()
-    names = scan_folder(folder)
+    names = [
+        name for name in scan_folder(folder) if not any(part.startswith(".") for part in PurePosixPath(name).parts)
+    ]
     module = f"{folder.name}.py"
     for needed in (module, *_NEEDED):
         if needed not in names:

@@ -47,12 +47,14 @@ class Remote:
         files: By their names.
         texts: The content of those that a plan depends on.
         private: Whether only some may see it.
+        restricted: Whether only some may load it: it is private, or gated.
     """
 
     commit: str | None = None
     files: Mapping[str, RemoteFile] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     private: bool = False
+    restricted: bool = False
 
 
 @dataclass(frozen=True)

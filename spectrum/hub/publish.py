@@ -31,7 +31,8 @@ PATIENCE_S = 300
 """After so many attempts, or so many seconds, a failing push is given up."""
 
 _SPACE_SDK = "gradio"
-_UNKNOWN = {401, 404}
+_NOT_FOUND = 404
+_HIDDEN = 401  # what a Hub answers to strangers in place of 404
 _Result = TypeVar("_Result")
 
 
@@ -59,14 +60,14 @@ class Published:
     Attributes:
         commit: The commit that holds it.
         changed: Whether this push made that commit.
-        private: Whether only some may see it.
+        restricted: Whether only some may load it: it is private, or gated.
         pull_request: Its address, if one was opened.
         notes: What the user should know, a line each.
     """
 
     commit: str
     changed: bool
-    private: bool = False
+    restricted: bool = False
     pull_request: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -108,6 +109,8 @@ class Hub:
             try:
                 self._api.model_info(name)
             except RepositoryNotFoundError as error:
+                if error.response.status_code != _NOT_FOUND:
+                    raise
                 raise UserError(
                     f"base model {name!r} is not on the Hub, or hidden from this token: nobody could load the adapter; "
                     "name another one with --base-model"
@@ -120,13 +123,16 @@ class Hub:
         except RevisionNotFoundError:
             return replace(self.read(MAIN, texts), commit=None) if revision != MAIN else Remote()
         except RepositoryNotFoundError as error:
-            if error.response.status_code not in (_UNKNOWN if self.token is None else _UNKNOWN - {401}):
-                raise
-            return Remote()
+            if error.response.status_code == _NOT_FOUND or (
+                self.token is None and error.response.status_code == _HIDDEN
+            ):
+                return Remote()
+            raise
         entries = self._api.list_repo_tree(**self._where, revision=info.sha, recursive=True)
         files = {entry.path: _remote_file(entry) for entry in entries if isinstance(entry, RepoFile)}
         found = {name: self._text(name, info.sha) for name in (CARD, *texts) if name in files}
-        return Remote(info.sha, files, found, bool(info.private))
+        restricted = bool(info.private or getattr(info, "gated", False))  # a Space is never gated
+        return Remote(info.sha, files, found, private=bool(info.private), restricted=restricted)
 
     def make(self, revision: str, *, private: bool) -> None:
         """Make the repository and the branch, where they are not there."""
@@ -244,7 +250,7 @@ def _attempt(hub: Hub, publication: Publication, options: PushOptions) -> Publis
     notes = []
     if publication.tag and options.revision == MAIN and not options.create_pr:
         notes.append(hub.tag(publication.tag, commit))
-    return Published(commit, not plan.is_empty, remote.private, pull_request, tuple(filter(None, notes)))
+    return Published(commit, not plan.is_empty, remote.restricted, pull_request, tuple(filter(None, notes)))
 
 
 def _opened_before(hub: Hub, publication: Publication) -> Published | None:
@@ -252,7 +258,7 @@ def _opened_before(hub: Hub, publication: Publication) -> Published | None:
     for ref in hub.new_pull_requests():
         remote = hub.read(ref, publication.reads)
         if remote.commit and make_plan(publication, remote).is_empty:
-            return Published(remote.commit, True, remote.private, hub.pull_request_url(ref))
+            return Published(remote.commit, True, remote.restricted, hub.pull_request_url(ref))
     return None
 
 

@@ -28,7 +28,7 @@ def load_back(publication: Publication, published: Published, token: str) -> lis
         UserError: It does not load. It is published all the same.
     """
     how, *expected = publication.loads
-    as_user = published.private or bool(publication.depends_on)
+    as_user = published.restricted or bool(publication.depends_on)
     command = [
         sys.executable,
         "-I",

@@ -163,7 +163,7 @@ def test_the_message_is_that_of_the_commit(here, old):
 
 
 def test_a_new_repository_may_be_private(here, old):
-    assert send(old, here, private=True).private
+    assert send(old, here, private=True).restricted
     assert suite_on(here).private
 
 
