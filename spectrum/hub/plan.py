@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+from tqdm import tqdm
 
 from spectrum.hub.answers import Repository
 from spectrum.hub.card_merge import Ours, merge_card
@@ -140,7 +141,8 @@ def make_plan(publication: Publication, remote: Remote) -> Plan:
     """
     card = merge_card(publication.card, remote.texts.get(CARD), publication.ours(remote))
     wanted = {file.name: file for file in (*publication.files, LocalFile(CARD, card.encode()))}
-    changes = [_change(file, remote.files.get(file.name)) for file in wanted.values()]
+    files = tqdm(wanted.values(), desc="comparing", unit="file", leave=False, disable=None)
+    changes = [_change(file, remote.files.get(file.name)) for file in files]
     for name, there in remote.files.items():
         if name not in wanted and publication.owns(name, remote):
             changes.append(Change("delete", name, there.size))

@@ -53,7 +53,9 @@ def _run(command: list[str], home: Path, environment: dict[str, str]) -> tuple[l
         process = subprocess.Popen(  # noqa: S603
             command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
         )
-        lines = [line.rstrip() for line in tqdm(process.stdout, desc="loading back", unit="check", leave=False)]
+        lines = [
+            line.rstrip() for line in tqdm(process.stdout, desc="loading back", unit="check", leave=False, disable=None)
+        ]
         if not process.wait():
             return lines, None
         errors.seek(0)
