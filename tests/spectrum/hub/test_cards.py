@@ -278,7 +278,7 @@ def test_a_card_without_results_says_so(run):
 
 def test_a_suite_elsewhere_can_be_given_and_one_on_the_hub_is_linked(run, tmp_path):
     run.write(TRAINING | {"suite": "org/spectrum-suite"})
-    with pytest.raises(UserError, match=r"'build_report\.json'.* not found .*suite="):
+    with pytest.raises(UserError, match=r"'build_report\.json'.* not found .*--suite"):
         run.card()
     data = metadata(run.card(suite=tmp_path / "spectrum-suite"))
     assert data["datasets"] == ["org/spectrum-suite"]
