@@ -90,12 +90,13 @@ def show(publication: Publication, remote: Remote, plan: Plan) -> None:
 
 def check(arguments: Namespace) -> None:
     """Refuse what can be seen to be wrong before anything is read."""
-    try:
-        validate_repo_id(arguments.repo_id)
-    except HFValidationError as error:
-        raise UserError(f"repository name {arguments.repo_id!r} is not valid: use ORG/NAME") from error
-    if arguments.repo_id.count("/") != 1:
-        raise UserError(f"repository name {arguments.repo_id!r} has no owner: use ORG/NAME")
+    for name in filter(None, (arguments.repo_id, getattr(arguments, "dataset", None))):
+        try:
+            validate_repo_id(name)
+        except HFValidationError as error:
+            raise UserError(f"repository name {name!r} is not valid: use ORG/NAME") from error
+        if name.count("/") != 1:
+            raise UserError(f"repository name {name!r} has no owner: use ORG/NAME")
     if arguments.create_pr and arguments.revision != MAIN:
         raise UserError("--create-pr opens a pull request to main: leave --revision out")
 

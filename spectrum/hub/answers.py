@@ -124,9 +124,19 @@ def _sorted(error: BaseException, repository: Repository) -> Failure | None:
         return Failure("passing", f"the Hub at {constants.ENDPOINT} does not answer ({type(error).__name__})")
     if isinstance(error, json.JSONDecodeError):
         return Failure("passing", f"the Hub at {constants.ENDPOINT} answers with something that is no JSON")
-    if isinstance(error, ValueError) and str(error).startswith("Invalid metadata in README.md"):
-        why = " ".join(str(error).splitlines()[1:]).strip("- ")
+    return _sorted_complaint(error, repository) if isinstance(error, ValueError) else None
+
+
+def _sorted_complaint(error: ValueError, repository: Repository) -> Failure | None:
+    """What `huggingface_hub` says by a plain ValueError."""
+    said, *more = str(error).splitlines() or [""]
+    why = " ".join(more).strip("- ")
+    if said.startswith("Invalid metadata in README.md"):
         return Failure("final", f"the Hub does not accept the card of {repository} ({why}): correct its metadata")
+    if said.startswith("LFS batch API returned errors"):
+        return Failure("final", f"the Hub does not take a file of {repository} ({why})")
+    if "improperly formatted" in said or said.startswith("Malformed response"):
+        return Failure("passing", f"the Hub at {constants.ENDPOINT} answers with something that makes no sense")
     return None
 
 

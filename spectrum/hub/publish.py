@@ -192,7 +192,10 @@ class Hub:
         url = hf_hub_url(**self._where, filename=name, revision=revision)
         response = http_backoff("GET", url, headers=build_hf_headers(token=self.token or False))
         hf_raise_for_status(response)
-        return response.content.decode("utf-8")
+        try:
+            return response.content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"file {name!r} in {self.repository} is no UTF-8 text: correct it on the Hub") from error
 
 
 def push(publication: Publication, options: PushOptions, token: str) -> Published:

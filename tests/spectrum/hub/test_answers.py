@@ -89,6 +89,20 @@ def test_a_refused_card_tells_what_is_wrong_with_it():
 
 
 @pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("LFS batch API returned errors:\nfile 12: `quota`", "final"),
+        ("Malformed response from server", "passing"),
+        ("preupload_info is improperly formatted", "passing"),
+    ],
+)
+def test_complaints_of_the_client_are_known(said, kind):
+    failure = failure_of(ValueError(said), SUITE)
+    assert failure.kind == kind
+    assert "\n" not in failure.line
+
+
+@pytest.mark.parametrize(
     "headers", [{"Retry-After": str(LONGEST_WAIT_S + 1)}, {"ratelimit": '"api";r=0;t=3600', "Retry-After": "1"}]
 )
 def test_a_long_wait_is_refused(headers):
