@@ -29,7 +29,7 @@ from dataset_builder.errors import UserError
 from dataset_builder.files import FoundFiles, find_files
 from dataset_builder.registry import all_tasks, get_task, select_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
-from dataset_builder.suite_folder import REPORT, Record, SuiteFolder
+from dataset_builder.suite_folder import REPORT, SUITE_VERSION, Record, SuiteFolder
 from dataset_builder.task_spec import RawFiles, Source, TaskSpec
 
 _BYTES_DEPEND_ON = ("datasets", "numpy", "polars", "pyarrow", "pyreadstat")
@@ -310,6 +310,7 @@ def _report(records: dict[str, Record], options: BuildOptions) -> dict[str, Any]
     return {
         "seed": options.seed,
         "versions": {
+            "suite": SUITE_VERSION,
             "code": code_version(),
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _BYTES_DEPEND_ON},

@@ -36,12 +36,13 @@ _ABOUT = {
 }
 
 
-def render_card(folder: Path, report: Mapping[str, Any]) -> str:
+def render_card(folder: Path, report: Mapping[str, Any], repo_id: str = "spectrum-suite") -> str:
     """The text of ``README.md``: metadata for the Hub and for `load_dataset`, and what a person should know.
 
     Args:
         folder: Where the tasks' Parquet files are.
         report: The build report. No time from it enters the card, so that equal builds have equal cards.
+        repo_id: What its examples load: the repository that the suite is in, once it is published.
     """
     records: dict[str, Record] = report["tasks"]
     built = {get_task(name): record for name, record in records.items() if record["status"] != "missing"}
@@ -57,6 +58,7 @@ def render_card(folder: Path, report: Mapping[str, Any]) -> str:
         mixtures=mixtures(built),
         samples=_samples(folder, built),
         about=_ABOUT,
+        repo_id=repo_id,
         seed=report["seed"],
     )
     return f"{card}\n"

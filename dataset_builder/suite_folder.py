@@ -19,6 +19,9 @@ Record = dict[str, Any]
 
 REPORT = "build_report.json"
 
+SUITE_VERSION = "0.1.0"
+"""The version of the suite as a whole: what it is tagged with on a Hub."""
+
 
 class SuiteFolder:
     """The output of a build, and beside it the staging folder ``.<name>.partial`` in which the next one grows.

@@ -1,7 +1,28 @@
 """The library behind the scripts: formats, training, generation, evaluation and the Hub."""
 
-from spectrum.generation.logprobs import option_logprobs
-from spectrum.generation.sample import Samples, sample
-from spectrum.generation.table import OptionTable, option_table
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spectrum.generation.logprobs import option_logprobs
+    from spectrum.generation.sample import Samples, sample
+    from spectrum.generation.table import OptionTable, option_table
 
 __all__ = ["OptionTable", "Samples", "option_logprobs", "option_table", "sample"]
+
+_HOME = {
+    "OptionTable": "table",
+    "Samples": "sample",
+    "option_logprobs": "logprobs",
+    "option_table": "table",
+    "sample": "sample",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and with it `torch`, only then: publishing a dataset needs neither."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"spectrum.generation.{_HOME[name]}"), name)

@@ -13,6 +13,7 @@ from dataset_builder.files import find_files
 from dataset_builder.registry import all_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
 from spectrum.training.embedded_model import embedded_model_path
+from tests.hub_server import Hub
 
 REPOSITORY = Path(__file__).parents[1]
 FIXTURES = REPOSITORY / "dataset_builder" / "fixtures"
@@ -122,6 +123,13 @@ def sources_folders():
     """The fixtures, and the real files where SPECTRUM_SOURCES names their folder."""
     real = os.environ.get("SPECTRUM_SOURCES")
     return [FIXTURES, *([Path(real)] if real else [])]
+
+
+@pytest.fixture
+def hub():
+    """A Hub on this machine, empty; ``Hub(part_size=...)`` makes one that takes files in parts."""
+    with Hub() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

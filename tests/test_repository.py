@@ -149,7 +149,7 @@ def test_every_option_in_a_documented_command_exists(name, known_options):
         if words[1] == "pytest":
             assert (ROOT / words[-1]).is_file()
         else:
-            program = words[:3] if words[0] == "-m" else words[:1]
+            program = words[: {"-m": 3, "push_to_hub.py": 2}.get(words[0], 1)]  # subcommands have options of their own
             assert {word for word in words if word.startswith("--")} <= known_options(*program), words
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import gradio as gr
 import numpy as np
 import pandas as pd
@@ -10,6 +12,9 @@ from scoring import sample_shares, score_items
 INTRODUCTION = """# Spectrum Alignment
 Does a model draw its answers from the distribution it should? Write the **target** as one `option: probability` per
 line. Write the **model** the same way, or choose *samples* and paste its answers, one per line. Divergences in nats."""
+
+COLORS = ("#4f46e5", "#ea580c")
+"""Of the target and of the model."""
 
 EXAMPLES = [
     ["red: 0.5\nblue: 0.3\ngreen: 0.2", "red: 0.35\nblue: 0.35\ngreen: 0.1", "probabilities", 1e-6, False],
@@ -59,12 +64,23 @@ def compare(
     )
 
 
-def compare_or_explain(*inputs: str | float | bool) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """:func:`compare`, with a mistake shown on the page."""
+def draw_bars(target: pd.DataFrame, model: pd.DataFrame) -> str:
+    """Both sides of every option as bars, in the order that was written, and what the model puts elsewhere."""
+    sides = list(zip(target["option"], target["probability"], model["probability"], strict=True))
+    elsewhere = max(0.0, 1 - model["probability"].sum())
+    rows = [_row(html.escape(option), *pair) for option, *pair in sides] + [_row("<i>none of these</i>", 0, elsewhere)]
+    return f"""<div style="display: grid; grid-template-columns: max-content 1fr max-content; gap: 2px 12px">
+<b>option</b><b><span style="color: {COLORS[0]}">target</span>, <span style="color: {COLORS[1]}">model</span></b><i></i>
+{"".join(rows)}</div>"""
+
+
+def compare_or_explain(*inputs: str | float | bool) -> tuple[str, pd.DataFrame]:
+    """:func:`compare`, drawn, and with a mistake shown on the page."""
     try:
-        return compare(*inputs)
+        *sides, scores = compare(*inputs)
     except ValueError as error:
         raise gr.Error(str(error), print_exception=False) from error
+    return draw_bars(*sides), scores
 
 
 def main() -> None:
@@ -81,13 +97,23 @@ def main() -> None:
             smoothing = gr.Number(1e-6, label="Smoothing")
             ordered = gr.Checkbox(label="Options are in order (adds the Wasserstein distance)")
         button = gr.Button("Compare", variant="primary")
-        with gr.Row():
-            bars = [gr.BarPlot(x="option", y="probability", y_lim=[0, 1], title=side) for side in ("Target", "Model")]
+        bars = gr.HTML(label="Bars", container=True, padding=True)
         scores = gr.Dataframe(label="Scores")
         inputs = [target, model, kind, smoothing, ordered]
         gr.Examples(EXAMPLES, inputs)
-        gr.on([page.load, button.click], compare_or_explain, inputs, [*bars, scores])
+        gr.on([page.load, button.click], compare_or_explain, inputs, [bars, scores])
     page.launch()
+
+
+def _row(name: str, *shares: float) -> str:
+    bars = "".join(
+        f'<div style="width: {100 * share:.2f}%; min-width: 1px; height: 12px; background: {color}"></div>'
+        for color, share in zip(COLORS, shares, strict=True)
+    )
+    numbers = "<br>".join(f"{share:.3f}" for share in shares)
+    return (
+        f'<div>{name}</div><div style="align-self: center">{bars}</div><div style="line-height: 1.2">{numbers}</div>\n'
+    )
 
 
 if __name__ == "__main__":

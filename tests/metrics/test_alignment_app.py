@@ -59,3 +59,17 @@ def test_samples_logs_and_absent_options(app):
 def test_mistakes_are_explained(app, target, model, message):
     with pytest.raises(ValueError, match=message):
         app.compare(target, model, "probabilities", 1e-6, False)
+
+
+def test_bars_are_in_the_order_that_was_written_and_show_what_is_elsewhere(app):
+    target, model, _ = app.compare("never: 0.1\nalways: 0.9", "always\n<b>\nalways\nnever", "samples", 0, True)
+    drawn = app.draw_bars(target, model)
+    rows = [part for part in drawn.split("\n") if "width: " in part]
+    assert ["never" in rows[0], "always" in rows[1], "none of these" in rows[2]] == [True] * 3
+    assert ["width: 10.00%" in rows[0], "width: 50.00%" in rows[1], "width: 25.00%" in rows[2]] == [True] * 3
+
+
+def test_an_option_is_text_and_no_markup(app):
+    target, model, _ = app.compare("<img>: 0.5\nb: 0.5", "b: 1", "probabilities", 0, False)
+    assert "&lt;img&gt;" in app.draw_bars(target, model)
+    assert "<img>" not in app.draw_bars(target, model)

@@ -1,0 +1,136 @@
+"""What is published of a built suite: the tasks that may be passed on, and a card that speaks of them only."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dataset_builder.card import render_card
+from dataset_builder.errors import UserError
+from dataset_builder.mixtures import MIXTURES, mixtures
+from dataset_builder.registry import all_tasks, get_task
+from dataset_builder.suite_folder import REPORT, Record
+from dataset_builder.task_spec import TaskSpec
+from spectrum.hub.answers import Repository
+from spectrum.hub.card_merge import Ours
+from spectrum.hub.local_files import LocalFile, scan_folder
+from spectrum.hub.plan import CARD, Publication, Remote
+
+_SHARD = re.compile(r"(?P<task>[a-z][a-z0-9_]*)/(?:train|test)-\d{5}-of-(?P<count>\d{5})\.parquet")
+_KEYS = {
+    "pretty_name", "language", "license", "license_name", "license_link", "size_categories", "source_datasets",
+    "task_categories",
+}  # fmt: skip
+
+
+def dataset_publication(folder: Path, repo_id: str, *, include_unlicensed: bool = False) -> Publication:
+    """What is published of the suite in ``folder``.
+
+    Args:
+        folder: As ``python -m dataset_builder build`` left it.
+        repo_id: Where, ``<org>/<name>``.
+        include_unlicensed: Publish tasks whose source does not say whether it may be passed on, too.
+
+    Raises:
+        UserError: The folder is no built suite, lacks files of a task, holds what must not be published, or has no
+            task that may be passed on.
+    """
+    names = scan_folder(folder)
+    report = _build_report(folder)
+    built = {name: record for name, record in report["tasks"].items() if record["status"] != "missing"}
+    left_out = {name: why for name in built if (why := _why_not(get_task(name), include_unlicensed))}
+    published = {name: record for name, record in built.items() if name not in left_out}
+    if not published:
+        raise UserError(f"no task of {str(folder)!r} may be passed on: {'; '.join(left_out.values()) or 'it has none'}")
+    shards = {name: _shards(name, names) for name in published}
+    report = report | {"tasks": published}
+    version = report["versions"]["suite"]
+    return Publication(
+        repository=Repository(repo_id, "dataset"),
+        card=render_card(folder, report, repo_id=repo_id),
+        files=(
+            LocalFile(REPORT, (json.dumps(report, indent=2) + "\n").encode()),
+            *(LocalFile(shard, folder / shard) for found in shards.values() for shard in found),
+        ),
+        ours=_ours,
+        owns=_owns,
+        message=f"Spectrum Suite {version}: {len(published)} tasks",
+        loads=("dataset", *published, *mixtures(map(get_task, published))),
+        reads=(REPORT,),
+        tag=f"v{version}",
+        notes=(*left_out.values(), *_strangers(names, built)),
+    )
+
+
+def _build_report(folder: Path) -> dict[str, Any]:
+    path = folder / REPORT
+    if not path.is_file():
+        raise UserError(f"folder {str(folder)!r} is no built suite (it has no {REPORT}): build one, or give its folder")
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        tasks: dict[str, Record] = report["tasks"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{str(path)!r} does not read as a build report: build the suite again") from error
+    if "suite" not in report["versions"]:
+        raise UserError(f"suite {str(folder)!r} has no version: build it again; tasks that have not changed are kept")
+    for name, record in tasks.items():
+        if record["status"] != "missing" and get_task(name).version != record["version"]:
+            raise UserError(
+                f"task {name!r} of {str(folder)!r} has version {record['version']}, this checkout knows "
+                f"{get_task(name).version}: build the suite again"
+            )
+    return report
+
+
+def _why_not(spec: TaskSpec, include_unlicensed: bool) -> str | None:
+    """Why a task is left out, in a line; None if it is not."""
+    source = spec.source
+    if source.redistributable == "yes" or (source.redistributable == "unknown" and include_unlicensed):
+        return None
+    why = "may not be passed on" if source.redistributable == "no" else "does not say whether it may be passed on"
+    more = "" if source.redistributable == "no" else "; --include-unlicensed would publish it"
+    return f"left out: {spec.name} (source {source.name!r}, licence {source.license!r}, {why}{more})"
+
+
+def _shards(task: str, names: list[str]) -> list[str]:
+    """The Parquet files of a task."""
+    found = {name: match for name in names if (match := _SHARD.fullmatch(name)) and match["task"] == task}
+    counts = {int(match["count"]) for match in found.values()}
+    if counts != {len(found)}:
+        raise UserError(
+            f"task {task!r} of the suite has {len(found)} Parquet files of {counts or 'none'}: build it again"
+        )
+    return list(found)
+
+
+def _strangers(names: list[str], built: dict[str, Record]) -> list[str]:
+    """A line for each file of the folder that is not part of the suite."""
+    expected = {CARD, REPORT}
+    known = {name for name in names if (match := _SHARD.fullmatch(name)) and match["task"] in built}
+    return [f"left out: {name} (not part of a suite)" for name in names if name not in expected | known]
+
+
+def _our_tasks(remote: Remote) -> set[str]:
+    """The tasks that a push of ours, this one or an earlier one, may have put on the Hub."""
+    names = {spec.name for spec in all_tasks()}
+    try:
+        return names | set(json.loads(remote.texts.get(REPORT, "{}")).get("tasks", ()))
+    except (ValueError, AttributeError):
+        return names
+
+
+def _owns(name: str, remote: Remote) -> bool:
+    match = _SHARD.fullmatch(name)
+    return match is not None and match["task"] in _our_tasks(remote)
+
+
+def _ours(remote: Remote) -> Ours:
+    configs = _our_tasks(remote) | set(MIXTURES)
+
+    def is_ours(entry: Mapping[str, Any]) -> bool:
+        return entry.get("config_name") in configs
+
+    return Ours(_KEYS, {"configs": is_ours, "dataset_info": is_ours, "tags": lambda tag: False})
