@@ -168,8 +168,6 @@ def for_our_collator(config: TuningConfig) -> TuningConfig:
     """The same configuration, with what TRL needs so that it leaves tokenized rows and our collator alone."""
     config.remove_unused_columns = False
     config.dataset_kwargs = {"skip_prepare_dataset": True}
-    config.train_sampling_strategy = "group_by_length"
-    config.length_column_name = "length"
     return config
 
 

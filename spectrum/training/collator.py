@@ -96,6 +96,10 @@ class SpectrumCollator:
             "attention_mask": _padded([[1] * len(tree.ids) for tree in trees], 0),
         }
 
+    def length(self, row: dict[str, Any]) -> int:
+        """Tokens that ``row`` is in this epoch: of its sequence, or of its tree."""
+        return len((self.tree(row) if self.branching else self.sequence(row)).ids)
+
     def sequence(self, row: dict[str, Any]) -> Sequenced:
         """The sequence of one row in this epoch; every draw follows the one before it."""
         order, described, _ = self._choices(row)

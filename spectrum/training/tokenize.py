@@ -22,11 +22,10 @@ TOKENIZED = Features(
         "description": List(Value("int32")),
         "contexts": List(List(Value("int32"))),
         "outputs": List(List(Value("int32"))),
-        "length": Value("int64"),
     }
 )
 """A tokenized row: the description (empty when there is none); per draw the context before its output, and the output
-with its terminator; ``length`` is the tokens of the longest sequence that the collator can make of it, for batching."""
+with its terminator; ``row`` is its place among the rows."""
 
 
 def tokenize_rows(
@@ -59,13 +58,11 @@ def tokenize_rows(
             if not kept:
                 left_out.append(row_id)
                 continue
-            total = overhead + len(ids[description]) + sum(len(context) + len(output) for context, output in kept)
             columns["id"].append(row_id)
             columns["row"].append(index)
             columns["description"].append(ids[description])
             columns["contexts"].append([context for context, _ in kept])
             columns["outputs"].append([output for _, output in kept])
-            columns["length"].append(min(total, max_length))
         return columns
 
     tokenized = rows.map(

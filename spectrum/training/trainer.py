@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from datasets import Dataset
 from torch import nn
+from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
 from spectrum.lm_head import scored_positions
+from spectrum.training.batches import GroupedByLength
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.tree_attention import ancestors, masks_for_model
 
@@ -27,6 +30,12 @@ class SpectrumTrainer(SFTTrainer):
         self.add_callback(_TokenCounts(self))
         self.trained_tokens = 0
         self.seen_tokens = 0
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
+        """Rows of similar length together, over the whole step of the optimizer on all processes."""
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        step = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return GroupedByLength(rows, self.data_collator, batch_size=step, seed=self.args.seed)
 
     def compute_loss(
         self,

@@ -117,7 +117,7 @@ def test_epochs_reach_the_collator(adapted, trainer_on):
     plain = trainer.data_collator.sequence
     trainer.data_collator.sequence = lambda row: (epochs.append(trainer.data_collator.epoch), plain(row))[1]
     trainer.train()
-    assert epochs == [0] * 32 + [1] * 32
+    assert epochs == [0] * 64 + [1] * 64  # each row once for its length, once for its batch
 
 
 @pytest.mark.parametrize("architecture", ["gemma3", "llama"])
