@@ -22,7 +22,7 @@ from spectrum.training.tokenize import tokenize_rows
 REPOSITORY = Path(__file__).parents[1]
 COMMON = [
     "--report_to", "none", "--use_cpu", "true", "--logging_steps", "1", "--lora_r", "4", "--max_length", "120",
-    "--per_device_train_batch_size", "4", "--dtype", "float32", "--disable_tqdm", "true",
+    "--per_device_train_batch_size", "4", "--dtype", "float32", "--disable_tqdm", "true", "--load_in_4bit", "false",
 ]  # fmt: skip
 
 
