@@ -9,8 +9,8 @@ Both tune the same rows of the suite with the same LoRA on the same model, in pr
     trl    `SFTTrainer` on the rows as chat messages (description and inputs by the user, outputs by the assistant),
            with its own template, mask (`assistant_only_loss`), truncation, order and padding
 
-`trained_tokens_per_second_ratio` is ours over theirs by processor time, which is the fair measure on a busy machine; the
-same `_wall` is by the clock. `peak_memory_ratio` is of the whole process at its peak. `run_per_trained` and
+`trained_tokens_per_second_ratio` is ours over theirs by processor time, which is the fair measure on a busy machine;
+the same `_wall` is by the clock. `peak_memory_ratio` is of the whole process at its peak. `run_per_trained` and
 `head_positions_per_trained` say where the difference comes from: tokens that are run (padding too) and positions that
 the LM head scores for each trained token.
 
