@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from datasets import Dataset, concatenate_datasets, load_dataset
+from datasets import Dataset, concatenate_datasets
 
 from dataset_builder.errors import UserError, did_you_mean
 from dataset_builder.seeding import generator
@@ -57,7 +57,12 @@ def load_mixture(
     if temperature != 1 and total is None:
         raise UserError("--mixing_temperature needs --rows: so many rows in all, shared out over the tasks")
     budgets = _budgets(suite, tasks)
-    available = {task: _task(suite, task, budget, seed, allow_held_out) for task, budget in budgets.items()}
+    held_out = {task for task in budgets if is_held_out(suite, task)}
+    if held_out and not allow_held_out:
+        raise UserError(
+            f"task {min(held_out)!r} is held out for evaluation: train on others, or force it with --allow_held_out true"
+        )
+    available = {task: _task(suite, task, budget, seed) for task, budget in budgets.items()}
     counts = {task: len(rows) for task, rows in available.items()}
     if total is not None:
         counts = shares(counts, total, temperature)
@@ -109,13 +114,8 @@ def _budgets(suite: str, tasks: Sequence[str]) -> dict[str, int | None]:
     return budgets
 
 
-def _task(suite: str, task: str, budget: int | None, seed: int, allow_held_out: bool) -> Dataset:
-    held_out = is_held_out(suite, task)
-    if held_out and not allow_held_out:
-        raise UserError(
-            f"task {task!r} is held out for evaluation: train on others, or force it with --allow_held_out true"
-        )
-    rows = task_rows(suite, task) if held_out else load_dataset(suite, task, split="train")
+def _task(suite: str, task: str, budget: int | None, seed: int) -> Dataset:
+    rows = task_rows(suite, task)
     if "n_outputs" not in rows.column_names:
         raise UserError(f"task {task!r} has no draws to train on: it is for evaluation only")
     rows = rows.select_columns(["id", "messages"])

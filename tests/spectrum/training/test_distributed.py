@@ -33,9 +33,10 @@ def tune(tiny_model, chatml, small_suite, tmp_path):
         output = tmp_path / name
         command = [
             "train_sft.py", "--model_name_or_path", model, "--suite", small_suite, "--output_dir", output,
-            "--tasks", "coinflip=8", "described_shares=8", "--max_length", "100", "--per_device_train_batch_size", batch,
-            "--load_in_4bit", "false", "--lora_dropout", "0.0", "--use_cpu", "true", "--report_to", "none",
-            "--logging_steps", "1", "--max_grad_norm", "0.5", "--learning_rate", "1e-2", *options,
+            "--tasks", "coinflip=8", "described_shares=8", "--max_length", "100", "--use_cpu", "true",
+            "--per_device_train_batch_size", batch, "--load_in_4bit", "false", "--lora_dropout", "0.0",
+            "--report_to", "none", "--logging_steps", "1", "--max_grad_norm", "0.5", "--learning_rate", "1e-2",
+            *options,
         ]  # fmt: skip
         launch = [sys.executable]
         if kind:
