@@ -60,7 +60,8 @@ def load_mixture(
     held_out = {task for task in budgets if is_held_out(suite, task)}
     if held_out and not allow_held_out:
         raise UserError(
-            f"task {min(held_out)!r} is held out for evaluation: train on others, or force it with --allow_held_out true"
+            f"task {min(held_out)!r} is held out for evaluation: train on others, or force it with "
+            "--allow_held_out true"
         )
     available = {task: _task(suite, task, budget, seed) for task, budget in budgets.items()}
     counts = {task: len(rows) for task, rows in available.items()}
