@@ -186,7 +186,7 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Adapt
     )
     token_ids = [] if arguments.turn_tokens == KEEP else turn_token_ids(tokenizer, text_format)
     sibling = turn_token_source(arguments.turn_tokens)
-    planted = sibling_rows(sibling, tokenizer, text_format, token_ids) if sibling and token_ids else None
+    planted = sibling_rows(sibling, tokenizer, token_ids) if sibling and token_ids else None
     set_seed(config.seed)  # the adapter's first weights are random too
     with explain_out_of_memory(config, config.max_length):
         model = load_model(model_name, model_config, token_ids, planted)
@@ -305,6 +305,7 @@ class AlignmentLook(TrainerCallback):
             limit=self.arguments.alignment_items,
         )
         model.train()
+        should_log = control.should_log  # a line of our own would take the place of the step's
         self.trainer.log(
             {
                 f"alignment/{task}/{name}": alignment.summary()[name]
@@ -312,6 +313,7 @@ class AlignmentLook(TrainerCallback):
                 for name in ("js_divergence", "coverage")
             }
         )
+        control.should_log = should_log
 
 
 def write_page(

@@ -12,7 +12,8 @@ Both tune the same rows of the suite with the same LoRA on the same model, in pr
 `trained_tokens_per_second_ratio` is ours over theirs by processor time, which is the fair measure on a busy machine;
 the same `_wall` is by the clock. `peak_memory_ratio` is of the whole process at its peak. `run_per_trained` and
 `head_positions_per_trained` say where the difference comes from: tokens that are run (padding too) and positions that
-the LM head scores for each trained token.
+the LM head scores for each trained token. `estimated_gib` is the formula of `spectrum.training.memory`, and
+`peak_above_empty_gib` what was measured: the peak without what the process had before the model was loaded.
 
 `data` compares tokenizing with one call of the tokenizer for each segment, and says how many tokens a second the
 collator makes of rows, trees (`branching`) and packed lines, on one core. Peaks of memory need Linux.
@@ -46,6 +47,7 @@ from spectrum.formats.render import REQUEST, Format, get_format, split_messages,
 from spectrum.training.adaptation import AdaptationConfig, load_model
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.embedded_model import resolve_model
+from spectrum.training.memory import estimate_memory
 from spectrum.training.mixture import load_mixture
 from spectrum.training.tokenize import tokenize_rows
 from spectrum.training.trainer import SpectrumTrainer
@@ -148,11 +150,12 @@ def measure(way: str, model: str, suite: str, settings: argparse.Namespace) -> R
     name = resolve_model(f"embedded:{model}")
     each = -(-settings.rows // len(TASKS))
     rows = load_mixture(suite, [f"{task}={each}" for task in TASKS], seed=SEED).rows.select(range(settings.rows))
+    empty = peak_gib()
     with tempfile.TemporaryDirectory() as output:
         trainer = (ours if way == "ours" else plain_trl)(name, rows, output, settings)
         clock, work = Clock(), count_work(trainer)
         trainer.add_callback(clock)
-        loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        config = trainer.model.config
         trainer.train()
     (wall, cpu), (wall_end, cpu_end) = clock.marks[0], clock.marks[-1]
     trained, seen, run, heads = (sum(column) for column in zip(*work, strict=True))
@@ -161,8 +164,16 @@ def measure(way: str, model: str, suite: str, settings: argparse.Namespace) -> R
         "head_positions": heads, "cpu_seconds": cpu_end - cpu, "wall_seconds": wall_end - wall,
         "trained_tokens_per_cpu_second": trained / (cpu_end - cpu),
         "trained_tokens_per_wall_second": trained / (wall_end - wall),
-        "loaded_gib": loaded / 2**20, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "peak_gib": peak_gib(), "peak_above_empty_gib": peak_gib() - empty,
+        "estimated_gib": estimate_memory(
+            config, method="LoRA", tokens=max(batch[2] for batch in work), trained_share=heads / run, weight_bytes=4
+        ).total,
     }  # fmt: skip
+
+
+def peak_gib() -> float:
+    """The most memory that this process had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def count_work(trainer: SFTTrainer) -> list[tuple[int, int, int, int]]:
@@ -239,20 +250,19 @@ def prepare(suite: str, tasks: Sequence[str], rows_per_task: int) -> Run:
     }
 
 
-def collator_speed(rows: Dataset, tokenizer: PreTrainedTokenizerBase, text_format: Format, **options: Any) -> int:
-    """Tokens a second that are no padding, with reading the rows."""
+def collator_speed(rows: Dataset, tokenizer: PreTrainedTokenizerBase, text_format: Format, **options: Any) -> Run:
+    """Tokens a second that are no padding, and those with a loss, with reading the rows."""
     collator = SpectrumCollator.for_format(text_format, tokenizer, max_length=1024, **options)
-    batches = range(0, len(rows), 16)
-    tokens = 0
+    batches = [list(range(start, min(start + 16, len(rows)))) for start in range(0, len(rows), 16)]
 
-    def collate() -> None:
-        nonlocal tokens
-        for start in batches:
-            batch = collator(rows.__getitems__(list(range(start, min(start + 16, len(rows))))))
-            tokens += int(batch["attention_mask"].sum())
+    def collate() -> tuple[int, int]:
+        made = [collator(rows.__getitems__(batch)) for batch in batches]
+        seen = sum(int(batch["attention_mask"].sum()) for batch in made)
+        return seen, sum(int((batch["labels"] != IGNORED).sum()) for batch in made)
 
-    seconds = timed(collate)
-    return round(tokens / seconds)
+    seen, trained = collate()  # the first time, rows come from the disk
+    seconds = min(timed(collate) for _ in range(3))
+    return {"seen": round(seen / seconds), "trained": round(trained / seconds)}
 
 
 def timed(work: Any) -> float:

@@ -49,6 +49,7 @@ def training_report(
         "steps": trainer.state.global_step,
         **trainer.counts.totals(),
         "log": [entry for entry in trainer.state.log_history if "loss" in entry],
+        "alignment_log": [entry for entry in trainer.state.log_history if any("alignment/" in name for name in entry)],
         "peak_rss_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "versions": {name: version(name) for name in packages},

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from huggingface_hub.errors import HFValidationError
 from peft.tuners.trainable_tokens import TrainableTokensLayer
 from safetensors import safe_open
 from torch import nn
@@ -48,31 +47,27 @@ def turn_token_source(asked: str) -> str | None:
     return model or None
 
 
-def sibling_rows(
-    sibling: str, tokenizer: PreTrainedTokenizerBase, text_format: Format, token_ids: Sequence[int]
-) -> TurnTokenRows:
-    """The rows that ``sibling`` has for the turn tokens; nothing else of its weights is read.
+def sibling_rows(sibling: str, tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> TurnTokenRows:
+    """The rows that ``sibling`` has for some tokens; nothing else of its weights is read.
 
     Args:
         sibling: A model with the same vocabulary, usually the instruction-tuned one: a folder, a Hub id or an embedded
             model, in safetensors.
         tokenizer: The tokenizer of the model that gets the rows.
-        text_format: Whose turn tokens they are.
-        token_ids: Their ids, sorted.
+        token_ids: The tokens.
 
     Raises:
-        UserError: There is no such model, or its turn tokens are others.
+        UserError: There is no such model, or its tokens are others.
     """
     name = resolve_model(sibling)
+    tokens = tokenizer.convert_ids_to_tokens(list(token_ids))
     try:
-        theirs = turn_token_ids(AutoTokenizer.from_pretrained(name), text_format)
-        if theirs != list(token_ids):
-            ours = tokenizer.convert_ids_to_tokens(list(token_ids))
-            raise UserError(f"model {sibling!r} has other ids for {', '.join(ours)}: transplant from a sibling")
-        inputs = _read_rows(name, "embed_tokens.weight", token_ids)
-        outputs = _read_rows(name, "lm_head.weight", token_ids)
-    except (OSError, HFValidationError) as error:
+        theirs = AutoTokenizer.from_pretrained(name).convert_tokens_to_ids(tokens)
+        inputs, outputs = (_read_rows(name, ending, token_ids) for ending in ("embed_tokens.weight", "lm_head.weight"))
+    except (OSError, ValueError) as error:
         raise UserError(f"no turn tokens can be taken from {sibling!r}: {str(error).splitlines()[0]}") from error
+    if theirs != list(token_ids):
+        raise UserError(f"model {sibling!r} has other ids for {', '.join(tokens)}: transplant from a sibling")
     if inputs is None:
         raise UserError(f"no turn tokens can be taken from {sibling!r}: it has no matrix called embed_tokens.weight")
     return TurnTokenRows(inputs, inputs if outputs is None else outputs)

@@ -45,7 +45,7 @@ def test_the_example_of_the_docstring():
     ]
     assert batch["attention_mask"].tolist() == [[1] * 9, [1] * 6 + [0] * 3]
     assert {name: tensor.dtype for name, tensor in batch.items()} == dict.fromkeys(batch, torch.int64)
-    assert set(batch) == {"input_ids", "labels", "attention_mask"}
+    assert set(batch) == {"input_ids", "labels", "attention_mask", "groups"}
 
 
 def test_without_a_description_the_first_output_is_context():
