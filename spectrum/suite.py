@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from datasets import (
     Dataset,
@@ -16,6 +17,7 @@ from datasets import (
 from dataset_builder.errors import UserError, did_you_mean
 from dataset_builder.mixtures import MIXTURES
 from dataset_builder.seeding import generator
+from dataset_builder.task_spec import Group
 
 KIND_COLUMNS = {
     "distribution": {"messages", "options", "probabilities"},
@@ -33,6 +35,17 @@ def suite_tasks(suite: str) -> list[str]:
     if local.is_dir() and not (local / "README.md").is_file():
         raise UserError(f"suite folder {suite!r} is empty: build it with 'python -m dataset_builder build'")
     return [name for name in get_dataset_config_names(suite) if name not in MIXTURES]
+
+
+def task_groups(suite: str) -> dict[str, str]:
+    """Task -> its group, as the suite's mixtures have it; a task of no mixture is not in it."""
+    known = get_dataset_config_names(suite)
+    groups: dict[str, str] = {}
+    for group in get_args(Group):
+        if group in known:
+            files = load_dataset_builder(suite, group).config.data_files
+            groups |= {Path(path).parent.name: group for paths in files.values() for path in paths}
+    return groups
 
 
 def distribution_tasks(suite: str, tasks: Sequence[str] = ("all",)) -> list[str]:

@@ -23,7 +23,7 @@ LLAMA3_WORDS = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN_WORDS = LLAMA3_WORDS.replace(r"\p{N}{1,3}", r"\p{N}")
-GEMMA, CHATML, LLAMA3, QWEN, PLAIN = "gemma", "chatml", "llama3", "qwen", "plain"
+GEMMA, CHATML, LLAMA3, MISTRAL, QWEN, PLAIN = "gemma", "chatml", "llama3", "mistral", "qwen", "plain"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -92,10 +92,18 @@ def chatml_tokenizer(splitter):
     return trained_tokenizer(splitter, special, end=special[2], pad_token=special[0])
 
 
+def mistral_tokenizer():
+    special = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"]
+    return trained_tokenizer(
+        byte_level(LLAMA3_WORDS), special, bos_token=special[1], unk_token=special[0], end=special[2]
+    )
+
+
 MAKERS = {
     GEMMA: lambda: AutoTokenizer.from_pretrained(embedded_model_path("gemma-3-270m")),
     CHATML: lambda: chatml_tokenizer(byte_level("", [pre_tokenizers.Digits(individual_digits=True)])),
     LLAMA3: llama3_tokenizer,
+    MISTRAL: mistral_tokenizer,
     QWEN: lambda: chatml_tokenizer(byte_level(QWEN_WORDS)),
     PLAIN: lambda: trained_tokenizer(byte_level(""), ["<|endoftext|>"], end="<|endoftext|>"),
 }
@@ -103,7 +111,7 @@ MAKERS = {
 
 @pytest.fixture(scope="session")
 def tokenizer_of():
-    """``tokenizer_of(family)``: gemma (the real one), chatml (SmolLM2's rules), llama3, qwen (ChatML), or plain."""
+    """``tokenizer_of(family)``: gemma (the real one), chatml (SmolLM2's rules), llama3, mistral, qwen or plain."""
     made = {}
 
     def get(name):

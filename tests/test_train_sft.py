@@ -13,8 +13,9 @@ import torch
 from datasets import load_dataset
 from peft import AutoPeftModelForCausalLM
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
+from dataset_builder.build import BuildOptions, build
 from spectrum.formats.render import get_format
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.tokenize import tokenize_rows
@@ -22,7 +23,7 @@ from spectrum.training.tokenize import tokenize_rows
 REPOSITORY = Path(__file__).parents[1]
 COMMON = [
     "--report_to", "none", "--use_cpu", "true", "--logging_steps", "1", "--lora_r", "4", "--max_length", "120",
-    "--per_device_train_batch_size", "4", "--dtype", "float32", "--disable_tqdm", "true",
+    "--per_device_train_batch_size", "4", "--dtype", "float32", "--disable_tqdm", "true", "--load_in_4bit", "false",
 ]  # fmt: skip
 
 
@@ -168,14 +169,47 @@ MISTAKES = {
     "unknown format": (["--format", "spectral"], "no format 'spectral': choose auto, spectrum, colon, chat"),
     "missing suite": (["--suite", "spectrum-suit"], "suite folder 'spectrum-suit' not found: build it with"),
     "empty suite": (["--suite", "{empty}"], "suite folder '{empty}' is empty: build it with"),
+    "unknown objective": (["--objective", "x"], "no --objective 'x': choose spectrum"),
+    "unknown ablation": (["--train_on", "some"], "no --train_on 'some': choose outputs, all, last, first"),
+    "unknown turn tokens": (
+        ["--turn_tokens", "new"],
+        "no --turn_tokens 'new': choose train, keep, or transplant:MODEL",
+    ),
+    "no sibling": (["--turn_tokens", "transplant:{empty}"], "no turn tokens can be taken from '{empty}'"),
+    "unread template": (["--chat_template_path", "x.jinja"], "chat template 'x.jinja' cannot be read"),
+    "other roles": (["--chat_template_path", "{template}"], "chat template '{template}' does not know the roles"),
+    "other text": (["--chat_template_path", "{plain}"], "chat template '{plain}' does not write the roles"),
+    "optimizer of a GPU": (["--optim", "paged_adamw_8bit"], "--optim paged_adamw_8bit needs a GPU, and there is none"),
+    "four bits that train": (["--use_peft", "false", "--load_in_4bit", "true"], "weights in 4 or 8 bits cannot be"),
+    "temperature alone": (["--mixing_temperature", "2"], "--mixing_temperature needs --rows"),
+    "no quick look": (
+        ["--suite", "{train_only}", "--alignment_steps", "1"],
+        "suite '{train_only}' has no distribution",
+    ),
+    "held out only": (["--suite", "{held_out}"], "suite '{held_out}' has no training task"),
     "too short": (["--tasks", "coinflip", "--max_length", "5"], "no row fits into 5 tokens: raise --max_length"),
 }
 
 
+@pytest.fixture(scope="module")
+def other_places(tmp_path_factory):
+    """Templates of other roles, a suite with nothing held out, and one with nothing else."""
+    folder = tmp_path_factory.mktemp("places")
+    roles = "{% if message.role not in ['user', 'assistant'] %}{{ raise_exception('what?') }}{% endif %}"
+    (folder / "chat.jinja").write_text("{% for message in messages %}" + roles + "{% endfor %}")
+    (folder / "plain.jinja").write_text("{% for message in messages %}{{ message.content }}{% endfor %}")
+    build(["coinflip"], BuildOptions(folder / "train-only", max_rows=2))
+    build(["dist_urn"], BuildOptions(folder / "held-out", max_rows=2))
+    names = {"template": "chat.jinja", "plain": "plain.jinja", "train_only": "train-only", "held_out": "held-out"}
+    return {name: folder / file for name, file in names.items()}
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_ends_in_one_line_and_leaves_nothing(train, chatml_model, small_suite, tmp_path, mistake):
+def test_a_mistake_ends_in_one_line_and_leaves_nothing(
+    train, chatml_model, small_suite, other_places, tmp_path, mistake
+):
     more, line = MISTAKES[mistake]
-    places = {"suite": small_suite, "empty": tmp_path / "empty"}
+    places = {"suite": small_suite, "empty": tmp_path / "empty"} | other_places
     places["empty"].mkdir()
     output = tmp_path / "out"
     code, error = train(*arguments(chatml_model, small_suite, output, *(word.format(**places) for word in more)))
@@ -192,7 +226,7 @@ def test_a_tokenizer_without_turn_tokens_is_told_what_works(train, model_folder,
 def check_mistake(code, error, line, output):
     """Exit code 2, one line beginning with ``line`` (below a progress bar at most), and no output."""
     assert code == 2
-    lines = [text for text in error.splitlines() if text and not text.startswith("Tokenizing:")]
+    lines = [text for text in error.splitlines() if text and not text.startswith(("Tokenizing:", "Generating"))]
     assert len(lines) == 1, error
     assert lines[0].startswith("error: " + line)
     assert not output.exists()
@@ -208,3 +242,48 @@ def test_the_command_itself_ends_in_one_line(small_suite, tmp_path):
         "error: no model given: use --model_name_or_path with a folder, a Hub id or embedded:gemma-3-270m"
     ]
     assert not (tmp_path / "out").exists()
+
+
+def test_all_weights_train_and_looking_changes_nothing(train, chatml_model, small_suite, tmp_path):
+    reports = []
+    for name, options in (("plain", []), ("looked", ["--alignment_steps", "2", "--alignment_items", "2"])):
+        command = ["--use_peft", "false", "--tasks", "coinflip", "--learning_rate", "1e-3", *options]
+        code, error = train(*arguments(chatml_model, small_suite, tmp_path / name, *command))
+        assert code == 0, error
+        reports.append(json.loads((tmp_path / name / "training_report.json").read_text()))
+    plain, looked = reports
+    assert [entry["loss"] for entry in plain["log"]] == [entry["loss"] for entry in looked["log"]]
+    assert plain["alignment_log"] == []
+    (look,) = looked["alignment_log"]
+    assert look["step"] == 2
+    assert 0 < look["alignment/dist_urn/js_divergence"] <= 0.7
+    assert plain["adaptation"] == "full fine-tuning"
+    assert "described_shares" not in (tmp_path / "plain" / "first_rows.html").read_text()
+    tuned, base = (AutoModelForCausalLM.from_pretrained(folder) for folder in (tmp_path / "plain", chatml_model))
+    changed = [not torch.equal(a, b) for a, b in zip(tuned.parameters(), base.parameters(), strict=True)]
+    assert all(changed)
+
+
+def test_one_merged_model_beside_the_adapter(train, chatml_model, small_suite, tmp_path):
+    options = ["--merge", "true", "--max_steps", "2", "--tasks", "coinflip", "--packing", "true"]
+    code, error = train(*arguments(chatml_model, small_suite, tmp_path, *options))
+    assert code == 0, error
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    adapter = AutoPeftModelForCausalLM.from_pretrained(tmp_path)
+    ids = torch.tensor([[1, 300, 400, 2]])
+    torch.testing.assert_close(merged(ids).logits, adapter(ids).logits, rtol=1e-4, atol=1e-4)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "merged")
+    assert "output" in tokenizer.apply_chat_template([{"role": "output", "content": "x"}], tokenize=False)
+    assert GenerationConfig.from_pretrained(tmp_path / "merged").do_sample
+
+
+def test_the_same_command_goes_on_and_another_is_told(train, chatml_model, small_suite, tmp_path):
+    command = ["--tasks", "coinflip", "--save_strategy", "steps", "--save_steps", "1", "--max_steps", "2"]
+    assert train(*arguments(chatml_model, small_suite, tmp_path, *command))[0] == 0
+    first = load_file(tmp_path / "adapter_model.safetensors")
+    assert train(*arguments(chatml_model, small_suite, tmp_path, *command))[0] == 0
+    again = load_file(tmp_path / "adapter_model.safetensors")
+    assert all(torch.equal(again[name], weight) for name, weight in first.items())
+    code, error = train(*arguments(chatml_model, small_suite, tmp_path, *command, "--learning_rate", "0.1"))
+    assert code == 2
+    assert "is of another run, with learning_rate 0.0005 and not 0.1: choose another --output_dir" in error

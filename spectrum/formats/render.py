@@ -45,7 +45,8 @@ class Segment(NamedTuple):
 class TurnTokens:
     """How a model family writes a turn: ``start + role + header_end + content + end + after``.
 
-    ``system`` and ``assistant`` are the roles that its chat models know for a preamble and for an answer.
+    ``system`` and ``assistant`` are the roles that its chat models know for a preamble and for an answer; empty where
+    a chat does not name its roles.
     """
 
     family: str
@@ -67,6 +68,7 @@ FAMILIES = (
     TurnTokens("gemma", "<start_of_turn>", "\n", "<end_of_turn>", "\n", system="user", assistant="model"),
     TurnTokens("llama3", "<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>", ""),
     TurnTokens("chatml", "<|im_start|>", "\n", "<|im_end|>", "\n"),
+    TurnTokens("mistral", "[INST]", "[/INST]", "</s>", "", system="", assistant=""),
 )
 
 REQUEST = "Give one output."
@@ -230,6 +232,8 @@ def get_format(name: str, tokenizer: PreTrainedTokenizerBase) -> Format:
     if name != "colon" and turn is None:
         families = ", ".join("/".join(family.special) for family in FAMILIES)
         raise UserError(f"format {name!r} needs turn tokens ({families}) that this tokenizer lacks: use --format colon")
+    if name == "chat" and not turn.assistant:
+        raise UserError(f"format 'chat' is not written for {turn.family} models: use --format spectrum or colon")
     return Format(name, None if name == "colon" else turn, bos=_bos(tokenizer))  # type: ignore[arg-type]
 
 

@@ -125,7 +125,7 @@ def read_training(adapter: Path) -> dict[str, Any]:
     path = adapter / TRAINING_REPORT
     report = read_json(path, "give the folder that train_sft.py wrote")
     needed = (
-        "base_model", "suite", "format", "family", "description_dropout", "branching", "train_turn_tokens",
+        "base_model", "suite", "format", "family", "description_dropout", "branching", "turn_tokens",
         "hyperparameters", "lora", "dtype", "steps", "rows", "rows_per_task", "draws_too_long", "trained_tokens",
         "seen_tokens", "log", "seconds", "peak_rss_gib", "device", "versions",
     )  # fmt: skip
@@ -135,7 +135,7 @@ def read_training(adapter: Path) -> dict[str, Any]:
 
 def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that was set, by the name of its flag."""
-    ours = {name: training[name] for name in ("dtype", "description_dropout", "branching", "train_turn_tokens")}
+    ours = {name: training[name] for name in ("dtype", "description_dropout", "branching", "turn_tokens")}
     merged = training["hyperparameters"] | training["lora"] | ours
     return {name: json.dumps(value).strip('"') for name, value in merged.items() if value is not None}
 

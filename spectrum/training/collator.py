@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from itertools import pairwise
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -14,13 +15,15 @@ from dataset_builder.errors import UserError
 from dataset_builder.seeding import generator
 from spectrum.formats.render import Format
 from spectrum.formats.token_ids import token_encoder
-from spectrum.training.draw_tree import ROOT, DrawTree, packed
+from spectrum.training.draw_tree import ROOT, DrawTree
 
 IGNORED = -100
 """The label of a token on which no loss falls."""
 
 PACKED_LENGTH = 512
-"""Tokens of a row of several trees, at most. Longer rows would save little padding, and attention grows with them."""
+"""Tokens of a line of several trees, at most. Longer lines would save little padding, and attention grows with them."""
+
+TrainOn = Literal["outputs", "all", "last", "first"]
 
 
 @dataclass
@@ -34,6 +37,9 @@ class SpectrumCollator:
     description. The sequences of a row are packed as a tree (:mod:`spectrum.training.draw_tree`), in which a token
     attends to its ancestors alone: the loss is that of separate rows, for a fraction of the tokens.
 
+    With ``packing`` the sequences of a batch share lines of at most ``max_length`` tokens, each with positions and
+    attention of its own, so that almost nothing is padded and the loss is the same.
+
     A row with description ``D`` and draws ``(x1 -> y1)``, ``(x2 -> y2)`` may become, with padding at the right::
 
         input_ids       bos D x2 y2 sep x1 y1 pad
@@ -45,6 +51,9 @@ class SpectrumCollator:
         separator: Token ids after every output but the last.
         pad_token_id: The token that fills a batch up.
         max_length: Tokens in a sequence, at most.
+        train_on: ``outputs`` with their terminators, as the method has it, or an ablation of it: ``all`` tokens (but
+            those of ``start``), or of the outputs only the ``last`` or the ``first`` of each sequence. The output that
+            stands in for a dropped description is context, so that ``first`` is then the second.
     """
 
     start: list[int]
@@ -54,8 +63,19 @@ class SpectrumCollator:
     description_dropout: float = 0.2
     branching: float = 0.0
     permute: bool = True
+    train_on: TrainOn = "outputs"
+    packing: bool = False
     seed: int = 42
     epoch: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("description_dropout", "branching"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"--{name} {getattr(self, name)} is no probability: choose a number from 0 to 1")
+        if self.train_on not in get_args(TrainOn):
+            raise UserError(f"no --train_on {self.train_on!r}: choose {', '.join(get_args(TrainOn))}")
+        if self.branching and self.train_on != "outputs":
+            raise UserError(f"--train_on {self.train_on} is for plain sequences: leave --branching out")
 
     @classmethod
     def for_format(cls, text_format: Format, tokenizer: PreTrainedTokenizerBase, **options: Any) -> SpectrumCollator:
@@ -69,35 +89,25 @@ class SpectrumCollator:
         self.epoch = epoch
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Rows -> a batch of tensors of shape (batch, longest sequence), int64.
+        """Rows -> a batch of tensors of shape (lines, longest line), int64; a line is a row, or holds several.
 
         Returns:
-            ``input_ids``, ``labels`` and ``attention_mask``. With ``branching`` a row holds the trees of as many
-            processes as fit :data:`PACKED_LENGTH`, with ``parents`` (-1 for the first token of a tree and for padding),
-            ``labels`` of shape (batch, most targets in a row) and ``sources``, the token that each target follows.
+            ``input_ids``, ``labels``, ``attention_mask`` (0 for padding) and ``groups``, for every label the ``group``
+            of its row. Packed lines have ``position_ids`` too, which begin anew with each sequence. With ``branching``
+            the lines are trees, with ``parents`` (-1 where a sequence begins and for padding), ``labels`` of shape
+            (lines, most targets in a line) and ``sources``, the index of the token that each target follows.
 
         Raises:
             UserError: A row gives a sequence with nothing to train on; the message has its id.
         """
-        return self._trees(rows) if self.branching else self._chains(rows)
+        made = [self.tree(row) if self.branching else self.sequence(row) for row in rows]
+        groups = [row.get("group", 0) for row in rows]
+        lines = self._lines([len(each.ids) for each in made])
+        return self._trees(made, groups, lines) if self.branching else self._chains(made, groups, lines)
 
-    def _chains(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        sequences = [self.sequence(row) for row in rows]
-        return {
-            "input_ids": _padded([sequence.ids for sequence in sequences], self.pad_token_id),
-            "labels": _padded([sequence.labels for sequence in sequences], IGNORED),
-            "attention_mask": _padded([[1] * len(sequence.ids) for sequence in sequences], 0),
-        }
-
-    def _trees(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        trees = packed([self.tree(row) for row in rows], max(self.max_length, PACKED_LENGTH))
-        return {
-            "input_ids": _padded([tree.ids for tree in trees], self.pad_token_id),
-            "parents": _padded([tree.parents for tree in trees], ROOT),
-            "labels": _padded([tree.targets for tree in trees], IGNORED),
-            "sources": _padded([tree.sources for tree in trees], 0),
-            "attention_mask": _padded([[1] * len(tree.ids) for tree in trees], 0),
-        }
+    def length(self, row: dict[str, Any]) -> int:
+        """Tokens that ``row`` is in this epoch: of its sequence, or of its tree."""
+        return len((self.tree(row) if self.branching else self.sequence(row)).ids)
 
     def sequence(self, row: dict[str, Any]) -> Sequenced:
         """The sequence of one row in this epoch; every draw follows the one before it."""
@@ -128,7 +138,7 @@ class SpectrumCollator:
         return found
 
     def _chain(self, row: dict[str, Any], order: list[int], *, described: bool) -> Sequenced:
-        """The draws in ``order``, as long as they fit."""
+        """The draws in ``order``, as long as they fit, and the labels that ``train_on`` asks for."""
         filled, first = Sequenced(), True
         filled.add(self.start + (row["description"] if described else []))
         for index in order:
@@ -141,7 +151,19 @@ class SpectrumCollator:
             filled.add(before)
             filled.add(output, trained=described or not first)
             first = False
+        if filled.trained_outputs and self.train_on != "outputs":
+            self._relabel(filled)
         return filled
+
+    def _relabel(self, filled: Sequenced) -> None:
+        """Labels of an ablation in place of those of all outputs."""
+        if self.train_on == "all":
+            untrained = max(len(self.start), 1)  # nothing comes before the first token that could predict it
+            filled.labels = [IGNORED] * untrained + filled.ids[untrained:]
+            return
+        begin, end = filled.spans[-1 if self.train_on == "last" else 0]
+        filled.labels = [IGNORED] * len(filled.ids)
+        filled.labels[begin:end] = filled.ids[begin:end]
 
     def _tree(self, row: dict[str, Any], order: list[int], rng: np.random.Generator, *, described: bool) -> DrawTree:
         """The draws in ``order``, as long as the tree fits; with a description some begin sequences of their own."""
@@ -161,25 +183,97 @@ class SpectrumCollator:
             path = longer
         return tree
 
+    def _lines(self, lengths: list[int]) -> list[list[int]]:
+        """Which sequences share a line: each alone, or packed, every one into the first line that has room.
+
+        Trees are always packed, for they differ much in length, and their mask is spelled out anyway.
+        """
+        if not self.packing and not self.branching:
+            return [[index] for index in range(len(lengths))]
+        longest = max(self.max_length, PACKED_LENGTH) if self.branching else self.max_length
+        lines: list[list[int]] = []
+        room: list[int] = []
+        for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+            line = next((line for line, free in enumerate(room) if free >= lengths[index]), len(lines))
+            if line == len(lines):
+                lines.append([])
+                room.append(longest)
+            lines[line].append(index)
+            room[line] -= lengths[index]
+        return lines
+
+    def _chains(self, made: list[Sequenced], groups: list[int], lines: list[list[int]]) -> dict[str, torch.Tensor]:
+        ids, labels = [each.ids for each in made], [each.labels for each in made]
+        batch = {
+            "input_ids": _padded(ids, lines, self.pad_token_id),
+            "labels": _padded(labels, lines, IGNORED),
+            "attention_mask": _padded([np.ones(len(each)) for each in ids], lines, 0),
+            "groups": _padded(_repeated(groups, labels), lines, 0),
+        }
+        if self.packing:
+            batch["position_ids"] = _padded([np.arange(len(each)) for each in ids], lines, 0)
+        return batch
+
+    def _trees(self, made: list[DrawTree], groups: list[int], lines: list[list[int]]) -> dict[str, torch.Tensor]:
+        begins = [0] * len(made)
+        for line in lines:
+            for before, index in pairwise(line):
+                begins[index] = begins[before] + len(made[before].ids)
+        parents = [
+            np.where(np.array(tree.parents) == ROOT, ROOT, np.array(tree.parents) + begin)
+            for tree, begin in zip(made, begins, strict=True)
+        ]
+        sources = [np.array(tree.sources) + begin for tree, begin in zip(made, begins, strict=True)]
+        targets = [tree.targets for tree in made]
+        return {
+            "input_ids": _padded([tree.ids for tree in made], lines, self.pad_token_id),
+            "parents": _padded(parents, lines, ROOT),
+            "labels": _padded(targets, lines, IGNORED),
+            "sources": _padded(sources, lines, 0),
+            "attention_mask": _padded([np.ones(len(tree.ids)) for tree in made], lines, 0),
+            "groups": _padded(_repeated(groups, targets), lines, 0),
+        }
+
 
 @dataclass
 class Sequenced:
-    """Token ids and labels of one sequence, and how many outputs are trained in it."""
+    """Token ids and labels of one sequence, and where the outputs lie that can be trained in it.
+
+    Attributes:
+        spans: Of each of them the indices of its first token and after its last.
+    """
 
     ids: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    trained_outputs: int = 0
+    spans: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def trained_outputs(self) -> int:
+        """How many outputs can be trained."""
+        return len(self.spans)
 
     def add(self, ids: list[int], *, trained: bool = False) -> None:
         """Append tokens; a trained piece is one output."""
+        if trained:
+            self.spans.append((len(self.ids), len(self.ids) + len(ids)))
         self.ids += ids
         self.labels += ids if trained else [IGNORED] * len(ids)
-        self.trained_outputs += trained
 
 
 _Found = TypeVar("_Found", Sequenced, DrawTree)
 
 
-def _padded(values: list[list[int]], fill: int) -> torch.Tensor:
-    width = max(map(len, values))
-    return torch.tensor([row + [fill] * (width - len(row)) for row in values])
+def _repeated(groups: list[int], values: list[list[int]]) -> list[np.ndarray]:
+    return [np.full(len(each), group) for group, each in zip(groups, values, strict=True)]
+
+
+def _padded(values: Sequence[Sequence[int] | np.ndarray], lines: list[list[int]], fill: int) -> torch.Tensor:
+    """The values of each line one after another, and ``fill`` at its right."""
+    width = max(sum(len(values[index]) for index in line) for line in lines)
+    padded = np.full((len(lines), width), fill, dtype=np.int64)
+    for row, line in zip(padded, lines, strict=True):
+        end = 0
+        for index in line:
+            begin, end = end, end + len(values[index])
+            row[begin:end] = values[index]
+    return torch.from_numpy(padded)

@@ -61,32 +61,9 @@ class DrawTree:
                 return len(self.ids) + len(path) - 1 - shared
         return len(self.ids)
 
-    def grow(self, other: DrawTree) -> None:
-        """Put another tree beside this one; no token of either comes before one of the other."""
-        offset = len(self.ids)
-        self.ids += other.ids
-        self.parents += [parent if parent == ROOT else parent + offset for parent in other.parents]
-        self.targets += other.targets
-        self.sources += [source + offset for source in other.sources]
-        self.trained_outputs += other.trained_outputs
-
     def _child(self, node: int, token: int) -> int:
         if (node, token) not in self._nodes:
             self._nodes[node, token] = len(self.ids)
             self.ids.append(token)
             self.parents.append(node)
         return self._nodes[node, token]
-
-
-def packed(trees: Sequence[DrawTree], size: int) -> list[DrawTree]:
-    """The trees side by side in as few rows of at most ``size`` tokens as first fit, largest first, finds.
-
-    Rows of one tree each would be padded to the largest: of the quickstart's tokens 41% were padding.
-    """
-    rows: list[DrawTree] = []
-    for tree in sorted(trees, key=lambda tree: -len(tree.ids)):
-        row = next((row for row in rows if len(row.ids) + len(tree.ids) <= size), None)
-        if row is None:
-            rows.append(row := DrawTree())
-        row.grow(tree)
-    return rows

@@ -19,22 +19,34 @@ TOKENIZED = Features(
     {
         "id": Value("string"),
         "row": Value("int64"),
+        "group": Value("int64"),
         "description": List(Value("int32")),
         "contexts": List(List(Value("int32"))),
         "outputs": List(List(Value("int32"))),
-        "length": Value("int64"),
     }
 )
 """A tokenized row: the description (empty when there is none); per draw the context before its output, and the output
-with its terminator; ``length`` is the tokens of the longest sequence that the collator can make of it, for batching."""
+with its terminator; ``row`` is its place among the rows, ``group`` the number of its group of tasks."""
 
 
 def tokenize_rows(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, text_format: Format, *, max_length: int
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    text_format: Format,
+    *,
+    max_length: int,
+    groups: Sequence[int] | None = None,
 ) -> tuple[Dataset, int]:
     """Tokenize rows of ``icl`` tasks (columns ``id`` and ``messages``) for the collator.
 
     A draw that cannot be trained on within ``max_length`` tokens is left out, and so is a row that this empties.
+
+    Args:
+        rows: The rows.
+        tokenizer: Of the model.
+        text_format: How rows are written.
+        max_length: Tokens in a sequence, at most.
+        groups: The number of the group of tasks of every row, for losses by group.
 
     Returns:
         The tokenized rows (see :data:`TOKENIZED`) and the number of draws that were too long.
@@ -59,13 +71,12 @@ def tokenize_rows(
             if not kept:
                 left_out.append(row_id)
                 continue
-            total = overhead + len(ids[description]) + sum(len(context) + len(output) for context, output in kept)
             columns["id"].append(row_id)
             columns["row"].append(index)
+            columns["group"].append(groups[index] if groups else 0)
             columns["description"].append(ids[description])
             columns["contexts"].append([context for context, _ in kept])
             columns["outputs"].append([output for _, output in kept])
-            columns["length"].append(min(total, max_length))
         return columns
 
     tokenized = rows.map(

@@ -1,4 +1,4 @@
-"""Turn tokens of a family, and rows of the embedding matrix that train for them.
+"""Turn tokens of a family, and the rows of the embedding matrix that they have: trained, or taken from a sibling.
 
 PEFT's ``trainable_token_indices`` trains single rows inside the adapter, tied weights included, but builds the whole
 matrix anew in every forward pass: for Gemma 3 270M 671 MB in float32, more work than the rest of the model. The same
@@ -7,15 +7,117 @@ function needs no copy: look the rows up, and overwrite the few that train.
 
 from __future__ import annotations
 
+import json
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from peft.tuners.trainable_tokens import TrainableTokensLayer
+from safetensors import safe_open
 from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
+from dataset_builder.errors import UserError
 from spectrum.formats.render import Format
+from spectrum.training.embedded_model import resolve_model
+
+TRAIN, TRANSPLANT, KEEP = "train", "transplant", "keep"
+
+
+@dataclass(frozen=True)
+class TurnTokenRows:
+    """Rows of the embedding matrices for some tokens.
+
+    Attributes:
+        inputs: (tokens, width), of the input embeddings.
+        outputs: The same of the LM head; equal to ``inputs`` where they are tied.
+    """
+
+    inputs: torch.Tensor
+    outputs: torch.Tensor
+
+
+def turn_token_source(asked: str) -> str | None:
+    """The model after ``transplant:``, or None for ``train`` and ``keep``; raises a UserError for anything else."""
+    kind, _, model = asked.partition(":")
+    if (kind == TRANSPLANT) != bool(model) or kind not in (TRAIN, TRANSPLANT, KEEP):
+        raise UserError(f"no --turn_tokens {asked!r}: choose train, keep, or transplant:MODEL")
+    return model or None
+
+
+def sibling_rows(sibling: str, tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> TurnTokenRows:
+    """The rows that ``sibling`` has for some tokens; nothing else of its weights is read.
+
+    Args:
+        sibling: A model with the same vocabulary, usually the instruction-tuned one: a folder, a Hub id or an embedded
+            model, in safetensors.
+        tokenizer: The tokenizer of the model that gets the rows.
+        token_ids: The tokens.
+
+    Raises:
+        UserError: There is no such model, or its tokens are others.
+    """
+    name = resolve_model(sibling)
+    tokens = tokenizer.convert_ids_to_tokens(list(token_ids))
+    try:
+        theirs = AutoTokenizer.from_pretrained(name).convert_tokens_to_ids(tokens)
+        inputs, outputs = (_read_rows(name, ending, token_ids) for ending in ("embed_tokens.weight", "lm_head.weight"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"no turn tokens can be taken from {sibling!r}: {str(error).splitlines()[0]}") from error
+    if theirs != list(token_ids):
+        raise UserError(f"model {sibling!r} has other ids for {', '.join(tokens)}: transplant from a sibling")
+    if inputs is None:
+        raise UserError(f"no turn tokens can be taken from {sibling!r}: it has no matrix called embed_tokens.weight")
+    return TurnTokenRows(inputs, inputs if outputs is None else outputs)
+
+
+def _read_rows(name: str, ending: str, token_ids: Sequence[int]) -> torch.Tensor | None:
+    """Some rows of the matrix whose name ends so, or None where there is none."""
+    index = cached_file(name, SAFE_WEIGHTS_INDEX_NAME, _raise_exceptions_for_missing_entries=False)
+    if index is None:
+        files = {SAFE_WEIGHTS_NAME}
+    else:
+        with open(index, encoding="utf-8") as file:  # noqa: PTH123
+            places = json.load(file)["weight_map"]
+        files = {place for key, place in places.items() if key.endswith(ending)}
+    for file in files:
+        with safe_open(cached_file(name, file), framework="pt") as weights:
+            for key in weights.keys():  # noqa: SIM118
+                if key.endswith(ending):
+                    matrix = weights.get_slice(key)
+                    return torch.cat([matrix[token : token + 1] for token in token_ids])
+    return None
+
+
+@torch.no_grad()
+def plant_rows(model: PreTrainedModel, token_ids: Sequence[int], rows: TurnTokenRows) -> None:
+    """Overwrite rows of the embedding matrices of a model without an adapter.
+
+    Raises:
+        UserError: The rows are those of a model of another width.
+    """
+    head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
+    if rows.inputs.shape[1] != embedding.shape[1]:
+        raise UserError(
+            f"the turn tokens are {rows.inputs.shape[1]} wide and the model is {embedding.shape[1]}: transplant from "
+            "its own sibling"
+        )
+    embedding[list(token_ids)] = rows.inputs.to(embedding)
+    if head is not embedding:
+        head[list(token_ids)] = rows.outputs.to(head)
+
+
+def trainable_rows(model: PreTrainedModel, token_ids: Sequence[int]) -> dict[str, list[int]] | list[int] | None:
+    """What PEFT's ``trainable_token_indices`` has to be, for tied embeddings and for a head of its own."""
+    if not token_ids:
+        return None
+    if model.get_output_embeddings().weight is model.get_input_embeddings().weight:
+        return list(token_ids)
+    names = {id(module): name.rpartition(".")[2] for name, module in model.named_modules()}
+    matrices = (model.get_input_embeddings(), model.get_output_embeddings())
+    return {names[id(matrix)]: list(token_ids) for matrix in matrices}
 
 
 def turn_token_ids(tokenizer: PreTrainedTokenizerBase, text_format: Format) -> list[int]:

@@ -1,32 +1,72 @@
-"""TRL's `SFTTrainer`, with the LM head computed only where a token is trained."""
+"""TRL's `SFTTrainer`, with the LM head computed only where a token is trained, and checkpoints that are whole."""
 
 from __future__ import annotations
 
+import logging
+import resource
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
+from safetensors import SafetensorError
 from torch import nn
+from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import TrainOutput, rotate_checkpoints
 from trl import SFTTrainer
 
 from spectrum.lm_head import scored_positions
+from spectrum.training import checkpoints
+from spectrum.training.batches import GroupedByLength
 from spectrum.training.collator import IGNORED, SpectrumCollator
+from spectrum.training.counts import RunCounts
 from spectrum.tree_attention import ancestors, masks_for_model
+
+logger = logging.getLogger(__name__)
 
 
 class SpectrumTrainer(SFTTrainer):
     """Trains on the batches of a :class:`SpectrumCollator` and counts what it trained on.
 
-    The loss is the mean over all trained tokens of an optimizer step, in nats, so that a batch of 8 and 8 accumulated
-    batches of 1 give the same gradient.
+    The loss is the mean over all trained tokens of an optimizer step on all processes, in nats, so that a batch of 8, 8
+    accumulated batches of 1 and 2 processes with 4 each give the same gradient.
+
+    Args:
+        data_collator: Makes the batches.
+        groups: Names of the groups of tasks, for their losses; rows carry the numbers.
+        settings: What decides the outcome of the run; a checkpoint keeps it.
+        options: The other arguments of `SFTTrainer`.
     """
 
-    def __init__(self, *, data_collator: SpectrumCollator, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        data_collator: SpectrumCollator,
+        groups: Sequence[str] = ("all",),
+        settings: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(data_collator=data_collator, **options)
         self.add_callback(_EpochSeeds(data_collator))
-        self.add_callback(_TokenCounts(self))
-        self.trained_tokens = 0
-        self.seen_tokens = 0
+        self._loss_shifts_labels = False  # our first label is a target in a tree, and ignored everywhere else
+        self.counts = RunCounts(groups, self.accelerator)
+        self.settings = settings or {}
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
+        """Rows of similar length together, over the whole step of the optimizer on all processes."""
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        step = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return GroupedByLength(rows, self.data_collator, batch_size=step, seed=self.args.seed)
+
+    def train(self, resume_from_checkpoint: str | None = None, **options: Any) -> TrainOutput:
+        """Train, from the beginning or from a whole checkpoint."""
+        shutil.rmtree(Path(self.args.output_dir, checkpoints.WRITING), ignore_errors=True)
+        if resume_from_checkpoint:
+            self.counts.load(checkpoints.read(Path(resume_from_checkpoint))["counts"])
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
 
     def compute_loss(
         self,
@@ -36,15 +76,19 @@ class SpectrumTrainer(SFTTrainer):
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """Cross-entropy of the trained tokens, summed and divided by their number in the whole optimizer step."""
-        labels = inputs.pop("labels")
-        seen = int(inputs["attention_mask"].sum())
         plain_model = self.accelerator.unwrap_model(model)
+        if "position_ids" in inputs and "flash" in plain_model.config._attn_implementation:
+            inputs = in_one_line(inputs)
+        seen, run = inputs["attention_mask"].sum(), inputs["input_ids"].numel()
+        labels, groups = inputs.pop("labels"), inputs.pop("groups")
         if "parents" in inputs:
             trained, sources = labels != IGNORED, inputs.pop("sources")
             inputs |= tree_inputs(inputs.pop("parents"), plain_model)
         else:
-            labels = nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+            labels, groups = labels[:, 1:], groups[:, 1:]
             trained, sources = labels != IGNORED, torch.arange(labels.shape[1], device=labels.device).expand_as(labels)
+            if "position_ids" in inputs:
+                inputs.pop("attention_mask")  # transformers tells packed sequences apart by their positions
         lines = sources + torch.arange(len(labels), device=labels.device)[:, None] * inputs["input_ids"].shape[1]
         scored, lines = torch.unique(lines[trained], return_inverse=True)
         positions = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
@@ -52,18 +96,48 @@ class SpectrumTrainer(SFTTrainer):
         with scored_positions(plain_model, positions):
             outputs = model(**inputs, use_cache=False)
         logits = outputs.logits.float()
-        total = (logits.logsumexp(-1)[lines] - logits[lines, labels[trained]]).sum()
+        nats = logits.logsumexp(-1)[lines] - logits[lines, labels[trained]]
         if model.training:
-            self.trained_tokens += int(trained.sum())
-            self.seen_tokens += seen
-        loss = total / (trained.sum() if num_items_in_batch is None else num_items_in_batch)
+            self.counts.add(nats, groups[trained], seen=seen, run=run)
+        if num_items_in_batch is None:
+            loss = nats.mean()
+        else:  # the tokens of all processes, over which gradients are averaged
+            loss = nats.sum() / num_items_in_batch * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs the trained and the seen tokens beside the loss."""
-        if "loss" in logs:
-            logs |= {"trained_tokens": self.trained_tokens, "seen_tokens": self.seen_tokens}
+        """Logs the loss by group, the tokens and the memory beside the rest."""
+        if "loss" in logs and self.counts.pending:
+            logs |= self.counts.line()
+            logs["memory_gib"] = memory_gib()
         super().log(logs, start_time)
+
+    def _save_checkpoint(self, model: nn.Module, trial: None) -> None:
+        """Write a checkpoint apart and give it its name when it is whole; training goes on when that fails."""
+        folder = Path(self.args.output_dir, checkpoints.WRITING)
+        target = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+        run = {"settings": self.settings, "counts": self.counts.state()}
+        try:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                checkpoints.finish(folder / target.name, target, run)
+                rotate_checkpoints(output_dir=self.args.output_dir, save_total_limit=self.args.save_total_limit)
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch raises a RuntimeError where a disk is full
+            reason = str(error).strip().splitlines()[0]
+            logger.warning("%s could not be written, the run goes on without it: %s", target.name, reason)
+        if self.args.should_save:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _get_output_dir(self, trial: None) -> str:
+        """Where the next checkpoint is written."""
+        return str(Path(self.args.output_dir, checkpoints.WRITING))
+
+
+def in_one_line(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A packed batch as one line without padding, as attention of variable length wants it: shape (1, tokens)."""
+    kept = batch["attention_mask"].bool()
+    return {name: value[kept][None] for name, value in batch.items()}
 
 
 def tree_inputs(parents: torch.Tensor, model: nn.Module) -> dict[str, Any]:
@@ -78,6 +152,13 @@ def tree_inputs(parents: torch.Tensor, model: nn.Module) -> dict[str, Any]:
     return {"attention_mask": masks_for_model(attends, positions, model), "position_ids": positions}
 
 
+def memory_gib() -> float:
+    """The most memory that was in use so far: of the GPU where there is one, else of the process."""
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+
+
 class _EpochSeeds(TrainerCallback):
     """Tells the collator which epoch begins."""
 
@@ -88,18 +169,3 @@ class _EpochSeeds(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         self.collator.set_epoch(int(state.epoch or 0))
-
-
-class _TokenCounts(TrainerCallback):
-    """Takes the counts of tokens up from the last line of the log when a run goes on from a checkpoint."""
-
-    def __init__(self, trainer: SpectrumTrainer) -> None:
-        self.trainer = trainer
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        counted = [entry for entry in state.log_history if "trained_tokens" in entry]
-        if counted:
-            self.trainer.trained_tokens = counted[-1]["trained_tokens"]
-            self.trainer.seen_tokens = counted[-1]["seen_tokens"]

@@ -138,6 +138,19 @@ def test_families_are_told_by_their_tokens(tokenizer, family):
         assert tokenizer(token, add_special_tokens=False).input_ids == [token_id]
 
 
+def test_mistral_names_roles_between_its_own_tokens(tokenizer_of):
+    tokenizer = tokenizer_of("mistral")
+    text_format = get_format("auto", tokenizer)
+    assert text_format.turn.family == "mistral"
+    messages = [{"role": "description", "content": "A coin."}, {"role": "output", "content": "Heads"}]
+    written = "[INST]description[/INST]A coin.</s>[INST]output[/INST]Heads</s>"
+    assert "".join(segment.text for segment in text_format.segments(messages)) == text_format.bos + written
+    assert apply(tokenizer, text_format, messages) == text_format.bos + written
+    assert tokenizer.convert_ids_to_tokens(tokenizer(written, add_special_tokens=False).input_ids).count("</s>") == 2
+    with pytest.raises(UserError, match="format 'chat' is not written for mistral models: use --format spectrum"):
+        get_format("chat", tokenizer)
+
+
 def test_auto_falls_back_to_plain_text_and_says_so(tokenizer_of, caplog):
     plain = tokenizer_of("plain")
     with caplog.at_level(logging.WARNING):

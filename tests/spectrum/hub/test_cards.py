@@ -43,7 +43,7 @@ TRAINING = {
     "tasks": ["coinflip=60", "polis_vote"],
     "description_dropout": 0.2,
     "branching": 0.0,
-    "train_turn_tokens": True,
+    "turn_tokens": "train",
     "hyperparameters": {"learning_rate": 5e-4, "lr_scheduler_type": "linear", "max_length": None, "seed": 4711},
     "lora": {"lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "load_in_4bit": True},
     "dtype": "float32",
@@ -178,7 +178,7 @@ def test_the_training_is_told_as_run(run):
         "dtype": "float32",
         "description_dropout": "0.2",
         "branching": "0.0",
-        "train_turn_tokens": "true",
+        "turn_tokens": "train",
     }.items():
         assert table_rows(card, f"`{setting}`") == [[value]]
     text = " ".join(card.text.split())

@@ -45,7 +45,7 @@ def test_the_example_of_the_docstring():
     ]
     assert batch["attention_mask"].tolist() == [[1] * 9, [1] * 6 + [0] * 3]
     assert {name: tensor.dtype for name, tensor in batch.items()} == dict.fromkeys(batch, torch.int64)
-    assert set(batch) == {"input_ids", "labels", "attention_mask"}
+    assert set(batch) == {"input_ids", "labels", "attention_mask", "groups"}
 
 
 def test_without_a_description_the_first_output_is_context():
@@ -227,3 +227,121 @@ def test_without_its_description_nothing_branches_off():
     tree = collator(branching=1.0, description_dropout=1.0).tree(many_draws(5))
     assert tree.parents == list(range(-1, len(tree.ids) - 1))
     assert tree.trained_outputs == 4
+
+
+def labelled(found):
+    """The spans of labels of a sequence."""
+    spans, before = [], IGNORED
+    for label in found.labels:
+        if label != IGNORED:
+            spans.append([*spans.pop(), label] if before != IGNORED else [label])
+        before = label
+    return spans
+
+
+def test_ablations_train_what_they_say():
+    row = many_draws(3)
+    found = {name: collator(permute=False, train_on=name).sequence(row) for name in ("outputs", "all", "last", "first")}
+    outputs = [[200, 300], [201, 301], [202, 302]]
+    assert {tuple(each.ids) for each in found.values()} == {tuple(found["outputs"].ids)}
+    assert labelled(found["outputs"]) == outputs
+    assert labelled(found["last"]) == outputs[-1:]
+    assert labelled(found["first"]) == outputs[:1]
+    assert labelled(found["all"]) == [found["all"].ids[1:]]
+    assert found["all"].labels[0] == IGNORED
+
+
+def test_without_a_description_the_first_target_is_the_second_output():
+    row = many_draws(3, description=[])
+    found = {name: collator(permute=False, train_on=name).sequence(row) for name in ("all", "last", "first")}
+    assert labelled(found["first"]) == [[201, 301]]
+    assert labelled(found["last"]) == [[202, 302]]
+    assert labelled(found["all"]) == [found["all"].ids[1:]]
+
+
+def test_with_no_start_token_the_first_token_has_nothing_before_it():
+    found = collator(permute=False, train_on="all", start=[]).sequence(many_draws(2))
+    assert found.labels == [IGNORED, *found.ids[1:]]
+
+
+@pytest.mark.parametrize("train_on", ["outputs", "all", "last", "first"])
+def test_ablations_decoded(tokenizer_of, train_on):
+    """What is trained, as text."""
+    tokenizer = tokenizer_of("chatml")
+    text_format = get_format("spectrum", tokenizer)
+    messages = [
+        {"role": "description", "content": "A coin."},
+        {"role": "input", "content": "Toss 1."}, {"role": "output", "content": "Heads"},
+        {"role": "input", "content": "Toss 2."}, {"role": "output", "content": "Tails"},
+    ]  # fmt: skip
+    rows, _ = tokenize_rows(
+        Dataset.from_list([{"id": "r", "messages": messages}]), tokenizer, text_format, max_length=200
+    )
+    options = {"max_length": 200, "permute": False, "description_dropout": 0.0, "train_on": train_on}
+    sequence = SpectrumCollator.for_format(text_format, tokenizer, **options).sequence(rows[0])
+    heads, tails = "Heads<|im_end|>", "Tails<|im_end|>"
+    whole = tokenizer.decode(sequence.ids)
+    expected = {
+        "outputs": [heads, tails], "last": [tails], "first": [heads],
+        "all": [whole.removeprefix(tokenizer.decode(sequence.ids[:1]))],
+    }  # fmt: skip
+    assert [tokenizer.decode(span) for span in labelled(sequence)] == expected[train_on]
+    assert heads in whole
+    assert "description\nA coin." in whole
+
+
+MISTAKES = {
+    "no --train_on 'some': choose outputs, all, last, first": {"train_on": "some"},
+    "--description_dropout 1.5 is no probability": {"description_dropout": 1.5},
+    "--branching -1 is no probability": {"branching": -1},
+    "--train_on last is for plain sequences": {"train_on": "last", "branching": 0.5},
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_options_that_make_no_sense_are_refused(line):
+    with pytest.raises(UserError, match=line):
+        collator(**MISTAKES[line])
+
+
+def test_packed_lines_hold_whole_sequences_with_positions_of_their_own():
+    rows = [many_draws(count, row=count) for count in (5, 1, 3, 1, 2)]
+    packing = collator(packing=True, max_length=24)
+    plain, packed = collator(max_length=24)(rows), packing(rows)
+    sequences = [packing.sequence(row).ids for row in rows]
+    assert [len(ids) for ids in sequences] == [22, 6, 14, 6, 10]
+    assert packed["input_ids"].shape == (3, 24)
+    for line, positions, mask in zip(
+        packed["input_ids"], packed["position_ids"], packed["attention_mask"], strict=True
+    ):
+        starts = [place for place in range(24) if positions[place] == 0 and mask[place]]
+        for start, end in zip(starts, [*starts[1:], int(mask.sum())], strict=True):
+            assert line[start:end].tolist() in sequences
+            assert positions[start:end].tolist() == list(range(end - start))
+            sequences.remove(line[start:end].tolist())
+    assert sequences == []
+    for name in ("input_ids", "labels"):
+        assert Counter(packed[name].flatten().tolist())[200] == Counter(plain[name].flatten().tolist())[200]
+    assert (packed["labels"] != IGNORED).sum() == (plain["labels"] != IGNORED).sum()
+
+
+def test_every_label_has_the_group_of_its_row():
+    rows = [many_draws(2, row=row) | {"group": row % 3} for row in range(6)]
+    for options in ({}, {"packing": True}, {"branching": 1.0}, {"branching": 1.0, "packing": True}):
+        batch = collator(max_length=60, **options)(rows)
+        trained = batch["labels"] != IGNORED
+        assert Counter(batch["groups"][trained].tolist()) == {0: 8, 1: 8, 2: 8}
+
+
+def test_packed_trees_keep_their_roots_apart():
+    rows = [many_draws(3, row=row) for row in range(3)]
+    batch = collator(branching=1.0, packing=True, permute=False, max_length=40)(rows)
+    trees = [collator(branching=1.0, permute=False).tree(row) for row in rows]
+    size = len(trees[0].ids)
+    assert batch["input_ids"].shape == (1, 3 * size)
+    assert (batch["parents"] == -1).nonzero()[:, 1].tolist() == [0, size, 2 * size]
+    assert batch["parents"][0, size:].min() == -1
+    assert [p for p in batch["parents"][0, size : 2 * size].tolist() if p >= 0] == [
+        p + size for p in trees[0].parents if p >= 0
+    ]
+    assert batch["sources"][0, 6:12].tolist() == [source + size for source in trees[1].sources]

@@ -1,0 +1,318 @@
+"""Measures training beside TRL's plain `SFTTrainer`: trained tokens a second, peak memory, and preparing the data.
+
+    python -m benchmarks.training --json                       # Gemma 3 270M and SmolLM2, tens of minutes on one core
+    python -m benchmarks.training --models smollm2-135m --rows 12 --rounds 1 --json
+
+Both tune the same rows of the suite with the same LoRA on the same model, in processes of their own, in turns:
+
+    ours   `SpectrumTrainer` with its collator and its batches
+    trl    `SFTTrainer` on the rows as chat messages (description and inputs by the user, outputs by the assistant),
+           with its own template, mask (`assistant_only_loss`), truncation, order and padding
+
+`trained_tokens_per_second_ratio` is ours over theirs by processor time, which is the fair measure on a busy machine;
+the same `_wall` is by the clock. `peak_memory_ratio` is of the whole process at its peak. `run_per_trained` and
+`head_positions_per_trained` say where the difference comes from: tokens that are run (padding too) and positions that
+the LM head scores for each trained token. `estimated_gib` is the formula of `spectrum.training.memory`, and
+`peak_above_empty_gib` what was measured: the peak without what the process had before the model was loaded.
+
+`data` compares tokenizing with one call of the tokenizer for each segment, and says how many tokens a second the
+collator makes of rows, trees (`branching`) and packed lines, on one core. Peaks of memory need Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset, disable_progress_bars
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase, TrainerCallback, set_seed
+from trl import SFTConfig, SFTTrainer
+
+from dataset_builder.build import BuildOptions, build
+from dataset_builder.errors import exit_on_user_error
+from spectrum.formats.render import REQUEST, Format, get_format, split_messages, turn_tokens
+from spectrum.training.adaptation import AdaptationConfig, load_model
+from spectrum.training.collator import IGNORED, SpectrumCollator
+from spectrum.training.embedded_model import resolve_model
+from spectrum.training.memory import estimate_memory
+from spectrum.training.mixture import load_mixture
+from spectrum.training.tokenize import tokenize_rows
+from spectrum.training.trainer import SpectrumTrainer
+
+REPOSITORY = Path(__file__).parents[1]
+TASKS = ("described_shares", "named_sets", "small_settings", "coinflip", "categorical")
+WAYS = ("ours", "trl")
+SEED = 42
+LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": "all-linear"}
+Run = dict[str, Any]
+
+
+class Clock(TrainerCallback):
+    """The time before the first step and after the last, by the clock and of the processor."""
+
+    def __init__(self) -> None:
+        self.marks: list[tuple[float, float]] = []
+
+    def on_train_begin(self, *_: object, **__: object) -> None:
+        """Take the time."""
+        self.marks.append((time.perf_counter(), time.process_time()))
+
+    def on_step_end(self, *_: object, **__: object) -> None:
+        """Take the time."""
+        self.marks.append((time.perf_counter(), time.process_time()))
+
+
+def common(output: str, settings: argparse.Namespace) -> Run:
+    """The settings of both trainers."""
+    return {
+        "output_dir": output, "per_device_train_batch_size": settings.batch_size, "max_length": settings.max_length,
+        "learning_rate": 1e-4, "num_train_epochs": 1, "save_strategy": "no", "report_to": "none", "logging_steps": 1000,
+        "use_cpu": not torch.cuda.is_available(), "bf16": torch.cuda.is_available(), "disable_tqdm": True,
+        "gradient_checkpointing": False, "seed": SEED,
+    }  # fmt: skip
+
+
+def ours(model_name: str, rows: Dataset, output: str, settings: argparse.Namespace) -> SFTTrainer:
+    """Our trainer."""
+    tokenizer = AutoTokenizer.from_pretrained(model_name)
+    text_format = get_format("auto", tokenizer)
+    tokenized, _ = tokenize_rows(rows, tokenizer, text_format, max_length=settings.max_length)
+    adaptation = AdaptationConfig(load_in_4bit=False, dtype="float32", lora_dropout=0.0)
+    config = SFTConfig(
+        **common(output, settings), remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}
+    )
+    return SpectrumTrainer(
+        model=load_model(model_name, adaptation),
+        args=config,
+        data_collator=SpectrumCollator.for_format(text_format, tokenizer, max_length=settings.max_length),
+        train_dataset=tokenized,
+        processing_class=tokenizer,
+    )
+
+
+def plain_trl(model_name: str, rows: Dataset, output: str, settings: argparse.Namespace) -> SFTTrainer:
+    """TRL as its manual has it."""
+    tokenizer = AutoTokenizer.from_pretrained(model_name)
+    tokenizer.chat_template = training_template(tokenizer)
+    chats = Dataset.from_list([{"messages": as_chat(messages)} for messages in rows["messages"]])
+    return SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(model_name, dtype=torch.float32),
+        args=SFTConfig(**common(output, settings), assistant_only_loss=True),
+        train_dataset=chats,
+        processing_class=tokenizer,
+        peft_config=LoraConfig(task_type="CAUSAL_LM", **LORA),
+    )
+
+
+def as_chat(messages: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Messages with our roles as turns of a user and an assistant; the description is the beginning of the first."""
+    description, draws, _ = split_messages(messages)
+    chat = []
+    for number, draw in enumerate(draws):
+        asked = REQUEST if draw.input is None else draw.input
+        asked = f"{description}\n\n{asked}" if description and number == 0 else asked
+        chat += [{"role": "user", "content": asked}, {"role": "assistant", "content": draw.output}]
+    return chat
+
+
+def training_template(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A chat template of the family in which TRL finds what the assistant says."""
+    turn = turn_tokens(tokenizer)
+    roles = f"{{{{- {json.dumps(turn.start)} + (message['role'] if message['role'] == 'user' else "
+    roles += f"{json.dumps(turn.assistant)}) + {json.dumps(turn.header_end)} -}}}}"
+    end = f"{{{{- {json.dumps(turn.end)} -}}}}"
+    bos = "{{- bos_token -}}" if tokenizer.bos_token_id in tokenizer("").input_ids else ""
+    return (
+        f"{bos}{{%- for message in messages -%}}{roles}{{%- if message['role'] == 'assistant' -%}}{{%- generation -%}}"
+        f"{{{{- message['content'] -}}}}{end}{{%- endgeneration -%}}{{%- else -%}}{{{{- message['content'] -}}}}{end}"
+        f"{{%- endif -%}}{{{{- {json.dumps(turn.after)} -}}}}{{%- endfor -%}}"
+    )
+
+
+def measure(way: str, model: str, suite: str, settings: argparse.Namespace) -> Run:
+    """One run, in this process."""
+    disable_progress_bars()
+    torch.set_flush_denormal(True)
+    set_seed(SEED)
+    name = resolve_model(f"embedded:{model}")
+    each = -(-settings.rows // len(TASKS))
+    rows = load_mixture(suite, [f"{task}={each}" for task in TASKS], seed=SEED).rows.select(range(settings.rows))
+    empty = peak_gib()
+    with tempfile.TemporaryDirectory() as output:
+        trainer = (ours if way == "ours" else plain_trl)(name, rows, output, settings)
+        clock, work = Clock(), count_work(trainer)
+        trainer.add_callback(clock)
+        config = trainer.model.config
+        trainer.train()
+    (wall, cpu), (wall_end, cpu_end) = clock.marks[0], clock.marks[-1]
+    trained, seen, run, heads = (sum(column) for column in zip(*work, strict=True))
+    return {
+        "steps": len(work), "trained_tokens": trained, "seen_tokens": seen, "run_tokens": run,
+        "head_positions": heads, "cpu_seconds": cpu_end - cpu, "wall_seconds": wall_end - wall,
+        "trained_tokens_per_cpu_second": trained / (cpu_end - cpu),
+        "trained_tokens_per_wall_second": trained / (wall_end - wall),
+        "peak_gib": peak_gib(), "peak_above_empty_gib": peak_gib() - empty,
+        "estimated_gib": estimate_memory(
+            config, method="LoRA", tokens=max(batch[2] for batch in work), trained_share=heads / run, weight_bytes=4
+        ).total,
+    }  # fmt: skip
+
+
+def peak_gib() -> float:
+    """The most memory that this process had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def count_work(trainer: SFTTrainer) -> list[tuple[int, int, int, int]]:
+    """A list that grows by (trained, seen, run, scored) tokens with every batch."""
+    work: list[tuple[int, int, int, int]] = []
+    plain = trainer.compute_loss
+
+    def counted(model: Any, inputs: dict[str, torch.Tensor], *arguments: Any, **named: Any) -> Any:
+        run, trained = inputs["input_ids"].numel(), int((inputs["labels"] != IGNORED).sum())
+        scored = trained if isinstance(trainer, SpectrumTrainer) or torch.cuda.is_available() else run
+        work.append((trained, int(inputs["attention_mask"].sum()), run, scored))
+        return plain(model, inputs, *arguments, **named)
+
+    trainer.compute_loss = counted
+    return work
+
+
+def compare(model: str, suite: str, settings: argparse.Namespace) -> Run:
+    """Both ways in turns, each in processes of its own; medians."""
+    runs: dict[str, list[Run]] = {way: [] for way in WAYS}
+    for _ in range(settings.rounds):
+        for way in WAYS:
+            command = [sys.executable, "-m", "benchmarks.training", "--way", way, "--models", model, "--suite", suite]
+            command += ["--rows", str(settings.rows), "--max_length", str(settings.max_length)]
+            command += ["--batch_size", str(settings.batch_size)]
+            found = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)  # noqa: S603
+            runs[way].append(json.loads(found.stdout.splitlines()[-1]))
+    first, second = (median(runs[way]) for way in WAYS)
+    return {
+        "trained_tokens_per_second_ratio": ratio(first, second, "trained_tokens_per_cpu_second"),
+        "trained_tokens_per_second_ratio_wall": ratio(first, second, "trained_tokens_per_wall_second"),
+        "peak_memory_ratio": ratio(first, second, "peak_gib"),
+        "run_per_trained": per_trained("run_tokens", first, second),
+        "head_positions_per_trained": per_trained("head_positions", first, second),
+        "rounds": settings.rounds, "rows": settings.rows, "batch_size": settings.batch_size,
+        "max_length": settings.max_length, "ours": first, "trl": second,
+    }  # fmt: skip
+
+
+def per_trained(name: str, *runs: Run) -> dict[str, float]:
+    """A number of each way for every trained token."""
+    return {way: round(run[name] / run["trained_tokens"], 2) for way, run in zip(WAYS, runs, strict=True)}
+
+
+def median(runs: Sequence[Run]) -> Run:
+    """The median of every number."""
+    return {name: round(statistics.median(run[name] for run in runs), 4) for name in runs[0]}
+
+
+def ratio(first: Run, second: Run, name: str) -> float:
+    """Of two runs, by one number."""
+    return round(first[name] / second[name], 3)
+
+
+def prepare(suite: str, tasks: Sequence[str], rows_per_task: int) -> Run:
+    """How fast rows become token ids and batches, by processor time."""
+    tokenizer = AutoTokenizer.from_pretrained(resolve_model("embedded:gemma-3-270m"))
+    text_format = get_format("auto", tokenizer)
+    rows = load_mixture(suite, [f"{task}={rows_per_task}" for task in tasks], seed=SEED).rows
+    segments = [segment.text for messages in rows["messages"] for segment in text_format.segments(messages)]
+    few = segments[:: max(len(segments) // 4000, 1)]
+    seconds = timed(lambda: [tokenizer(text, add_special_tokens=False).input_ids for text in few])
+    one_by_one = seconds / len(few) * len(segments)
+    holder: list[Dataset] = []
+    ours_seconds = timed(lambda: holder.append(tokenize_rows(rows, tokenizer, text_format, max_length=1024)[0]))
+    return {
+        "segments": len(segments),
+        "tokenizing_ratio": round(one_by_one / ours_seconds, 1),
+        "segments_per_second": round(len(segments) / ours_seconds),
+        "collator_tokens_per_second": {
+            name: collator_speed(holder[0], tokenizer, text_format, **options)
+            for name, options in {"rows": {}, "packed": {"packing": True}, "trees": {"branching": 1.0}}.items()
+        },
+    }
+
+
+def collator_speed(rows: Dataset, tokenizer: PreTrainedTokenizerBase, text_format: Format, **options: Any) -> Run:
+    """Tokens a second that are no padding, and those with a loss, with reading the rows."""
+    collator = SpectrumCollator.for_format(text_format, tokenizer, max_length=1024, **options)
+    batches = [list(range(start, min(start + 16, len(rows)))) for start in range(0, len(rows), 16)]
+
+    def collate() -> tuple[int, int]:
+        made = [collator(rows.__getitems__(batch)) for batch in batches]
+        seen = sum(int(batch["attention_mask"].sum()) for batch in made)
+        return seen, sum(int((batch["labels"] != IGNORED).sum()) for batch in made)
+
+    seen, trained = collate()  # the first time, rows come from the disk
+    seconds = min(timed(collate) for _ in range(3))
+    return {"seen": round(seen / seconds), "trained": round(trained / seconds)}
+
+
+def timed(work: Any) -> float:
+    """Seconds of the processor."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def main(settings: argparse.Namespace) -> None:
+    """One way in this process, or all of them in others."""
+    if settings.way:
+        print(json.dumps(measure(settings.way, settings.models[0], settings.suite, settings)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        suite = settings.suite
+        if suite is None:
+            suite = str(Path(folder, "suite"))
+            build(list(TASKS), BuildOptions(Path(suite), max_rows=400))
+        found = {
+            "models": {model: compare(model, suite, settings) for model in settings.models},
+            "data": prepare(suite, settings.prepare_tasks or TASKS, settings.prepare_rows),
+            "threads": torch.get_num_threads(),
+            "machine": platform.machine(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
+        }
+    text = json.dumps(found, indent=2)
+    if settings.output:
+        settings.output.write_text(text + "\n", encoding="utf-8")
+    if settings.json:
+        print(text)
+    else:
+        for model, result in found["models"].items():
+            print(f"{model}: {result['trained_tokens_per_second_ratio']} x trained tokens a second, ", end="")
+            print(f"{result['peak_memory_ratio']} x memory")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--output", type=Path, help="write the result to this file")
+    parser.add_argument("--models", nargs="+", default=["gemma-3-270m", "smollm2-135m"], help="embedded models")
+    parser.add_argument("--suite", help="a built suite; by default a small one is built")
+    parser.add_argument("--rows", type=int, default=24, help="rows to train on")
+    parser.add_argument("--batch_size", type=int, default=4, help="rows in a batch")
+    parser.add_argument("--max_length", type=int, default=256, help="tokens in a sequence, at most")
+    parser.add_argument("--rounds", type=int, default=2, help="runs of each way")
+    parser.add_argument("--prepare_tasks", nargs="+", help="tasks to tokenize and collate")
+    parser.add_argument("--prepare_rows", type=int, default=200, help="rows of each of them")
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    with exit_on_user_error():
+        main(parser.parse_args())

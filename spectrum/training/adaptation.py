@@ -1,0 +1,132 @@
+"""How a model is adapted: 4-bit LoRA, 16-bit LoRA or full fine-tuning; and an adapter merged into its base."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from trl import ModelConfig, get_quantization_config
+
+from dataset_builder.errors import UserError
+from spectrum.training.tokens import TurnTokenRows, plant_rows, train_rows_without_copies, trainable_rows
+
+MERGED = "merged"
+"""The folder of the merged model, beside the files of its adapter."""
+
+
+@dataclass
+class AdaptationConfig(ModelConfig):
+    """TRL's ModelConfig with the defaults of the method: an adapter on a base in 4 bits."""
+
+    use_peft: bool = field(default=True, metadata={"help": "Train a LoRA adapter; false trains all weights."})
+    load_in_4bit: bool | None = field(
+        default=None, metadata={"help": "Keep the base in 4 bits; the default with LoRA. false is 16-bit LoRA."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.load_in_4bit is None:
+            self.load_in_4bit = self.use_peft and not self.load_in_8bit
+        if (self.load_in_4bit or self.load_in_8bit) and not self.use_peft:
+            raise UserError(
+                "weights in 4 or 8 bits cannot be trained themselves: leave --load_in_4bit out, or use LoRA"
+            )
+        if self.load_in_8bit and not torch.cuda.is_available():
+            raise UserError("--load_in_8bit needs a GPU, and there is none here: use --load_in_4bit, or a GPU")
+        if self.attn_implementation and "flash" in self.attn_implementation and not torch.cuda.is_available():
+            raise UserError(
+                f"--attn_implementation {self.attn_implementation} needs a GPU, and there is none here: leave it out"
+            )
+        super().__post_init__()
+
+    @property
+    def method(self) -> str:
+        """``4-bit LoRA``, ``8-bit LoRA``, ``LoRA`` or ``full fine-tuning``."""
+        if not self.use_peft:
+            return "full fine-tuning"
+        return {(True, False): "4-bit LoRA", (False, True): "8-bit LoRA"}.get(
+            (bool(self.load_in_4bit), self.load_in_8bit), "LoRA"
+        )
+
+
+def load_model(
+    name: str, settings: ModelConfig, token_ids: Sequence[int] = (), planted: TurnTokenRows | None = None
+) -> PreTrainedModel | PeftModel:
+    """The model to train: the base with a LoRA adapter on all linear layers, or the base itself.
+
+    Args:
+        name: A folder or a Hub id.
+        settings: Of the adaptation. Its dtype becomes the one that was loaded.
+        token_ids: Tokens whose rows of the embedding matrices belong to the adapter.
+        planted: What these rows are, and stay with LoRA; None trains them from what the base has.
+    """
+    on_gpu = torch.cuda.is_available()
+    dtype = torch.bfloat16 if on_gpu and settings.load_in_4bit else settings.dtype
+    quantization = get_quantization_config(settings)
+    model = AutoModelForCausalLM.from_pretrained(
+        name,
+        revision=settings.model_revision,
+        dtype=dtype,
+        attn_implementation=settings.attn_implementation,
+        quantization_config=quantization,
+        device_map={"": PartialState().local_process_index} if on_gpu and quantization else None,
+    )
+    settings.dtype = str(model.dtype).removeprefix("torch.")
+    if planted is not None:
+        plant_rows(model, token_ids, planted)
+    if not settings.use_peft:
+        return model
+    if quantization:
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    adapter = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=settings.lora_r,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=settings.lora_target_modules or "all-linear",
+        use_rslora=settings.use_rslora,
+        use_dora=settings.use_dora,
+        trainable_token_indices=trainable_rows(model, token_ids),
+    )
+    peft_model = get_peft_model(model, adapter)
+    train_rows_without_copies(peft_model)
+    if planted is not None:
+        for parameter_name, parameter in peft_model.named_parameters():
+            if "trainable_tokens_delta" in parameter_name:
+                parameter.requires_grad_(False)
+    return peft_model
+
+
+def keep_adapter_precision(model: torch.nn.Module) -> None:
+    """Undo, without a GPU, that TRL casts the adapter of a quantized model to bfloat16: it would cost precision."""
+    if not torch.cuda.is_available():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+
+
+def merge_adapter(adapter: Path, name: str, revision: str, tokenizer: PreTrainedTokenizerBase) -> Path:
+    """Write base + adapter as one model in safetensors, in the dtype of the base's files; returns its folder.
+
+    The base is loaded anew: 4-bit weights would be merged with their rounding.
+
+    Args:
+        adapter: The adapter's folder; the model goes into a folder of it.
+        name: The base.
+        revision: Branch, tag or commit of the base on a Hub.
+        tokenizer: Goes with the model.
+    """
+    folder, writing = adapter / MERGED, adapter / f"{MERGED}.writing"
+    shutil.rmtree(writing, ignore_errors=True)
+    base = AutoModelForCausalLM.from_pretrained(name, revision=revision, dtype="auto")
+    model = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
+    model.save_pretrained(writing)
+    tokenizer.save_pretrained(writing)
+    shutil.rmtree(folder, ignore_errors=True)
+    writing.rename(folder)
+    return folder

@@ -1,0 +1,96 @@
+"""What a run has trained on so far, and its loss by group of tasks: sums that a checkpoint keeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+SEEN, RUN, TRAINED = range(3)
+
+
+class RunCounts:
+    """Sums over all batches: tokens seen, tokens run (padding too), tokens trained, and nats by group.
+
+    The sums stay on the device of the loss, in float64, so that counting waits for nothing.
+
+    Args:
+        groups: Names of the groups, in the order of their numbers in a batch.
+        accelerator: Adds up what several processes have counted.
+    """
+
+    def __init__(self, groups: Sequence[str], accelerator: Accelerator) -> None:
+        self.groups = list(groups)
+        self.accelerator = accelerator
+        self.tokens = self._zeros(3)
+        self.nats = self._zeros(2, len(self.groups))  # since the last line of the log: nats, and tokens they fell on
+        self.started = time.monotonic()
+        self.logged = self._zeros(3)
+
+    def add(self, nats: torch.Tensor, groups: torch.Tensor, *, seen: torch.Tensor, run: int) -> None:
+        """Count a batch.
+
+        Args:
+            nats: (targets,), the loss of each.
+            groups: (targets,), the number of its group.
+            seen: Tokens that are no padding.
+            run: Tokens with padding.
+        """
+        self.tokens += torch.stack([seen, torch.tensor(run, device=seen.device), seen.new_tensor(len(nats))])
+        both = torch.stack([nats.detach().double(), torch.ones_like(nats, dtype=torch.float64)])
+        self.nats.index_add_(1, groups, both)
+
+    def line(self) -> dict[str, float]:
+        """What a line of the log says, over all processes; begins a new line.
+
+        Returns:
+            ``loss`` (mean over the trained tokens since the last line, in nats), ``loss/<group>`` for groups that were
+            trained, ``trained_tokens`` and ``seen_tokens`` since the beginning, and of the steps since the last line
+            ``padding_share`` and ``tokens_per_second`` (padding left out).
+        """
+        tokens, logged, nats = (self._summed(each) for each in (self.tokens, self.logged, self.nats))
+        now = time.monotonic()
+        since = [after - before for after, before in zip(tokens.tolist(), logged.tolist(), strict=True)]
+        line = {"loss": (nats[0].sum() / nats[1].sum()).item()}
+        if len(self.groups) > 1:
+            means = {
+                name: (total / count).item() for name, total, count in zip(self.groups, *nats, strict=True) if count
+            }
+            line |= {f"loss/{name}": mean for name, mean in means.items()}
+        line |= {
+            "trained_tokens": int(tokens[TRAINED]),
+            "seen_tokens": int(tokens[SEEN]),
+            "padding_share": round(1 - since[SEEN] / since[RUN], 4) if since[RUN] else 0.0,
+            "tokens_per_second": round(since[SEEN] / (now - self.started), 1),
+        }
+        self.nats, self.logged, self.started = torch.zeros_like(self.nats), self.tokens.clone(), now
+        return line
+
+    @property
+    def pending(self) -> bool:
+        """Whether something was trained since the last line."""
+        return bool(self._summed(self.nats)[1].sum())
+
+    def totals(self) -> dict[str, int]:
+        """``trained_tokens``, ``seen_tokens`` and ``run_tokens`` since the beginning, over all processes."""
+        seen, run, trained = (int(value) for value in self._summed(self.tokens))
+        return {"trained_tokens": trained, "seen_tokens": seen, "run_tokens": run}
+
+    def state(self) -> dict[str, Any]:
+        """All sums of all processes, for a checkpoint."""
+        return {name: self._summed(getattr(self, name)).tolist() for name in ("tokens", "nats", "logged")}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint; the first process takes the sums of all."""
+        for name in ("tokens", "nats", "logged"):
+            saved = torch.tensor(state[name], dtype=torch.float64, device=self.accelerator.device)
+            setattr(self, name, saved if self.accelerator.is_main_process else torch.zeros_like(saved))
+
+    def _zeros(self, *shape: int) -> torch.Tensor:
+        return torch.zeros(shape, dtype=torch.float64, device=self.accelerator.device)
+
+    def _summed(self, value: torch.Tensor) -> torch.Tensor:
+        return self.accelerator.reduce(value.clone(), reduction="sum").cpu()
