@@ -210,12 +210,12 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Adapt
 
     with explain_failed_write(config.output_dir):
         save(trainer, tokenizer, text_format)
+    report = training_report(trainer, arguments, model_config, text_format)  # sums over all processes
     if not trainer.args.should_save:
         return
     if arguments.merge and model_config.use_peft:
         folder = merge_adapter(Path(config.output_dir), model_name, model_config.model_revision, tokenizer)
         save_generation_config(folder, tokenizer, text_format)
-    report = training_report(trainer, arguments, model_config, text_format)
     report |= {"rows_per_task": mixture.rows_per_task, "rows": len(tokenized), "draws_too_long": too_long}
     report["seconds"] = round(time.monotonic() - started, 1)
     Path(config.output_dir, REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

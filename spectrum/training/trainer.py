@@ -23,6 +23,7 @@ from spectrum.training import checkpoints
 from spectrum.training.batches import GroupedByLength
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.counts import RunCounts
+from spectrum.training.losses import target_nats
 from spectrum.tree_attention import ancestors, masks_for_model
 
 logger = logging.getLogger(__name__)
@@ -95,8 +96,7 @@ class SpectrumTrainer(SFTTrainer):
         positions.view(-1)[scored] = True
         with scored_positions(plain_model, positions):
             outputs = model(**inputs, use_cache=False)
-        logits = outputs.logits.float()
-        nats = logits.logsumexp(-1)[lines] - logits[lines, labels[trained]]
+        nats = target_nats(outputs.logits.float(), lines, labels[trained])
         if model.training:
             self.counts.add(nats, groups[trained], seen=seen, run=run)
         if num_items_in_batch is None:

@@ -1,4 +1,4 @@
-"""Two processes on the CPU, started by `accelerate launch`, train what one does with twice the batch."""
+"""Two processes on the CPU train what one does with twice the batch."""
 
 import json
 import os
@@ -12,14 +12,12 @@ from safetensors.torch import load_file
 
 REPOSITORY = Path(__file__).parents[3]
 pytestmark = pytest.mark.slow
-DDP = {"distributed_type": "MULTI_CPU"}
-FSDP = {
-    "distributed_type": "FSDP",
-    "fsdp_config": {
-        "fsdp_version": 2, "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "fsdp_reshard_after_forward": True,
-        "fsdp_state_dict_type": "FULL_STATE_DICT", "fsdp_cpu_ram_efficient_loading": False,
-    },
+DDP = {"ACCELERATE_USE_CPU": "true"}
+FSDP = DDP | {
+    "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+    "FSDP_RESHARD_AFTER_FORWARD": "true", "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
 }  # fmt: skip
+"""What `accelerate launch` sets for its processes; by itself it starts only one on a CPU."""
 
 
 @pytest.fixture
@@ -40,11 +38,10 @@ def tune(tiny_model, chatml, small_suite, tmp_path):
         ]  # fmt: skip
         launch = [sys.executable]
         if kind:
-            settings = {"num_processes": processes, "num_machines": 1, "use_cpu": True, "mixed_precision": "no"} | kind
-            (tmp_path / "accelerate.json").write_text(json.dumps(settings))
-            launch += ["-m", "accelerate.commands.launch", "--config_file", str(tmp_path / "accelerate.json")]
+            launch += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+            command += ["--ddp_backend", "gloo"]
         found = subprocess.run(
-            [*launch, *map(str, command)], cwd=REPOSITORY, env=os.environ | {"HF_HUB_OFFLINE": "1"},
+            [*launch, *map(str, command)], cwd=REPOSITORY, env=os.environ | {"HF_HUB_OFFLINE": "1"} | (kind or {}),
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert found.returncode == 0, found.stderr[-3000:]
@@ -59,7 +56,6 @@ def outcome(output):
 
 @pytest.mark.parametrize("kind", [DDP, FSDP], ids=["ddp", "fsdp2"])
 def test_two_processes_are_one_with_twice_the_batch(tune, kind):
-    """The adapter's first weights are not zero in one factor alone, so equal weights mean equal gradients."""
     report, weights = outcome(tune("one"))
     both_report, both_weights = outcome(tune("two", processes=2, batch=2, kind=kind))
     assert report["steps"] == both_report["steps"] == 4
