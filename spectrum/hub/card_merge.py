@@ -68,7 +68,7 @@ def split_card(card: str, name: str) -> tuple[Metadata, str]:
 
 
 def _join(data: Metadata, text: str) -> str:
-    return f"---\n{yaml_dump(data).strip()}\n---\n{text}"
+    return f"---\n{yaml_dump(data, sort_keys=False).strip()}\n---\n{text}"
 
 
 def _merged_metadata(data: Metadata, kept: Metadata, ours: Ours) -> Metadata:

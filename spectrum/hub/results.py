@@ -67,12 +67,13 @@ class Measure:
     """One number about this model that is no divergence.
 
     Attributes:
-        desideratum: ``steerability``, or ``coverage`` with the way of prompting.
+        desideratum: ``steerability`` or ``coverage``.
         task: The task.
         metric: Its name in the report.
         value: The mean.
         se: Its standard error, or None.
         n: Sequences, or generations.
+        prompting: What the prompt held (coverage).
     """
 
     desideratum: str
@@ -81,11 +82,12 @@ class Measure:
     value: float
     se: float | None
     n: int
+    prompting: str = ""
 
     @property
     def label(self) -> str:
-        """What the metric is, for people."""
-        return METRICS[self.metric]
+        """What was measured, for people."""
+        return METRICS[self.metric] + (f", prompted by {self.prompting}" if self.prompting else "")
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,7 @@ def _measures(report: Mapping[str, Any]) -> Iterator[Measure]:
             for metric in ("valid", "yield"):
                 found = section["scores"][metric]
                 if (value := _known(found["mean"])) is not None:
-                    name = f"coverage, prompted by {prompting}"
-                    yield Measure(name, task, metric, value, _known(found["se"]), section["n"])
+                    yield Measure("coverage", task, metric, value, _known(found["se"]), section["n"], prompting)
 
 
 def _from_section(name: str, section: Mapping[str, Any], comparison: Mapping[str, Any] | None) -> TaskResult:
@@ -203,7 +204,7 @@ def model_index(results: Sequence[Results], suite: str) -> list[EvalResult] | No
             for (metric, label), value in values.items()
             if value is not None
         ]
-    measures = {(part.desideratum, part.task, part.metric): part for table in results for part in table.measures}
+    measures = {(part.task, part.label): part for table in results for part in table.measures}
     found += [
         _entry(suite, part.task, part.desideratum.capitalize(), (part.metric, part.label.capitalize(), part.value))
         for part in measures.values()

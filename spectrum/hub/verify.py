@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -59,7 +60,8 @@ def _run(command: list[str], home: Path, environment: dict[str, str]) -> tuple[l
         if not process.wait():
             return lines, None
         errors.seek(0)
-        return lines, errors.read().strip().splitlines()
+        said = [line for line in errors.read().splitlines() if re.match(r"(Fatal Python error|[\w.]+): ", line)]
+        return lines, said
 
 
 def _environment(home: str, token: str | None) -> dict[str, str]:

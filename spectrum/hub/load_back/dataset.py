@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import islice
 
@@ -25,3 +26,4 @@ def main(name: str, commit: str, *configs: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    os._exit(0)  # a stream that was not read to its end crashes the interpreter while it shuts down

@@ -123,6 +123,7 @@ def test_results_stand_in_the_model_index_and_the_eval_results(trained, report, 
         ("dist_urn", "js_divergence"): 0.02, ("dist_urn", "coverage"): 0.9, ("flight", "loss"): 1.25,
         ("cov_weekdays_full", "valid"): 0.75, ("cov_weekdays_full", "yield"): 6.5,
     }  # fmt: skip
+    assert "Different valid generations, prompted by both" in {entry.metric_name for entry in data.eval_results}
     assert data.datasets == ["org/spectrum-suite"]
     assert (data.base_model, data.base_model_relation, data.library_name) == ("org/base", "adapter", "peft")
     (entry,) = parse_eval_result_entries(yaml.safe_load(content(found, EVAL_RESULTS)))
