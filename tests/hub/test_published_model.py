@@ -30,7 +30,7 @@ MESSAGES = [
 ]
 REPORTED = {
     "suite": "spectrum-suite", "format": "spectrum", "family": "chatml", "description_dropout": 0.2,
-    "branching": 0.0, "train_turn_tokens": False, "hyperparameters": {"seed": 1}, "lora": {"lora_r": 4},
+    "branching": 0.0, "turn_tokens": "keep", "hyperparameters": {"seed": 1}, "lora": {"lora_r": 4},
     "dtype": "float32", "steps": 1, "rows": 12, "rows_per_task": {"coinflip": 12}, "draws_too_long": 0,
     "trained_tokens": 10, "seen_tokens": 20, "log": [{"loss": 2.0, "step": 1}], "seconds": 1.0, "peak_rss_gib": 1.0,
     "device": "cpu", "versions": {"torch": "2.13.0"},
