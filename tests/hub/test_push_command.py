@@ -35,7 +35,7 @@ def test_a_metric_is_published_and_loaded_back_and_the_token_is_nowhere(hub, tmp
         "loaded back from the Hub in a clean cache: 2 checks, the last "
         "'spectrum_alignment: 9 lines of its examples computed'"
     )
-    assert list(scratch.iterdir()) == []
+    assert contents(scratch) == []
     repository = hub.repository("space", "org/spectrum_alignment")
     published = [repository.content(name) for name in repository.files()]
     for text in (ended.stdout.encode(), ended.stderr.encode(), *contents(home), *published):
