@@ -10,7 +10,7 @@ from tiny_models import COLORS, DRAWS, save_model, save_suite
 
 import evaluate_model
 from dataset_builder.errors import UserError
-from spectrum.evaluation import run
+from spectrum.evaluation import subject, work
 from spectrum.evaluation.report import read_report
 
 REPOSITORY = Path(__file__).parents[1]
@@ -44,16 +44,16 @@ def command(model, suite, tmp_path):
 def scored(monkeypatch):
     """The tasks that were really scored, in order; naming one as ``stop`` interrupts before it."""
     tasks = []
-    align = run.align_task
+    measure = work.AlignmentWork.measure
 
-    def spy(model, tokenizer, task, *args, **options):
-        if task == spy.stop:
+    def spy(self, part, subject):
+        if self.task == spy.stop:
             raise KeyboardInterrupt
-        tasks.append(task)
-        return align(model, tokenizer, task, *args, **options)
+        tasks.append(self.task)
+        return measure(self, part, subject)
 
     spy.stop = None
-    monkeypatch.setattr(run, "align_task", spy)
+    monkeypatch.setattr(work.AlignmentWork, "measure", spy)
     return tasks, spy
 
 
@@ -89,7 +89,7 @@ def test_an_interrupted_run_goes_on_where_it_was(command, scored, tmp_path):
 
 def test_a_finished_run_does_not_load_the_model_again(command, monkeypatch):
     before = command()
-    monkeypatch.setattr(run, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(subject, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
     assert command()["alignment"] == before["alignment"]
 
 
@@ -202,8 +202,8 @@ def test_all_three_desiderata_in_one_report(command, tmp_path):
 
 def test_what_is_kept_of_coverage_and_steerability_is_not_measured_again(command, monkeypatch):
     first = command(desiderata="steerability coverage", generations=5)
-    for name in ("steer_task", "cover_task"):
-        monkeypatch.setattr(run, name, lambda *_, **__: pytest.fail("measured again"))
+    for name in ("SteerabilityWork", "CoverageWork"):
+        monkeypatch.setattr(getattr(work, name), "measure", lambda *_, **__: pytest.fail("measured again"))
     again = command(desiderata="steerability coverage", generations=5)
     assert again["coverage"] == first["coverage"]
     assert again["steerability"] == first["steerability"]

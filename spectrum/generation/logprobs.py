@@ -87,7 +87,7 @@ def option_logprobs(
         for row in _pack(index, ids, texts, share=share)
     ]
     scores: list[dict[TokenIds, float]] = [{} for _ in prompts]
-    for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", disable=not progress):
+    for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
         _score(model, batch, scores, share=share)
     return [
         torch.tensor([_path_sum(found, ids) for ids in texts], dtype=torch.float32)

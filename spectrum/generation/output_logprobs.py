@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -36,8 +36,10 @@ HEAD_POSITIONS = 128
 MAX_BRANCH_TOKENS = 2048
 """Tokens of options behind a sequence, at most; the sequence is run again for more (a mask grows with the square)."""
 
+TRUE_OUTPUT = -1
+"""Stands for the output itself where other candidates have the index of their option."""
+
 _NO_PARENT = -1
-_TRUE_OUTPUT = -1  # stands for the output itself where other candidates have the index of their option
 
 Step = tuple[int, int]
 """Index of a token in a packed row, and a token that may follow it."""
@@ -114,7 +116,7 @@ def output_logprobs(
     """
     text_format = get_format("auto", tokenizer) if text_format is None else text_format
     tokenized = tokenize_sequences(tokenizer, sequences, text_format)
-    option_ids = _option_ids(tokenizer, options or (), text_format)
+    option_ids = output_option_ids(tokenizer, options or (), text_format)
     _check_lengths(model, tokenized, option_ids)
     share = shares_prefixes(model)
     if option_ids and not share:
@@ -122,12 +124,12 @@ def output_logprobs(
     pack = _pack if share else _pack_apart
     rows = [row for index, sequence in enumerate(tokenized) for row in pack(index, sequence, option_ids)]
     found: list[dict[tuple[int, int], float]] = [{} for _ in tokenized]
-    for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", disable=not progress):
+    for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
         for row, log_probs in zip(batch, _score(model, batch), strict=True):
             for candidate, steps in row.steps.items():
                 found[row.sequence][candidate] = sum(log_probs[step] for step in steps)
     n_options = None if options is None else len(option_ids)
-    return [_result(sequence, scores, n_options) for sequence, scores in zip(tokenized, found, strict=True)]
+    return [as_result(sequence, scores, n_options) for sequence, scores in zip(tokenized, found, strict=True)]
 
 
 def tokenize_sequences(
@@ -196,9 +198,14 @@ def _joined(draws: list[tuple[list[str], str]], ids: dict[str, list[int]], *, de
     return TokenizedSequence(tuple(tokens), tuple(outputs), described)
 
 
-def _option_ids(
+def output_option_ids(
     tokenizer: PreTrainedTokenizerBase, options: Sequence[str], text_format: Format
 ) -> list[tuple[int, ...]]:
+    """The token ids of each option as an output, with its terminator.
+
+    Raises:
+        UserError: Two options are the same tokens.
+    """
     texts = [text_format.output(option) for option in options]
     ids = token_encoder(tokenizer, text_format)(texts)
     found = [tuple(ids[text]) for text in texts]
@@ -273,7 +280,7 @@ def _pack(index: int, sequence: TokenizedSequence, options: Sequence[tuple[int, 
         row = _Row.line(index, sequence.ids[: sequence.outputs[outputs[-1]][1]])
         for output in outputs:
             start, end = sequence.outputs[output]
-            row.add((output, _TRUE_OUTPUT), start, sequence.ids[start:end])
+            row.add((output, TRUE_OUTPUT), start, sequence.ids[start:end])
             for option, ids in enumerate(options):
                 row.add((output, option), start, ids)
         yield row
@@ -375,10 +382,13 @@ def _inputs(model: PreTrainedModel, rows: Sequence[_Row]) -> dict[str, torch.Ten
     }
 
 
-def _result(sequence: TokenizedSequence, scores: dict[tuple[int, int], float], n_options: int | None) -> OutputLogProbs:
+def as_result(
+    sequence: TokenizedSequence, scores: Mapping[tuple[int, int], float], n_options: int | None
+) -> OutputLogProbs:
+    """The result of a sequence from {(output, option or ``TRUE_OUTPUT``): log-probability}; NaN for what is missing."""
     outputs = range(len(sequence.outputs))
     return OutputLogProbs(
-        log_probs=torch.tensor([scores.get((output, _TRUE_OUTPUT), math.nan) for output in outputs]),
+        log_probs=torch.tensor([scores.get((output, TRUE_OUTPUT), math.nan) for output in outputs]),
         tokens=torch.tensor([end - start for start, end in sequence.outputs], dtype=torch.int64),
         options=None
         if n_options is None
