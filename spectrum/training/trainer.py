@@ -11,7 +11,7 @@ from trl import SFTTrainer
 
 from spectrum.lm_head import scored_positions
 from spectrum.training.collator import IGNORED, SpectrumCollator
-from spectrum.tree_attention import ancestors, masks_for_model
+from spectrum.tree_attention import tree_inputs
 
 
 class SpectrumTrainer(SFTTrainer):
@@ -64,18 +64,6 @@ class SpectrumTrainer(SFTTrainer):
         if "loss" in logs:
             logs |= {"trained_tokens": self.trained_tokens, "seen_tokens": self.seen_tokens}
         super().log(logs, start_time)
-
-
-def tree_inputs(parents: torch.Tensor, model: nn.Module) -> dict[str, Any]:
-    """The attention mask and the positions of rows that are trees.
-
-    Args:
-        parents: (batch, length), the index of the token before each, or -1.
-        model: The model that will get them.
-    """
-    attends = ancestors(parents)
-    positions = attends.sum(-1) - 1
-    return {"attention_mask": masks_for_model(attends, positions, model), "position_ids": positions}
 
 
 class _EpochSeeds(TrainerCallback):
