@@ -18,22 +18,31 @@ A quick look at one task of any model on the Hub:
     python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format colon \
         --tasks dist_urn --limit 100 --output outputs/evaluation/gemma-3-1b
 
+On all GPUs of a machine, with the numbers of one:
+
+    accelerate launch evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --output outputs/evaluation
+
+A model that a server has, such as vLLM's; only its tokenizer is loaded here (the server's key is `OPENAI_API_KEY`):
+
+    python evaluate_model.py --model google/gemma-3-27b-pt --endpoint http://localhost:8000/v1 \
+        --suite spectrum-suite --format colon --output outputs/evaluation/gemma-3-27b
+
 Interrupted? The same command goes on where it was.
 """
 
 from __future__ import annotations
 
 import logging
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+import os
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from pathlib import Path
 
 from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.evaluation.alignment import LIMIT, SEED
 from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS
 from spectrum.evaluation.report import Report
-from spectrum.evaluation.run import KINDS, EvaluationSettings, evaluate
-from spectrum.evaluation.steerability import MAX_LENGTH
+from spectrum.evaluation.run import KINDS, evaluate
+from spectrum.evaluation.settings import BATCH_SIZE, LIMIT, MAX_LENGTH, SEED, EvaluationSettings
 from spectrum.formats.render import FORMATS
 
 logger = logging.getLogger("evaluate_model")
@@ -42,30 +51,10 @@ logger = logging.getLogger("evaluate_model")
 def main(arguments: Namespace) -> None:
     """Check the arguments, evaluate, say where the report is."""
     check(arguments)
-    report = evaluate(
-        EvaluationSettings(
-            model=arguments.model,
-            suite=arguments.suite,
-            output=arguments.output,
-            desiderata=tuple(arguments.desiderata),
-            tasks=tuple(arguments.tasks),
-            text_format=arguments.format,
-            task_labels=arguments.task_labels,
-            limit=arguments.limit,
-            max_length=arguments.max_length,
-            generations=arguments.generations,
-            promptings=tuple(arguments.promptings),
-            seed=arguments.seed,
-            batch_size=arguments.batch_size,
-            device=arguments.device,
-            dtype=arguments.dtype,
-            base=arguments.base,
-            revision=arguments.revision,
-            load_in_4bit=arguments.load_in_4bit,
-            compare=arguments.compare,
-        ),
-        progress=True,
-    )
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
+    report = evaluate(EvaluationSettings(text_format=options.pop("format"), **options), progress=True)
+    if report is None:  # another process is the main one
+        return
     for line in summary_lines(report):
         logger.info("%s", line)
     logger.info("report, tables and plots are in %s", arguments.output)
@@ -104,8 +93,22 @@ def check(arguments: Namespace) -> None:
     for name in ("limit", "batch_size", "max_length", "generations"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
+    check_addresses(arguments)
     if arguments.output.is_file():
         raise UserError(f"output {str(arguments.output)!r} is a file: give a folder")
+
+
+def check_addresses(arguments: Namespace) -> None:
+    """Refuse what does not go with a server or a judge, or is nothing without one."""
+    if arguments.judge and not arguments.judge_model:
+        raise UserError("--judge needs the name of the judge: give it with --judge_model")
+    if arguments.judge_model and not arguments.judge:
+        raise UserError("--judge_model needs the judge's address: give it with --judge")
+    if arguments.endpoint_model and not arguments.endpoint:
+        raise UserError("--endpoint_model needs the server's address: give it with --endpoint")
+    for name in ("device", "dtype", "load_in_4bit"):
+        if arguments.endpoint and getattr(arguments, name):
+            raise UserError(f"--{name} is for a model that is loaded here: leave it out with --endpoint")
 
 
 def parser() -> ArgumentParser:
@@ -127,18 +130,25 @@ def parser() -> ArgumentParser:
     add(
         "--promptings", nargs="+", default=list(PROMPTINGS), help="coverage: description, examples, both (default: all)"
     )
+    add("--first_line", action=BooleanOptionalAction, default=True, help="coverage: check only that of a generation")
+    add("--judge", metavar="URL", help="coverage: a chat endpoint that decides what is valid, in place of rules")
+    add("--judge_model", help="the judge's name at its endpoint")
+    add("--judge_tasks", nargs="+", default=["all"], help="tasks that the judge decides on (default: all)")
     add("--seed", type=int, default=SEED, help=f"draws the items, the same for every model (default: {SEED})")
-    add("--batch_size", type=int, default=8, help="prompts per forward pass (default: 8)")
+    add("--batch_size", type=int, default=BATCH_SIZE, help=f"prompts per forward pass (default: {BATCH_SIZE})")
     add("--device", help="cpu, cuda, cuda:1 (default: the GPU if there is one)")
     add("--dtype", help="float32, bfloat16 or float16 (default: bfloat16 on a GPU, float32 elsewhere)")
     add("--base", help="base model of an adapter (default: the one that it names)")
     add("--revision", help="branch, tag or commit of a model on the Hub")
     add("--load_in_4bit", action="store_true", help="load the weights as NF4; an adapter is then not merged")
+    add("--endpoint", metavar="URL", help="an OpenAI-compatible completions server that has the model")
+    add("--endpoint_model", help="the model's name there (default: that of the only one it has)")
     add("--compare", type=Path, help="another report (file or folder) to set this one against")
     return command
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    is_main = os.environ.get("RANK", "0") == "0"  # the others would say the same
+    logging.basicConfig(level=logging.INFO if is_main else logging.ERROR, format="%(message)s")
     with exit_on_user_error():
         main(parser().parse_args())

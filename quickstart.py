@@ -31,7 +31,8 @@ from rich.table import Table
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.evaluation.report import Report, compare, finite, write_json
-from spectrum.evaluation.run import EvaluationSettings, evaluate
+from spectrum.evaluation.run import evaluate
+from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.hub.cards import write_adapter_card
 from spectrum.training.report import REPORT as TRAINING_REPORT
 

@@ -29,7 +29,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -50,9 +52,11 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from trl import SFTConfig, TrlParser
 
 from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.evaluation.alignment import evaluate_alignment
+from spectrum.evaluation.alignment import AlignmentItem, OptionScorer, align_rows
+from spectrum.evaluation.run import tasks_of
 from spectrum.formats.render import Format, get_format
-from spectrum.suite import distribution_tasks
+from spectrum.generation.logprobs import option_logprobs
+from spectrum.suite import draw_rows, task_rows
 from spectrum.training import checkpoints
 from spectrum.training.adaptation import AdaptationConfig, keep_adapter_precision, load_model, merge_adapter
 from spectrum.training.collator import SpectrumCollator
@@ -161,7 +165,7 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Adapt
     tokenizer.chat_template = text_format.chat_template()
     check_template(config, tokenizer)
     if arguments.alignment_steps:
-        distribution_tasks(arguments.suite)
+        tasks_of(arguments.suite, ["all"], ["alignment"])
     collator = SpectrumCollator.for_format(
         text_format,
         tokenizer,
@@ -288,32 +292,36 @@ class AlignmentLook(TrainerCallback):
 
     def __init__(self, trainer: SpectrumTrainer, arguments: SpectrumArguments, text_format: Format) -> None:
         self.trainer = trainer
-        self.arguments = arguments
+        self.every = arguments.alignment_steps
         self.text_format = text_format
+        self.rows = {
+            task: draw_rows(
+                task_rows(arguments.suite, task), task, limit=arguments.alignment_items, seed=trainer.args.seed
+            )
+            for task in tasks_of(arguments.suite, ["all"], ["alignment"])["alignment"]
+        }
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """Log ``alignment/<task>/js_divergence`` and ``coverage``."""
-        if state.global_step % self.arguments.alignment_steps:
+        if state.global_step % self.every:
             return
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
         model.eval()
-        found = evaluate_alignment(
-            model,
-            self.trainer.processing_class,
-            self.arguments.suite,
-            text_format=self.text_format,
-            limit=self.arguments.alignment_items,
-        )
+        score = partial(option_logprobs, model, self.trainer.processing_class, text_format=self.text_format)
+        found = {
+            f"alignment/{task}/{name}": fmean(item.scores[name] for item in items)
+            for task, items in self._items(score)
+            for name in ("js_divergence", "coverage")
+        }
         model.train()
         should_log = control.should_log  # a line of our own would take the place of the step's
-        self.trainer.log(
-            {
-                f"alignment/{task}/{name}": alignment.summary()[name]
-                for task, alignment in found.items()
-                for name in ("js_divergence", "coverage")
-            }
-        )
+        self.trainer.log(found)
         control.should_log = should_log
+
+    def _items(self, score: OptionScorer) -> Iterator[tuple[str, tuple[AlignmentItem, ...]]]:
+        """The task's name and its scored items, for every task; the same items each time."""
+        for task, rows in self.rows.items():
+            yield task, align_rows(score, self.trainer.processing_class, rows, self.text_format)
 
 
 def write_page(

@@ -3,8 +3,9 @@
     python -m benchmarks.scoring --json                                        # a few items, some minutes on one core
     python -m benchmarks.scoring --suite spectrum-suite --nytimes 100 --json --output quick.json
 
-Each way scores the same options after the same prompts with the embedded Gemma 3 270M in float32, in a process of its
-own, whose time and peak memory count from when the model is loaded and warm. The ways are
+Each way scores the same options after the same prompts with the embedded Gemma 3 270M in float32. The ways take turns,
+`--rounds` times, each time in a process of its own, whose time and peak memory count from when the model is loaded and
+warm; the rounds are added up. The ways are
 
     ours      `spectrum.option_logprobs`
     plain     one forward pass per option in batches of 16, as few tokens as that allows, logits of every token
@@ -20,28 +21,23 @@ The result is one object per task: `vs_plain` and `vs_lm_eval` (options per seco
 on a busy machine that is the fair measure), the same `_wall` by the clock, and per way the options per second, the
 memory in GiB (in all, and above the loaded model), the tokens that were run (padding too) and the positions that the
 LM head saw. `fewest` is what any exact method must run for these options: every distinct proper prefix once;
-`fewest_per_prompt` allows nothing to be shared between prompts. `max_difference_nats` is to our log-probabilities.
-Peaks of memory need Linux.
+`fewest_per_prompt` allows nothing to be shared between prompts, and `tokens_vs_fewest` is how many times the former we
+run. `max_difference_nats` is to our log-probabilities.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import logging
-import os
-import platform
-import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -49,6 +45,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from benchmarks.measuring import REPOSITORY, conditions, measured, run_apart
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.formats.render import get_format
@@ -57,7 +54,6 @@ from spectrum.models import find_model, load_for_scoring, load_tokenizer
 from spectrum.suite import draw_rows, task_rows
 
 MODEL = "embedded:gemma-3-270m"
-REPOSITORY = Path(__file__).parents[1]
 FIXTURES = REPOSITORY / "dataset_builder" / "fixtures"
 BATCH_SIZE = 16
 SEED = 42
@@ -182,68 +178,44 @@ def counted(model: PreTrainedModel) -> Iterator[Work]:
             hook.remove()
 
 
-def memory_gib(name: str) -> float:
-    """``VmRSS`` (resident now) or ``VmHWM`` (its peak) of this process."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(re.search(rf"^{name}:\s+(\d+) kB", status, flags=re.MULTILINE)[1]) / 2**20
-
-
 def run_way(way: str, model_name: str, tasks: Tasks) -> dict[str, Run]:
     """Score every task in this process: log-probabilities, seconds, memory and work."""
     model, tokenizer = load_for_scoring(model_name, device="cpu", dtype="float32")
     first = next(iter(tasks.values()))[0]
     WAYS[way](model, tokenizer, [Item(first.prompt, first.options[:2])])
-    return {task: _measured(WAYS[way], model, tokenizer, items) for task, items in tasks.items()}
+    found = {}
+    for task, items in tasks.items():
+        with counted(model) as work:
+            log_probs, cost = measured(partial(WAYS[way], model, tokenizer, items))
+        found[task] = {"log_probs": log_probs, **cost, **asdict(work)}
+    return found
 
 
-def _measured(score: Way, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, items: list[Item]) -> Run:
-    gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # what is resident now is the peak so far
-    before = memory_gib("VmRSS")
-    with counted(model) as work:
-        wall, cpu = time.perf_counter(), time.process_time()
-        log_probs = score(model, tokenizer, items)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak = memory_gib("VmHWM")
-    return {
-        "log_probs": log_probs,
-        "seconds": wall,
-        "cpu_seconds": cpu,
-        "peak_gib": round(peak, 2),
-        "above_model_gib": round(peak - before, 2),
-        **asdict(work),
-    }
+def added_up(rounds: Sequence[Run]) -> Run:
+    """Several runs of one way on one task as one: seconds are added up, memory is the largest, the rest is equal."""
+    together = {name: sum(run[name] for run in rounds) for name in ("seconds", "cpu_seconds")}
+    return rounds[0] | together | {name: max(run[name] for run in rounds) for name in ("peak_gib", "above_model_gib")}
 
 
-def run_apart(way: str, python: str, model_name: str, tasks: Tasks) -> dict[str, Run]:
-    """:func:`run_way` in a process of its own.
-
-    Raises:
-        RuntimeError: It fails.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        given, result = Path(folder) / "tasks.json", Path(folder) / "result.json"
-        given.write_text(json.dumps({task: [asdict(item) for item in items] for task, items in tasks.items()}))
-        command = [python, "-m", "benchmarks.scoring", "--model", model_name, "--way", way, str(given), str(result)]
-        code = subprocess.run(command, check=False, cwd=REPOSITORY).returncode  # noqa: S603
-        if code:
-            raise RuntimeError(f"scoring by {way!r} ended with code {code}")
-        return json.loads(result.read_text())
-
-
-def compare(runs: dict[str, Run], items: Sequence[Item], tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    """Ours beside the others on one task.
+def compare(
+    rounds: Sequence[dict[str, Run]], items: Sequence[Item], tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Any]:
+    """Ours beside the others on one task; a round has the run of each way.
 
     Raises:
         RuntimeError: The log-probabilities of two ways differ by more than ``TOLERANCE_NATS``.
     """
-    n_options = sum(len(item.options) for item in items)
+    runs = {way: added_up([found[way] for found in rounds]) for way in rounds[0]}
+    n_options = len(rounds) * sum(len(item.options) for item in items)
     ours = runs["ours"]
-    result: dict[str, Any] = {"items": len(items), "options": n_options}
+    result: dict[str, Any] = {"items": len(items), "options": n_options // len(rounds), "rounds": len(rounds)}
     for other in ("plain", "lm_eval"):
         run = runs.get(other)
         result[f"vs_{other}"] = run and round(run["cpu_seconds"] / ours["cpu_seconds"], 2)
         result[f"vs_{other}_wall"] = run and round(run["seconds"] / ours["seconds"], 2)
+        result[f"vs_{other}_of_rounds"] = run and [
+            round(found[other]["cpu_seconds"] / found["ours"]["cpu_seconds"], 2) for found in rounds
+        ]
     result["options_per_cpu_second"] = {way: round(n_options / run["cpu_seconds"], 2) for way, run in runs.items()}
     result["options_per_second"] = {way: round(n_options / run["seconds"], 2) for way, run in runs.items()}
     for measure in ("peak_gib", "above_model_gib", "tokens", "lm_head_positions"):
@@ -253,6 +225,7 @@ def compare(runs: dict[str, Run], items: Sequence[Item], tokenizer: PreTrainedTo
         "fewest": least.tokens,
         "fewest_per_prompt": sum(fewest(token_pairs(tokenizer, [item])).tokens for item in items),
     }
+    result["tokens_vs_fewest"] = round(ours["tokens"] / least.tokens, 3)
     result["lm_head_positions"]["fewest"] = least.lm_head_positions
     result["max_difference_nats"] = {way: _max_difference(ours, run) for way, run in runs.items() if run is not ours}
     if max(result["max_difference_nats"].values()) > TOLERANCE_NATS:
@@ -306,31 +279,24 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     if not _has_lm_eval(arguments.lm_eval_python):
         sys.stderr.write(INSTALL + "\n")
         del ways["lm_eval"]
-    found = {way: run_apart(way, python, arguments.model, tasks) for way, python in ways.items()}
+    given = {task: [asdict(item) for item in items] for task, items in tasks.items()}
+    rounds = [
+        {
+            way: run_apart("benchmarks.scoring", ["--model", arguments.model], way, given, python=python)
+            for way, python in ways.items()
+        }
+        for _ in range(arguments.rounds)
+    ]
     results = {
-        task: compare({way: runs[task] for way, runs in found.items()}, items, tokenizer)
+        task: compare([{way: runs[task] for way, runs in found.items()} for found in rounds], items, tokenizer)
         for task, items in tasks.items()
     }
-    return results | {"conditions": conditions(arguments.model)}
+    return results | {"conditions": conditions(arguments.model) | {"batch_size_of_others": BATCH_SIZE}}
 
 
 def _has_lm_eval(python: str) -> bool:
     command = [python, "-c", "import importlib.util as u, sys; sys.exit(u.find_spec('lm_eval') is None)"]
     return subprocess.run(command, check=False).returncode == 0  # noqa: S603
-
-
-def conditions(model_name: str) -> dict[str, Any]:
-    """What the numbers depend on beside the code."""
-    return {
-        "model": model_name,
-        "dtype": "float32",
-        "device": "cpu",
-        "batch_size_of_others": BATCH_SIZE,
-        "threads": torch.get_num_threads(),
-        "cpus": os.cpu_count(),
-        "machine": platform.machine(),
-        "libraries": {name: version(name) for name in ("torch", "transformers")},
-    }
 
 
 def table(results: dict[str, Any]) -> str:
@@ -351,6 +317,7 @@ def parser() -> argparse.ArgumentParser:
     add("--suite", help="a built suite (default: synthetic tasks are built, book readers come from the fixtures)")
     add("--urns", type=int, default=10, help="items of dist_urn (default: 10)")
     add("--nytimes", type=int, default=10, help="items of dist_nytimes (default: 10)")
+    add("--rounds", type=int, default=3, help="turns of each way (default: 3)")
     add("--lm_eval_python", default=sys.executable, help="the interpreter that has lm-eval (default: this one)")
     add("--json", action="store_true", help="print the results as JSON instead of a table")
     add("--output", type=Path, help="a file for the JSON as well")

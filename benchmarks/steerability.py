@@ -5,33 +5,27 @@
     python -m benchmarks.steerability --suite spectrum-suite --tasks flight mmlu habermas_question --json
 
 Both ways score the same sequences with the embedded Gemma 3 270M in float32, in the format `spectrum`, in batches of
-the same size, each in a process of its own, whose time and peak memory count from when the model is loaded and warm:
+the same size. They take turns, `--at_once` sequences at a time, each time in a process of its own, whose time and peak
+memory count from when the model is loaded and warm:
 
     ours      `spectrum.generation.output_logprobs`
     plain     a forward pass with the logits of every token and their log-softmax, as a loss with labels has them
 
 and a number that they do not agree on is an error. `vs_plain` is the ratio of sequences per second of the processor (on
 a busy machine that is the fair measure), `vs_plain_wall` that by the clock, `memory_vs_plain` the ratio of peak memory.
-How much there is to gain depends on `scored_share`, the share of the tokens that are in an output. Peaks of memory need
-Linux.
+`vs_plain_of_turns` has the ratio of each turn. How much there is to gain depends on `scored_share`, the share of the
+tokens that are in an output.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import logging
-import os
-import platform
-import re
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from itertools import chain, zip_longest
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +33,7 @@ import torch
 from datasets import load_dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from benchmarks.measuring import conditions, measured, run_apart
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.formats.render import Message, get_format
@@ -46,7 +41,6 @@ from spectrum.generation.output_logprobs import output_logprobs, outputs_that_fi
 from spectrum.models import find_model, load_for_scoring, load_tokenizer
 
 MODEL = "embedded:gemma-3-270m"
-REPOSITORY = Path(__file__).parents[1]
 SYNTHETIC = ("categorical", "coinflip", "poisson")
 TOLERANCE_NATS = 1e-2
 """A log-softmax over 262,144 float32 logits is off by 1e-4, and an output may have many tokens."""
@@ -88,49 +82,15 @@ def score_plain(
 
 
 WAYS: dict[str, Way] = {"ours": score_ours, "plain": score_plain}
-
-
-def memory_gib(name: str) -> float:
-    """``VmRSS`` (resident now) or ``VmHWM`` (its peak) of this process."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(re.search(rf"^{name}:\s+(\d+) kB", status, flags=re.MULTILINE)[1]) / 2**20
+MEMORY = ("peak_gib", "above_model_gib")
 
 
 def run_way(way: str, model_name: str, sequences: Sequences, batch_size: int) -> Run:
     """Score the sequences in this process: log-probabilities, seconds and memory."""
     model, tokenizer = load_for_scoring(model_name, device="cpu", dtype="float32")
     WAYS[way](model, tokenizer, [sequences[0][:3]], 1)
-    gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # what is resident now is the peak so far
-    before = memory_gib("VmRSS")
-    wall, cpu = time.perf_counter(), time.process_time()
-    log_probs = WAYS[way](model, tokenizer, sequences, batch_size)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak = memory_gib("VmHWM")
-    return {
-        "log_probs": log_probs,
-        "seconds": wall,
-        "cpu_seconds": cpu,
-        "peak_gib": round(peak, 2),
-        "above_model_gib": round(peak - before, 2),
-    }
-
-
-def run_apart(way: str, model_name: str, sequences: Sequences, batch_size: int) -> Run:
-    """:func:`run_way` in a process of its own.
-
-    Raises:
-        RuntimeError: It fails.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        given, result = Path(folder) / "sequences.json", Path(folder) / "result.json"
-        given.write_text(json.dumps(sequences))
-        command = [sys.executable, "-m", "benchmarks.steerability", "--model", model_name]
-        command += ["--batch_size", str(batch_size), "--way", way, str(given), str(result)]
-        code = subprocess.run(command, check=False, cwd=REPOSITORY).returncode  # noqa: S603
-        if code:
-            raise RuntimeError(f"scoring by {way!r} ended with code {code}")
-        return json.loads(result.read_text())
+    log_probs, cost = measured(lambda: WAYS[way](model, tokenizer, sequences, batch_size))
+    return {"log_probs": log_probs, **cost}
 
 
 def long_sequences(rows: Sequence[Sequence[Message]], tokenizer: PreTrainedTokenizerBase, length: int) -> Sequences:
@@ -164,53 +124,60 @@ def sequences_of(arguments: argparse.Namespace, tokenizer: PreTrainedTokenizerBa
     return found
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Both ways.
+def measure(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Both ways in turn; yields the results so far after each turn.
 
     Raises:
         RuntimeError: Their log-probabilities differ by more than ``TOLERANCE_NATS``.
     """
     tokenizer = load_tokenizer(find_model(arguments.model))
     sequences = sequences_of(arguments, tokenizer)
-    runs = {way: run_apart(way, arguments.model, sequences, arguments.batch_size) for way in WAYS}
-    ours, plain = runs["ours"], runs["plain"]
-    pairs = list(zip(chain(*ours["log_probs"]), chain(*plain["log_probs"]), strict=True))
+    options = ["--model", arguments.model, "--batch_size", str(arguments.batch_size)]
+    turns: list[dict[str, Run]] = []
+    for start in range(0, len(sequences), arguments.at_once):
+        some = sequences[start : start + arguments.at_once]
+        turns.append({way: run_apart("benchmarks.steerability", options, way, some) for way in WAYS})
+        settings = {name: getattr(arguments, name) for name in ("tasks", "length", "batch_size", "at_once")}
+        found = summary(turns, sequences[: start + len(some)], tokenizer)
+        yield found | {"conditions": conditions(arguments.model) | settings}
+
+
+def summary(turns: Sequence[dict[str, Run]], sequences: Sequences, tokenizer: PreTrainedTokenizerBase) -> Run:
+    """Ours beside the plain way, over all turns.
+
+    Raises:
+        RuntimeError: Their log-probabilities differ by more than ``TOLERANCE_NATS``.
+    """
+    scores = [[value for turn in turns for row in turn[way]["log_probs"] for value in row] for way in WAYS]
+    pairs = list(zip(*scores, strict=True))
     difference = max(abs(a - b) for a, b in pairs)
     if difference > TOLERANCE_NATS:
         raise RuntimeError(f"the two ways differ by {difference} nats")
     tokenized = tokenize_sequences(tokenizer, sequences, get_format("spectrum", tokenizer))
     tokens = sum(len(sequence.ids) for sequence in tokenized)
     scored = sum(end - first for sequence in tokenized for first, end in sequence.outputs[sequence.scored.start :])
+    peaks = {name: {way: max(turn[way][name] for turn in turns) for way in WAYS} for name in MEMORY}
     return {
         "sequences": len(sequences),
         "outputs": len(pairs),
         "tokens": tokens,
         "scored_share": round(scored / tokens, 3),
-        "vs_plain": round(plain["cpu_seconds"] / ours["cpu_seconds"], 2),
-        "vs_plain_wall": round(plain["seconds"] / ours["seconds"], 2),
-        "memory_vs_plain": round(ours["peak_gib"] / plain["peak_gib"], 2),
-        "tokens_per_cpu_second": {way: round(tokens / run["cpu_seconds"], 1) for way, run in runs.items()},
-        "peak_gib": {way: run["peak_gib"] for way, run in runs.items()},
-        "above_model_gib": {way: run["above_model_gib"] for way, run in runs.items()},
+        "vs_plain": round(_ratio(turns), 2),
+        "vs_plain_wall": round(_ratio(turns, "seconds"), 2),
+        "vs_plain_of_turns": [round(_ratio([turn]), 2) for turn in turns],
+        "memory_vs_plain": round(peaks["peak_gib"]["ours"] / peaks["peak_gib"]["plain"], 2),
+        "tokens_per_cpu_second": {way: round(tokens / _total(turns, way, "cpu_seconds"), 1) for way in WAYS},
+        **peaks,
         "max_difference_nats": difference,
-        "conditions": conditions(arguments),
     }
 
 
-def conditions(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the numbers depend on beside the code."""
-    return {
-        "model": arguments.model,
-        "tasks": list(arguments.tasks),
-        "length": arguments.length,
-        "batch_size": arguments.batch_size,
-        "dtype": "float32",
-        "device": "cpu",
-        "threads": torch.get_num_threads(),
-        "cpus": os.cpu_count(),
-        "machine": platform.machine(),
-        "libraries": {name: version(name) for name in ("torch", "transformers")},
-    }
+def _ratio(turns: Sequence[dict[str, Run]], seconds: str = "cpu_seconds") -> float:
+    return _total(turns, "plain", seconds) / _total(turns, "ours", seconds)
+
+
+def _total(turns: Sequence[dict[str, Run]], way: str, seconds: str) -> float:
+    return sum(turn[way][seconds] for turn in turns)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -223,6 +190,7 @@ def parser() -> argparse.ArgumentParser:
     add("--sequences", type=int, default=200, help="how many (default: 200)")
     add("--length", type=int, default=1024, help="tokens of each (default: 1024)")
     add("--batch_size", type=int, default=2, help="sequences per forward pass (default: 2)")
+    add("--at_once", type=int, default=10, help="sequences in a turn (default: 10)")
     add("--json", action="store_true", help="print the results as JSON instead of a line")
     add("--output", type=Path, help="a file for the JSON as well")
     add("--way", nargs=3, metavar=("WAY", "SEQUENCES", "RESULT"), help="score a file in this process, no more")
@@ -237,10 +205,11 @@ def main() -> None:
         run = run_way(way, arguments.model, json.loads(Path(given).read_text()), arguments.batch_size)
         Path(result).write_text(json.dumps(run))
         return
-    results = measure(arguments)
-    text = json.dumps(results, indent=1)
-    if arguments.output:
-        arguments.output.write_text(text + "\n")
+    for results in measure(arguments):
+        text = json.dumps(results, indent=1)
+        if arguments.output:
+            arguments.output.write_text(text + "\n")
+        sys.stderr.write("after {sequences} sequences: {vs_plain}\n".format(**results))
     line = "{vs_plain} times the throughput of a plain pass at {memory_vs_plain} of its memory".format(**results)
     print(text if arguments.json else line)
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
+
+HEAD_POSITIONS = 128
+"""The LM head runs on at most so many positions at a time (128 x 262,144 logits in float32 are 134 MB)."""
 
 
 @contextmanager
@@ -32,3 +36,49 @@ def scored_positions(model: nn.Module, positions: torch.Tensor) -> Iterator[None
         yield
     finally:
         handle.remove()
+
+
+def target_log_probs(
+    model: nn.Module,
+    inputs: dict[str, Any],
+    positions: torch.Tensor,
+    lines: torch.Tensor,
+    targets: torch.Tensor,
+) -> torch.Tensor:
+    """The log-probability of each target token in nats, with logits for some positions at a time.
+
+    The model is run once and its hidden states are kept. To turn the next of them into logits it is run on a single
+    token while its LM head sees them instead, so whatever it does to logits afterwards (soft caps, scales) happens.
+
+    Args:
+        model: A causal language model, with or without an adapter.
+        inputs: What the model is called with.
+        positions: (rows, length), boolean: where the LM head is needed.
+        lines: (targets,), ascending: for each target the rank of the position that predicts it, among ``positions``.
+        targets: (targets,), token ids.
+    """
+    waiting: list[torch.Tensor] = []
+
+    def next_states(_: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        if not waiting:
+            waiting.extend(arguments[0][positions].split(HEAD_POSITIONS))
+        return (waiting.pop(0), *arguments[1:])
+
+    handle = model.get_output_embeddings().register_forward_pre_hook(next_states)
+    try:
+        found = [_step_log_probs(model(**inputs, use_cache=False).logits, lines, targets)]
+        while waiting:
+            logits = model(input_ids=inputs["input_ids"][:1, :1], use_cache=False).logits
+            found.append(_step_log_probs(logits, lines - len(found) * HEAD_POSITIONS, targets))
+            del logits  # or there would be two of them at the next
+    finally:
+        handle.remove()
+    return torch.cat(found)
+
+
+def _step_log_probs(logits: torch.Tensor, lines: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The log-probability of those targets whose lines lie in ``logits``, (positions, vocabulary)."""
+    here = (lines >= 0) & (lines < len(logits))
+    lines, targets = lines[here].to(logits.device), targets[here].to(logits.device)
+    logits = logits.float()
+    return (logits[lines, targets] - logits.logsumexp(-1)[lines]).cpu()

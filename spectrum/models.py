@@ -32,6 +32,7 @@ from spectrum.training.embedded_model import embedded_model_path
 ADAPTER = "adapter_config.json"
 _NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 _NOT_NEEDED = ["*/*", "consolidated*"]
+_WEIGHTS = ["*.safetensors*"]
 _WHOLE = 64 * 2**20  # files up to this size count in a fingerprint byte by byte
 _BLOCK, _BLOCKS = 2**16, 256  # of larger ones, so many blocks, evenly spaced
 
@@ -66,13 +67,14 @@ class ModelFiles:
         return digest.hexdigest()[:16]
 
 
-def find_model(name: str, *, base: str | None = None, revision: str | None = None) -> ModelFiles:
+def find_model(name: str, *, base: str | None = None, revision: str | None = None, weights: bool = True) -> ModelFiles:
     """The files of a model: a folder, ``embedded:gemma-3-270m``, or a Hub id (downloaded, or from the cache).
 
     Args:
         name: The model, or an adapter.
         base: The base model of an adapter; by default the one that its configuration names.
         revision: Branch, tag or commit of a model on a Hub.
+        weights: Whether they are downloaded; tokenizer and configuration always are.
 
     Raises:
         UserError: There is no such model, or its folder holds neither a model nor an adapter.
@@ -83,13 +85,13 @@ def find_model(name: str, *, base: str | None = None, revision: str | None = Non
     folder = Path(name).expanduser()
     commit = None
     if not folder.is_dir():
-        folder = _download(name, revision)
+        folder = _download(name, revision, weights=weights)
         commit = folder.name
     if (folder / ADAPTER).is_file():
         base = base or json.loads((folder / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
         if not base:
             raise UserError(f"adapter {name!r} does not name its base model: give it with --base")
-        return ModelFiles(name, folder, commit, find_model(base))
+        return ModelFiles(name, folder, commit, find_model(base, weights=weights))
     if not (folder / "config.json").is_file():
         raise UserError(f"folder {name!r} holds no model: it has neither a config.json nor an {ADAPTER}")
     if base:
@@ -204,9 +206,10 @@ def _with_adapter(base: PreTrainedModel, files: ModelFiles, *, merge: bool) -> P
     return adapted.merge_and_unload() if merge else adapted
 
 
-def _download(name: str, revision: str | None) -> Path:
+def _download(name: str, revision: str | None, *, weights: bool) -> Path:
+    left_out = _NOT_NEEDED if weights else [*_NOT_NEEDED, *_WEIGHTS]
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_NEEDED, ignore_patterns=_NOT_NEEDED))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_NEEDED, ignore_patterns=left_out))
     except HFValidationError as error:
         raise UserError(f"model folder {name!r} not found, and it is no Hub id: check the path") from error
     except GatedRepoError as error:

@@ -48,27 +48,6 @@ def task_groups(suite: str) -> dict[str, str]:
     return groups
 
 
-def distribution_tasks(suite: str, tasks: Sequence[str] = ("all",)) -> list[str]:
-    """``tasks`` in the order given, or all distribution tasks of the suite where one of them is ``all``.
-
-    Raises:
-        UserError: There is no such suite or task, a task is of another kind, or there is no distribution task at all.
-    """
-    kinds = task_kinds(suite, tasks)
-    if "all" not in tasks:
-        for task in kinds:
-            if kinds[task] != "distribution":
-                raise UserError(f"task {task!r} has no target distributions: alignment needs distribution tasks")
-        return list(kinds)
-    found = [task for task, kind in kinds.items() if kind == "distribution"]
-    if not found:
-        raise UserError(
-            f"suite {suite!r} has no distribution task: build some with "
-            "'python -m dataset_builder build --tasks dist_urn dist_states'"
-        )
-    return found
-
-
 def task_kinds(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, str]:
     """Task -> its kind (``icl``, ``distribution`` or ``coverage``), for ``tasks`` or for every task of the suite.
 

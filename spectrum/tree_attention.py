@@ -6,9 +6,66 @@ Sliding windows are kept by position in the text rather than in the row, so that
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
+
+ROOT = -1
+"""Stands for the token before the first one."""
+
+Step = tuple[int, int]
+"""Index of a token in a tree (or ``ROOT``), and a token id that may follow it."""
+
+
+@dataclass
+class TokenTree:
+    """Texts as token ids; what some of them begin with alike is there once.
+
+    Attributes:
+        ids: Token ids; a token comes after its parent.
+        parents: For each token the index of the token before it in its texts, or ``ROOT``.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    _children: dict[Step, int] = field(default_factory=dict)
+
+    def steps(self, node: int, tokens: Sequence[int]) -> list[Step]:
+        """The steps that lead from ``node`` through ``tokens``; all but the last of them become part of the tree."""
+        found: list[Step] = []
+        for token in tokens:
+            found.append((self._child(*found[-1]) if found else node, token))
+        return found
+
+    def extend(self, node: int, tokens: Sequence[int]) -> int:
+        """Put ``tokens`` behind ``node``, as far as they are not there; returns the index of the last one."""
+        for token in tokens:
+            node = self._child(node, token)
+        return node
+
+    def missing(self, tokens: Sequence[int]) -> int:
+        """How many of the tokens of a text are not there yet."""
+        node: int | None = ROOT
+        for shared, token in enumerate(tokens):
+            node = self._children.get((node, token))
+            if node is None:
+                return len(tokens) - shared
+        return 0
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it is a single text."""
+        return self.parents == list(range(ROOT, len(self.ids) - 1))
+
+    def _child(self, node: int, token: int) -> int:
+        if (node, token) not in self._children:
+            self._children[node, token] = len(self.ids)
+            self.ids.append(token)
+            self.parents.append(node)
+        return self._children[node, token]
 
 
 def shares_prefixes(model: PreTrainedModel) -> bool:
@@ -47,6 +104,21 @@ def ancestors(parents: torch.Tensor) -> torch.Tensor:
         parent = parents[:, index]
         found[:, index] |= found[rows, parent] & (parent >= 0)[:, None]
     return found
+
+
+def tree_inputs(parents: torch.Tensor, model: PreTrainedModel) -> dict[str, Any]:
+    """The attention mask and the positions of rows that are trees.
+
+    Args:
+        parents: (rows, length), the index of the token before each, or ``ROOT``.
+        model: The model that will get them, with or without an adapter.
+    """
+    attends = ancestors(parents)
+    positions = attends.sum(-1) - 1
+    return {
+        "attention_mask": masks_for_model(attends, positions, model),
+        "position_ids": positions.to(model.device),
+    }
 
 
 def _core(model: PreTrainedModel) -> PreTrainedModel:

@@ -6,14 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from completions_server import serving
 from tiny_models import COLORS, DRAWS, save_model, save_suite
 
 import evaluate_model
 from dataset_builder.errors import UserError
-from spectrum.evaluation import run
+from spectrum.evaluation import subject, work
 from spectrum.evaluation.report import read_report
+from spectrum.models import load_for_scoring
 
 REPOSITORY = Path(__file__).parents[1]
+KEY = "sk-for-nobody"
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +33,9 @@ def suite(tmp_path_factory):
 def command(model, suite, tmp_path):
     """Runs the command in this process; returns its report."""
 
-    def evaluate(output="out", **options):
-        fixed = {"model": model, "suite": suite, "output": tmp_path / output, "device": "cpu"}
+    def evaluate(output="out", *, served=False, **options):
+        fixed = {"model": model, "suite": suite, "output": tmp_path / output}
+        fixed |= {} if served else {"device": "cpu"}
         options = fixed | {"desiderata": "alignment"} | options
         words = [word for name, value in options.items() for word in (f"--{name}", *str(value).split())]
         evaluate_model.main(evaluate_model.parser().parse_args(words))
@@ -44,16 +48,16 @@ def command(model, suite, tmp_path):
 def scored(monkeypatch):
     """The tasks that were really scored, in order; naming one as ``stop`` interrupts before it."""
     tasks = []
-    align = run.align_task
+    measure = work.AlignmentWork.measure
 
-    def spy(model, tokenizer, task, *args, **options):
-        if task == spy.stop:
+    def spy(self, part, subject):
+        if self.task == spy.stop:
             raise KeyboardInterrupt
-        tasks.append(task)
-        return align(model, tokenizer, task, *args, **options)
+        tasks.append(self.task)
+        return measure(self, part, subject)
 
     spy.stop = None
-    monkeypatch.setattr(run, "align_task", spy)
+    monkeypatch.setattr(work.AlignmentWork, "measure", spy)
     return tasks, spy
 
 
@@ -89,7 +93,7 @@ def test_an_interrupted_run_goes_on_where_it_was(command, scored, tmp_path):
 
 def test_a_finished_run_does_not_load_the_model_again(command, monkeypatch):
     before = command()
-    monkeypatch.setattr(run, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(subject, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
     assert command()["alignment"] == before["alignment"]
 
 
@@ -139,6 +143,10 @@ def test_a_comparison_is_made_on_the_same_items(command, tmp_path):
         ({"desiderata": "beauty"}, "no desideratum 'beauty'"),
         ({"limit": 0}, "--limit is 0: give a number of at least 1"),
         ({"compare": "nowhere"}, "report 'nowhere' not found"),
+        ({"judge": "http://localhost:1"}, "--judge needs the name of the judge"),
+        ({"judge_model": "referee"}, "--judge_model needs the judge's address"),
+        ({"endpoint_model": "m"}, "--endpoint_model needs the server's address"),
+        ({"endpoint": "http://localhost:1"}, "--device is for a model that is loaded here: leave it out"),
         ({"format": "spectrum", "task_labels": ""}, "format 'spectrum' has no labels"),
     ],
 )
@@ -202,8 +210,8 @@ def test_all_three_desiderata_in_one_report(command, tmp_path):
 
 def test_what_is_kept_of_coverage_and_steerability_is_not_measured_again(command, monkeypatch):
     first = command(desiderata="steerability coverage", generations=5)
-    for name in ("steer_task", "cover_task"):
-        monkeypatch.setattr(run, name, lambda *_, **__: pytest.fail("measured again"))
+    for name in ("SteerabilityWork", "CoverageWork"):
+        monkeypatch.setattr(getattr(work, name), "measure", lambda *_, **__: pytest.fail("measured again"))
     again = command(desiderata="steerability coverage", generations=5)
     assert again["coverage"] == first["coverage"]
     assert again["steerability"] == first["steerability"]
@@ -219,3 +227,54 @@ def test_training_tasks_are_measured_only_when_they_are_named(command, tmp_path)
     both = {"suite": folder, "desiderata": "steerability alignment"}
     assert not command("all", **both)["steerability"]
     assert list(command("named", **both, tasks="draws")["steerability"]) == ["draws"]
+
+
+@pytest.fixture
+def server(model, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(*load_for_scoring(str(model), device="cpu")) as found:
+        yield found
+
+
+def test_a_served_model_gets_the_numbers_of_a_loaded_one(command, server, monkeypatch, tmp_path):
+    wanted = {"desiderata": "steerability coverage alignment", "generations": 4, "promptings": "both"}
+    local = command("local", **wanted)
+    monkeypatch.setattr(subject, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(subject, "sample", lambda *_, **__: pytest.fail("sampled here"))
+    report = command("served", served=True, endpoint=server.url, **wanted)
+    assert report["settings"]["endpoint"] == {"url": server.url, "model": "tiny"}
+    assert (report["settings"]["dtype"], report["settings"]["device"]) == (None, None)
+    for task in ("colors", "dice"):
+        for mine, theirs in zip(*(side["alignment"][task]["items"] for side in (report, local)), strict=True):
+            assert mine["log_probs"] == pytest.approx(theirs["log_probs"], abs=1e-4)
+    mine, theirs = (side["steerability"]["draws"]["summary"] for side in (report, local))
+    assert mine == pytest.approx(theirs, abs=1e-4)
+    assert len(report["coverage"]["letters"]["both"]["texts"]) == 4
+    assert f"served as tiny at {server.url}" in (tmp_path / "served" / "report.md").read_text()
+    written = "".join(path.read_text() for path in (tmp_path / "served").rglob("*.json*"))
+    assert KEY not in written
+
+
+def test_a_judge_decides_what_is_valid_and_is_asked_once(command, server):
+    options = {"desiderata": "coverage", "generations": 6, "promptings": "both", "judge": server.url}
+    options |= {"judge_model": "referee", "judge_tasks": "letters"}
+    first = command(**options)
+    section = first["coverage"]["letters"]["both"]
+    assert (section["validity"], section["set_size"]) == ("judge", None)
+    assert section["items"] == [text if len(text) == 1 else None for text in section["texts"]]
+    assert first["settings"]["judge"] == {"url": server.url, "model": "referee", "tasks": ["letters"]}
+    asked = len(server.requests)
+    assert asked == len({text for text in section["texts"] if text})
+    again = command(**options)["coverage"]
+    assert (again, len(server.requests)) == (first["coverage"], asked)
+    by_rule = command(desiderata="coverage", generations=6, promptings="both")
+    assert by_rule["coverage"]["letters"]["both"]["validity"] == "one_of"
+    assert by_rule["settings"]["judge"] is None
+
+
+def test_an_address_with_a_key_in_it_is_refused_without_repeating_it(command, tmp_path):
+    with pytest.raises(UserError, match="put the key into OPENAI_API_KEY") as refused:
+        command(served=True, endpoint=f"http://user:{KEY}@localhost:8000/v1")
+    assert KEY not in str(refused.value)
+    assert not (tmp_path / "out").exists()

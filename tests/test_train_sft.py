@@ -184,7 +184,7 @@ MISTAKES = {
     "temperature alone": (["--mixing_temperature", "2"], "--mixing_temperature needs --rows"),
     "no quick look": (
         ["--suite", "{train_only}", "--alignment_steps", "1"],
-        "suite '{train_only}' has no distribution",
+        "suite '{train_only}' has no task to measure, for alignment needs distribution tasks",
     ),
     "held out only": (["--suite", "{held_out}"], "suite '{held_out}' has no training task"),
     "too short": (["--tasks", "coinflip", "--max_length", "5"], "no row fits into 5 tokens: raise --max_length"),

@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
 from metrics.spectrum_alignment.scoring import score_items, summarize
-from spectrum.formats.render import Format, Message, get_format
+from spectrum.formats.render import Format, Message
 from spectrum.generation.exclusive import exclusive_log_probs
-from spectrum.generation.logprobs import Prompt, TokenIds, option_logprobs, option_token_ids
-from spectrum.suite import distribution_tasks, draw_rows, task_rows
+from spectrum.generation.logprobs import Prompt, TokenIds, option_token_ids
 
-LIMIT = 1000
-SEED = 42
 SMOOTHING = 1e-6
 """As in the paper's evaluation; see ``metrics/spectrum_alignment``."""
 
 Scores = Mapping[str, float]
+
+OptionScorer = Callable[[Sequence[Prompt], Sequence[Sequence[str]]], Sequence[torch.Tensor]]
+"""(prompts, options of each) -> log-probabilities in nats, such as ``partial(option_logprobs, model, tokenizer)``."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,22 @@ class AlignmentItem:
     probabilities: tuple[float, ...]
     scores: Scores
     uniform: Scores
+
+    @classmethod
+    def from_dict(cls, item: Mapping[str, Any]) -> AlignmentItem:
+        """The item in a report; None stands for a number that is not finite."""
+        scores = {
+            side: {name: math.nan if value is None else value for name, value in item[side].items()}
+            for side in ("scores", "uniform")
+        }
+        return cls(
+            id=item["id"],
+            options=tuple(item["options"]),
+            target=tuple(item["target"]),
+            log_probs=tuple(-math.inf if value is None else value for value in item["log_probs"]),
+            probabilities=tuple(math.nan if value is None else value for value in item["probabilities"]),
+            **scores,
+        )
 
 
 @dataclass(frozen=True)
@@ -82,88 +99,55 @@ class TaskAlignment:
         """The same of the uniform guess."""
         return summarize(_columns([item.uniform for item in self.items]))
 
+    def as_dict(self) -> dict[str, Any]:
+        """The task's part of a report: JSON's types only, though numbers may be NaN."""
+        summary, uniform = self.summary(), self.uniform_summary()
+        metrics = list(self.items[0].scores)
+        return {
+            "n_available": self.n_available,
+            "n": int(summary["n"]),
+            "n_scored": int(summary["n_scored"]),
+            "seconds": self.seconds,
+            "rows_fingerprint": self.rows_fingerprint,
+            "model": {name: {"mean": summary[name], "se": summary[f"{name}_se"]} for name in metrics},
+            "uniform": {name: {"mean": uniform[name], "se": uniform[f"{name}_se"]} for name in metrics},
+            "items": [asdict(item) for item in self.items],
+        }
 
-def evaluate_alignment(
-    model: PreTrainedModel,
+
+def align_rows(
+    score: OptionScorer,
     tokenizer: PreTrainedTokenizerBase,
-    suite: str,
-    tasks: Sequence[str] = ("all",),
-    *,
-    text_format: str | Format = "auto",
-    limit: int | None = LIMIT,
-    seed: int = SEED,
-    task_labels: bool = False,
-    batch_size: int = 8,
-    progress: bool = False,
-) -> dict[str, TaskAlignment]:
-    """Score a model on distribution tasks of a suite, and the uniform guess beside it.
-
-    Args:
-        model: A causal language model in eval mode, with or without an adapter.
-        tokenizer: Its tokenizer.
-        suite: A built suite's folder, or a dataset on a Hub.
-        tasks: Names of distribution tasks; ``all`` is every one that the suite has.
-        text_format: ``auto``, ``spectrum``, ``colon`` or ``chat``. In ``colon`` an option follows ``Output:`` and a
-            space.
-        limit: Items per task at most, drawn with ``seed`` and the same for every model; None for all.
-        seed: See ``limit``.
-        task_labels: In ``colon``, write the task's own label (``output_label``, e.g. ``Response (color)``) in place of
-            ``Output``, as the paper does.
-        batch_size: Prompts per forward pass.
-        progress: Show a progress bar.
-
-    Returns:
-        Task -> its result.
-
-    Raises:
-        UserError: There is no such suite, task or format, a task is empty, or two options are the same tokens.
-    """
-    found = get_format(text_format, tokenizer) if isinstance(text_format, str) else text_format
-    return {
-        task: align_task(
-            model,
-            tokenizer,
-            task,
-            task_rows(suite, task),
-            found,
-            limit=limit,
-            seed=seed,
-            task_labels=task_labels,
-            batch_size=batch_size,
-            progress=progress,
-        )
-        for task in distribution_tasks(suite, tasks)
-    }
-
-
-def align_task(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    task: str,
     rows: Dataset,
     text_format: Format,
     *,
-    limit: int | None = LIMIT,
-    seed: int = SEED,
     task_labels: bool = False,
-    batch_size: int = 8,
-    progress: bool = False,
-) -> TaskAlignment:
-    """Score a model on one task, given as its rows; see :func:`evaluate_alignment`."""
-    started = time.monotonic()
-    drawn = draw_rows(rows, task, limit=limit, seed=seed)
-    options: list[list[str]] = drawn["options"][:]
-    prompts: list[Prompt] = drawn["messages"][:]
+) -> tuple[AlignmentItem, ...]:
+    """Score a model on items of a distribution task, and the uniform guess beside it.
+
+    Args:
+        score: The model.
+        tokenizer: Its tokenizer.
+        rows: The items.
+        text_format: How messages are written. In ``colon`` an option follows ``Output:`` and a space.
+        task_labels: In ``colon``, write the task's own label (``output_label``, e.g. ``Response (color)``) in place of
+            ``Output``, as the paper does.
+
+    Returns:
+        One result per row.
+
+    Raises:
+        UserError: Two options of an item are the same tokens, or the format has no labels.
+    """
+    options: list[list[str]] = rows["options"][:]
+    prompts: list[Prompt] = rows["messages"][:]
     texts, option_format = options, text_format
     if task_labels:
-        prompts = [_labelled(*row, text_format) for row in zip(prompts, drawn["output_label"], strict=True)]
+        prompts = [_labelled(*row, text_format) for row in zip(prompts, rows["output_label"], strict=True)]
         texts, option_format = [[text_format.output_prefix + option for option in row] for row in options], None
-    log_probs = option_logprobs(
-        model, tokenizer, prompts, texts, text_format=text_format, batch_size=batch_size, progress=progress
-    )
+    log_probs = score(prompts, texts)
     token_ids = [option_token_ids(tokenizer, row, option_format) for row in texts]
-    items = score_alignment(drawn["id"][:], options, drawn["probabilities"][:], log_probs, token_ids)
-    return TaskAlignment(task, len(rows), items, rows_fingerprint(drawn), round(time.monotonic() - started, 2))
+    return score_alignment(rows["id"][:], options, rows["probabilities"][:], log_probs, token_ids)
 
 
 def _labelled(messages: Sequence[Message], label: str, text_format: Format) -> str:

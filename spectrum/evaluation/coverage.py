@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,7 +67,7 @@ class TaskCoverage:
             for is far shorter than the limit, so that a text that goes on is seldom valid.
         validity: The rule that decided, or ``judge``.
         row_fingerprint: A hash of the row.
-        seconds: Time spent on generating and checking.
+        seconds: Time spent on generating.
     """
 
     task: str
@@ -109,60 +108,12 @@ class TaskCoverage:
         }
 
 
-def evaluate_coverage(
-    sampler: Sampler,
-    rows: Mapping[str, CoverageRow],
-    *,
-    promptings: Sequence[Prompting] = PROMPTINGS,
-    n: int = N_GENERATIONS,
-    seed: int = SEED,
-    first_line: bool = True,
-    judges: Mapping[str, Judge] | None = None,
-) -> dict[str, dict[Prompting, TaskCoverage]]:
-    """Generate and check on several tasks; see :func:`cover_task`.
+def generate(
+    sampler: Sampler, task: str, row: CoverageRow, prompting: Prompting, *, n: int = N_GENERATIONS, seed: int = SEED
+) -> Samples:
+    """Generate ``n`` times from one prompt.
 
-    Args:
-        sampler: The model.
-        rows: Task -> its row.
-        promptings: ``description``, ``examples`` and ``both``, or some of them.
-        n: Generations per task and prompting.
-        seed: Of the order of examples and of the sampling.
-        first_line: See :func:`cover_task`.
-        judges: Task -> who decides in place of the row's rule.
-
-    Returns:
-        Task -> prompting -> result.
-
-    Raises:
-        UserError: As :func:`cover_task`.
-    """
-    judges = judges or {}
-    return {
-        task: {
-            prompting: cover_task(
-                sampler, task, row, prompting, n=n, seed=seed, first_line=first_line, judge=judges.get(task)
-            )
-            for prompting in promptings
-        }
-        for task, row in rows.items()
-    }
-
-
-def cover_task(
-    sampler: Sampler,
-    task: str,
-    row: CoverageRow,
-    prompting: Prompting = "both",
-    *,
-    n: int = N_GENERATIONS,
-    seed: int = SEED,
-    first_line: bool = True,
-    judge: Judge | None = None,
-) -> TaskCoverage:
-    """Generate ``n`` times from one prompt and check what came.
-
-    White space around an answer does not count. The seeds of sampling depend on ``seed``, the task and the prompting
-    alone, so that no task moves another.
+    The seeds of sampling depend on ``seed``, the task and the prompting alone, so that no task moves another.
 
     Args:
         sampler: The model.
@@ -171,34 +122,57 @@ def cover_task(
         prompting: What the prompt holds.
         n: Generations.
         seed: Of the order of examples and of the sampling.
-        first_line: Check the first line of a text only, as the paper does: plain text formats end an output with a
-            blank line, and a model may end its line and go on. Say False for answers of several lines.
-        judge: Decides which texts are valid in place of the row's rule; each text is then an item of its own.
-
-    Returns:
-        The result.
 
     Raises:
-        UserError: The prompting, the rule or a number is unknown or does not fit the row.
+        UserError: The prompting or a number is unknown or does not fit the row.
     """
     if n < 1:
         raise UserError(f"{n} generations of task {task!r}: give a number of at least 1")
-    started = time.monotonic()
     messages = prompt_messages(task, row, prompting, seed=seed)
     sampling_seed = int(generator(seed, task, prompting).integers(2**31))
     (samples,) = sampler([messages], n, max_new_tokens=row["max_new_tokens"], seed=sampling_seed)
+    return samples
+
+
+def check_generations(
+    samples: Samples,
+    task: str,
+    row: CoverageRow,
+    prompting: Prompting,
+    *,
+    seed: int = SEED,
+    first_line: bool = True,
+    judge: Judge | None = None,
+    seconds: float = 0.0,
+) -> TaskCoverage:
+    """Which of the generations of :func:`generate` are valid. White space around an answer does not count.
+
+    Args:
+        samples: What was generated.
+        task: The task's name.
+        row: Its row.
+        prompting: What the prompt held.
+        seed: As in :func:`generate`.
+        first_line: Check the first line of a text only, as the paper does: plain text formats end an output with a
+            blank line, and a model may end its line and go on. Say False for answers of several lines.
+        judge: Decides which texts are valid in place of the row's rule; each text is then an item of its own.
+        seconds: Time that was spent on generating.
+
+    Raises:
+        UserError: The rule is unknown or does not fit the row, or the judge cannot be asked.
+    """
     texts = tuple(answer(text, first_line=first_line) for text in samples.texts)
     return TaskCoverage(
         task=task,
         prompting=prompting,
-        messages=tuple(messages),
+        messages=tuple(prompt_messages(task, row, prompting, seed=seed)),
         texts=texts,
         items=valid_items_of(texts, row, judge),
         set_size=None if judge else n_valid(row["validator"], row["valid_items"]),
         unfinished=samples.unfinished,
         validity="judge" if judge else row["validator"],
         row_fingerprint=row_fingerprint(row),
-        seconds=round(time.monotonic() - started, 2),
+        seconds=seconds,
     )
 
 
@@ -238,17 +212,14 @@ def valid_items_of(texts: Sequence[str], row: CoverageRow, judge: Judge | None =
     return tuple(canonical(rule[0], text, rule[1]) if validate(rule[0], text, rule[1]) else None for text in texts)
 
 
-def mean_over_tasks(results: Iterable[TaskCoverage]) -> dict[str, float]:
-    """The mean of each metric over tasks, its standard error, ``n``, ``n_scored`` and the sum of ``unfinished``.
+def mean_section(sections: Iterable[Section]) -> Section:
+    """The mean of each metric over tasks: ``n`` tasks, ``unfinished`` in all, and ``scores``, metric -> {mean, se}.
 
     The standard error is that of drawing generations anew on the same tasks; see ``metrics/output_coverage``.
+
+    Args:
+        sections: The tasks' parts of a report.
     """
-    summaries = [result.summary() for result in results]
-    return summarize(summaries) | {"unfinished": sum(summary["unfinished"] for summary in summaries)}
-
-
-def mean_section(sections: Iterable[Section]) -> Section:
-    """The same from the parts of a report: ``n`` tasks, ``unfinished``, and ``scores``, metric -> {mean, se}."""
     sections = list(sections)
     summary = summarize([_scores(section) for section in sections])
     return {

@@ -5,14 +5,16 @@
     schema_version  2
     created         when the report was written, ISO 8601, UTC
     libraries       versions, by package name
-    model           name (as given), revision (commit on a Hub, or null), fingerprint (of the files), base (the same
-                    of an adapter's base, or null)
+    model           name (as given), revision (commit on a Hub, or null), fingerprint (of the files; of the server and
+                    the tokenizer for a served model), base (the same of an adapter's base, or null)
     suite           name (as given), fingerprint (of all scored items)
-    settings        format, task_labels, bos (its text as put before each prompt, or ""), dtype, device, load_in_4bit,
-                    smoothing, seed, limit, batch_size, max_length (of scored sequences), generations (per prompt)
+    settings        format, task_labels, bos (its text as put before each prompt, or ""), dtype, device, load_in_4bit
+                    (null for a served model), endpoint ({url, model} or null), smoothing, seed, limit, batch_size,
+                    max_length (of scored sequences), generations (per prompt), first_line (whether only that of a
+                    generation was checked), judge ({url, model, tasks} or null), processes (their number)
     seconds         spent on scoring and sampling
     steerability    task -> {
-        n, n_available, n_too_long, capability, options, max_length, seconds, rows_fingerprint, fingerprint,
+        n, n_available, n_too_long, capability, options, max_length, seconds, rows_fingerprint,
         summary, at_largest_k  loss (with the terminator), loss_per_token, accuracy, ece, each with <metric>_se
         ci95            metric -> bootstrap 95% interval over sequences
         by_k            the same by the number of examples, as columns
@@ -26,7 +28,7 @@
         messages, texts, items
     }
     alignment       task -> {
-        n_available, n, n_scored, seconds, rows_fingerprint, fingerprint (of the rows and all settings),
+        n_available, n, n_scored, seconds, rows_fingerprint,
         model           metric -> {mean, se}
         uniform         the same of the uniform guess
         items           [{id, options, target, log_probs, probabilities, scores, uniform}]
@@ -54,10 +56,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dataset_builder.errors import UserError
 from metrics.spectrum_alignment.scoring import paired_difference_interval
-from spectrum.evaluation.alignment import TaskAlignment
 from spectrum.evaluation.coverage import compare_coverage
 from spectrum.evaluation.coverage_plots import coverage_markdown
-from spectrum.evaluation.steerability import TaskSteerability, paired_steerability
+from spectrum.evaluation.steerability_results import TaskSteerability, paired_steerability, summary_by_group
 
 SCHEMA_VERSION = 2
 REPORT = "report.json"
@@ -88,23 +89,6 @@ class Difference:
         """Whether the interval excludes zero."""
         low, high = self.ci95
         return low > 0 or high < 0
-
-
-def task_section(result: TaskAlignment) -> Section:
-    """The part of a report about one task."""
-    summary, uniform = result.summary(), result.uniform_summary()
-    metrics = list(result.items[0].scores)
-    section = {
-        "n_available": result.n_available,
-        "n": int(summary["n"]),
-        "n_scored": int(summary["n_scored"]),
-        "seconds": result.seconds,
-        "rows_fingerprint": result.rows_fingerprint,
-        "model": {name: {"mean": summary[name], "se": summary[f"{name}_se"]} for name in metrics},
-        "uniform": {name: {"mean": uniform[name], "se": uniform[f"{name}_se"]} for name in metrics},
-        "items": [asdict(item) for item in result.items],
-    }
-    return finite(section)
 
 
 def compare(report: Report, other: Report) -> dict[str, dict[str, Difference]]:
@@ -180,7 +164,8 @@ def read_report(path: str | Path) -> Report:
 def markdown(report: Report) -> str:
     """The report as tables, without the items."""
     tables = {"coverage_tables": coverage_markdown(report["coverage"]) if report["coverage"] else ""}
-    return _environment().get_template("report.md.jinja").render(report=report, **tables)
+    groups = finite(summary_by_group(report["steerability"].values()))
+    return _environment().get_template("report.md.jinja").render(report=report, groups=groups, **tables)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,37 +13,28 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
-from transformers import PreTrainedModel
+from tqdm import tqdm
 
 from dataset_builder.errors import UserError
-from spectrum.evaluation.alignment import LIMIT, SEED, SMOOTHING, align_task, rows_fingerprint
-from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS, Prompting, cover_task, row_fingerprint
+from spectrum.evaluation.alignment import SMOOTHING
+from spectrum.evaluation.judge import EndpointJudge
 from spectrum.evaluation.plots import write_plots
+from spectrum.evaluation.processes import Processes, processes
 from spectrum.evaluation.report import (
     SCHEMA_VERSION,
     Report,
     Section,
     comparison_section,
-    finite,
     read_report,
-    task_section,
     write_json,
     write_report,
 )
-from spectrum.evaluation.steerability import (
-    CAPABILITY_TASKS,
-    MAX_LENGTH,
-    closed_answers,
-    formats_of,
-    sequences_fingerprint,
-    steer_task,
-)
-from spectrum.formats.render import get_format
-from spectrum.generation.logprobs import Prompt
-from spectrum.generation.sample import Samples, sample
-from spectrum.models import ModelFiles, find_model, load_for_scoring, load_tokenizer, scoring_device, torch_dtype
-from spectrum.suite import draw_rows, is_held_out, task_kinds, task_rows
+from spectrum.evaluation.settings import EvaluationSettings
+from spectrum.evaluation.subject import LocalModel, ServedModel, Subject
+from spectrum.evaluation.work import AlignmentWork, CoverageWork, SteerabilityWork, Work
+from spectrum.generation.endpoint import Endpoint, served_model
+from spectrum.models import ModelFiles, find_model, scoring_device, torch_dtype
+from spectrum.suite import is_held_out, task_kinds
 
 logger = logging.getLogger(__name__)
 
@@ -54,79 +45,35 @@ KINDS = {"steerability": "icl", "coverage": "coverage", "alignment": "distributi
 
 
 @dataclass(frozen=True)
-class EvaluationSettings:
-    """What to evaluate, on what, and how.
+class Part:
+    """A part of the work: its task, measured for which desideratum, and its name there."""
 
-    Attributes:
-        model: A path, a Hub id, or ``embedded:gemma-3-270m``; a checkpoint or an adapter.
-        suite: A built suite's folder, or a dataset on a Hub.
-        output: The folder of the report.
-        desiderata: What to measure: ``steerability``, ``coverage``, ``alignment``.
-        tasks: Tasks of the kinds that these need; ``all`` is every one of the suite, ``icl`` tasks if held out.
-        text_format: ``auto``, ``spectrum``, ``colon`` or ``chat``.
-        task_labels: In ``colon``, write each task's own label in place of ``Output``, as the paper does.
-        limit: Items or sequences per task at most, one number or one for each task; None for all.
-        max_length: Tokens of a sequence whose outputs are scored (steerability), at most.
-        generations: Samples per prompt (coverage).
-        promptings: What the prompts of coverage hold: ``description``, ``examples``, ``both``.
-        seed: Of the draw of items and of sampling.
-        batch_size: Prompts per forward pass.
-        device: By default ``cuda`` where there is a GPU, else ``cpu``.
-        dtype: By default bfloat16 on a GPU and float32 elsewhere.
-        base: The base model of an adapter; by default the one that its configuration names.
-        revision: Branch, tag or commit of a model on a Hub.
-        load_in_4bit: Load the weights as NF4.
-        compare: Another report to set this one against, item by item.
-    """
-
-    model: str
-    suite: str
-    output: Path
-    desiderata: tuple[str, ...] = ("alignment",)
-    tasks: tuple[str, ...] = ("all",)
-    text_format: str = "auto"
-    task_labels: bool = False
-    limit: int | Mapping[str, int] | None = LIMIT
-    max_length: int = MAX_LENGTH
-    generations: int = N_GENERATIONS
-    promptings: tuple[Prompting, ...] = PROMPTINGS
-    seed: int = SEED
-    batch_size: int = 8
-    device: str | None = None
-    dtype: str | None = None
-    base: str | None = None
-    revision: str | None = None
-    load_in_4bit: bool = False
-    compare: Path | None = None
-
-    def limit_of(self, task: str) -> int | None:
-        """Items of ``task`` at most."""
-        return self.limit.get(task) if isinstance(self.limit, Mapping) else self.limit
+    desideratum: str
+    task: str
+    name: str
 
 
-def evaluate(settings: EvaluationSettings, *, progress: bool = False) -> Report:
+def evaluate(settings: EvaluationSettings, *, progress: bool = False) -> Report | None:
     """Score a model and write ``report.json``, ``report.md`` and ``plots/`` into the output folder.
 
-    The result of each task is kept in ``output/tasks`` under a fingerprint of all that it depends on; the same call
-    takes what is there and goes on. A model whose tasks are all there is not even loaded.
+    The result of each part of a task is kept in ``output/tasks`` under a fingerprint of all that it depends on; the
+    same call takes what is there and goes on. A model with nothing left to measure is not even loaded. Processes
+    that were started together share the work; the main one keeps it and writes.
 
     Returns:
-        The report; see :mod:`spectrum.evaluation.report` for its schema.
+        The report (see :mod:`spectrum.evaluation.report` for its schema); None in a process that is not the main one.
 
     Raises:
         UserError: Something in ``settings`` does not exist or does not fit; nothing is written then.
     """
-    other = read_report(settings.compare) if settings.compare else None
-    tasks = tasks_of(settings.suite, settings.tasks, settings.desiderata)
-    run = _Run(settings, find_model(settings.model, base=settings.base, revision=settings.revision))
-    measures = {"steerability": run.steerability, "coverage": run.coverage, "alignment": run.alignment}
-    sections = {name: {task: measures[name](task, progress=progress) for task in tasks[name]} for name in tasks}
-    report = run.report(sections)
-    if other is not None:
-        report["comparison"] = comparison_section(report, other)
-    write_report(report, settings.output)
-    write_plots(report, settings.output / "plots")
-    return report
+    with processes(settings.device) as team:
+        run = _Run(settings, team, progress=progress and team.is_main)
+        left = team.from_main(run.unfinished)
+        found = team.map(run.measure, left)
+        for part, result in tqdm(found, "Evaluating", len(left), unit="part", leave=None, disable=not run.progress):
+            if team.is_main:
+                run.keep(part, result)
+        return run.report() if team.is_main else None
 
 
 def tasks_of(suite: str, tasks: Sequence[str], desiderata: Sequence[str]) -> dict[str, list[str]]:
@@ -159,161 +106,142 @@ def _needs(asked: Mapping[str, str]) -> str:
 
 
 class _Run:
-    """One model in one format. The model is loaded when the first task needs it."""
+    """One evaluation, as one of its processes sees it. What only the main one needs is made there alone."""
 
-    def __init__(self, settings: EvaluationSettings, files: ModelFiles) -> None:
+    def __init__(self, settings: EvaluationSettings, team: Processes, *, progress: bool) -> None:
         self.settings = settings
-        self.files = files
-        self.device = scoring_device(settings.device)
-        self.dtype = torch_dtype(settings.dtype, self.device)
-        self.tokenizer = load_tokenizer(files)
-        self.text_format = get_format(settings.text_format, self.tokenizer)
-        self.conditions = {
-            "format": self.text_format.name,
-            "task_labels": settings.task_labels,
-            "bos": self.text_format.bos,
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "device": self.device.type,
-            "load_in_4bit": settings.load_in_4bit,
-            "smoothing": SMOOTHING,
-        }
-        self.depends_on = {
-            "schema_version": SCHEMA_VERSION,
-            "libraries": {name: version(name) for name in LIBRARIES},
-            "model": files.fingerprint(),
-            "conditions": self.conditions,
-        }
+        self.team = team
+        self.progress = progress
+        self.works: dict[tuple[str, str], Work] = {}
+        self.fingerprints: dict[Part, str] = {}
+        self.results: dict[Part, Section] = {}
+        self.compared: Report | None = None
+
+    def unfinished(self) -> list[Part]:
+        """The parts that no earlier run has kept."""
+        settings = self.settings
+        if settings.compare:
+            self.compared = read_report(settings.compare)
+        for desideratum, tasks in tasks_of(settings.suite, settings.tasks, settings.desiderata).items():
+            for task in tasks:
+                for name, depends in self._work(desideratum, task).parts():
+                    self.fingerprints[Part(desideratum, task, name)] = _digest(self._model_depends | depends)
+        for part, fingerprint in self.fingerprints.items():
+            kept = _read_kept(self._path(part), fingerprint)
+            if kept is not None:
+                self.results[part] = kept
+        if self.results:
+            logger.info("%d of %d parts are kept from an earlier run", len(self.results), len(self.fingerprints))
+        return [part for part in self.fingerprints if part not in self.results]
+
+    def measure(self, part: Part) -> Section:
+        """The result of a part."""
+        return self._work(part.desideratum, part.task).measure(part.name, self.subject)
+
+    def keep(self, part: Part, result: Section) -> None:
+        """Keep the result of a part."""
+        path = self._path(part)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, result | {"fingerprint": self.fingerprints[part]})
+        self.results[part] = result
+
+    def report(self) -> Report:
+        """Write and return the report of the finished parts."""
+        sections: dict[str, dict[str, Section]] = {name: {} for name in KINDS}
+        for (desideratum, task), work in self.works.items():
+            parts = [part for part in self.fingerprints if (part.desideratum, part.task) == (desideratum, task)]
+            sections[desideratum][task] = work.section({part.name: self.results[part] for part in parts})
+        report = self._report(sections)
+        if self.compared is not None:
+            report["comparison"] = comparison_section(report, self.compared)
+        write_report(report, self.settings.output)
+        write_plots(report, self.settings.output / "plots")
+        return report
 
     @cached_property
-    def model(self) -> PreTrainedModel | PeftModel:
-        """The model, ready to score."""
-        return load_for_scoring(
-            self.files, device=self.device, dtype=self.dtype, load_in_4bit=self.settings.load_in_4bit
-        )[0]
-
-    def alignment(self, task: str, *, progress: bool) -> Section:
-        """The task's part of the report. The batch size is in no fingerprint: it moves results by rounding only."""
+    def subject(self) -> Subject:
+        """The model."""
         settings = self.settings
-        rows = task_rows(settings.suite, task)
-        limit = settings.limit_of(task)
-        drawn = draw_rows(rows, task, limit=limit, seed=settings.seed)
+        served = settings.endpoint is not None
+        files = find_model(settings.model, base=settings.base, revision=settings.revision, weights=not served)
+        if served:
+            endpoint = Endpoint(settings.endpoint, settings.endpoint_model or served_model(settings.endpoint))
+            return ServedModel(files, settings.text_format, endpoint, progress=self.progress)
+        device = scoring_device(self.team.device or settings.device)
+        return LocalModel(
+            files,
+            settings.text_format,
+            device,
+            torch_dtype(settings.dtype, device),
+            load_in_4bit=settings.load_in_4bit,
+            batch_size=settings.batch_size,
+            progress=self.progress,
+        )
 
-        def measure() -> Section:
-            result = align_task(
-                self.model,
-                self.tokenizer,
-                task,
-                rows,
-                self.text_format,
-                limit=limit,
-                seed=settings.seed,
-                task_labels=settings.task_labels,
-                batch_size=settings.batch_size,
-                progress=progress,
-            )
-            return task_section(result)
+    def _work(self, desideratum: str, task: str) -> Work:
+        """The work on a task. The batch size is in no fingerprint: it moves results by rounding only."""
+        if (desideratum, task) not in self.works:
+            self.works[desideratum, task] = self._new_work(desideratum, task)
+        return self.works[desideratum, task]
 
-        return self._kept("alignment", task, {"rows": rows_fingerprint(drawn), "n_available": len(rows)}, measure)
+    def _new_work(self, desideratum: str, task: str) -> Work:
+        if desideratum == "coverage":
+            judged = self.settings.judge is not None and {task, "all"} & set(self.settings.judge_tasks)
+            return CoverageWork(self.settings, task, self._judge if judged else None)
+        return {"steerability": SteerabilityWork, "alignment": AlignmentWork}[desideratum](self.settings, task)
 
-    def steerability(self, task: str, *, progress: bool) -> Section:
-        """The task's part of the report."""
-        settings = self.settings
-        rows = task_rows(settings.suite, task)
-        limit = settings.limit_of(task)
-        drawn = draw_rows(rows, task, limit=limit, seed=settings.seed)
+    @cached_property
+    def _judge(self) -> EndpointJudge:
+        verdicts = self.settings.output / "tasks" / "judge.jsonl"
+        return EndpointJudge(self.settings.judge, self.settings.judge_model, cache=verdicts, progress=self.progress)
 
-        def measure() -> Section:
-            result = steer_task(
-                self.model,
-                self.tokenizer,
-                task,
-                rows,
-                self.text_format,
-                written=formats_of(self.tokenizer),
-                options=closed_answers(rows),
-                capability=task in CAPABILITY_TASKS,
-                max_length=settings.max_length,
-                limit=limit,
-                seed=settings.seed,
-                batch_size=settings.batch_size,
-                progress=progress,
-            )
-            return finite(result.as_dict())
+    @cached_property
+    def _conditions(self) -> dict[str, Any]:
+        text_format = self.subject.text_format
+        return {"format": text_format.name, "bos": text_format.bos, **self.subject.conditions, "smoothing": SMOOTHING}
 
-        depends = {"rows": sequences_fingerprint(drawn), "n_available": len(rows), "max_length": settings.max_length}
-        return self._kept("steerability", task, depends, measure)
+    @cached_property
+    def _libraries(self) -> dict[str, str]:
+        return {name: version(name) for name in LIBRARIES}
 
-    def coverage(self, task: str, *, progress: bool) -> Section:
-        """The task's part of the report: prompting -> section."""
-        settings = self.settings
-        (row,) = task_rows(settings.suite, task)
-
-        def sampler(prompts: Sequence[Prompt], n: int, *, max_new_tokens: int, seed: int) -> list[Samples]:
-            return sample(
-                self.model,
-                self.tokenizer,
-                prompts,
-                n,
-                text_format=self.text_format,
-                max_new_tokens=max_new_tokens,
-                seed=seed,
-                progress=progress,
-            )
-
-        def measure() -> Section:
-            return {
-                prompting: finite(
-                    cover_task(sampler, task, row, prompting, n=settings.generations, seed=settings.seed).as_dict()
-                )
-                for prompting in settings.promptings
-            }
-
-        depends = {
-            "row": row_fingerprint(row),
-            "n": settings.generations,
-            "promptings": settings.promptings,
-            "seed": settings.seed,
+    @cached_property
+    def _model_depends(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "libraries": self._libraries,
+            "model": self.subject.fingerprint,
+            "conditions": self._conditions,
         }
-        section = self._kept("coverage", task, depends, measure)
-        return {prompting: section[prompting] for prompting in settings.promptings}
 
-    def _kept(self, desideratum: str, task: str, depends: Mapping[str, Any], measure: Callable[[], Section]) -> Section:
-        """What ``measure`` gives, or what an earlier run kept if nothing it depends on has changed."""
-        fingerprint = _digest(self.depends_on | dict(depends))
-        path = self.settings.output / "tasks" / f"{desideratum}-{task}.json"
-        kept = _read_section(path, fingerprint)
-        if kept is not None:
-            logger.info("%s: kept from an earlier run", task)
-            return kept
-        section = measure() | {"fingerprint": fingerprint}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, section)
-        return section
+    def _path(self, part: Part) -> Path:
+        return self.settings.output / "tasks" / f"{part.desideratum}-{part.task}-{part.name}.json"
 
-    def report(self, sections: Mapping[str, Mapping[str, Section]]) -> Report:
-        """The report of the finished tasks."""
+    def _report(self, sections: Mapping[str, Mapping[str, Section]]) -> Report:
         settings = self.settings
+        judge = {"url": settings.judge, "model": settings.judge_model, "tasks": list(settings.judge_tasks)}
         return {
             "schema_version": SCHEMA_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "libraries": self.depends_on["libraries"],
-            "model": _describe(self.files),
+            "libraries": self._libraries,
+            "model": _describe(self.subject.files) | {"fingerprint": self.subject.fingerprint},
             "suite": {
                 "name": settings.suite,
                 "fingerprint": _digest({name: _fingerprints(tasks) for name, tasks in sections.items()}),
             },
-            "settings": self.conditions
+            "settings": self._conditions
             | {
+                "task_labels": settings.task_labels,
                 "seed": settings.seed,
                 "limit": settings.limit,
                 "batch_size": settings.batch_size,
                 "max_length": settings.max_length,
                 "generations": settings.generations,
+                "first_line": settings.first_line,
+                "judge": judge if settings.judge else None,
+                "processes": self.team.count,
             },
-            "seconds": round(sum(part["seconds"] for part in _parts(sections)), 2),
-            "steerability": sections.get("steerability", {}),
-            "coverage": sections.get("coverage", {}),
-            "alignment": sections.get("alignment", {}),
+            "seconds": round(sum(section["seconds"] for section in _timed(sections)), 2),
+            **sections,
             "comparison": None,
         }
 
@@ -335,18 +263,18 @@ def _fingerprints(sections: Mapping[str, Section]) -> dict[str, Any]:
     }
 
 
-def _parts(sections: Mapping[str, Mapping[str, Section]]) -> Iterator[Section]:
+def _timed(sections: Mapping[str, Mapping[str, Section]]) -> Iterator[Section]:
     """Every section that holds the seconds spent on it."""
     for name, tasks in sections.items():
         for section in tasks.values():
             yield from section.values() if name == "coverage" else (section,)
 
 
-def _read_section(path: Path, fingerprint: str) -> Section | None:
+def _read_kept(path: Path, fingerprint: str) -> Section | None:
     if not path.is_file():
         return None
-    section = json.loads(path.read_text(encoding="utf-8"))
-    return section if section["fingerprint"] == fingerprint else None
+    result = json.loads(path.read_text(encoding="utf-8"))
+    return result if result["fingerprint"] == fingerprint else None
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -69,6 +69,8 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
+        if parts.username or parts.password or parts.query:
+            raise UserError(f"the endpoint's address holds more than a host and a path: put the key into {KEY} instead")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UserError(f"endpoint {self.url!r} is no http address: give one like http://localhost:8000/v1")
 
@@ -125,22 +127,57 @@ def endpoint_option_logprobs(
         for prompt, texts in zip(prompts, options, strict=True)
     ]
     wanted = [
-        _Scored(prompt, option, prompt.text + prefix + text)
+        Continuation(prompt.ids, option, prompt.text + prefix + text)
         for prompt, prefix, ids, texts in zip(sent, _prefixes(prompts, text_format), option_ids, options, strict=True)
         for option, text in _longest(ids, texts)
     ]
     found: dict[tuple[TokenIds, TokenIds], float] = {}
-    with _client(endpoint) as client, tqdm(total=len(wanted), desc="Scoring", disable=not progress) as bar:
-        for start in range(0, len(wanted), batch_size):
-            batch = wanted[start : start + batch_size]
-            for scored, log_probs in zip(batch, _score(client, tokenizer, batch), strict=True):
-                ends = range(1, len(scored.option) + 1)
-                found |= {(scored.prompt.ids, scored.option[:end]): sum(log_probs[:end]) for end in ends}
-            bar.update(len(batch))
+    scores = continuation_logprobs(endpoint, tokenizer, wanted, batch_size=batch_size, progress=progress)
+    for scored, log_probs in zip(wanted, scores, strict=True):
+        ends = range(1, len(scored.continuation) + 1)
+        found |= {(scored.prompt, scored.continuation[:end]): sum(log_probs[:end]) for end in ends}
     return [
         torch.tensor([found[prompt.ids, option] for option in ids], dtype=torch.float32)
         for prompt, ids in zip(sent, option_ids, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """Tokens behind a prompt whose log-probabilities are wanted.
+
+    Attributes:
+        prompt: The tokens of the prompt, one at least.
+        continuation: The tokens behind it.
+        text: The text of both, without the BOS that a server adds; needed where text is sent.
+    """
+
+    prompt: TokenIds
+    continuation: TokenIds
+    text: str = ""
+
+
+def continuation_logprobs(
+    endpoint: Endpoint,
+    tokenizer: PreTrainedTokenizerBase,
+    wanted: Sequence[Continuation],
+    *,
+    batch_size: int,
+    progress: bool = False,
+) -> Iterator[list[float]]:
+    """For each continuation the log-probabilities of its tokens, in nats.
+
+    Raises:
+        UserError: As :func:`endpoint_option_logprobs`.
+    """
+    with (
+        _client(endpoint) as client,
+        tqdm(total=len(wanted), desc="Scoring", leave=None, disable=not progress) as bar,
+    ):
+        for start in range(0, len(wanted), batch_size):
+            batch = wanted[start : start + batch_size]
+            yield from _score(client, tokenizer, batch)
+            bar.update(len(batch))
 
 
 def endpoint_sample(
@@ -182,7 +219,10 @@ def endpoint_sample(
             raise UserError(f"{name} is {value}: give a number of at least 1")
     written = _format_for(tokenizer, prompts, text_format)
     found, seen = [], Counter()
-    with _client(endpoint) as client, tqdm(total=len(prompts) * n, desc="Sampling", disable=not progress) as bar:
+    with (
+        _client(endpoint) as client,
+        tqdm(total=len(prompts) * n, desc="Sampling", leave=None, disable=not progress) as bar,
+    ):
         for prompt, sent in zip(prompts, _texts(tokenizer, prompts, written), strict=True):
             end = text_format if isinstance(prompt, str) else written
             request = _sampling(tokenizer, end) | {"prompt": client.prompt(sent.ids, sent.text)}
@@ -203,15 +243,6 @@ class _Sent:
     """A prompt: its tokens, and its text without the BOS that a server adds to text."""
 
     ids: TokenIds
-    text: str
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """An option behind a prompt: its tokens, and the text of both."""
-
-    prompt: _Sent
-    option: TokenIds
     text: str
 
 
@@ -311,26 +342,26 @@ def _longest(option_ids: Sequence[TokenIds], texts: Sequence[str]) -> Iterator[t
             yield ids, text
 
 
-def _score(client: _Client, tokenizer: PreTrainedTokenizerBase, batch: Sequence[_Scored]) -> Iterator[list[float]]:
-    """For each option the log-probabilities of its tokens."""
+def _score(client: _Client, tokenizer: PreTrainedTokenizerBase, batch: Sequence[Continuation]) -> Iterator[list[float]]:
+    """For each continuation the log-probabilities of its tokens."""
     prompts = []
-    for scored in batch:
-        ids = (*scored.prompt.ids, *scored.option)
-        if client.endpoint.as_text and tokenizer(scored.text).input_ids != list(ids):
+    for wanted in batch:
+        ids = (*wanted.prompt, *wanted.continuation)
+        if client.endpoint.as_text and tokenizer(wanted.text).input_ids != list(ids):
             raise UserError(
-                f"{scored.text[-60:]!r} as text has other tokens than prompt and option by themselves: "
+                f"{wanted.text[-60:]!r} as text has other tokens than prompt and option by themselves: "
                 "use a server that takes token ids, and leave as_text out"
             )
-        prompts.append(client.prompt(ids, scored.text))
+        prompts.append(client.prompt(ids, wanted.text))
     request = {"prompt": prompts, "max_tokens": 0, "echo": True, "logprobs": 1}
-    for scored, choice in zip(batch, client.complete(request, len(batch)), strict=True):
-        yield _last_log_probs(client.endpoint, choice, scored)
+    for wanted, choice in zip(batch, client.complete(request, len(batch)), strict=True):
+        yield _last_log_probs(client.endpoint, choice, wanted)
 
 
-def _last_log_probs(endpoint: Endpoint, choice: Json, scored: _Scored) -> list[float]:
-    expected = len(scored.prompt.ids) + len(scored.option)
+def _last_log_probs(endpoint: Endpoint, choice: Json, wanted: Continuation) -> list[float]:
+    expected = len(wanted.prompt) + len(wanted.continuation)
     log_probs = (choice.get("logprobs") or {}).get("token_logprobs") or []
-    found = log_probs[-len(scored.option) :]
+    found = log_probs[-len(wanted.continuation) :]
     if len(log_probs) != expected or None in found:
         raise UserError(
             f"the endpoint at {endpoint.url} gave {len(log_probs)} log-probabilities for {expected} tokens: options "

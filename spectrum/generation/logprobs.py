@@ -1,12 +1,13 @@
 """Exact log-probabilities of many options after a prompt, at little more than the cost of the prompt.
 
-The options of a prompt form a tree of tokens. The prompt and the inner nodes of that tree are packed into one sequence
-in which a token attends to its ancestors alone, so one forward pass runs every distinct prefix once, and options of a
-single token cost nothing beyond the prompt:
+A prompt and its options form a tree of tokens. Its inner nodes are packed into one row in which a token attends to its
+ancestors alone, so one forward pass runs every distinct prefix once, and options of a single token cost nothing beyond
+the prompt. Short prompts go into one tree together, so that what they begin with alike is run once, too:
 
     prompt            A B C            options   D E   D F   D   G
-    packed            A B C D          (one row; D attends to A B C, its position is 3)
-    scored            after C: D and G; after D: E and F
+    prompt            A B X            options   D
+    packed            A B C D X        (one row; D attends to A B C, and X to A B; their positions are 3 and 2)
+    scored            after C: D and G; after D: E and F; after X: D
 
 Sliding windows are kept by position in the text rather than in the row, so that the numbers are those of a plain pass.
 """
@@ -23,18 +24,19 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message, get_format
-from spectrum.lm_head import scored_positions
-from spectrum.tree_attention import ancestors, masks_for_model, shares_prefixes
+from spectrum.generation.steps import step_log_probs
+from spectrum.tree_attention import ROOT, Step, TokenTree, shares_prefixes
 
 logger = logging.getLogger(__name__)
 
-MAX_SCORED_POSITIONS = 256
-"""The LM head runs on at most so many positions at a time (256 x 262,144 logits in float32 are 268 MB)."""
+MAX_SHARED_TOKENS = 512
+"""Prompts go into one row while it has at most so many tokens (the mask and the attention grow with the square)."""
+
+MAX_BRANCH_TOKENS = 2048
+"""Tokens of options behind a prompt in one row, at most; the prompt is run again for more."""
 
 Prompt = str | Sequence[Message]
 TokenIds = tuple[int, ...]
-
-_NO_PARENT = -1
 
 
 @torch.inference_mode()
@@ -60,7 +62,7 @@ def option_logprobs(
             string, which the tokenizer encodes as it is, adding BOS if that is its way.
         options: The options of each prompt.
         text_format: How messages are written; by default the one that fits the tokenizer (``auto``).
-        batch_size: Prompts per forward pass. Prompts of similar length go together.
+        batch_size: Prompts per forward pass.
         progress: Show a progress bar.
 
     Returns:
@@ -81,17 +83,16 @@ def option_logprobs(
     share = shares_prefixes(model)
     if not share:
         logger.warning("%s cannot share a prompt between options: scoring them one by one", type(model).__name__)
-    rows = [
-        row
-        for index, (ids, texts) in enumerate(zip(prompt_ids, option_ids, strict=True))
-        for row in _pack(index, ids, texts, share=share)
-    ]
-    scores: list[dict[TokenIds, float]] = [{} for _ in prompts]
-    for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", disable=not progress):
-        _score(model, batch, scores, share=share)
+    scores: dict[_Candidate, float] = {}
+    rows = _pack(prompt_ids, option_ids, batch_size=batch_size, share=share)
+    for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
+        wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
+        found = step_log_probs(model, [row.tree for row in batch], wanted)
+        for row, log_probs in zip(batch, found, strict=True):
+            scores |= {candidate: sum(log_probs[step] for step in steps) for candidate, steps in row.steps.items()}
     return [
-        torch.tensor([_path_sum(found, ids) for ids in texts], dtype=torch.float32)
-        for found, texts in zip(scores, option_ids, strict=True)
+        torch.tensor([scores[prompt, option] for option in options_of_prompt], dtype=torch.float32)
+        for prompt, options_of_prompt in zip(prompt_ids, option_ids, strict=True)
     ]
 
 
@@ -138,21 +139,27 @@ def option_token_ids(
     return [tuple(ids) for ids in found]
 
 
+_Candidate = tuple[TokenIds, TokenIds]  # a prompt and an option behind it
+
+
 @dataclass
 class _Row:
-    """A prompt with some inner nodes of its options' tree behind it.
+    """Prompts with options behind them, as one tree of tokens.
 
     Attributes:
-        prompt: Index of the prompt.
-        tokens: Ids of the prompt and of the nodes.
-        parents: For each token the index of the token before it in the text.
-        wanted: Index of a token that is scored from -> {next token: the path of option tokens that ends in it}.
+        tree: The tokens.
+        prompts: The prompts in it.
+        steps: (prompt, option) -> the steps that lead through the option.
     """
 
-    prompt: int
-    tokens: list[int]
-    parents: list[int]
-    wanted: dict[int, dict[int, TokenIds]] = field(default_factory=dict)
+    tree: TokenTree = field(default_factory=TokenTree)
+    prompts: set[TokenIds] = field(default_factory=set)
+    steps: dict[_Candidate, list[Step]] = field(default_factory=dict)
+
+    def add(self, prompt: TokenIds, option: TokenIds) -> None:
+        """Score an option behind a prompt."""
+        self.prompts.add(prompt)
+        self.steps[prompt, option] = self.tree.steps(self.tree.extend(ROOT, prompt), option)
 
 
 def _format(tokenizer: PreTrainedTokenizerBase, text_format: Format | None) -> Format:
@@ -170,84 +177,49 @@ def _check_lengths(config: PreTrainedConfig, prompts: list[TokenIds], options: l
             )
 
 
-def _pack(prompt: int, prompt_ids: TokenIds, options: Iterable[TokenIds], *, share: bool) -> Iterator[_Row]:
-    """Rows that score every option of a prompt: one row, more where its nodes are many or cannot be shared.
-
-    Neighbours in sorted order share prefixes, so a new row repeats few nodes.
-    """
-    row, nodes = _start_row(prompt, prompt_ids)
-    for option in sorted(set(options)):
-        new = sum(option[:end] not in nodes for end in range(1, len(option)))
-        branches = len(nodes) + new > len(option)
-        if len(nodes) > 1 and new and (len(nodes) + new > MAX_SCORED_POSITIONS or (branches and not share)):
-            yield row
-            row, nodes = _start_row(prompt, prompt_ids)
-        _add_option(row, nodes, option)
-    if row.wanted:
-        yield row
-
-
-def _start_row(prompt: int, prompt_ids: TokenIds) -> tuple[_Row, dict[TokenIds, int]]:
-    """A row with the prompt alone, and where in it each path of option tokens ends: the empty one, so far."""
-    row = _Row(prompt, list(prompt_ids), list(range(_NO_PARENT, len(prompt_ids) - 1)))
-    return row, {(): len(prompt_ids) - 1}
-
-
-def _add_option(row: _Row, nodes: dict[TokenIds, int], option: TokenIds) -> None:
-    for end, token in enumerate(option):
-        path = option[:end]
-        if path not in nodes:
-            row.tokens.append(path[-1])
-            row.parents.append(nodes[path[:-1]])
-            nodes[path] = len(row.tokens) - 1
-        row.wanted.setdefault(nodes[path], {})[token] = option[: end + 1]
+def _pack(
+    prompts: Sequence[TokenIds], options: Sequence[Sequence[TokenIds]], *, batch_size: int, share: bool
+) -> list[_Row]:
+    """Rows that score every option of every prompt. Neighbours in sorted order share most."""
+    of_prompt: dict[TokenIds, set[TokenIds]] = {}
+    for prompt, texts in zip(prompts, options, strict=True):
+        of_prompt.setdefault(prompt, set()).update(texts)
+    rows: list[_Row] = []
+    for prompt, texts in sorted(of_prompt.items()):
+        apart = TokenTree()
+        for option in texts:
+            apart.extend(ROOT, (*prompt, *option[:-1]))
+        fits = rows and len(rows[-1].prompts) < batch_size and _fits(rows[-1].tree, apart)
+        if texts and not (share and fits):
+            rows.append(_Row())
+        for option in sorted(texts):
+            if rows[-1].steps and _is_too_much(rows[-1].tree, prompt, option, share=share):
+                rows.append(_Row())
+            rows[-1].add(prompt, option)
+    return rows
 
 
-def _batches(rows: list[_Row], batch_size: int) -> Iterator[list[_Row]]:
+def _fits(tree: TokenTree, other: TokenTree) -> bool:
+    """Whether another prompt with its options still goes into a row of bounded size."""
+    return len(tree.ids) + len(other.ids) <= MAX_SHARED_TOKENS
+
+
+def _is_too_much(tree: TokenTree, prompt: TokenIds, option: TokenIds, *, share: bool) -> bool:
+    """Whether an option makes a row too long, or makes a fork where there must be none."""
+    new = tree.missing((*prompt, *option[:-1]))
+    size = len(tree.ids) + new
+    if share:
+        return size > max(MAX_SHARED_TOKENS, len(prompt) + MAX_BRANCH_TOKENS)
+    return new > 0 and size > len(prompt) + len(option) - 1
+
+
+def _batches(rows: Iterable[_Row], batch_size: int) -> Iterator[list[_Row]]:
     """Rows of similar length together, longest first, so that too small a machine fails at once."""
     batch: list[_Row] = []
-    for row in sorted(rows, key=lambda row: -len(row.tokens)):
-        scored = sum(len(other.wanted) for other in batch) + len(row.wanted)
-        if batch and (len(batch) == batch_size or scored > MAX_SCORED_POSITIONS):
+    for row in sorted(rows, key=lambda row: -len(row.tree.ids)):
+        if batch and sum(len(other.prompts) for other in batch) + len(row.prompts) > batch_size:
             yield batch
             batch = []
         batch.append(row)
     if batch:
         yield batch
-
-
-def _score(model: PreTrainedModel, rows: list[_Row], scores: list[dict[TokenIds, float]], *, share: bool) -> None:
-    """Add to ``scores`` of each prompt {path of option tokens: log-probability of its last token, in nats}."""
-    length = max(len(row.tokens) for row in rows)
-    fill = rows[0].tokens[0]  # any token does: nothing attends to it
-    tokens = torch.tensor([row.tokens + [fill] * (length - len(row.tokens)) for row in rows])
-    scored = torch.zeros(tokens.shape, dtype=torch.bool)
-    for index, row in enumerate(rows):
-        scored[index, list(row.wanted)] = True
-    inputs = {"input_ids": tokens, **(_tree_inputs(rows, length) if share else _plain_inputs(rows, length))}
-    inputs["attention_mask"] = masks_for_model(inputs["attention_mask"], inputs.get("position_ids"), model)
-    inputs |= {name: inputs[name].to(model.device) for name in inputs if name != "attention_mask"}
-    with scored_positions(model, scored.to(model.device)):
-        logits = model(**inputs, use_cache=False).logits.float()
-    wanted = [(row.prompt, row.wanted[index]) for row in rows for index in sorted(row.wanted)]
-    lines = torch.tensor([line for line, (_, nexts) in enumerate(wanted) for _ in nexts], device=logits.device)
-    columns = torch.tensor([token for _, nexts in wanted for token in nexts], device=logits.device)
-    found = iter((logits[lines, columns] - logits.logsumexp(-1)[lines]).tolist())
-    for prompt, nexts in wanted:
-        scores[prompt] |= {path: next(found) for path in nexts.values()}
-
-
-def _plain_inputs(rows: list[_Row], length: int) -> dict[str, torch.Tensor]:
-    """A padding mask of shape (rows, length), for rows without branches."""
-    return {"attention_mask": torch.tensor([[1] * len(row.tokens) + [0] * (length - len(row.tokens)) for row in rows])}
-
-
-def _tree_inputs(rows: list[_Row], length: int) -> dict[str, torch.Tensor]:
-    """Which token is an ancestor of which, (rows, length, length), and how many ancestors it has, (rows, length)."""
-    parents = torch.tensor([row.parents + [_NO_PARENT] * (length - len(row.parents)) for row in rows])
-    before = ancestors(parents)
-    return {"attention_mask": before, "position_ids": before.sum(-1) - 1}
-
-
-def _path_sum(found: dict[TokenIds, float], option: TokenIds) -> float:
-    return sum(found[option[:end]] for end in range(1, len(option) + 1))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -26,21 +26,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message, get_format, split_messages
 from spectrum.formats.token_ids import token_encoder
-from spectrum.tree_attention import ancestors, masks_for_model, shares_prefixes
+from spectrum.generation.steps import step_log_probs
+from spectrum.tree_attention import ROOT, Step, TokenTree, shares_prefixes
 
 logger = logging.getLogger(__name__)
-
-HEAD_POSITIONS = 128
-"""The LM head runs on at most so many positions at a time (128 x 262,144 logits in float32 are 134 MB)."""
 
 MAX_BRANCH_TOKENS = 2048
 """Tokens of options behind a sequence, at most; the sequence is run again for more (a mask grows with the square)."""
 
-_NO_PARENT = -1
-_TRUE_OUTPUT = -1  # stands for the output itself where other candidates have the index of their option
-
-Step = tuple[int, int]
-"""Index of a token in a packed row, and a token that may follow it."""
+TRUE_OUTPUT = -1
+"""Stands for the output itself where other candidates have the index of their option."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +109,7 @@ def output_logprobs(
     """
     text_format = get_format("auto", tokenizer) if text_format is None else text_format
     tokenized = tokenize_sequences(tokenizer, sequences, text_format)
-    option_ids = _option_ids(tokenizer, options or (), text_format)
+    option_ids = output_option_ids(tokenizer, options or (), text_format)
     _check_lengths(model, tokenized, option_ids)
     share = shares_prefixes(model)
     if option_ids and not share:
@@ -122,12 +117,14 @@ def output_logprobs(
     pack = _pack if share else _pack_apart
     rows = [row for index, sequence in enumerate(tokenized) for row in pack(index, sequence, option_ids)]
     found: list[dict[tuple[int, int], float]] = [{} for _ in tokenized]
-    for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", disable=not progress):
-        for row, log_probs in zip(batch, _score(model, batch), strict=True):
+    for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
+        wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
+        scores = step_log_probs(model, [row.tree for row in batch], wanted)
+        for row, log_probs in zip(batch, scores, strict=True):
             for candidate, steps in row.steps.items():
                 found[row.sequence][candidate] = sum(log_probs[step] for step in steps)
     n_options = None if options is None else len(option_ids)
-    return [_result(sequence, scores, n_options) for sequence, scores in zip(tokenized, found, strict=True)]
+    return [as_result(sequence, scores, n_options) for sequence, scores in zip(tokenized, found, strict=True)]
 
 
 def tokenize_sequences(
@@ -196,9 +193,14 @@ def _joined(draws: list[tuple[list[str], str]], ids: dict[str, list[int]], *, de
     return TokenizedSequence(tuple(tokens), tuple(outputs), described)
 
 
-def _option_ids(
+def output_option_ids(
     tokenizer: PreTrainedTokenizerBase, options: Sequence[str], text_format: Format
 ) -> list[tuple[int, ...]]:
+    """The token ids of each option as an output, with its terminator.
+
+    Raises:
+        UserError: Two options are the same tokens.
+    """
     texts = [text_format.output(option) for option in options]
     ids = token_encoder(tokenizer, text_format)(texts)
     found = [tuple(ids[text]) for text in texts]
@@ -228,40 +230,13 @@ class _Row:
 
     Attributes:
         sequence: Index of the sequence.
-        tokens: Ids of the sequence and of the options' tokens behind it.
-        parents: For each token the index of the token before it in the text.
-        children: (index of a token, a token after it) -> the index of the latter.
-        steps: (output, option) -> the steps that lead through it; the output itself is option -1.
+        tree: The sequence, and the options' tokens behind it.
+        steps: (output, option) -> the steps that lead through it; the output itself is ``TRUE_OUTPUT``.
     """
 
     sequence: int
-    tokens: list[int]
-    parents: list[int]
-    children: dict[Step, int] = field(default_factory=dict)
+    tree: TokenTree = field(default_factory=TokenTree)
     steps: dict[tuple[int, int], list[Step]] = field(default_factory=dict)
-
-    @classmethod
-    def line(cls, sequence: int, ids: Sequence[int]) -> _Row:
-        """A row without branches."""
-        row = cls(sequence, list(ids), list(range(_NO_PARENT, len(ids) - 1)))
-        row.children = {(index - 1, token): index for index, token in enumerate(ids)}
-        return row
-
-    def add(self, candidate: tuple[int, int], start: int, ids: Sequence[int]) -> None:
-        """Score ``ids`` behind the token before ``start``; what of them is there already is shared."""
-        at, steps = start - 1, []
-        for token in ids:
-            if steps:
-                at = self._child(*steps[-1])
-            steps.append((at, token))
-        self.steps[candidate] = steps
-
-    def _child(self, parent: int, token: int) -> int:
-        if (parent, token) not in self.children:
-            self.children[parent, token] = len(self.tokens)
-            self.tokens.append(token)
-            self.parents.append(parent)
-        return self.children[parent, token]
 
 
 def _pack(index: int, sequence: TokenizedSequence, options: Sequence[tuple[int, ...]]) -> Iterator[_Row]:
@@ -270,12 +245,13 @@ def _pack(index: int, sequence: TokenizedSequence, options: Sequence[tuple[int, 
     per_row = max(1, fitting)
     for first in sequence.scored[::per_row]:
         outputs = range(first, min(first + per_row, len(sequence.outputs)))
-        row = _Row.line(index, sequence.ids[: sequence.outputs[outputs[-1]][1]])
+        row = _Row(index)
+        row.tree.extend(ROOT, sequence.ids[: sequence.outputs[outputs[-1]][1]])
         for output in outputs:
             start, end = sequence.outputs[output]
-            row.add((output, _TRUE_OUTPUT), start, sequence.ids[start:end])
+            row.steps[output, TRUE_OUTPUT] = row.tree.steps(start - 1, sequence.ids[start:end])
             for option, ids in enumerate(options):
-                row.add((output, option), start, ids)
+                row.steps[output, option] = row.tree.steps(start - 1, ids)
         yield row
 
 
@@ -285,100 +261,26 @@ def _pack_apart(index: int, sequence: TokenizedSequence, options: Sequence[tuple
     for output in sequence.scored:
         start, _ = sequence.outputs[output]
         for option, ids in enumerate(options):
-            row = _Row.line(index, (*sequence.ids[:start], *ids))
-            row.add((output, option), start, ids)
+            row = _Row(index)
+            row.tree.extend(ROOT, sequence.ids[:start])
+            row.steps[output, option] = row.tree.steps(start - 1, ids)
             yield row
 
 
 def _batches(rows: Iterable[_Row], batch_size: int) -> Iterator[list[_Row]]:
     """Rows of similar length together, longest first, so that too small a machine fails at once."""
-    ordered = sorted(rows, key=lambda row: -len(row.tokens))
+    ordered = sorted(rows, key=lambda row: -len(row.tree.ids))
     for start in range(0, len(ordered), batch_size):
         yield ordered[start : start + batch_size]
 
 
-def _score(model: PreTrainedModel, rows: Sequence[_Row]) -> list[dict[Step, float]]:
-    """The log-probability of every step of each row, in nats."""
-    wanted = [sorted({step for steps in row.steps.values() for step in steps}) for row in rows]
-    inputs = _inputs(model, rows)
-    positions = torch.zeros(inputs["input_ids"].shape, dtype=torch.bool)
-    for index, steps in enumerate(wanted):
-        positions[index, [at for at, _ in steps]] = True
-    line_of = positions.flatten().cumsum(0).view_as(positions) - 1
-    lines = torch.cat([line_of[index, [at for at, _ in steps]] for index, steps in enumerate(wanted)])
-    targets = torch.tensor([token for steps in wanted for _, token in steps])
-    found = iter(_target_log_probs(model, inputs, positions.to(model.device), lines, targets).tolist())
-    return [{step: next(found) for step in steps} for steps in wanted]
-
-
-def _target_log_probs(
-    model: PreTrainedModel,
-    inputs: dict[str, torch.Tensor | dict[str, torch.Tensor]],
-    positions: torch.Tensor,
-    lines: torch.Tensor,
-    targets: torch.Tensor,
-) -> torch.Tensor:
-    """The log-probability of each target token in nats, with logits for some positions at a time.
-
-    The model is run once and its hidden states are kept. To turn the next of them into logits it is run on a single
-    token while its LM head sees them instead, so whatever it does to logits afterwards (soft caps, scales) happens.
-
-    Args:
-        model: A causal language model, with or without an adapter.
-        inputs: What the model is called with.
-        positions: (rows, length), boolean: where the LM head is needed.
-        lines: (targets,), ascending: for each target the rank of the position that predicts it, among ``positions``.
-        targets: (targets,), token ids.
-    """
-    waiting: list[torch.Tensor] = []
-
-    def next_states(_: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        if not waiting:
-            waiting.extend(arguments[0][positions].split(HEAD_POSITIONS))
-        return (waiting.pop(0), *arguments[1:])
-
-    handle = model.get_output_embeddings().register_forward_pre_hook(next_states)
-    try:
-        found = [_step_log_probs(model(**inputs, use_cache=False).logits, lines, targets)]
-        while waiting:
-            logits = model(input_ids=inputs["input_ids"][:1, :1], use_cache=False).logits
-            found.append(_step_log_probs(logits, lines - len(found) * HEAD_POSITIONS, targets))
-            del logits  # or there would be two of them at the next
-    finally:
-        handle.remove()
-    return torch.cat(found)
-
-
-def _step_log_probs(logits: torch.Tensor, lines: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The log-probability of those targets whose lines lie in ``logits``, (positions, vocabulary)."""
-    here = (lines >= 0) & (lines < len(logits))
-    lines, targets = lines[here].to(logits.device), targets[here].to(logits.device)
-    logits = logits.float()
-    return (logits[lines, targets] - logits.logsumexp(-1)[lines]).cpu()
-
-
-def _inputs(model: PreTrainedModel, rows: Sequence[_Row]) -> dict[str, torch.Tensor | dict[str, torch.Tensor]]:
-    """Tokens and mask of a batch; rows without branches need no tree and get a padding mask."""
-    length = max(len(row.tokens) for row in rows)
-    fill = rows[0].tokens[0]  # any token does: nothing attends to it
-    tokens = torch.tensor([row.tokens + [fill] * (length - len(row.tokens)) for row in rows])
-    inputs = {"input_ids": tokens.to(model.device)}
-    if all(row.parents == list(range(_NO_PARENT, len(row.parents) - 1)) for row in rows):
-        mask = torch.tensor([[1] * len(row.tokens) + [0] * (length - len(row.tokens)) for row in rows])
-        return inputs | {"attention_mask": masks_for_model(mask, None, model)}
-    parents = torch.tensor([row.parents + [_NO_PARENT] * (length - len(row.parents)) for row in rows])
-    before = ancestors(parents)
-    depth = before.sum(-1) - 1
-    return inputs | {
-        "attention_mask": masks_for_model(before, depth, model),
-        "position_ids": depth.to(model.device),
-    }
-
-
-def _result(sequence: TokenizedSequence, scores: dict[tuple[int, int], float], n_options: int | None) -> OutputLogProbs:
+def as_result(
+    sequence: TokenizedSequence, scores: Mapping[tuple[int, int], float], n_options: int | None
+) -> OutputLogProbs:
+    """The result of a sequence from {(output, option or ``TRUE_OUTPUT``): log-probability}; NaN for what is missing."""
     outputs = range(len(sequence.outputs))
     return OutputLogProbs(
-        log_probs=torch.tensor([scores.get((output, _TRUE_OUTPUT), math.nan) for output in outputs]),
+        log_probs=torch.tensor([scores.get((output, TRUE_OUTPUT), math.nan) for output in outputs]),
         tokens=torch.tensor([end - start for start, end in sequence.outputs], dtype=torch.int64),
         options=None
         if n_options is None

@@ -93,7 +93,7 @@ def sample(
     prompt_ids = prompt_token_ids(tokenizer, prompts, default)
     _check_room(model, prompt_ids, max_new_tokens)
     found, seen = [], Counter()
-    with tqdm(total=len(prompts) * n, desc="Sampling", unit="sample", disable=not progress) as bar:
+    with tqdm(total=len(prompts) * n, desc="Sampling", unit="sample", leave=None, disable=not progress) as bar:
         for prompt, ids in zip(prompts, prompt_ids, strict=True):
             end = _ending(model, tokenizer, text_format if isinstance(prompt, str) else default)
             samples = [_Sample(sample_uniforms(seed, ids, seen[ids], number, max_new_tokens)) for number in range(n)]

@@ -24,7 +24,7 @@ from spectrum.training.batches import GroupedByLength
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.counts import RunCounts
 from spectrum.training.losses import target_nats
-from spectrum.tree_attention import ancestors, masks_for_model
+from spectrum.tree_attention import tree_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -138,18 +138,6 @@ def in_one_line(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """A packed batch as one line without padding, as attention of variable length wants it: shape (1, tokens)."""
     kept = batch["attention_mask"].bool()
     return {name: value[kept][None] for name, value in batch.items()}
-
-
-def tree_inputs(parents: torch.Tensor, model: nn.Module) -> dict[str, Any]:
-    """The attention mask and the positions of rows that are trees.
-
-    Args:
-        parents: (batch, length), the index of the token before each, or -1.
-        model: The model that will get them.
-    """
-    attends = ancestors(parents)
-    positions = attends.sum(-1) - 1
-    return {"attention_mask": masks_for_model(attends, positions, model), "position_ids": positions}
 
 
 def memory_gib() -> float:

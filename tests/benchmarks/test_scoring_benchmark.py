@@ -59,8 +59,10 @@ def run(log_prob, seconds):
 
 
 def test_ratios_by_hand(tokenizer):
-    found = compare({"ours": run(-1, 0.5), "plain": run(-1.0005, 4)}, ITEMS, tokenizer)
+    rounds = [{"ours": run(-1, 0.5), "plain": run(-1.0005, 3)}, {"ours": run(-1, 0.5), "plain": run(-1.0005, 5)}]
+    found = compare(rounds, ITEMS, tokenizer)
     assert (found["vs_plain"], found["vs_plain_wall"], found["vs_lm_eval"]) == (8, 8, None)
+    assert found["vs_plain_of_rounds"] == [6, 10]
     assert found["options_per_second"] == {"ours": 6, "plain": 0.75}
     assert found["options_per_cpu_second"] == {"ours": 12, "plain": 1.5}
     assert found["max_difference_nats"] == {"plain": pytest.approx(0.0005)}
@@ -68,18 +70,21 @@ def test_ratios_by_hand(tokenizer):
 
 def test_ways_that_disagree_are_no_result(tokenizer):
     with pytest.raises(RuntimeError, match="do not agree"):
-        compare({"ours": run(-1, 1), "plain": run(-1.01, 1)}, ITEMS, tokenizer)
+        compare([{"ours": run(-1, 1), "plain": run(-1.01, 1)}], ITEMS, tokenizer)
 
 
 def test_the_whole_of_it(tokenizer, tmp_path, monkeypatch, capsys):
-    def here(way, python, model_name, tasks):
-        return json.loads(json.dumps(scoring.run_way(way, model_name, tasks)))
+    def here(module, options, way, given, *, python):
+        tasks = {task: [Item(**item) for item in items] for task, items in given.items()}
+        return json.loads(json.dumps(scoring.run_way(way, options[-1], tasks)))
 
     monkeypatch.setattr(scoring, "run_apart", here)
     monkeypatch.setattr(scoring, "_has_lm_eval", lambda python: False)
     model = save_model(tmp_path / "model", tokenizer)
     suite = save_suite(tmp_path / "suite", dist_states=DICE, dist_urn=COLORS, dist_nytimes=COLORS)
-    results = measure(parser().parse_args(["--model", str(model), "--suite", str(suite), "--urns", "2"]))
+    results = measure(
+        parser().parse_args(["--model", str(model), "--suite", str(suite), "--urns", "2", "--rounds", "1"])
+    )
     assert list(results) == ["dist_states", "dist_urn", "dist_nytimes", "single_token", "conditions"]
     assert [results[task]["items"] for task in list(results)[:4]] == [1, 2, 5, 2]
     assert results["dist_urn"]["vs_lm_eval"] is None

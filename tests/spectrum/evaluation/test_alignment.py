@@ -1,23 +1,22 @@
 """Alignment of models whose distribution is known, and the mass of options that continue one another."""
 
 import itertools
+import json
 import math
+from dataclasses import asdict
+from functools import partial
 
 import pytest
 import torch
 from datasets import Dataset
-from tiny_models import COLORS, DRAWS, save_suite, tiny_model
+from tiny_models import COLORS, DICE, tiny_model
 
 from dataset_builder.errors import UserError
-from spectrum.evaluation.alignment import (
-    align_task,
-    evaluate_alignment,
-    exclusive_log_probs,
-    rows_fingerprint,
-)
+from spectrum.evaluation.alignment import AlignmentItem, TaskAlignment, align_rows, rows_fingerprint
 from spectrum.formats.render import get_format
+from spectrum.generation.exclusive import exclusive_log_probs
 from spectrum.generation.logprobs import option_logprobs, option_token_ids
-from spectrum.suite import distribution_tasks, draw_rows
+from spectrum.suite import draw_rows
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +29,10 @@ def model(tokenizer):
     return tiny_model("gemma3", len(tokenizer))
 
 
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory):
-    return str(save_suite(tmp_path_factory.mktemp("suite")))
+def aligned(model, tokenizer, rows, name="spectrum", **options):
+    text_format = get_format(name, tokenizer)
+    score = partial(option_logprobs, model, tokenizer, text_format=text_format)
+    return align_rows(score, tokenizer, Dataset.from_list(rows), text_format, **options)
 
 
 @pytest.mark.parametrize("order", itertools.permutations(range(4)))
@@ -76,12 +76,11 @@ def test_coverage_stays_below_one_where_options_are_prefixes(tokenizer):
     assert exclusive.exp().sum().item() <= len(first) / len(tokenizer) + 1e-6
 
 
-def test_a_model_that_knows_nothing_scores_as_the_uniform_guess(tokenizer, suite):
+def test_a_model_that_knows_nothing_scores_as_the_uniform_guess(tokenizer):
     model = tiny_model("llama", len(tokenizer))
     with torch.no_grad():
         model.lm_head.weight.zero_()  # every token has probability 1 / vocabulary
-    result = evaluate_alignment(model, tokenizer, suite, ["dice"])["dice"]
-    (die,) = result.items
+    (die,) = aligned(model, tokenizer, DICE)
     assert die.log_probs == pytest.approx([-math.log(len(tokenizer))] * 6, abs=1e-5)
     assert die.probabilities == pytest.approx([1 / 6] * 6)
     assert die.scores["coverage"] == pytest.approx(6 / len(tokenizer))
@@ -90,8 +89,8 @@ def test_a_model_that_knows_nothing_scores_as_the_uniform_guess(tokenizer, suite
     assert die.uniform["js_divergence"] == pytest.approx(0, abs=1e-9)
 
 
-def test_scores_are_those_of_the_normalised_log_probs(model, tokenizer, suite):
-    result = evaluate_alignment(model, tokenizer, suite, ["colors"], text_format="spectrum")["colors"]
+def test_scores_are_those_of_the_normalised_log_probs(model, tokenizer):
+    result = TaskAlignment("colors", len(COLORS), aligned(model, tokenizer, COLORS), "fingerprint", 1.0)
     assert [item.id for item in result.items] == [row["id"] for row in COLORS]
     for item in result.items:
         masses = torch.tensor(item.log_probs, dtype=torch.float64).exp()
@@ -117,17 +116,15 @@ def test_the_same_items_are_drawn_for_every_model():
 
 
 def test_task_labels_stand_where_output_stood(model, tokenizer):
-    text_format = get_format("colon", tokenizer)
-    rows = Dataset.from_list(COLORS[:1])
-    result = align_task(model, tokenizer, "colors", rows, text_format, task_labels=True)
+    (item,) = aligned(model, tokenizer, COLORS[:1], "colon", task_labels=True)
     prompt = "Description: A draw.\n\nInput: Which color comes at place 0?\nAnswer:"
     options = [" red", " blue", " dark blue"]
     expected = option_logprobs(model, tokenizer, [prompt], [options])[0].tolist()
-    assert result.items[0].log_probs == pytest.approx(expected, abs=1e-5)
-    plain = align_task(model, tokenizer, "colors", rows, text_format)
-    assert plain.items[0].log_probs != pytest.approx(expected, abs=1e-2)
+    assert item.log_probs == pytest.approx(expected, abs=1e-5)
+    (plain,) = aligned(model, tokenizer, COLORS[:1], "colon")
+    assert plain.log_probs != pytest.approx(expected, abs=1e-2)
     with pytest.raises(UserError, match="format 'spectrum' has no labels"):
-        align_task(model, tokenizer, "colors", rows, get_format("spectrum", tokenizer), task_labels=True)
+        aligned(model, tokenizer, COLORS[:1], "spectrum", task_labels=True)
 
 
 def test_the_fingerprint_of_rows_follows_the_target():
@@ -136,20 +133,10 @@ def test_the_fingerprint_of_rows_follows_the_target():
     assert rows_fingerprint(Dataset.from_list(COLORS[:1])) != rows_fingerprint(Dataset.from_list(changed))
 
 
-def test_all_means_every_task_with_targets(suite):
-    assert distribution_tasks(suite) == ["colors", "dice"]
-    assert distribution_tasks(suite, ["dice", "dice"]) == ["dice"]
-
-
-@pytest.mark.parametrize(
-    ("tasks", "message"),
-    [(["dise"], "no task 'dise'.*did you mean 'dice'"), (["draws"], "task 'draws' has no target distributions")],
-)
-def test_a_wrong_task_is_named(tasks, message, suite):
-    with pytest.raises(UserError, match=message):
-        distribution_tasks(suite, tasks)
-
-
-def test_a_suite_without_distribution_tasks(tmp_path):
-    with pytest.raises(UserError, match="has no distribution task: build some"):
-        distribution_tasks(str(save_suite(tmp_path, draws=DRAWS)))
+def test_an_item_survives_its_report(model, tokenizer):
+    (item,) = aligned(model, tokenizer, DICE)
+    assert AlignmentItem.from_dict(json.loads(json.dumps(asdict(item)))) == item
+    nothing = asdict(item) | {"log_probs": [None], "scores": {"js_divergence": None}}
+    restored = AlignmentItem.from_dict(nothing)
+    assert restored.log_probs == (-math.inf,)
+    assert math.isnan(restored.scores["js_divergence"])

@@ -10,15 +10,14 @@ import torch
 from tiny_models import tiny_model
 
 from dataset_builder.errors import UserError
-from metrics.output_coverage.scoring import listed_items, rarefaction
+from metrics.output_coverage.scoring import listed_items, rarefaction, summarize
 from spectrum.evaluation.coverage import (
     PROMPTINGS,
     TaskCoverage,
     answer,
+    check_generations,
     compare_coverage,
-    cover_task,
-    evaluate_coverage,
-    mean_over_tasks,
+    generate,
     mean_section,
     prompt_messages,
     valid_items_of,
@@ -76,9 +75,14 @@ def two_step_model(tokenizer, first, then):
     return model
 
 
+def covered(sampler, task, row, prompting="both", *, n=100, seed=42, **how):
+    samples = generate(sampler, task, row, prompting, n=n, seed=seed)
+    return check_generations(samples, task, row, prompting, seed=seed, **how)
+
+
 def run(model, tokenizer, row, *, n, seed=0):
     sampler = partial(sample, model, tokenizer, text_format=get_format("spectrum", tokenizer))
-    return cover_task(sampler, "digits", row, n=n, seed=seed)
+    return covered(sampler, "digits", row, n=n, seed=seed)
 
 
 EVEN = {str(digit): 0.1 for digit in range(10)}
@@ -122,18 +126,21 @@ def test_a_model_that_rambles_is_valid_as_often_as_theory_says(tokenizer):
 
 def test_what_a_sampler_is_asked():
     sampler = Scripted(" Friday \n", "Caturday\nMonday", "", "monday\n\nand more", unfinished=1)
-    results = evaluate_coverage(sampler, {"week": WEEK, "again": WEEK}, n=4)
-    assert [list(of_task) for of_task in results.values()] == [list(PROMPTINGS)] * 2
-    result = results["week"]["both"]
+    results = {
+        (task, prompting): covered(sampler, task, WEEK, prompting, n=4)
+        for task in ("week", "again")
+        for prompting in PROMPTINGS
+    }
+    result = results["week", "both"]
     assert result.texts == ("Friday", "Caturday", "", "monday")
     assert result.items == ("Friday", None, None, "Monday")
     assert (result.set_size, result.unfinished, result.validity) == (7, 1, "weekday_name")
     assert result.yield_curve().tolist() == rarefaction([1, 1], 4).tolist()
-    held = [[list(found.messages)] for of_task in results.values() for found in of_task.values()]
+    held = [[list(found.messages)] for found in results.values()]
     assert [asked[:3] for asked in sampler.asked] == [(prompts, 4, 5) for prompts in held]
     seeds = [seed for *_, seed in sampler.asked]
     assert len(set(seeds)) == 6
-    cover_task(sampler, "again", WEEK, "examples", n=9)
+    covered(sampler, "again", WEEK, "examples", n=9)
     assert sampler.asked[-1][-1] == seeds[4]  # neither the other tasks nor n move it
 
 
@@ -154,7 +161,8 @@ def test_prompts_hold_what_they_should():
 def test_every_task_of_the_suite_can_be_prompted_and_its_rule_takes_its_examples(coverage_rows):
     assert len(coverage_rows) == 22
     for task, row in coverage_rows.items():
-        for prompting, result in evaluate_coverage(Scripted(*row["examples"]), {task: row}, n=6)[task].items():
+        for prompting in PROMPTINGS:
+            result = covered(Scripted(*row["examples"]), task, row, prompting, n=6)
             assert len(result.messages) == {"description": 1, "examples": 3, "both": 4}[prompting]
             if not row["valid_items"]:  # the fixtures' lists are too short to hold the examples
                 summary = result.summary()
@@ -183,9 +191,7 @@ def test_a_judge_takes_the_place_of_the_rule():
         asked.append((description, list(examples), list(texts)))
         return [text.endswith("day") for text in texts]
 
-    result = evaluate_coverage(
-        Scripted("Someday", "Friday", "no"), {"week": WEEK}, promptings=["both"], n=3, judges={"week": judge}
-    )["week"]["both"]
+    result = covered(Scripted("Someday", "Friday", "no"), "week", WEEK, n=3, judge=judge)
     assert result.items == ("Someday", "Friday", None)
     assert (result.set_size, result.validity) == (None, "judge")
     assert asked == [("Name a day.", WEEK["examples"], ["Someday", "Friday", "no"])]
@@ -202,9 +208,9 @@ def test_sections_are_json_and_give_the_same_means():
     assert sections[0]["scores"]["valid"]["mean"] == 0.75
     assert sections[0]["yield_curve"] == [0.75, pytest.approx(8 / 6, abs=1e-4), 1.75, 2]
     assert sections[1]["scores"]["unique"] == {"mean": None, "se": None}
-    summary, section = mean_over_tasks(results), mean_section(sections)
-    assert (summary["n"], summary["unfinished"], summary["valid"], summary["yield"]) == (2, 3, 0.375, 1)
+    summary, section = summarize([result.summary() for result in results]), mean_section(sections)
     assert (section["n"], section["unfinished"]) == (2, 3)
+    assert (section["scores"]["valid"]["mean"], section["scores"]["yield"]["mean"]) == (0.375, 1)
     for name, cell in section["scores"].items():
         assert cell["mean"] == pytest.approx(summary[name])
         assert cell["se"] == pytest.approx(summary[f"{name}_se"])
@@ -251,4 +257,4 @@ def test_reports_that_cannot_be_compared():
 )
 def test_mistakes_are_named(changes, arguments, message):
     with pytest.raises(UserError, match=message):
-        cover_task(Scripted("Friday"), "week", WEEK | changes, **arguments)
+        covered(Scripted("Friday"), "week", WEEK | changes, **arguments)

@@ -9,7 +9,9 @@ import torch
 
 from dataset_builder.errors import UserError
 from spectrum.evaluation.alignment import TaskAlignment, score_alignment
-from spectrum.evaluation.report import compare, comparison_section, markdown, read_report, task_section, write_report
+from spectrum.evaluation.report import compare, comparison_section, finite, markdown, read_report, write_report
+
+NOT_SERVED = {"endpoint": None, "judge": None}
 
 
 def section(probabilities, *, target=(0.5, 0.5), options=("red", "blue")):
@@ -22,7 +24,7 @@ def section(probabilities, *, target=(0.5, 0.5), options=("red", "blue")):
         [torch.tensor(pair).log() for pair in probabilities],
         [[(1,), (2,)]] * count,
     )
-    return task_section(TaskAlignment("colors", 10, items, "abc", 1.5)) | {"fingerprint": "f"}
+    return finite(TaskAlignment("colors", 10, items, "abc", 1.5).as_dict())
 
 
 def report(name="tuned", **sections):
@@ -30,7 +32,7 @@ def report(name="tuned", **sections):
         "schema_version": 2,
         "model": {"name": name, "revision": None, "fingerprint": "m", "base": None},
         "suite": {"name": "spectrum-suite", "fingerprint": "s"},
-        "settings": {"format": "spectrum", "dtype": "float32", "device": "cpu", "seed": 42, "limit": 1000},
+        "settings": {"format": "spectrum", "dtype": "float32", "device": "cpu", "seed": 42, "limit": 1000} | NOT_SERVED,
         "seconds": 1.5,
         "steerability": {},
         "coverage": {},

@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,14 +13,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from dataset_builder.errors import UserError
 from spectrum.evaluation.report import finite
-from spectrum.evaluation.steerability import (
+from spectrum.evaluation.steerability import closed_answers, formats_of, sequences_fingerprint, steer_rows
+from spectrum.evaluation.steerability_results import (
     CAPABILITY_TASKS,
     TaskSteerability,
-    closed_answers,
-    evaluate_steerability,
-    formats_of,
     paired_steerability,
-    steer_task,
     summary_by_group,
 )
 from spectrum.formats.render import get_format
@@ -81,16 +79,34 @@ def memoryless_model(tokenizer, text_format, probabilities):
     return model
 
 
+def steered(model, tokenizer, rows, text_format, *, options=None, written=None, max_length=1024, task="letters"):
+    score = partial(output_logprobs, model, tokenizer, text_format=text_format)
+    ways = [(tokenizer, text_format)] if written is None else written
+    found = steer_rows(score, rows, ways, options=options, max_length=max_length)
+    sequences = tuple(sequence for sequence in found if sequence is not None)
+    return TaskSteerability(
+        task=task,
+        capability=task in CAPABILITY_TASKS,
+        options=options,
+        max_length=max_length,
+        n_available=len(rows),
+        n_too_long=len(found) - len(sequences),
+        sequences=sequences,
+        rows_fingerprint=sequences_fingerprint(rows),
+        seconds=1.0,
+    )
+
+
 def scored(tokenizer, text_format, probabilities, rows=MIXED, options=ANSWERS):
     model = memoryless_model(tokenizer, text_format, probabilities)
-    return steer_task(model, tokenizer, "letters", rows, text_format, options=options)
+    return steered(model, tokenizer, rows, text_format, options=options)
 
 
 def test_a_model_that_knows_nothing(tokenizer, spectrum):
     model = tiny_model("llama", len(tokenizer))
     with torch.no_grad():
         model.lm_head.weight.zero_()  # every token has probability 1 / vocabulary
-    summary = steer_task(model, tokenizer, "letters", MIXED, spectrum, options=ANSWERS).summary()
+    summary = steered(model, tokenizer, MIXED, spectrum, options=ANSWERS).summary()
     assert summary["loss"] == pytest.approx(2 * math.log(len(tokenizer)), abs=1e-4)  # the letter and the end of turn
     assert summary["loss_per_token"] == pytest.approx(math.log(len(tokenizer)), abs=1e-4)
     assert summary["accuracy"] == 0.25
@@ -145,13 +161,13 @@ def test_the_table_by_number_of_examples(tokenizer, spectrum):
 @pytest.mark.parametrize("name", ["spectrum", "chat", "colon"])
 def test_without_a_description_the_first_output_is_not_scored_in_any_format(name, tokenizer, tiny):
     rows = rows_of("ABC", "BA", description=None, given="x")
-    result = steer_task(tiny, tokenizer, "letters", rows, get_format(name, tokenizer))
+    result = steered(tiny, tokenizer, rows, get_format(name, tokenizer))
     assert [sequence.k for sequence in result.sequences] == [(1, 2), (1,)]
     assert result.by_k()["k"] == [1, 2]
 
 
 def test_losses_and_tokens_are_those_of_the_sequence(tokenizer, tiny, spectrum):
-    result = steer_task(tiny, tokenizer, "words", WORDS, spectrum)
+    result = steered(tiny, tokenizer, WORDS, spectrum)
     found = output_logprobs(tiny, tokenizer, WORDS["messages"][:], text_format=spectrum)
     for sequence, scores in zip(result.sequences, found, strict=True):
         assert sequence.losses == pytest.approx((-scores.log_probs).tolist(), abs=1e-5)
@@ -163,13 +179,10 @@ def test_losses_and_tokens_are_those_of_the_sequence(tokenizer, tiny, spectrum):
 def test_formats_are_compared_on_the_same_outputs(tokenizer, tiny):
     ways = formats_of(tokenizer)
     assert [text_format.name for _, text_format in ways] == ["spectrum", "colon", "chat"]
-    results = [
-        evaluate_steerability(tiny, tokenizer, {"words": WORDS}, text_format=text_format, max_length=45)["words"]
-        for _, text_format in ways
-    ]
+    results = [steered(tiny, tokenizer, WORDS, each, written=ways, max_length=45) for _, each in ways]
     kept = [[(sequence.id, sequence.k) for sequence in result.sequences] for result in results]
     assert kept[0] == kept[1] == kept[2]
-    alone = [steer_task(tiny, tokenizer, "words", WORDS, each, max_length=45) for _, each in ways]
+    alone = [steered(tiny, tokenizer, WORDS, each, max_length=45) for _, each in ways]
     fitting = [sum(len(sequence.k) for sequence in result.sequences) for result in alone]
     assert sum(len(k) for _, k in kept[0]) == min(fitting) < max(fitting)
 
@@ -177,18 +190,15 @@ def test_formats_are_compared_on_the_same_outputs(tokenizer, tiny):
 def test_what_does_not_fit_is_counted(tokenizer, tiny, spectrum):
     lengths = [sequence.outputs[0][1] for sequence in tokenize_sequences(tokenizer, WORDS["messages"][:], spectrum)]
     assert lengths[2] > max(lengths[:2])
-    result = steer_task(tiny, tokenizer, "words", WORDS, spectrum, max_length=max(lengths[:2]))
+    result = steered(tiny, tokenizer, WORDS, spectrum, max_length=max(lengths[:2]))
     assert (len(result.sequences), result.n_too_long, result.n_available) == (2, 1, 3)
-    with pytest.raises(UserError, match="no output of task 'words' fits into 3 tokens"):
-        steer_task(tiny, tokenizer, "words", WORDS, spectrum, max_length=3)
+    nothing = steered(tiny, tokenizer, WORDS, spectrum, max_length=3)
+    assert (nothing.sequences, nothing.n_too_long) == ((), 3)
 
 
-def test_the_same_sequences_are_drawn_for_every_model(tokenizer, tiny, spectrum):
-    rows = rows_of(*["AB"] * 30)
-    drawn = [steer_task(tiny, tokenizer, "letters", rows, spectrum, limit=4, seed=seed) for seed in (1, 1, 2)]
-    ids = [[sequence.id for sequence in result.sequences] for result in drawn]
-    assert ids[0] == ids[1] != ids[2]
-    assert drawn[0].rows_fingerprint == drawn[1].rows_fingerprint != drawn[2].rows_fingerprint
+def test_the_fingerprint_of_sequences_follows_their_messages():
+    assert sequences_fingerprint(rows_of("AB")) == sequences_fingerprint(rows_of("AB"))
+    assert sequences_fingerprint(rows_of("AB")) != sequences_fingerprint(rows_of("BA"))
 
 
 def test_a_result_survives_its_report(tokenizer, spectrum):
@@ -229,28 +239,30 @@ def test_other_content_under_the_same_id_is_refused(tokenizer, spectrum):
         paired_steerability(scored(tokenizer, spectrum, {"A": 1.0}, rows=MIXED.select([0])), other)
 
 
-def test_closed_answer_sets_are_found_in_the_rows(tokenizer, tiny):
+def test_closed_answer_sets_are_found_in_the_rows(tokenizer, tiny, spectrum):
     assert closed_answers(MIXED) == ("A", "B")
     assert closed_answers(rows_of("AAAAABBBBB")) is None  # too few to tell
     assert closed_answers(rows_of("A" * 50)) is None
     assert closed_answers(rows_of("ABCDEFGHIJKLM" * 20)) is None
     assert closed_answers(WORDS) is None
-    tasks = {"letters": MIXED, "words": WORDS}
-    found = evaluate_steerability(tiny, tokenizer, tasks)
-    assert [found[task].options for task in tasks] == [("A", "B"), None]
-    assert evaluate_steerability(tiny, tokenizer, tasks, options={"letters": None})["letters"].options is None
+    assert closed_answers(MIXED.select([])) is None
     with pytest.raises(UserError, match="output 'B' of row 'letters/0' is none of the options"):
-        evaluate_steerability(tiny, tokenizer, tasks, options={"letters": ["A"]})
+        steered(tiny, tokenizer, MIXED, spectrum, options=("A",))
 
 
-def test_capability_tasks_are_reported_apart(tokenizer, tiny):
+def test_capability_tasks_are_reported_apart(tokenizer, tiny, spectrum):
     assert {"mmlu", "gpqa", "hellaswag", "winogrande", "arc", "drop", "truthful_qa"} <= CAPABILITY_TASKS
-    found = evaluate_steerability(tiny, tokenizer, {"mmlu": MIXED, "letters": MIXED, "words": WORDS})
-    groups = summary_by_group(found.values())
+    answers = {"mmlu": ("A", "B"), "letters": ("A", "B"), "words": None}
+    found = {
+        task: steered(tiny, tokenizer, WORDS if task == "words" else MIXED, spectrum, task=task, options=options)
+        for task, options in answers.items()
+    }
+    groups = summary_by_group(finite(result.as_dict()) for result in found.values())
     mmlu, letters, words = (result.summary() for result in found.values())
+    assert list(groups) == ["steerability", "capability"]
     assert groups["capability"]["loss"] == pytest.approx(mmlu["loss"])
     steerability = groups["steerability"]
     assert steerability["loss"] == pytest.approx((letters["loss"] + words["loss"]) / 2)
     assert steerability["loss_se"] == pytest.approx(math.hypot(letters["loss_se"], words["loss_se"]) / 2)
     assert (steerability["accuracy"], steerability["accuracy_tasks"]) == (letters["accuracy"], 1)
-    assert "steerability" not in summary_by_group([found["mmlu"]])
+    assert "steerability" not in summary_by_group([found["mmlu"].as_dict()])

@@ -1,14 +1,12 @@
 """A model behind a completions server is scored as it is here, and its samples follow its distribution."""
 
-import json
 import math
-import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
 import torch
+from completions_server import serving
 from tiny_models import tiny_model
 
 from dataset_builder.errors import UserError
@@ -25,72 +23,6 @@ PROMPTS = [
 OPTIONS = [["1", "10", "100", "12", "2", "1"], ["Heads", "Tails", "Heads up"], ["é", "日本", "🎲"]]
 
 
-class Server(ThreadingHTTPServer):
-    """The completions API as vLLM documents it, in front of a model of `transformers`."""
-
-    def __init__(self, model, tokenizer):
-        self.model, self.tokenizer = model, tokenizer
-        self.requests, self.failures, self.key = [], [], None
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-    def tokens(self, prompt):
-        return self.tokenizer(prompt).input_ids if isinstance(prompt, str) else prompt
-
-    @torch.inference_mode()
-    def echo(self, ids):
-        log_probs = self.model(torch.tensor([ids])).logits[0].log_softmax(-1)
-        scores = [None, *log_probs[range(len(ids) - 1), ids[1:]].tolist()]
-        return {"text": self.tokenizer.decode(ids), "logprobs": {"token_logprobs": scores}, "finish_reason": "length"}
-
-    def draw(self, ids, body):
-        torch.manual_seed(body["seed"])
-        rows = self.model.generate(
-            torch.tensor([ids]), do_sample=True, top_k=0, num_return_sequences=body["n"],
-            max_new_tokens=body["max_tokens"], eos_token_id=body.get("stop_token_ids"), pad_token_id=0,
-        )[:, len(ids) :]  # fmt: skip
-        for row in rows.tolist():
-            end = min((row.index(token) for token in body.get("stop_token_ids", []) if token in row), default=None)
-            text = self.tokenizer.decode(row[:end], skip_special_tokens=True)
-            yield {"text": text, "finish_reason": "length" if end is None else "stop"}
-
-    def complete(self, body):
-        prompts = body["prompt"]
-        many = isinstance(prompts, list) and not isinstance(prompts[0], int)
-        choices = []
-        for prompt in prompts if many else [prompts]:
-            ids = self.tokens(prompt)
-            choices += [self.echo(ids)] if body.get("echo") else self.draw(ids, body)
-        return {"choices": [choice | {"index": index} for index, choice in enumerate(choices)][::-1]}
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.answer(200, {"data": [{"id": "tiny"}]} if self.path == "/v1/models" else {})
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append((self.path, dict(self.headers), body))
-        if self.server.failures:
-            return self.answer(*self.server.failures.pop(0))
-        if self.server.key and self.headers.get("Authorization") != f"Bearer {self.server.key}":
-            return self.answer(401, {"error": f"not {self.headers.get('Authorization')}"})
-        return self.answer(200, self.server.complete(body))
-
-    def answer(self, status, content):
-        found = json.dumps(content).encode() if isinstance(content, dict) else content
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(found)))
-        self.end_headers()
-        self.wfile.write(found)
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
 def tokenizer(tokenizer_of):
     return tokenizer_of("llama3")
@@ -105,12 +37,8 @@ def model(tokenizer):
 def server(model, tokenizer, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Server(model, tokenizer) as found:
-        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(model, tokenizer) as found:
         yield found
-        found.shutdown()
-        thread.join()
 
 
 def endpoint(server, **settings):

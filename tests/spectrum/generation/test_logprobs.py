@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 from tiny_models import WINDOW, tiny_model
 
 from dataset_builder.errors import UserError
+from spectrum import lm_head
 from spectrum.formats.render import get_format
 from spectrum.generation import logprobs
 from spectrum.generation.logprobs import option_logprobs, option_token_ids
@@ -181,17 +182,37 @@ def test_many_nodes_are_scored_in_parts_of_bounded_size(tokenizer, monkeypatch):
     options = [[f"{a}{b}{c}" for a in "xyz" for b in "pq" for c in "rst"]] * 2
     whole = option_logprobs(model, tokenizer, PROMPTS[:2], options)
     counter = Counter(model)
-    monkeypatch.setattr(logprobs, "MAX_SCORED_POSITIONS", 5)
+    monkeypatch.setattr(logprobs, "MAX_SHARED_TOKENS", 5)
+    monkeypatch.setattr(logprobs, "MAX_BRANCH_TOKENS", 5)
+    monkeypatch.setattr(lm_head, "HEAD_POSITIONS", 3)
     assert_close(option_logprobs(model, tokenizer, PROMPTS[:2], options), whole)
-    assert len(counter.scored) > 2
-    assert max(counter.scored) <= 5
+    assert sum(counter.rows) > 2
+    assert max(counter.scored) == 3
 
 
 def test_batches_hold_no_more_prompts_than_asked_for(tokenizer):
     model = tiny_model("llama", len(tokenizer))
+    prompts = [f"{prompt}{n}" for n in range(2) for prompt in PROMPTS]
+    expected = plain_log_probs(model, tokenizer, prompts, OPTIONS * 2)
     counter = Counter(model)
-    option_logprobs(model, tokenizer, PROMPTS * 2, OPTIONS * 2, batch_size=3)
-    assert counter.rows == [3, 3, 2]
+    assert_close(option_logprobs(model, tokenizer, prompts, OPTIONS * 2, batch_size=3), expected)
+    assert len(counter.rows) == 3  # of 3, 3 and 2 prompts
+
+
+def test_what_prompts_begin_with_alike_runs_once(tokenizer):
+    model = tiny_model("gemma3", len(tokenizer))
+    prompts = [f"{PROMPTS[2]} Number {n}:" for n in (1, 2, 3, 1)]
+    options = [[" 1", " 10", " two"], [" 1"], [" 10 more"], [" two"]]
+    expected = plain_log_probs(model, tokenizer, prompts, options)
+    counter = Counter(model)
+    assert_close(option_logprobs(model, tokenizer, prompts, options), expected)
+    texts = [
+        (*tokenizer(prompt).input_ids, *ids)
+        for prompt, of_prompt in zip(prompts, options, strict=True)
+        for ids in option_token_ids(tokenizer, of_prompt)
+    ]
+    distinct = {text[:end] for text in texts for end in range(1, len(text))}
+    assert counter.tokens == len(distinct) < sum(map(len, texts)) / 3
 
 
 def test_all_continuations_of_one_token_sum_to_one(tokenizer):

@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 from tiny_models import tiny_model
 
 from dataset_builder.errors import UserError
+from spectrum import lm_head
 from spectrum.formats.render import get_format
 from spectrum.generation import output_logprobs as module
 from spectrum.generation.output_logprobs import output_logprobs, outputs_that_fit, tokenize_sequences
@@ -143,7 +144,7 @@ def test_an_adapter_is_scored_as_it_is(llama3):
 def test_what_a_model_does_to_its_logits_happens_in_every_part(llama3, monkeypatch):
     model = tiny_model("gemma3", len(llama3))
     model.config.final_logit_softcapping = 1.5
-    monkeypatch.setattr(module, "HEAD_POSITIONS", 3)
+    monkeypatch.setattr(lm_head, "HEAD_POSITIONS", 3)
     text_format = get_format("spectrum", llama3)
     counter = Counter(model)
     found = output_logprobs(model, llama3, SEQUENCES, options=OPTIONS[:3], text_format=text_format)

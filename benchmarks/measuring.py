@@ -1,0 +1,83 @@
+"""What the benchmarks share: time and memory of some work, work in a process of its own, and the conditions.
+
+Seconds are the processor's (`cpu_seconds`, all threads, which tell more on a busy machine) and those of the clock.
+Peaks of memory need Linux, whose account of a process can be reset.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+REPOSITORY = Path(__file__).parents[1]
+
+Cost = dict[str, float]
+"""``seconds, cpu_seconds, peak_gib`` of the process, and ``above_model_gib``, how much of it the work took."""
+
+Result = TypeVar("Result")
+
+
+def memory_gib(name: str) -> float:
+    """``VmRSS`` (resident now) or ``VmHWM`` (its peak) of this process."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(re.search(rf"^{name}:\s+(\d+) kB", status, flags=re.MULTILINE)[1]) / 2**20
+
+
+def measured(work: Callable[[], Result]) -> tuple[Result, Cost]:
+    """What ``work`` gives, and what it costs."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # what is resident now is the peak so far
+    before = memory_gib("VmRSS")
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = memory_gib("VmHWM")
+    return result, {
+        "seconds": wall,
+        "cpu_seconds": cpu,
+        "peak_gib": round(peak, 3),
+        "above_model_gib": round(peak - before, 3),
+    }
+
+
+def run_apart(module: str, options: Sequence[str], way: str, given: Any, *, python: str = sys.executable) -> Any:
+    """What ``python -m MODULE OPTIONS --way WAY GIVEN RESULT`` writes into its last file, given the JSON in the other.
+
+    Raises:
+        RuntimeError: It fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source, result = Path(folder) / "given.json", Path(folder) / "result.json"
+        source.write_text(json.dumps(given))
+        command = [python, "-m", module, *options, "--way", way, str(source), str(result)]
+        code = subprocess.run(command, check=False, cwd=REPOSITORY).returncode  # noqa: S603
+        if code:
+            raise RuntimeError(f"{module}: {way!r} ended with code {code}")
+        return json.loads(result.read_text())
+
+
+def conditions(model: str) -> dict[str, Any]:
+    """What the numbers depend on beside the code."""
+    return {
+        "model": model,
+        "dtype": "float32",
+        "device": "cpu",
+        "threads": torch.get_num_threads(),
+        "cpus": os.cpu_count(),
+        "machine": platform.machine(),
+        "load_at_the_end": [round(load, 2) for load in os.getloadavg()],
+        "libraries": {name: version(name) for name in ("torch", "transformers")},
+    }

@@ -1,0 +1,77 @@
+"""What to evaluate, on what, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS, Prompting
+
+LIMIT = 1000
+SEED = 42
+MAX_LENGTH = 1024
+BATCH_SIZE = 8
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """The settings of an evaluation.
+
+    Attributes:
+        model: A path, a Hub id, or ``embedded:gemma-3-270m``; a checkpoint or an adapter.
+        suite: A built suite's folder, or a dataset on a Hub.
+        output: The folder of the report.
+        desiderata: What to measure: ``steerability``, ``coverage``, ``alignment``.
+        tasks: Tasks of the kinds that these need; ``all`` is every one of the suite, ``icl`` tasks if held out.
+        text_format: ``auto``, ``spectrum``, ``colon`` or ``chat``.
+        task_labels: In ``colon``, write each task's own label in place of ``Output``, as the paper does.
+        limit: Items or sequences per task at most, one number or one for each task; None for all.
+        max_length: Tokens of a sequence whose outputs are scored (steerability), at most.
+        generations: Samples per prompt (coverage).
+        promptings: What the prompts of coverage hold: ``description``, ``examples``, ``both``.
+        first_line: Check the first line of a generated text only (coverage).
+        judge: The base URL of a chat endpoint that decides which generations are valid, in place of rules.
+        judge_model: The name under which that endpoint knows the judge.
+        judge_tasks: The coverage tasks that it decides on; ``all`` is every one.
+        seed: Of the draw of items and of sampling.
+        batch_size: Prompts per forward pass.
+        device: By default ``cuda`` where there is a GPU, else ``cpu``.
+        dtype: By default bfloat16 on a GPU and float32 elsewhere.
+        base: The base model of an adapter; by default the one that its configuration names.
+        revision: Branch, tag or commit of a model on a Hub.
+        load_in_4bit: Load the weights as NF4.
+        endpoint: The base URL of a completions server that has the model; only the tokenizer is then loaded here.
+        endpoint_model: The name under which it has the model; by default that of the only one it has.
+        compare: Another report to set this one against, item by item.
+    """
+
+    model: str
+    suite: str
+    output: Path
+    desiderata: tuple[str, ...] = ("alignment",)
+    tasks: tuple[str, ...] = ("all",)
+    text_format: str = "auto"
+    task_labels: bool = False
+    limit: int | Mapping[str, int] | None = LIMIT
+    max_length: int = MAX_LENGTH
+    generations: int = N_GENERATIONS
+    promptings: tuple[Prompting, ...] = PROMPTINGS
+    first_line: bool = True
+    judge: str | None = None
+    judge_model: str | None = None
+    judge_tasks: tuple[str, ...] = ("all",)
+    seed: int = SEED
+    batch_size: int = BATCH_SIZE
+    device: str | None = None
+    dtype: str | None = None
+    base: str | None = None
+    revision: str | None = None
+    load_in_4bit: bool = False
+    endpoint: str | None = None
+    endpoint_model: str | None = None
+    compare: Path | None = None
+
+    def limit_of(self, task: str) -> int | None:
+        """Items of ``task`` at most."""
+        return self.limit.get(task) if isinstance(self.limit, Mapping) else self.limit

@@ -1,0 +1,211 @@
+"""What is evaluated: a model on this machine, or one behind a completions server."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from spectrum.formats.render import Format, Message, get_format
+from spectrum.generation.endpoint import Endpoint, endpoint_option_logprobs, endpoint_sample
+from spectrum.generation.endpoint_outputs import endpoint_output_logprobs
+from spectrum.generation.logprobs import Prompt, option_logprobs
+from spectrum.generation.output_logprobs import OutputLogProbs, output_logprobs
+from spectrum.generation.sample import Samples, sample
+from spectrum.models import ModelFiles, load_for_scoring, load_tokenizer
+
+
+class Subject(Protocol):
+    """A model that can be scored and sampled from, wherever it runs."""
+
+    files: ModelFiles
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """How the model is run, for the report: what its scores depend on beside its files."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Its tokenizer."""
+
+    @property
+    def text_format(self) -> Format:
+        """How messages are written."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash that changes with the model."""
+
+    def option_logprobs(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[torch.Tensor]:
+        """As :func:`spectrum.option_logprobs`."""
+
+    def output_logprobs(
+        self, sequences: Sequence[Sequence[Message]], *, options: Sequence[str] | None = None
+    ) -> list[OutputLogProbs]:
+        """As :func:`spectrum.generation.output_logprobs.output_logprobs`."""
+
+    def sample(self, prompts: Sequence[Prompt], n: int, *, max_new_tokens: int, seed: int) -> list[Samples]:
+        """As :func:`spectrum.generation.sample.sample`."""
+
+
+@dataclass
+class _Written:
+    """The tokenizer and the format of a model, loaded when they are needed."""
+
+    files: ModelFiles
+    format_name: str
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer."""
+        return load_tokenizer(self.files)
+
+    @cached_property
+    def text_format(self) -> Format:
+        """How messages are written."""
+        return get_format(self.format_name, self.tokenizer)
+
+
+@dataclass
+class LocalModel(_Written):
+    """A model on this machine, loaded when it is first needed.
+
+    Attributes:
+        files: Where it lies.
+        format_name: ``auto`` or the name of a format.
+        device: Where it runs.
+        dtype: In which precision.
+        load_in_4bit: Whether its weights are loaded as NF4.
+        batch_size: Prompts per forward pass.
+        progress: Show progress bars.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    load_in_4bit: bool = False
+    batch_size: int = 8
+    progress: bool = False
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """How it is run."""
+        return {
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": self.device.type,
+            "load_in_4bit": self.load_in_4bit,
+            "endpoint": None,
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all its files."""
+        return self.files.fingerprint()
+
+    @cached_property
+    def model(self) -> PreTrainedModel | PeftModel:
+        """The model, ready to score."""
+        return load_for_scoring(self.files, device=self.device, dtype=self.dtype, load_in_4bit=self.load_in_4bit)[0]
+
+    def option_logprobs(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[torch.Tensor]:
+        """As :func:`spectrum.option_logprobs`."""
+        return option_logprobs(
+            self.model,
+            self.tokenizer,
+            prompts,
+            options,
+            text_format=self.text_format,
+            batch_size=self.batch_size,
+            progress=self.progress,
+        )
+
+    def output_logprobs(
+        self, sequences: Sequence[Sequence[Message]], *, options: Sequence[str] | None = None
+    ) -> list[OutputLogProbs]:
+        """As :func:`spectrum.generation.output_logprobs.output_logprobs`."""
+        return output_logprobs(
+            self.model,
+            self.tokenizer,
+            sequences,
+            options=options,
+            text_format=self.text_format,
+            batch_size=self.batch_size,
+            progress=self.progress,
+        )
+
+    def sample(self, prompts: Sequence[Prompt], n: int, *, max_new_tokens: int, seed: int) -> list[Samples]:
+        """As :func:`spectrum.generation.sample.sample`."""
+        return sample(
+            self.model,
+            self.tokenizer,
+            prompts,
+            n,
+            text_format=self.text_format,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            progress=self.progress,
+        )
+
+
+@dataclass
+class ServedModel(_Written):
+    """A model behind a completions server; here are only its tokenizer and its configuration.
+
+    Attributes:
+        files: Where these lie.
+        format_name: ``auto`` or the name of a format.
+        endpoint: Where it is served.
+        progress: Show progress bars.
+    """
+
+    endpoint: Endpoint
+    progress: bool = False
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """How it is run."""
+        served = {"url": self.endpoint.url, "model": self.endpoint.model}
+        return {"dtype": None, "device": None, "load_in_4bit": None, "endpoint": served}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the server's address, the name of the model there and the tokenizer's files: its weights are not seen."""
+        served = f"{self.endpoint.url} {self.endpoint.model} {self.files.fingerprint()}"
+        return hashlib.sha256(served.encode()).hexdigest()[:16]
+
+    def option_logprobs(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[torch.Tensor]:
+        """As :func:`spectrum.option_logprobs`."""
+        return endpoint_option_logprobs(
+            self.endpoint, self.tokenizer, prompts, options, text_format=self.text_format, progress=self.progress
+        )
+
+    def output_logprobs(
+        self, sequences: Sequence[Sequence[Message]], *, options: Sequence[str] | None = None
+    ) -> list[OutputLogProbs]:
+        """As :func:`spectrum.generation.output_logprobs.output_logprobs`."""
+        return endpoint_output_logprobs(
+            self.endpoint,
+            self.tokenizer,
+            sequences,
+            options=options,
+            text_format=self.text_format,
+            progress=self.progress,
+        )
+
+    def sample(self, prompts: Sequence[Prompt], n: int, *, max_new_tokens: int, seed: int) -> list[Samples]:
+        """As :func:`spectrum.generation.sample.sample`."""
+        return endpoint_sample(
+            self.endpoint,
+            self.tokenizer,
+            prompts,
+            n,
+            text_format=self.text_format,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            progress=self.progress,
+        )

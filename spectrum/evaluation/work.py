@@ -1,0 +1,205 @@
+"""The work of an evaluation in parts that do not depend on one another, so that they can be shared out and kept.
+
+The parts of a task are the same whatever the number of processes, and so are its numbers: so many items or sequences,
+or the generations from one prompt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any, Protocol
+
+from datasets import Dataset
+
+from dataset_builder.errors import UserError
+from spectrum.evaluation.alignment import AlignmentItem, TaskAlignment, align_rows, rows_fingerprint
+from spectrum.evaluation.coverage import CoverageRow, Judge, check_generations, generate, row_fingerprint
+from spectrum.evaluation.report import Section, finite
+from spectrum.evaluation.settings import EvaluationSettings
+from spectrum.evaluation.steerability import (
+    ScoredSequence,
+    closed_answers,
+    formats_of,
+    sequences_fingerprint,
+    steer_rows,
+)
+from spectrum.evaluation.steerability_results import CAPABILITY_TASKS, TaskSteerability
+from spectrum.evaluation.subject import Subject
+from spectrum.evaluation.validators import n_valid
+from spectrum.generation.sample import Samples
+from spectrum.suite import draw_rows, task_rows
+
+ROWS = 64
+"""Items or sequences in a part."""
+
+
+class Work(Protocol):
+    """What is to be done on one task."""
+
+    def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The name of each part, and what its result depends on beside the model."""
+
+    def measure(self, part: str, subject: Subject) -> Section:
+        """The result of one part, JSON's types only."""
+
+    def section(self, results: Mapping[str, Section]) -> Section:
+        """The task's part of the report, from the results of all parts."""
+
+
+class _RowsWork:
+    """Work on the drawn rows of a task, some rows at a time."""
+
+    def __init__(self, settings: EvaluationSettings, task: str) -> None:
+        self.settings = settings
+        self.task = task
+
+    @cached_property
+    def rows(self) -> Dataset:
+        """All rows of the task."""
+        return task_rows(self.settings.suite, self.task)
+
+    @cached_property
+    def drawn(self) -> Dataset:
+        """Those that are measured."""
+        return draw_rows(self.rows, self.task, limit=self.settings.limit_of(self.task), seed=self.settings.seed)
+
+    def some(self, part: str) -> Dataset:
+        """The rows of a part, which is named after the first of them."""
+        return self.drawn.select(range(int(part), min(int(part) + ROWS, len(self.drawn))))
+
+    def names(self) -> Iterator[str]:
+        """The names of the parts."""
+        yield from map(str, range(0, len(self.drawn), ROWS))
+
+
+class AlignmentWork(_RowsWork):
+    """The items of a distribution task."""
+
+    def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See :class:`Work`."""
+        for part in self.names():
+            yield part, {"rows": rows_fingerprint(self.some(part)), "task_labels": self.settings.task_labels}
+
+    def measure(self, part: str, subject: Subject) -> Section:
+        """See :class:`Work`."""
+        started = time.monotonic()
+        items = align_rows(
+            subject.option_logprobs,
+            subject.tokenizer,
+            self.some(part),
+            subject.text_format,
+            task_labels=self.settings.task_labels,
+        )
+        return {"items": finite([asdict(item) for item in items]), "seconds": time.monotonic() - started}
+
+    def section(self, results: Mapping[str, Section]) -> Section:
+        """See :class:`Work`."""
+        items = tuple(AlignmentItem.from_dict(item) for result in results.values() for item in result["items"])
+        seconds = round(sum(result["seconds"] for result in results.values()), 2)
+        found = TaskAlignment(self.task, len(self.rows), items, rows_fingerprint(self.drawn), seconds)
+        return finite(found.as_dict())
+
+
+class SteerabilityWork(_RowsWork):
+    """The sequences of an ``icl`` task."""
+
+    @cached_property
+    def options(self) -> tuple[str, ...] | None:
+        """The closed set of its answers, or None."""
+        return closed_answers(self.rows)
+
+    def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See :class:`Work`."""
+        for part in self.names():
+            rows = sequences_fingerprint(self.some(part))
+            yield part, {"rows": rows, "options": self.options, "max_length": self.settings.max_length}
+
+    def measure(self, part: str, subject: Subject) -> Section:
+        """See :class:`Work`."""
+        started = time.monotonic()
+        sequences = steer_rows(
+            subject.output_logprobs,
+            self.some(part),
+            formats_of(subject.tokenizer),
+            options=self.options,
+            max_length=self.settings.max_length,
+        )
+        found = [None if sequence is None else asdict(sequence) for sequence in sequences]
+        return {"sequences": finite(found), "seconds": time.monotonic() - started}
+
+    def section(self, results: Mapping[str, Section]) -> Section:
+        """See :class:`Work`.
+
+        Raises:
+            UserError: No output of the task was short enough to score.
+        """
+        found = [sequence for result in results.values() for sequence in result["sequences"]]
+        sequences = tuple(ScoredSequence.from_dict(sequence) for sequence in found if sequence is not None)
+        if not sequences:
+            raise UserError(
+                f"no output of task {self.task!r} fits into {self.settings.max_length} tokens: raise --max_length"
+            )
+        section = TaskSteerability(
+            task=self.task,
+            capability=self.task in CAPABILITY_TASKS,
+            options=self.options,
+            max_length=self.settings.max_length,
+            n_available=len(self.rows),
+            n_too_long=len(found) - len(sequences),
+            sequences=sequences,
+            rows_fingerprint=sequences_fingerprint(self.drawn),
+            seconds=round(sum(result["seconds"] for result in results.values()), 2),
+        ).as_dict()
+        return finite(section)
+
+
+class CoverageWork:
+    """The generations of a coverage task; a part is one way of prompting.
+
+    Texts are kept, and checked when the report is made: by another rule or another judge in a moment.
+    """
+
+    def __init__(self, settings: EvaluationSettings, task: str, judge: Judge | None = None) -> None:
+        self.settings = settings
+        self.task = task
+        self.judge = judge
+
+    @cached_property
+    def row(self) -> CoverageRow:
+        """The row of the task."""
+        (row,) = task_rows(self.settings.suite, self.task)
+        return row
+
+    def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See :class:`Work`."""
+        if self.judge is None:
+            n_valid(self.row["validator"], self.row["valid_items"])  # an unknown rule is found before all is generated
+        depends = {"row": row_fingerprint(self.row), "n": self.settings.generations, "seed": self.settings.seed}
+        for prompting in self.settings.promptings:
+            yield prompting, depends
+
+    def measure(self, part: str, subject: Subject) -> Section:
+        """See :class:`Work`."""
+        started = time.monotonic()
+        settings = self.settings
+        samples = generate(subject.sample, self.task, self.row, part, n=settings.generations, seed=settings.seed)
+        return finite(asdict(samples)) | {"seconds": time.monotonic() - started}
+
+    def section(self, results: Mapping[str, Section]) -> Section:
+        """See :class:`Work`: prompting -> section."""
+        return {
+            prompting: check_generations(
+                Samples(tuple(result["texts"]), result["unfinished"]),
+                self.task,
+                self.row,
+                prompting,
+                seed=self.settings.seed,
+                first_line=self.settings.first_line,
+                judge=self.judge,
+                seconds=round(result["seconds"], 2),
+            ).as_dict()
+            for prompting, result in results.items()
+        }

@@ -1,0 +1,88 @@
+"""A completions server on this machine, in front of a model of `transformers`; as a judge it is easily pleased."""
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import torch
+
+
+class Server(ThreadingHTTPServer):
+    """The completions API as vLLM documents it, in front of a model of `transformers`."""
+
+    def __init__(self, model, tokenizer):
+        self.model, self.tokenizer = model, tokenizer
+        self.requests, self.failures, self.key = [], [], None
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def tokens(self, prompt):
+        return self.tokenizer(prompt).input_ids if isinstance(prompt, str) else prompt
+
+    @torch.inference_mode()
+    def echo(self, ids):
+        log_probs = self.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        scores = [None, *log_probs[range(len(ids) - 1), ids[1:]].tolist()]
+        return {"text": self.tokenizer.decode(ids), "logprobs": {"token_logprobs": scores}, "finish_reason": "length"}
+
+    def draw(self, ids, body):
+        torch.manual_seed(body["seed"])
+        rows = self.model.generate(
+            torch.tensor([ids]), do_sample=True, top_k=0, num_return_sequences=body["n"],
+            max_new_tokens=body["max_tokens"], eos_token_id=body.get("stop_token_ids"), pad_token_id=0,
+        )[:, len(ids) :]  # fmt: skip
+        for row in rows.tolist():
+            end = min((row.index(token) for token in body.get("stop_token_ids", []) if token in row), default=None)
+            text = self.tokenizer.decode(row[:end], skip_special_tokens=True)
+            yield {"text": text, "finish_reason": "length" if end is None else "stop"}
+
+    def complete(self, body):
+        prompts = body["prompt"]
+        many = isinstance(prompts, list) and not isinstance(prompts[0], int)
+        choices = []
+        for prompt in prompts if many else [prompts]:
+            ids = self.tokens(prompt)
+            choices += [self.echo(ids)] if body.get("echo") else self.draw(ids, body)
+        return {"choices": [choice | {"index": index} for index, choice in enumerate(choices)][::-1]}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(200, {"data": [{"id": "tiny"}]} if self.path == "/v1/models" else {})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append((self.path, dict(self.headers), body))
+        if self.server.failures:
+            return self.answer(*self.server.failures.pop(0))
+        if self.server.key and self.headers.get("Authorization") != f"Bearer {self.server.key}":
+            return self.answer(401, {"error": f"not {self.headers.get('Authorization')}"})
+        if self.path == "/v1/chat/completions":
+            candidate = json.loads(body["messages"][-1]["content"])["candidate"]
+            verdict = {"content": "yes" if len(candidate) == 1 else "no"}
+            return self.answer(200, {"choices": [{"message": verdict}]})
+        return self.answer(200, self.server.complete(body))
+
+    def answer(self, status, content):
+        found = json.dumps(content).encode() if isinstance(content, dict) else content
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(found)))
+        self.end_headers()
+        self.wfile.write(found)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving(model, tokenizer):
+    with Server(model, tokenizer) as found:
+        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
