@@ -14,9 +14,11 @@ client uses Xet only where an answer names it.
 """
 
 import argparse
+import contextlib
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -178,7 +180,7 @@ class Hub:
 
 
 def main() -> None:
-    """Run until interrupted."""
+    """Run until interrupted or told to end."""
     parser = argparse.ArgumentParser(prog="python -m tests.hub_server", description=main.__doc__)
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     arguments = parser.parse_args()
@@ -190,11 +192,10 @@ def main() -> None:
         ]
         sys.stdout.write("\n".join([*lines, ""]))
         sys.stdout.flush()
-        try:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(3600)
-        except KeyboardInterrupt:
-            pass
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 import base64
 import json
-import resource
+import re
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 import requests
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.hub
 
 LARGE = bytes(range(256)) * 100
 OID = sha256(LARGE).hexdigest()
+REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -266,31 +268,45 @@ def test_a_card_without_metadata_is_warned_of(text):
     assert card_problems(text, "model") == ([], ["empty or missing yaml metadata in repo card"])
 
 
-def test_by_hand():
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.hub_server", "--port", "0"], stdout=subprocess.PIPE, text=True
-    ) as process:
+@pytest.fixture
+def by_hand():
+    """(process of a Hub that was started from the command line, what it says to export)."""
+    command = [sys.executable, "-m", "tests.hub_server", "--port", "0"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
         address, token = (process.stdout.readline().split() for _ in range(2))
-        given = dict(word.split("=") for word in [*address[1:], token[1]])
-        headers = {"Authorization": f"Bearer {given['HF_TOKEN']}"}
-        who = requests.get(f"{given['HF_ENDPOINT']}/api/whoami-v2", headers=headers, timeout=10).json()
+        yield process, dict(word.split("=") for word in [*address[1:], token[1]])
         process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+def test_by_hand(by_hand):
+    _, given = by_hand
+    headers = {"Authorization": f"Bearer {given['HF_TOKEN']}"}
+    who = requests.get(f"{given['HF_ENDPOINT']}/api/whoami-v2", headers=headers, timeout=10).json()
     assert (who["name"], [org["name"] for org in who["orgs"]]) == ("ada", ["org"])
     assert given["HF_HUB_DISABLE_XET"] == "1"
 
 
-def test_large_files_are_not_held_in_memory(hub, repository, ask):
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process from /proc")
+def test_large_files_are_not_held_in_memory(by_hand):
+    process, given = by_hand
     piece, count = bytes(1 << 20), 300
     digest = sha256()
     for _ in range(count):
         digest.update(piece)
-    objects = [{"oid": digest.hexdigest(), "size": count << 20}]
-    wanted = {"operation": "upload", "transfers": ["basic"], "objects": objects}
+    large = {"oid": digest.hexdigest(), "size": count << 20}
+
+    def ask(method, path, **more):
+        headers = {"Authorization": f"Bearer {given['HF_TOKEN']}"}
+        return requests.request(method, given["HF_ENDPOINT"] + path, headers=headers, timeout=60, **more)
+
+    ask("POST", "/api/repos/create", json={"name": "thing", "organization": "org"})
+    wanted = {"operation": "upload", "transfers": ["basic"], "objects": [large]}
     batch = ask("POST", "/org/thing.git/info/lfs/objects/batch", json=wanted).json()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     href = batch["objects"][0]["actions"]["upload"]["href"]
-    assert ask("PUT", href, data=(piece for _ in range(count))).status_code == 200
-    send_commit(ask, ("lfsFile", {"path": "x", "algo": "sha256", "oid": digest.hexdigest(), "size": count << 20}))
-    with requests.get(f"{hub.url}/org/thing/resolve/main/x", stream=True, timeout=60) as reply:
+    assert requests.put(href, data=(piece for _ in range(count)), timeout=60).status_code == 200
+    send_commit(ask, ("lfsFile", {"path": "x", "algo": "sha256", **large}))
+    with ask("GET", "/org/thing/resolve/main/x", stream=True) as reply:
         assert sum(len(got) for got in reply.iter_content(1 << 20)) == count << 20
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10  # KiB
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    assert int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) < 100 << 10
