@@ -128,6 +128,6 @@ TASKS = [
         generate=described_shares,
         n_processes=20_000,
         origin="ours",
-        version="1.1.0",
+        version="1.2.0",
     ),
 ]

@@ -10,6 +10,7 @@ elements, car brands, numbers at random.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 
@@ -34,6 +35,12 @@ sport|mention|mentions|in a newspaper|football,tennis,rugby,hockey,golf,cricket,
 instrument|pupil|pupils|at a music school|piano,violin,guitar,flute,drums,cello,harp,trumpet,clarinet
 weather|day|days|in a weather diary|sun,rain,fog,snow,wind,hail,storm,drizzle,frost
 color|vote|votes|in an online poll|teal,pink,red,blue,green,yellow,silver,gold,grey,white,black,orange,purple,brown
+color|car|cars|in a car park|red,blue,green,yellow,white,black,orange,purple,brown,grey
+color|door|doors|in our street|purple,orange,brown,white,black,yellow,green,blue,red
+color|kite|kites|over the beach|orange,yellow,purple,green,red,white,blue,brown,black
+color|coat|coats|at a winter fair|brown,black,white,purple,orange,green,red,yellow,blue
+color|light|lights|in a long exposure|white,orange,purple,blue,red,yellow,green,brown,black
+team|goal|goals|in a school league|black,brown,purple,orange,white,green,blue,yellow,red
 shirt|sighting|sightings|at a station|red,blue,green,yellow,white,black,striped,pink,grey,brown
 bird|sighting|sightings|by the lake|heron,swan,duck,gull,crow,robin,owl,kestrel,finch,magpie
 tree|entry|entries|in a forester's log|oak,birch,pine,maple,beech,ash,willow,elm,cedar,larch
@@ -85,8 +92,23 @@ nonsense word|trial|trials|in a lab|blick,dax,wug,toma,zib,fep,gorp,lume,vash,ki
 creature|chapter|chapters|of a fantasy saga|dragon,elf,goblin,wizard,troll,unicorn,giant,phoenix
 """
 
-TOPICS = tuple(
-    Topic(what, unit, units, where, tuple(names.split(",")))
-    for what, unit, units, where, names in (line.split("|") for line in _TOPICS.strip().splitlines())
-)
-"""Every topic, one line each above."""
+_MIXED = """
+word|line|lines|in a word list
+tag|post|posts|on a forum
+guess|player|players|in a guessing game
+keyword|search|searches|in a catalogue
+"""
+
+
+def _topics() -> Iterator[Topic]:
+    """One topic a line; those of the second list may take any word that is a name in the first."""
+    rows = [line.split("|") for line in _TOPICS.strip().splitlines()]
+    words = dict.fromkeys(name for *_, names in rows for name in names.split(",") if name.isalpha())
+    for what, unit, units, where, names in rows:
+        yield Topic(what, unit, units, where, tuple(names.split(",")))
+    for line in _MIXED.strip().splitlines():
+        yield Topic(*line.split("|"), tuple(words))
+
+
+TOPICS = tuple(_topics())
+"""Every topic. The mixed ones have names that nothing else tells: there only the shares say which comes up."""
