@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from datasets import Dataset, Features, List, Value
 from datasets.fingerprint import generate_random_fingerprint
@@ -29,12 +29,22 @@ TOKENIZED = Features(
 with its terminator; ``length`` is the tokens of the longest sequence that the collator can make of it, for batching."""
 
 
+Pieces = Callable[[str, Sequence[Message], Format], tuple[str, list[tuple[str, str]]]]
+"""A row's id and messages and a format -> the text of the description or "", and [(context, output)] of the draws."""
+
+
 def tokenize_rows(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, text_format: Format, *, max_length: int
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    text_format: Format,
+    *,
+    max_length: int,
+    pieces: Pieces | None = None,
 ) -> tuple[Dataset, int]:
     """Tokenize rows of ``icl`` tasks (columns ``id`` and ``messages``) for the collator.
 
     A draw that cannot be trained on within ``max_length`` tokens is left out, and so is a row that this empties.
+    ``pieces`` cuts rows of other kinds.
 
     Returns:
         The tokenized rows (see :data:`TOKENIZED`) and the number of draws that were too long.
@@ -42,17 +52,17 @@ def tokenize_rows(
     Raises:
         UserError: A row has nothing to train on whatever the budget, or the budget leaves no row at all.
     """
-    encode = token_encoder(tokenizer, text_format)
+    encode, cut = token_encoder(tokenizer, text_format), pieces or _pieces
     overhead = sum(map(len, encode([text_format.bos, text_format.separator]).values()))
     too_long = 0
     left_out: list[str] = []
 
     def tokenize(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
         nonlocal too_long
-        pieces = [_pieces(row_id, m, text_format) for row_id, m in zip(batch["id"], batch["messages"], strict=True)]
-        ids = encode(text for description, draws in pieces for text in (description, *sum(draws, ())))
+        texts = [cut(row_id, m, text_format) for row_id, m in zip(batch["id"], batch["messages"], strict=True)]
+        ids = encode(text for description, draws in texts for text in (description, *sum(draws, ())))
         columns: dict[str, list] = {name: [] for name in TOKENIZED}
-        for row_id, index, (description, draws) in zip(batch["id"], indices, pieces, strict=True):
+        for row_id, index, (description, draws) in zip(batch["id"], indices, texts, strict=True):
             pairs = [(ids[context], ids[output]) for context, output in draws]
             kept = _fitting(pairs, len(ids[description]) + overhead, max_length, described=bool(description))
             too_long += len(pairs) - len(kept)
