@@ -43,7 +43,8 @@ MAY_IMPORT = {
     },
     "spectrum.hub": {
         *GROUND, "dataset_builder.registry", "dataset_builder.suite_folder", "spectrum.evaluation.report",
-        "spectrum.training.report", "spectrum.training.embedded_model", "spectrum.hub",
+        "spectrum.training.report", "spectrum.training.embedded_model", "spectrum.generation.rule_adapter",
+        "spectrum.hub",
     },
     "metrics": {"metrics"},
 }  # fmt: skip
