@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "spectrum.hub": {
         *GROUND, "dataset_builder.registry", "dataset_builder.suite_folder", "dataset_builder.card",
         "dataset_builder.mixtures", "spectrum.models", "spectrum.evaluation.report", "spectrum.training.report",
-        "spectrum.training.embedded_model", "spectrum.hub",
+        "spectrum.training.embedded_model", "spectrum.generation.rule_adapter", "spectrum.hub",
     },
     "spectrum.hub.load_back": set(),
     "metrics": {"metrics"},

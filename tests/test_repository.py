@@ -23,7 +23,7 @@ REQUIREMENTS = [
 ]
 REQUIRED = {requirement.partition("==")[0].lower().replace("-", "_") for requirement in REQUIREMENTS}
 
-PACKAGE_OF_MODULE = {"yaml": "pyyaml"}
+PACKAGE_OF_MODULE = {"yaml": "pyyaml", "sklearn": "scikit_learn"}
 USED_BY_OTHERS = {
     "bitsandbytes": "4-bit weights in transformers",
     "gguf": "GGUF files in transformers",

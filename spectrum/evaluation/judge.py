@@ -79,13 +79,24 @@ class EndpointJudge:
         Raises:
             UserError: The endpoint cannot be reached, refuses the key or the request, or does not answer yes or no.
         """
-        questions = {text: judge_messages(description, examples, text) for text in texts if text}
-        new = {text: found for text, found in questions.items() if self._key(found) not in self._verdicts}
+        judged = [text for text in dict.fromkeys(texts) if text]
+        questions = [judge_messages(description, examples, text) for text in judged]
+        verdicts = dict(zip(judged, self.decide(questions), strict=True))
+        return [bool(text) and verdicts[text] for text in texts]
+
+    def decide(self, questions: Sequence[list[dict[str, str]]]) -> list[bool]:
+        """Whether the answer to each question is yes. Equal questions are asked once.
+
+        Raises:
+            UserError: The endpoint cannot be reached, refuses the key or the request, or does not answer yes or no.
+        """
+        keys = [self._key(question) for question in questions]
+        new = {key: asked for key, asked in zip(keys, questions, strict=True) if key not in self._verdicts}
         with ThreadPoolExecutor(self.n_parallel) as pool:
             asked = pool.map(self._judge, new.values())
             for _ in tqdm(asked, desc="Judging", unit="text", total=len(new), disable=not self.progress):
                 pass
-        return [bool(text) and self._verdicts[self._key(questions[text])] for text in texts]
+        return [self._verdicts[key] for key in keys]
 
     @cached_property
     def _verdicts(self) -> dict[str, bool]:

@@ -23,7 +23,7 @@ from dataset_builder.task_spec import Draw
 
 logger = logging.getLogger(__name__)
 
-FormatName = Literal["spectrum", "colon", "chat"]
+FormatName = Literal["spectrum", "colon", "chat", "tags"]
 FORMATS: tuple[FormatName, ...] = ("spectrum", "colon", "chat")
 
 

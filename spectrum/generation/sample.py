@@ -95,7 +95,7 @@ def sample(
     found, seen = [], Counter()
     with tqdm(total=len(prompts) * n, desc="Sampling", unit="sample", leave=None, disable=not progress) as bar:
         for prompt, ids in zip(prompts, prompt_ids, strict=True):
-            end = _ending(model, tokenizer, text_format if isinstance(prompt, str) else default)
+            end = ending_of(model, tokenizer, text_format if isinstance(prompt, str) else default)
             samples = [_Sample(sample_uniforms(seed, ids, seen[ids], number, max_new_tokens)) for number in range(n)]
             for finished in _draw_all(model, ids, samples, end, batch_size):
                 bar.update(finished)
@@ -176,7 +176,7 @@ class _Sample:
 
 
 @dataclass(frozen=True)
-class _Ending:
+class Ending:
     """What ends a sample.
 
     Attributes:
@@ -210,14 +210,15 @@ class _Ending:
         return self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
-def _ending(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text_format: Format | None) -> _Ending:
+def ending_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text_format: Format | None) -> Ending:
+    """What ends the samples of a model: its and its tokenizer's ends of sequence, and the format's terminator."""
     declared = model.generation_config.eos_token_id
     ids = {tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])} - {None}
     if text_format is None:
-        return _Ending(tokenizer, frozenset(ids))
-    if text_format.turn is None:
-        return _Ending(tokenizer, frozenset(ids), text_format.terminator, text_format.output_prefix)
-    return _Ending(tokenizer, frozenset({*ids, tokenizer.convert_tokens_to_ids(text_format.terminator)}))
+        return Ending(tokenizer, frozenset(ids))
+    if text_format.turn is None and text_format.terminator != tokenizer.eos_token:
+        return Ending(tokenizer, frozenset(ids), text_format.terminator, text_format.output_prefix)
+    return Ending(tokenizer, frozenset({*ids, tokenizer.convert_tokens_to_ids(text_format.terminator)}))
 
 
 def _check_room(model: PreTrainedModel, prompts: Sequence[TokenIds], max_new_tokens: int) -> None:
@@ -231,7 +232,7 @@ def _check_room(model: PreTrainedModel, prompts: Sequence[TokenIds], max_new_tok
 
 
 def _draw_all(
-    model: PreTrainedModel, prompt_ids: TokenIds, samples: Sequence[_Sample], end: _Ending, batch_size: int
+    model: PreTrainedModel, prompt_ids: TokenIds, samples: Sequence[_Sample], end: Ending, batch_size: int
 ) -> Iterator[int]:
     """Draw the samples of a prompt; yields how many were finished, now and then."""
     output = _forward(model, [prompt_ids])
@@ -243,7 +244,7 @@ def _draw_all(
         yield from _finish(model, copy.deepcopy(output.past_key_values), alike[start : start + batch_size], end)
 
 
-def _finish(model: PreTrainedModel, cache: Cache, samples: Sequence[_Sample], end: _Ending) -> Iterator[int]:
+def _finish(model: PreTrainedModel, cache: Cache, samples: Sequence[_Sample], end: Ending) -> Iterator[int]:
     """Draw the tokens after the first. A step runs the distinct texts among the unfinished samples, once each.
 
     Args:
@@ -271,7 +272,7 @@ def _finish(model: PreTrainedModel, cache: Cache, samples: Sequence[_Sample], en
         _extend(samples, row_of, _forward(model, [[token] for token in tokens], cache), end)
 
 
-def _extend(samples: Sequence[_Sample], rows: Sequence[int], output: ModelOutput, end: _Ending) -> None:
+def _extend(samples: Sequence[_Sample], rows: Sequence[int], output: ModelOutput, end: Ending) -> None:
     """Draw a token for each sample from its row of the logits, which are lost."""
     tokens = draw_tokens(output.logits, rows, [drawn.uniforms[len(drawn.tokens)] for drawn in samples])
     for drawn, token in zip(samples, tokens, strict=True):

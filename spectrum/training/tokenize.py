@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from datasets import Dataset, Features, List, Value
 from datasets.fingerprint import generate_random_fingerprint
@@ -29,6 +29,10 @@ TOKENIZED = Features(
 with its terminator; ``row`` is its place among the rows, ``group`` the number of its group of tasks."""
 
 
+Pieces = Callable[[str, Sequence[Message], Format], tuple[str, list[tuple[str, str]]]]
+"""A row's id and messages and a format -> the text of the description or "", and [(context, output)] of the draws."""
+
+
 def tokenize_rows(
     rows: Dataset,
     tokenizer: PreTrainedTokenizerBase,
@@ -36,6 +40,7 @@ def tokenize_rows(
     *,
     max_length: int,
     groups: Sequence[int] | None = None,
+    pieces: Pieces | None = None,
 ) -> tuple[Dataset, int]:
     """Tokenize rows of ``icl`` tasks (columns ``id`` and ``messages``) for the collator.
 
@@ -47,6 +52,7 @@ def tokenize_rows(
         text_format: How rows are written.
         max_length: Tokens in a sequence, at most.
         groups: The number of the group of tasks of every row, for losses by group.
+        pieces: Cuts rows of another kind into their texts.
 
     Returns:
         The tokenized rows (see :data:`TOKENIZED`) and the number of draws that were too long.
@@ -54,17 +60,17 @@ def tokenize_rows(
     Raises:
         UserError: A row has nothing to train on whatever the budget, or the budget leaves no row at all.
     """
-    encode = token_encoder(tokenizer, text_format)
+    encode, cut = token_encoder(tokenizer, text_format), pieces or _pieces
     overhead = sum(map(len, encode([text_format.bos, text_format.separator]).values()))
     too_long = 0
     left_out: list[str] = []
 
     def tokenize(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
         nonlocal too_long
-        pieces = [_pieces(row_id, m, text_format) for row_id, m in zip(batch["id"], batch["messages"], strict=True)]
-        ids = encode(text for description, draws in pieces for text in (description, *sum(draws, ())))
+        texts = [cut(row_id, m, text_format) for row_id, m in zip(batch["id"], batch["messages"], strict=True)]
+        ids = encode(text for description, draws in texts for text in (description, *sum(draws, ())))
         columns: dict[str, list] = {name: [] for name in TOKENIZED}
-        for row_id, index, (description, draws) in zip(batch["id"], indices, pieces, strict=True):
+        for row_id, index, (description, draws) in zip(batch["id"], indices, texts, strict=True):
             pairs = [(ids[context], ids[output]) for context, output in draws]
             kept = _fitting(pairs, len(ids[description]) + overhead, max_length, described=bool(description))
             too_long += len(pairs) - len(kept)

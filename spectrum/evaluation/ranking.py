@@ -1,0 +1,105 @@
+"""Response ranking: does a model find an instruction's own response more likely than that of another instruction?
+
+In how many random pairs is p(response | instruction) > p(other response | instruction) (arXiv 2409.14254)? Pairs are
+disjoint and are looked at from both sides, so that a model that pays no heed to instructions, whatever it thinks of the
+responses, is right exactly once in each pair and gets 50%.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dataset_builder.errors import UserError
+from dataset_builder.seeding import generator
+from metrics.spectrum_alignment.scoring import bootstrap_interval
+from spectrum.formats.render import Format, Message
+from spectrum.generation.logprobs import option_logprobs
+
+Conversation = Sequence[Message]
+"""Messages, the last of which is the response."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What a model makes of pairs of conversations.
+
+    Attributes:
+        pairs: Indices of the two conversations of each pair.
+        margins: Per pair and side, log p(response | instruction) - log p(other response | instruction), in nats.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    margins: tuple[tuple[float, float], ...]
+
+    @property
+    def scores(self) -> list[float]:
+        """Per pair the share of its two sides on which the own response is the likelier; a tie counts half."""
+        return [sum((margin > 0) + (margin == 0) / 2 for margin in sides) / len(sides) for sides in self.margins]
+
+    @property
+    def capability(self) -> float:
+        """The share over all pairs and sides."""
+        return sum(self.scores) / len(self.scores)
+
+    def section(self) -> dict[str, object]:
+        """``capability``, its 95% bootstrap interval over pairs and the number of pairs, for a report."""
+        return {"capability": self.capability, "ci95": list(bootstrap_interval(self.scores)), "n": len(self.pairs)}
+
+
+def rank_responses(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    conversations: Sequence[Conversation],
+    *,
+    text_format: Format,
+    limit: int | None = None,
+    seed: int = 42,
+    batch_size: int = 8,
+    progress: bool = False,
+) -> Ranking:
+    """Compare each conversation's response with that of another, in random pairs.
+
+    A response's probability is that of its text, whatever comes after it: the sum over its tokens, not their mean.
+
+    Args:
+        model: A causal language model in eval mode.
+        tokenizer: Its tokenizer.
+        conversations: Two or more.
+        text_format: How they are written.
+        limit: Pairs at most; None for as many as there are.
+        seed: Of the pairs.
+        batch_size: Prompts per forward pass.
+        progress: Show a progress bar.
+
+    Raises:
+        UserError: There are fewer than two conversations, or one is longer than the model allows.
+    """
+    pairs = random_pairs(len(conversations), limit=limit, seed=seed)
+    sides = [(own, other) for one, two in pairs for own, other in ((one, two), (two, one))]
+    log_probs = option_logprobs(
+        model,
+        tokenizer,
+        [conversations[own][:-1] for own, _ in sides],
+        [[conversations[index][-1]["content"] for index in side] for side in sides],
+        text_format=text_format,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    margins = torch.stack([own - other for own, other in log_probs]).view(-1, 2).tolist()
+    return Ranking(pairs, tuple((one, two) for one, two in margins))
+
+
+def random_pairs(count: int, *, limit: int | None = None, seed: int = 42) -> tuple[tuple[int, int], ...]:
+    """Disjoint pairs of ``count`` things, ``limit`` at most; where they are odd in number, one is left over.
+
+    Raises:
+        UserError: There are fewer than two.
+    """
+    if count < 2:  # noqa: PLR2004
+        raise UserError(f"ranking compares the responses of two conversations, but there are {count}: give more")
+    order = generator(seed, "ranking").permutation(count).tolist()
+    return tuple(zip(order[::2], order[1::2], strict=False))[:limit]

@@ -1,0 +1,102 @@
+"""Greedy responses to prompts, many at a time, from a model as it is or multiplied by the three rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from tqdm import tqdm
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+
+from spectrum.formats.render import Format, Message
+from spectrum.generation.logprobs import prompt_token_ids
+from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
+from spectrum.generation.sample import Ending, ending_of
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response.
+
+    Attributes:
+        text: Without what ended it and without special tokens.
+        tokens: How many it has, the one that ended it included.
+        ended: Whether it came to its end before there were too many.
+    """
+
+    text: str
+    tokens: int
+    ended: bool
+
+
+@torch.inference_mode()
+def respond(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Sequence[Message]],
+    *,
+    text_format: Format,
+    max_new_tokens: int,
+    rules: Rules | None = None,
+    batch_size: int = 8,
+    progress: bool = False,
+) -> list[Response]:
+    """The most likely next token, again and again, as the paper decodes.
+
+    Args:
+        model: A causal language model in eval mode.
+        tokenizer: Its tokenizer.
+        prompts: Each a list of messages up to where the response begins.
+        text_format: How they are written, and what ends a response.
+        max_new_tokens: Tokens of a response at most, the one that ends it included.
+        rules: Of a :class:`RuleBasedAdapter` to multiply the model by; None for none.
+        batch_size: Prompts at a time. Those of similar length go together.
+        progress: Show a progress bar.
+
+    Returns:
+        A response per prompt.
+
+    Raises:
+        UserError: A role is out of place, or a prompt has no tokens.
+    """
+    prompt_ids = prompt_token_ids(tokenizer, prompts, text_format)
+    end = ending_of(model, tokenizer, text_format)
+    processors = [] if rules is None else [RuleBasedAdapter(tokenizer, rules, eos_token_id=sorted(end.ids))]
+    pad = min(end.ids) if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    config = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=sorted(end.ids),
+        pad_token_id=pad,
+        stop_strings=[end.blank_line] if end.blank_line else None,
+    )
+    found: dict[int, Response] = {}
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompt_ids[index]))
+    with tqdm(total=len(prompts), desc="Responding", unit="response", disable=not progress) as bar:
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            width = len(prompt_ids[batch[0]])
+            padding = [width - len(prompt_ids[index]) for index in batch]
+            inputs = {
+                "input_ids": [[pad] * n + list(prompt_ids[index]) for n, index in zip(padding, batch, strict=True)],
+                "attention_mask": [[0] * n + [1] * (width - n) for n in padding],
+            }
+            tokens = model.generate(
+                **{name: torch.tensor(rows, device=model.device) for name, rows in inputs.items()},
+                generation_config=config,
+                logits_processor=LogitsProcessorList(processors),
+                tokenizer=tokenizer,
+            )
+            for index, row in zip(batch, tokens[:, width:].tolist(), strict=True):
+                found[index] = _response(row, end)
+            bar.update(len(batch))
+    return [found[index] for index in range(len(prompts))]
+
+
+def _response(tokens: list[int], end: Ending) -> Response:
+    """A response up to its end; what fills up the batch lies behind it."""
+    for length in range(1, len(tokens) + 1):
+        if end.reached(tokens[:length]):
+            return Response(end.text_before(tokens[:length]), length, ended=True)
+    return Response(end.text_before(tokens), len(tokens), ended=False)

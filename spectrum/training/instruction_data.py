@@ -1,0 +1,204 @@
+"""Instruction data in the layouts in which it is published -> conversations in our roles.
+
+A conversation is a list of messages that ends with the response to train on: ``input`` is an instruction, ``output`` a
+response, ``description`` a system message. A dialogue gives one conversation for each of its responses, with all turns
+before it.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, Features, List, Value, load_dataset
+from datasets.exceptions import DatasetsError
+
+from dataset_builder.errors import UserError, did_you_mean
+from spectrum.formats.render import Message, split_messages
+from spectrum.suite import draw_rows
+
+logger = logging.getLogger(__name__)
+
+CONVERSATIONS = Features(
+    {"id": Value("string"), "messages": List({"role": Value("string"), "content": Value("string")})}
+)
+
+Row = Mapping[str, Any]
+Conversation = list[Message]
+
+_ROLES = {"system": "description", "user": "input", "assistant": "output"}
+_READERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way in which instruction data is published.
+
+    Attributes:
+        columns: The columns by which it is known; all of them are needed.
+        read: A row -> its conversations. It raises a KeyError, TypeError or ValueError where the row is not what it
+            should be.
+    """
+
+    columns: frozenset[str]
+    read: Callable[[Row], Iterator[Conversation]]
+
+
+def load_conversations(
+    data: str, *, layout: str = "auto", split: str = "train", limit: int | None = None, seed: int = 42
+) -> Dataset:
+    """The conversations of a data set.
+
+    Args:
+        data: A file (.json, .jsonl, .csv or .parquet), a folder that `datasets` reads, or a data set's id on a Hub.
+        layout: A name of :data:`LAYOUTS`; ``auto`` goes by the columns.
+        split: Of a folder or a data set on a Hub.
+        limit: Conversations at most, drawn with ``seed``; None for all.
+        seed: See ``limit``.
+
+    Returns:
+        Rows with columns ``id`` and ``messages``, in the order of the data. A row without a response or an instruction
+        is left out, and a warning counts these.
+
+    Raises:
+        UserError: There is no such data, layout or split, its columns are none that are known, a row is not what it
+            should be, or no conversation is left.
+    """
+    rows = _load(data, split)
+    name, found = _layout(data, layout, rows.column_names)
+    stem, empty, kept = Path(data).stem, 0, []
+    for number, row in enumerate(rows):
+        try:
+            conversations = list(found.read(row))
+            for conversation in conversations:
+                split_messages(conversation)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"data {data!r}, row {number + 1}, read as {name!r}: {error}; fix the row") from error
+        for turn, conversation in enumerate(conversations):
+            if not all(message["content"].strip() for message in conversation[-2:]):
+                empty += 1
+                continue
+            kept.append({"id": f"{stem}/{number}" + (f"/{turn}" if turn else ""), "messages": conversation})
+    if empty:
+        logger.warning("%s: %d rows have no instruction or no response and are left out", data, empty)
+    if not kept:
+        raise UserError(f"data {data!r} has no row with an instruction and a response: check the file")
+    return draw_rows(Dataset.from_list(kept, features=CONVERSATIONS), stem, limit=limit, seed=seed)
+
+
+def _load(data: str, split: str) -> Dataset:
+    path = Path(data).expanduser()
+    if path.is_file() and path.suffix not in _READERS:
+        raise UserError(f"data {data!r} is no file that is read: give one of {', '.join(_READERS)}")
+    if not path.exists() and (data.count("/") != 1 or Path(data).suffix in _READERS):
+        raise UserError(f"data {data!r} not found: check the path, or give the id of a data set on a Hub")
+    try:
+        if path.is_file():
+            options = _all_text(path) if path.suffix == ".csv" else {}
+            return load_dataset(_READERS[path.suffix], data_files=str(path), split="train", **options)
+        return load_dataset(data, split=split)
+    except (DatasetsError, ValueError, ConnectionError, FileNotFoundError) as error:
+        reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"data {data!r} cannot be read: {reason}; check the file, its split or the connection"
+        ) from error
+
+
+def _all_text(path: Path) -> dict[str, Any]:
+    """Options with which every field of a CSV file is text, "None" and "007" too."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        header = next(csv.reader(file), [])
+    return {"features": Features({name: Value("string") for name in header}), "keep_default_na": False}
+
+
+def _layout(data: str, name: str, columns: list[str]) -> tuple[str, Layout]:
+    if name != "auto":
+        if name not in LAYOUTS:
+            raise UserError(f"no layout {name!r}{did_you_mean(name, LAYOUTS)}: choose auto, {', '.join(LAYOUTS)}")
+        if missing := sorted(LAYOUTS[name].columns - set(columns)):
+            raise UserError(f"data {data!r} has no column {missing[0]!r}, which layout {name!r} needs: name another")
+        return name, LAYOUTS[name]
+    for known, layout in LAYOUTS.items():
+        if layout.columns <= set(columns):
+            return known, layout
+    wanted = "; ".join(f"{known}: {', '.join(sorted(layout.columns))}" for known, layout in LAYOUTS.items())
+    raise UserError(f"data {data!r} has the columns {', '.join(columns)}, of no known layout: rename them ({wanted})")
+
+
+def _text(row: Row, column: str) -> str:
+    """The text of a column, without white space around it and with line breaks of one kind; missing is empty."""
+    value = row.get(column)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{column!r} holds {value!r}, which is no text")
+    return (value or "").replace("\r\n", "\n").strip()
+
+
+def _exchange(instruction: str, response: str) -> Conversation:
+    return [{"role": "input", "content": instruction}, {"role": "output", "content": response}]
+
+
+def _answers(dialogue: Conversation) -> Iterator[Conversation]:
+    """The conversation up to each response of a dialogue."""
+    for position, message in enumerate(dialogue):
+        if message["role"] == "output":
+            if position == 0 or dialogue[position - 1]["role"] != "input":
+                raise ValueError(f"message {position} is a response to nothing")
+            yield dialogue[: position + 1]
+
+
+def _messages(row: Row) -> Iterator[Conversation]:
+    dialogue: Conversation = []
+    for message in row["messages"] or ():
+        role = _ROLES.get(message["role"], message["role"])
+        dialogue.append({"role": role, "content": _text(message, "content")})
+    yield from _answers(dialogue)
+
+
+def _lima(row: Row) -> Iterator[Conversation]:
+    turns = row["conversations"] or ()
+    yield from _answers(
+        [
+            {"role": "output" if position % 2 else "input", "content": _text({"conversations": turn}, "conversations")}
+            for position, turn in enumerate(turns)
+        ]
+    )
+
+
+def _columns(instruction: str, response: str, given: str | None = None) -> Callable[[Row], Iterator[Conversation]]:
+    """A reader of one exchange per row; the text of ``given``, where there is some, follows the instruction."""
+
+    def read(row: Row) -> Iterator[Conversation]:
+        asked = [_text(row, instruction), _text(row, given) if given else ""]
+        yield _exchange("\n\n".join(filter(None, asked)), _text(row, response))
+
+    return read
+
+
+def _self_instruct(row: Row) -> Iterator[Conversation]:
+    instruction = _text(row, "instruction")
+    for instance in row["instances"] or ():
+        asked = "\n\n".join(filter(None, [instruction, _text(instance, "input")]))
+        yield _exchange(asked, _text(instance, "output"))
+
+
+def _haiku(row: Row) -> Iterator[Conversation]:
+    """A poem has no title: its instruction names its first line, so that instructions differ as poems do."""
+    lines = [_text(row, column) for column in "012"]
+    yield _exchange(f'Write a haiku that begins with the line "{lines[0]}".', "\n".join(filter(None, lines)))
+
+
+LAYOUTS: Mapping[str, Layout] = {
+    "messages": Layout(frozenset({"messages"}), _messages),
+    "lima": Layout(frozenset({"conversations"}), _lima),
+    "self_instruct": Layout(frozenset({"instruction", "instances"}), _self_instruct),
+    "dolly": Layout(frozenset({"instruction", "response"}), _columns("instruction", "response", "context")),
+    "instruction": Layout(frozenset({"instruction", "output"}), _columns("instruction", "output", "input")),
+    "mbpp": Layout(frozenset({"text", "code"}), _columns("text", "code")),
+    "gsm8k": Layout(frozenset({"question", "answer"}), _columns("question", "answer")),
+    "haikus": Layout(frozenset("012"), _haiku),
+}
+"""Name -> layout. ``auto`` takes the first whose columns are there."""
