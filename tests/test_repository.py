@@ -23,7 +23,7 @@ REQUIREMENTS = [
 ]
 REQUIRED = {requirement.partition("==")[0].lower().replace("-", "_") for requirement in REQUIREMENTS}
 
-PACKAGE_OF_MODULE = {"yaml": "pyyaml"}
+PACKAGE_OF_MODULE = {"yaml": "pyyaml", "lingua": "lingua_language_detector", "markdown_it": "markdown_it_py"}
 USED_BY_OTHERS = {
     "accelerate": "transformers' Trainer",
     "bitsandbytes": "4-bit weights in transformers",

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -42,8 +41,10 @@ class Category:
     values: tuple[str, ...] | tuple[int, ...] = ()
     about: str = ""
     meanings: Mapping[str, str] = field(default_factory=dict)
+    _texts: Mapping[str, Value] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_texts", {str(value): value for value in self.values})
         if not _NAME.fullmatch(self.name):
             raise UserError(f"category {self.name!r}: a name has lower case letters, digits and underscores")
         if (self.kind == "choice") != bool(self.values):
@@ -71,10 +72,6 @@ class Category:
             value = text
         return self.check(self._texts.get(text, value))
 
-    @cached_property
-    def _texts(self) -> dict[str, Value]:
-        return {str(value): value for value in self.values}
-
     @property
     def _wanted(self) -> str:
         return {
@@ -101,8 +98,10 @@ class Taxonomy:
     """Categories in the order in which their markers are written."""
 
     categories: tuple[Category, ...]
+    _by_name: Mapping[str, Category] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {category.name: category for category in self.categories})
         names = [category.name for category in self.categories]
         for name in names:
             if names.count(name) > 1:
@@ -135,10 +134,6 @@ class Taxonomy:
         """
         given = {name: self[name].check(value) for name, value in markers.items() if value is not None}
         return {name: given[name] for name in self.names if name in given}
-
-    @cached_property
-    def _by_name(self) -> dict[str, Category]:
-        return {category.name: category for category in self.categories}
 
 
 TASKS = {
