@@ -16,7 +16,8 @@ ROWS = [
         "kind": "QuestionAnswering", "score": 3.0,
     },
     {
-        "prompt": "Write a loop in Python.", "completion": "for n in range(3):\n    print(n)",
+        "prompt": "Please write a short loop that shows the first three numbers.",
+        "completion": "for n in range(3):\n    print(n)",
         "kind": "CodeGeneration", "score": 1.0,
     },
     {"prompt": "Name the colors as JSON.", "completion": '["red", "green"]', "kind": None, "score": None},
