@@ -23,7 +23,12 @@ REQUIREMENTS = [
 ]
 REQUIRED = {requirement.partition("==")[0].lower().replace("-", "_") for requirement in REQUIREMENTS}
 
-PACKAGE_OF_MODULE = {"yaml": "pyyaml", "sklearn": "scikit_learn"}
+PACKAGE_OF_MODULE = {
+    "yaml": "pyyaml",
+    "sklearn": "scikit_learn",
+    "lingua": "lingua_language_detector",
+    "markdown_it": "markdown_it_py",
+}
 USED_BY_OTHERS = {
     "bitsandbytes": "4-bit weights in transformers",
     "gguf": "GGUF files in transformers",
