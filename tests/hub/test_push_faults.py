@@ -15,7 +15,7 @@ pytestmark = pytest.mark.hub
 
 SUITE = "org/spectrum-suite"
 ONCE = ("500", "503", "429", "disk-full", "reset", "lost-reply", "stall")
-PATIENCE_S, STALL_S = 0.5, 60
+PATIENCE_S, STALL_S = 0.3, 1
 FOR_EVER = 1000
 
 
