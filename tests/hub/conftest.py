@@ -34,5 +34,11 @@ def here(hub):
 
 
 def wait_for_answers(seconds):
-    """Have the client of this process take a Hub for silent after so long."""
-    huggingface_hub.set_client_factory(lambda: httpx2.Client(timeout=seconds, follow_redirects=True))
+    """Have the client of this process take a Hub for silent after so long, where it would wait for ever as well."""
+
+    def limit(request):
+        request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+
+    huggingface_hub.set_client_factory(
+        lambda: httpx2.Client(follow_redirects=True, event_hooks={"request": [limit]}),
+    )
