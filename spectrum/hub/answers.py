@@ -82,12 +82,23 @@ def failure_of(error: BaseException, repository: Repository) -> Failure | None:
 
 
 def _client() -> httpx2.Client:
-    answer = int(os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT") or _ANSWER_TIMEOUT_S)
     return httpx2.Client(
-        timeout=httpx2.Timeout(answer, connect=min(answer, _CONNECT_TIMEOUT_S)),
+        timeout=_time_limits(),
         follow_redirects=True,
-        event_hooks={"request": [_stay_offline], "response": [_tell_of_trouble]},
+        event_hooks={"request": [_stay_offline, _limit], "response": [_tell_of_trouble]},
     )
+
+
+def _time_limits() -> httpx2.Timeout:
+    answer = int(os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT") or _ANSWER_TIMEOUT_S)
+    return httpx2.Timeout(answer, connect=min(answer, _CONNECT_TIMEOUT_S))
+
+
+def _limit(request: httpx2.Request) -> None:
+    """Put back the limits that `huggingface_hub` lifts: `repo_info` and listings would be waited for without an end."""
+    asked = request.extensions["timeout"]
+    limits = _time_limits().as_dict()
+    request.extensions["timeout"] = {name: limits[name] if asked[name] is None else asked[name] for name in limits}
 
 
 def _stay_offline(request: httpx2.Request) -> None:

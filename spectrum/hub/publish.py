@@ -16,7 +16,7 @@ from typing import TypeVar
 from huggingface_hub import CommitInfo, HfApi, RepoCard, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, http_backoff
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff
 
 from dataset_builder.errors import UserError
 from spectrum.hub.answers import Repository, failure_of
@@ -107,7 +107,7 @@ class Hub:
         """
         for name in names:
             try:
-                self._api.model_info(name, timeout=_answer_timeout())
+                self._api.model_info(name)
             except RepositoryNotFoundError as error:
                 if error.response.status_code != _NOT_FOUND:
                     raise
@@ -119,7 +119,7 @@ class Hub:
     def read(self, revision: str, texts: tuple[str, ...]) -> Remote:
         """What the repository holds, with the content of ``texts``; an empty :class:`Remote` where there is none."""
         try:
-            info = self._api.repo_info(**self._where, revision=revision, timeout=_answer_timeout())
+            info = self._api.repo_info(**self._where, revision=revision)
         except RevisionNotFoundError:
             return replace(self.read(MAIN, texts), commit=None) if revision != MAIN else Remote()
         except RepositoryNotFoundError as error:
@@ -196,11 +196,6 @@ class Hub:
             return response.content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise UserError(f"file {name!r} in {self.repository} is no UTF-8 text: correct it on the Hub") from error
-
-
-def _answer_timeout() -> float | None:
-    """Seconds in which this process's client wants an answer: `huggingface_hub` asks some things without a limit."""
-    return get_session().timeout.read
 
 
 def push(publication: Publication, options: PushOptions, token: str) -> Published:

@@ -123,7 +123,7 @@ def losses(data, tmp_path, tiny_model, chatml):
         )
         trainer.train()
         curve = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-        return curve, trainer.trained_tokens, trainer.model
+        return curve, trainer.counts.totals()["trained_tokens"], trainer.model
 
     return run
 
