@@ -1,20 +1,12 @@
-"""The metric as users get it: loaded by `evaluate`, offline, from the checkout or from a folder of its own."""
+"""What the metric computes, as a module of `evaluate`; how it is packaged is tested in ``test_packaging.py``."""
 
-import doctest
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from datasets import Dataset
-from evaluate.loading import get_imports
 
-from metrics.spectrum_alignment import spectrum_alignment
 from metrics.spectrum_alignment.scoring import sample_shares, score_items
 from metrics.spectrum_alignment.spectrum_alignment import SpectrumAlignment
 
@@ -25,69 +17,10 @@ COIN = {"options": ["heads", "tails"], "probabilities": [0.5, 0.5]}
 DIGIT = {"options": ["0", "1"], "probabilities": [0.25, 0.75]}
 URN = {"options": ["red", "blue", "green"], "probabilities": [0.5, 0.25, 0.25]}
 
-RUN_EXAMPLES = """
-import doctest, sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in sys.argv[2:]:
-            raise ImportError(f"{name} is not there")
-sys.meta_path.insert(0, Refuse())
-import evaluate
-text = open(sys.argv[1], encoding="utf-8").read().replace("```", "")
-examples = doctest.DocTestParser().get_doctest(text, {"evaluate": evaluate}, "card", None, 0)
-result = doctest.DocTestRunner().run(examples)
-print(result.attempted, "examples,", result.failed, "failed")
-"""
-
 
 @pytest.fixture
 def metric(tmp_path):
     return SpectrumAlignment(cache_dir=str(tmp_path))
-
-
-def run_card_examples(folder, tmp_path, *refused):
-    """Run the card's examples in a new process in ``folder``, with an empty HF_HOME and no Hub."""
-    offline = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "HF_EVALUATE_OFFLINE": "1"}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    command = [sys.executable, "-c", RUN_EXAMPLES, str(FOLDER / "README.md"), *refused]
-    return subprocess.run(command, cwd=folder, env=kept | offline, capture_output=True, text=True, check=False).stdout
-
-
-def test_evaluate_load_runs_the_card_from_the_checkout(tmp_path):
-    assert run_card_examples(ROOT, tmp_path) == "9 examples, 0 failed\n"
-
-
-def test_the_two_files_travel_alone(tmp_path):
-    published = tmp_path / "elsewhere" / "metrics" / "spectrum_alignment"
-    published.mkdir(parents=True)
-    for name in ("spectrum_alignment.py", "scoring.py"):
-        shutil.copy(FOLDER / name, published)
-    refused = "scipy", "sklearn", "transformers", "gradio", "metrics", "spectrum", "dataset_builder"
-    assert run_card_examples(published.parents[1], tmp_path, *refused) == "9 examples, 0 failed\n"
-
-
-def test_evaluate_finds_the_imports():
-    imports = {(kind, name) for kind, name, *_ in get_imports(str(FOLDER / "spectrum_alignment.py"))}
-    third_party = {name for kind, name in imports if kind == "library"} - set(sys.stdlib_module_names)
-    assert third_party == {"datasets", "evaluate", "numpy"}
-    assert {name for kind, name in imports if kind != "library"} == {"scoring"}
-    requirements = re.findall(r"^\w+", (FOLDER / "requirements.txt").read_text(), flags=re.MULTILINE)
-    assert set(requirements) == third_party
-
-
-def test_card_and_docstring_show_the_same_examples_and_citation():
-    parse = doctest.DocTestParser().get_examples
-    shown = [(example.source, example.want) for example in parse(README.replace("```", ""))]
-    assert shown == [(example.source, example.want) for example in parse(SpectrumAlignment.__doc__)]
-    assert spectrum_alignment._CITATION.strip() in README
-
-
-def test_card_header_is_that_of_a_metric_space():
-    header = yaml.safe_load(README.split("---\n")[1])
-    assert header["sdk"] == "gradio"
-    assert (FOLDER / header["app_file"]).is_file()
-    assert {"evaluate", "metric"} <= set(header["tags"])
-    assert len(header["short_description"]) <= 60  # the Hub's limit
 
 
 def test_card_lists_the_keys_and_arguments_that_there_are(metric):

@@ -1,20 +1,12 @@
-"""The metric as users get it: loaded by `evaluate`, offline, from the checkout or from a folder of its own."""
+"""What the metric computes, as a module of `evaluate`; how it is packaged is tested in ``test_packaging.py``."""
 
-import doctest
 import math
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-from evaluate.loading import get_imports
 
-from metrics.in_context_steerability import in_context_steerability
 from metrics.in_context_steerability.in_context_steerability import InContextSteerability
 from metrics.in_context_steerability.scoring import METRICS, as_outputs, bootstrap_intervals, score_options, summarize
 
@@ -22,20 +14,6 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "metrics" / "in_context_steerability"
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 VOTE = {"sequence": "ann", "options": ["agree", "disagree"], "output": "agree"}
-
-RUN_EXAMPLES = """
-import doctest, sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in sys.argv[2:]:
-            raise ImportError(f"{name} is not there")
-sys.meta_path.insert(0, Refuse())
-import evaluate
-text = open(sys.argv[1], encoding="utf-8").read().replace("```", "")
-examples = doctest.DocTestParser().get_doctest(text, {"evaluate": evaluate}, "card", None, 0)
-result = doctest.DocTestRunner().run(examples)
-print(result.attempted, "examples,", result.failed, "failed")
-"""
 
 
 @pytest.fixture
@@ -45,45 +23,6 @@ def metric(tmp_path):
 
 def place(k, sequence="ann"):
     return {"sequence": sequence, "k": k}
-
-
-def test_the_two_files_travel_alone_and_run_the_card(tmp_path):
-    published = tmp_path / "elsewhere" / "metrics" / "in_context_steerability"
-    published.mkdir(parents=True)
-    for name in ("in_context_steerability.py", "scoring.py"):
-        shutil.copy(FOLDER / name, published)
-    offline = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "HF_EVALUATE_OFFLINE": "1"}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    refused = "scipy", "sklearn", "transformers", "gradio", "metrics", "spectrum", "dataset_builder"
-    command = [sys.executable, "-c", RUN_EXAMPLES, str(FOLDER / "README.md"), *refused]
-    ran = subprocess.run(
-        command, cwd=published.parents[1], env=kept | offline, capture_output=True, text=True, check=False
-    )
-    assert ran.stdout == "12 examples, 0 failed\n"
-
-
-def test_evaluate_finds_the_imports():
-    imports = {(kind, name) for kind, name, *_ in get_imports(str(FOLDER / "in_context_steerability.py"))}
-    third_party = {name for kind, name in imports if kind == "library"} - set(sys.stdlib_module_names)
-    assert third_party == {"datasets", "evaluate", "numpy"}
-    assert {name for kind, name in imports if kind != "library"} == {"scoring"}
-    requirements = re.findall(r"^\w+", (FOLDER / "requirements.txt").read_text(), flags=re.MULTILINE)
-    assert set(requirements) == third_party
-
-
-def test_card_and_docstring_show_the_same_examples_and_citation():
-    parse = doctest.DocTestParser().get_examples
-    shown = [(example.source, example.want) for example in parse(README.replace("```", ""))]
-    assert shown == [(example.source, example.want) for example in parse(InContextSteerability.__doc__)]
-    assert in_context_steerability._CITATION.strip() in README
-
-
-def test_card_header_is_that_of_a_metric_space():
-    header = yaml.safe_load(README.split("---\n")[1])
-    assert header["sdk"] == "gradio"
-    assert (FOLDER / header["app_file"]).is_file()
-    assert {"evaluate", "metric"} <= set(header["tags"])
-    assert len(header["short_description"]) <= 60  # the Hub's limit
 
 
 def test_card_lists_the_metrics():
