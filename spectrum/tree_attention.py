@@ -46,13 +46,13 @@ class TokenTree:
             node = self._child(node, token)
         return node
 
-    def missing(self, tokens: Sequence[int]) -> int:
-        """How many of the tokens of a text are not there yet."""
-        node: int | None = ROOT
+    def missing(self, tokens: Sequence[int], node: int = ROOT) -> int:
+        """How many of the tokens behind ``node`` are not there yet."""
         for shared, token in enumerate(tokens):
-            node = self._children.get((node, token))
-            if node is None:
+            child = self._children.get((node, token))
+            if child is None:
                 return len(tokens) - shared
+            node = child
         return 0
 
     @property
@@ -61,11 +61,12 @@ class TokenTree:
         return self.parents == list(range(ROOT, len(self.ids) - 1))
 
     def _child(self, node: int, token: int) -> int:
-        if (node, token) not in self._children:
-            self._children[node, token] = len(self.ids)
+        child = self._children.get((node, token))
+        if child is None:
+            child = self._children[node, token] = len(self.ids)
             self.ids.append(token)
             self.parents.append(node)
-        return self._children[node, token]
+        return child
 
 
 def shares_prefixes(model: PreTrainedModel) -> bool:

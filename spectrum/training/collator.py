@@ -168,19 +168,17 @@ class SpectrumCollator:
     def _tree(self, row: dict[str, Any], order: list[int], rng: np.random.Generator, *, described: bool) -> DrawTree:
         """The draws in ``order``, as long as the tree fits; with a description some begin sequences of their own."""
         tree = DrawTree()
-        root = self.start + (row["description"] if described else [])
-        path = root
+        end = root = tree.begin(self.start + (row["description"] if described else []))
         for index in order:
             if described and rng.random() < self.branching:
-                path = root
-            output, first = row["outputs"][index], path is root
-            longer = path + ([] if first else self.separator) + row["contexts"][index] + output
-            if tree.size_with(longer) > self.max_length:
+                end = root
+            output, first = row["outputs"][index], end is root
+            draw = ([] if first else self.separator) + row["contexts"][index] + output
+            if tree.size_with(end, draw) > self.max_length:
                 if tree.trained_outputs:
                     break
                 continue
-            tree.add(longer, len(output) if described or not first else 0)
-            path = longer
+            end = tree.add(end, draw, len(output) if described or not first else 0)
         return tree
 
     def _lines(self, lengths: list[int]) -> list[list[int]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from spectrum.tree_attention import ROOT, TokenTree
+from spectrum.tree_attention import ROOT, Step, TokenTree
 
 
 @dataclass
@@ -31,18 +31,31 @@ class DrawTree(TokenTree):
     sources: list[int] = field(default_factory=list)
     trained_outputs: int = 0
 
-    def add(self, path: Sequence[int], trained: int) -> None:
-        """Add a sequence, or go on with one.
+    def begin(self, tokens: Sequence[int]) -> Step | None:
+        """Put the tokens with which all sequences begin; returns their end, None if there are none."""
+        return self.steps(ROOT, tokens)[-1] if tokens else None
+
+    def add(self, end: Step | None, tokens: Sequence[int], trained: int) -> Step:
+        """Go on with a sequence.
 
         Args:
-            path: All its tokens. The last one becomes a token of the tree only when the sequence goes on.
+            end: Where it ends so far: its last token, which becomes a token of the tree only now that it goes on.
+            tokens: At least one.
             trained: So many tokens at its end are the targets of one output; 0 where it is context.
+
+        Returns:
+            Where it ends now.
         """
-        for node, token in self.steps(ROOT, path)[len(path) - trained :]:
+        steps = self.steps(ROOT if end is None else self._child(*end), tokens)
+        for node, token in steps[len(tokens) - trained :]:
             self.targets.append(token)
             self.sources.append(node)
         self.trained_outputs += trained > 0
+        return steps[-1]
 
-    def size_with(self, path: Sequence[int]) -> int:
-        """Tokens of the tree once ``path`` is in it."""
-        return len(self.ids) + self.missing(path[:-1])
+    def size_with(self, end: Step | None, tokens: Sequence[int]) -> int:
+        """Tokens of the tree once a sequence goes on with ``tokens``."""
+        if end is None:
+            return len(self.ids) + self.missing(tokens[:-1])
+        node, last = end
+        return len(self.ids) + self.missing((last, *tokens[:-1]), node)
