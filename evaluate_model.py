@@ -43,7 +43,7 @@ from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS
 from spectrum.evaluation.report import Report
 from spectrum.evaluation.run import KINDS, evaluate
 from spectrum.evaluation.settings import BATCH_SIZE, LIMIT, MAX_LENGTH, SEED, EvaluationSettings
-from spectrum.formats.render import FORMATS
+from spectrum.formats.tags import ALL_FORMATS
 
 logger = logging.getLogger("evaluate_model")
 
@@ -88,8 +88,8 @@ def check(arguments: Namespace) -> None:
     for prompting in arguments.promptings:
         if prompting not in PROMPTINGS:
             raise UserError(f"no prompting {prompting!r}: choose from {', '.join(PROMPTINGS)}")
-    if arguments.format not in ("auto", *FORMATS):
-        raise UserError(f"no format {arguments.format!r}: choose auto, {', '.join(FORMATS)}")
+    if arguments.format not in ("auto", *ALL_FORMATS):
+        raise UserError(f"no format {arguments.format!r}: choose auto, {', '.join(ALL_FORMATS)}")
     for name in ("limit", "batch_size", "max_length", "generations"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
@@ -118,7 +118,7 @@ def parser() -> ArgumentParser:
     add("--model", required=True, help="a folder, a Hub id, or embedded:gemma-3-270m; a checkpoint or an adapter")
     add("--suite", required=True, help="a built suite's folder, or a dataset on the Hub")
     add("--output", required=True, type=Path, help="folder of the report")
-    add("--format", default="auto", help="auto, spectrum, colon or chat (default: what the tokenizer has tokens for)")
+    add("--format", default="auto", help=f"auto (what the tokenizer has tokens for), {', '.join(ALL_FORMATS)}")
     add("--task_labels", action="store_true", help="colon: each task's own label instead of 'Output', as in the paper")
     add("--desiderata", nargs="+", default=list(KINDS), help="steerability, coverage, alignment (default: all)")
     add("--tasks", nargs="+", default=["all"], help="tasks of the suite (default: all held-out ones of their kinds)")

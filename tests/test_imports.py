@@ -13,6 +13,7 @@ GROUND = {"dataset_builder.task_spec", "dataset_builder.errors", "dataset_builde
 FETCHING = {"dataset_builder.download", "dataset_builder.archives", "dataset_builder.hub_files"}
 READING = GROUND | {"dataset_builder.raw"}
 HEADS = {"spectrum.lm_head", "spectrum.tree_attention"}
+DATA = {"spectrum.suite", "spectrum.instruction_data"}
 MAY_IMPORT = {
     "dataset_builder.task_spec": set(),
     "dataset_builder.errors": set(),
@@ -33,12 +34,13 @@ MAY_IMPORT = {
     "spectrum.lm_head": set(),
     "spectrum.tree_attention": set(),
     "spectrum.suite": {*GROUND, "dataset_builder.mixtures"},
+    "spectrum.instruction_data": {*GROUND, "spectrum.suite", "spectrum.formats"},
     "spectrum.formats": {*GROUND, "spectrum.formats"},
-    "spectrum.training": {*GROUND, *HEADS, "spectrum.suite", "spectrum.formats", "spectrum.training"},
+    "spectrum.training": {*GROUND, *HEADS, *DATA, "spectrum.formats", "spectrum.training"},
     "spectrum.models": {*GROUND, "spectrum.training.embedded_model"},
     "spectrum.generation": {*GROUND, *HEADS, "spectrum.models", "spectrum.formats", "spectrum.generation"},
     "spectrum.evaluation": {
-        *GROUND, "spectrum.suite", "spectrum.models", "spectrum.formats", "spectrum.generation", "spectrum.evaluation",
+        *GROUND, *DATA, "spectrum.models", "spectrum.formats", "spectrum.generation", "spectrum.evaluation",
         "metrics",
     },
     "spectrum.hub": {

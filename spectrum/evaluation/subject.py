@@ -12,7 +12,8 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from spectrum.formats.render import Format, Message, get_format
+from spectrum.formats.render import Format, Message
+from spectrum.formats.tags import find_format
 from spectrum.generation.endpoint import Endpoint, endpoint_option_logprobs, endpoint_sample
 from spectrum.generation.endpoint_outputs import endpoint_output_logprobs
 from spectrum.generation.logprobs import Prompt, option_logprobs
@@ -69,7 +70,7 @@ class _Written:
     @cached_property
     def text_format(self) -> Format:
         """How messages are written."""
-        return get_format(self.format_name, self.tokenizer)
+        return find_format(self.format_name, self.tokenizer)
 
 
 @dataclass

@@ -10,8 +10,8 @@ from rich.console import Console
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError, did_you_mean, exit_on_user_error
-from spectrum.formats.render import get_format
 from spectrum.formats.show import legend, mark_tokens, shown_tokens
+from spectrum.formats.tags import ALL_FORMATS, find_format
 from spectrum.suite import suite_tasks
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.embedded_model import resolve_model
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         default="embedded:gemma-3-270m",
         help="folder or Hub id of a tokenizer (default: embedded:gemma-3-270m)",
     )
-    show.add_argument("--format", default="auto", help="auto, spectrum, colon or chat (default: auto)")
+    show.add_argument("--format", default="auto", help=f"auto (the default), {', '.join(ALL_FORMATS)}")
     show.add_argument("--max_length", type=int, default=1024, metavar="N", help="tokens at most (default: 1024)")
     show.add_argument(
         "--description_dropout", type=float, default=0.2, metavar="P", help="as in training (default: 0.2)"
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 def _show(options: argparse.Namespace) -> None:
     row = _row(options.suite, options.task, options.row)
     tokenizer = _tokenizer(options.tokenizer)
-    text_format = get_format(options.format, tokenizer)
+    text_format = find_format(options.format, tokenizer)
     tokenized, too_long = tokenize_rows(row, tokenizer, text_format, max_length=options.max_length)
     collator = SpectrumCollator.for_format(
         text_format,

@@ -23,7 +23,7 @@ from dataset_builder.task_spec import Draw
 
 logger = logging.getLogger(__name__)
 
-FormatName = Literal["spectrum", "colon", "chat", "tags"]
+FormatName = Literal["spectrum", "colon", "chat", "tags", "meaningless_tags"]
 FORMATS: tuple[FormatName, ...] = ("spectrum", "colon", "chat")
 
 
@@ -109,6 +109,11 @@ class Format:
         """Text to tokenize behind a finished turn, where the tokens of its end depend on what comes next."""
         return "Output" if self.turn is None else ""
 
+    @property
+    def template(self) -> str:
+        """The name of the Jinja file that writes it."""
+        return self.name
+
     def description(self, content: str) -> str:
         """The text of a description."""
         return self._turn("description", content)
@@ -152,7 +157,7 @@ class Format:
 
     def chat_template(self) -> str:
         """The Jinja template that makes a tokenizer render this format without our code."""
-        body = (Path(__file__).parent / f"{self.name}.jinja").read_text(encoding="utf-8")
+        body = (Path(__file__).parent / f"{self.template}.jinja").read_text(encoding="utf-8")
         constants: dict[str, str] = {}
         if self.turn is not None:
             turn = self.turn

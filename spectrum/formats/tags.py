@@ -18,13 +18,16 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError, did_you_mean
-from spectrum.formats.render import REQUEST, Format, get_format
+from spectrum.formats.render import FORMATS, REQUEST, Format, get_format
 
 TAGS: Mapping[str, tuple[str, str]] = {
     "tags": ("<|user|>", "<|assistant|>"),
     "meaningless_tags": ("<|A|>", "<|B|>"),
 }
 """Name -> the tags in front of an instruction and of a response."""
+
+ALL_FORMATS = (*FORMATS, *TAGS)
+"""The formats of the suite and those with tags."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ class TaggedFormat(Format):
         """Nothing: the terminator is a token whatever comes next."""
         return ""
 
+    @property
+    def template(self) -> str:
+        """One for all tags."""
+        return "tags"
+
     def context(self, given: str | None) -> str:
         """An instruction between its tag and that of the response."""
         return self._turn("input", REQUEST if given is None else given) + self._header("output")
@@ -88,4 +96,15 @@ def tagged_format(name: str, tokenizer: PreTrainedTokenizerBase) -> TaggedFormat
         raise UserError(f"no tags {name!r}{did_you_mean(name, TAGS)}: choose from {', '.join(TAGS)}")
     if tokenizer.eos_token is None:
         raise UserError(f"format {name!r} ends a response with the end of the sequence, which this tokenizer lacks")
-    return TaggedFormat("tags", None, get_format("colon", tokenizer).bos, TAGS[name], tokenizer.eos_token)
+    return TaggedFormat(name, None, get_format("colon", tokenizer).bos, TAGS[name], tokenizer.eos_token)
+
+
+def find_format(name: str, tokenizer: PreTrainedTokenizerBase) -> Format:
+    """The format ``name``, with tags or as :func:`spectrum.formats.render.get_format` has it.
+
+    Raises:
+        UserError: The name is unknown, or the tokenizer lacks a token that the format needs.
+    """
+    if name not in ("auto", *ALL_FORMATS):
+        raise UserError(f"no format {name!r}: choose auto, {', '.join(ALL_FORMATS)}")
+    return tagged_format(name, tokenizer) if name in TAGS else get_format(name, tokenizer)

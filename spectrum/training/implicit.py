@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError, did_you_mean
 from spectrum.formats.render import Format, Message
-from spectrum.training.instruction_data import load_conversations
+from spectrum.instruction_data import load_conversations
 from spectrum.training.tokenize import tokenize_rows
 
 Objective = Literal["instruction", "response", "single_task"]
@@ -37,7 +37,7 @@ def load_objective(
 
     Args:
         objective: One of :data:`OBJECTIVES`.
-        data: Data sets, as :func:`spectrum.training.instruction_data.load_conversations` takes them.
+        data: Data sets, as :func:`spectrum.instruction_data.load_conversations` takes them.
         layout: Of all of them; ``auto`` goes by the columns of each.
         split: See there.
         limit: Conversations of each data set at most.
@@ -75,7 +75,12 @@ def view(conversation: Sequence[Message], objective: Objective) -> list[Message]
 
 
 def tokenize_conversations(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, text_format: Format, *, max_length: int
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    text_format: Format,
+    *,
+    max_length: int,
+    groups: Sequence[int] | None = None,
 ) -> tuple[Dataset, int]:
     """Tokenize the rows of :func:`load_objective` for the collator; a row has one draw, its response.
 
@@ -88,7 +93,9 @@ def tokenize_conversations(
     Raises:
         UserError: ``max_length`` leaves no row.
     """
-    return tokenize_rows(rows, tokenizer, text_format, max_length=max_length, pieces=response_after_prompt)
+    return tokenize_rows(
+        rows, tokenizer, text_format, max_length=max_length, groups=groups, pieces=response_after_prompt
+    )
 
 
 def response_after_prompt(row: Mapping[str, Any], text_format: Format) -> tuple[str, list[tuple[str, str]]]:

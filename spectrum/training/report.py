@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import resource
-from dataclasses import asdict
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
+from datasets import Dataset
 from transformers import TrainingArguments
 
 from spectrum.formats.render import Format
@@ -15,6 +19,8 @@ from spectrum.training.adaptation import AdaptationConfig
 from spectrum.training.trainer import SpectrumTrainer
 
 REPORT = "training_report.json"
+
+_NO_MATTER = ("suite", "merge", "alignment_steps", "alignment_items")  # to the weights, where the rows are the same
 
 
 def hyperparameters(config: TrainingArguments) -> dict[str, Any]:
@@ -26,16 +32,55 @@ def hyperparameters(config: TrainingArguments) -> dict[str, Any]:
     return {name: getattr(config, name) for name in fields}
 
 
+def run_settings(
+    arguments: Mapping[str, Any], config: TrainingArguments, model_config: AdaptationConfig, tokenized: Dataset
+) -> dict[str, Any]:
+    """What decides the outcome of a run: a checkpoint of other settings is of another run.
+
+    Args:
+        arguments: Those that count for the objective.
+        config: Of the trainer.
+        model_config: Of the adaptation.
+        tokenized: The rows.
+    """
+    ours = {name: value for name, value in arguments.items() if name not in _NO_MATTER}
+    adaptation = (
+        "model_name_or_path", "model_revision", "dtype", "use_peft", "lora_r", "lora_alpha", "lora_dropout",
+        "lora_target_modules", "use_rslora", "use_dora", "load_in_4bit", "load_in_8bit", "use_bnb_nested_quant",
+    )  # fmt: skip
+    return {
+        **ours,
+        **hyperparameters(config),
+        **{name: getattr(model_config, name) for name in adaptation},
+        "rows_fingerprint": rows_fingerprint(tokenized),
+        "processes": config.world_size,
+    }
+
+
+def rows_fingerprint(tokenized: Dataset) -> str:
+    """A hash of the ids and of every token of some rows."""
+    digest = hashlib.sha256()
+    for batch in tokenized.with_format("arrow").iter(batch_size=1000):
+        digest.update("\n".join(batch["id"].to_pylist()).encode())
+        for name in ("description", "contexts", "outputs"):
+            column = batch[name].combine_chunks()
+            while pa.types.is_list(column.type):
+                digest.update(pc.list_value_length(column).to_numpy().tobytes())
+                column = column.flatten()
+            digest.update(column.to_numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def training_report(
     trainer: SpectrumTrainer,
-    arguments: Any,
+    arguments: Mapping[str, Any],
     model_config: AdaptationConfig,
     text_format: Format,
 ) -> dict[str, Any]:
     """What was run, as run: the source of the model card."""
     packages = ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets")
     return {
-        **asdict(arguments),
+        **arguments,
         "base_model": model_config.model_name_or_path,
         "format": text_format.name,
         "family": text_format.turn.family if text_format.turn else "plain",

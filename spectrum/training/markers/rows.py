@@ -15,9 +15,9 @@ from datasets import Dataset, Features, List, concatenate_datasets
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message, split_messages
+from spectrum.instruction_data import CONVERSATIONS, read_data
 from spectrum.suite import draw_rows
 from spectrum.training.implicit import response_after_prompt
-from spectrum.training.instruction_data import CONVERSATIONS, read_data
 from spectrum.training.markers.annotate import COLUMN, marker_features
 from spectrum.training.markers.dropout import MarkerDropout
 from spectrum.training.markers.render import mark_completion, mark_prompt

@@ -10,7 +10,7 @@ from datasets import Dataset, List
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Message
-from spectrum.training.instruction_data import load_conversations
+from spectrum.instruction_data import load_conversations
 from spectrum.training.markers.annotate import COLUMN, Annotator, annotate, marker_features, with_quality_buckets
 from spectrum.training.markers.tagger import Tagger, tag_rows
 

@@ -10,10 +10,10 @@ from dataset_builder.errors import UserError
 from spectrum.formats.render import get_format
 from spectrum.formats.tags import tagged_format
 from spectrum.generation.output_logprobs import tokenize_sequences
+from spectrum.training.arguments import TuningConfig, for_our_collator
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.implicit import OBJECTIVES, load_objective, tokenize_conversations
 from spectrum.training.trainer import SpectrumTrainer
-from train_sft import TuningConfig, for_our_collator
 
 INSTRUCTIONS = [f"Zebra question {'xylophone ' * number}please?" for number in range(8)]
 RESPONSES = [f"The answer\nis {number} {'today ' * number}." for number in range(8)]

@@ -9,8 +9,8 @@ from transformers import Gemma3TextConfig, LlamaConfig, Qwen3Config
 from trl import TrlParser
 
 from spectrum.training.adaptation import AdaptationConfig
+from spectrum.training.arguments import SpectrumArguments, TuningConfig
 from spectrum.training.memory import estimate_memory
-from train_sft import SpectrumArguments, TuningConfig
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 SHAPES = {

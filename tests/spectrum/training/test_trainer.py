@@ -9,10 +9,10 @@ from spectrum.formats.render import get_format
 from spectrum.lm_head import scored_positions
 from spectrum.training import checkpoints
 from spectrum.training.adaptation import AdaptationConfig, keep_adapter_precision, load_model
+from spectrum.training.arguments import TuningConfig, for_our_collator
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.tokens import turn_token_ids
 from spectrum.training.trainer import SpectrumTrainer, in_one_line
-from train_sft import TuningConfig, for_our_collator
 
 TOLERANCE = 1e-5
 """Relative difference of losses that float32 sums in another order may have."""

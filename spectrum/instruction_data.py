@@ -62,7 +62,7 @@ def load_conversations(
     Args:
         data: A file (.json, .jsonl, .csv or .parquet), a folder that `datasets` reads, or a data set's id on a Hub.
         layout: A name of :data:`LAYOUTS`; ``auto`` goes by the columns.
-        split: Of a folder or a data set on a Hub.
+        split: Of a folder or a data set on a Hub; of a file ``train``, or a part of it such as ``train[:80%]``.
         limit: Conversations at most, drawn with ``seed``; None for all.
         seed: See ``limit``.
         keep: Other columns of the data that the conversations have too.
@@ -116,7 +116,7 @@ def read_data(data: str, split: str = "train") -> Dataset:
     try:
         if path.is_file():
             options = _all_text(path) if path.suffix == ".csv" else {}
-            return load_dataset(_READERS[path.suffix], data_files=str(path), split="train", **options)
+            return load_dataset(_READERS[path.suffix], data_files=str(path), split=split, **options)
         return load_dataset(data, split=split)
     except (DatasetsError, ValueError, ConnectionError, FileNotFoundError) as error:
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]

@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset
 
 from dataset_builder.errors import UserError
-from spectrum.training.instruction_data import LAYOUTS, load_conversations
+from spectrum.instruction_data import LAYOUTS, load_conversations
 
 HELLO = [{"role": "input", "content": "Say hello."}, {"role": "output", "content": "Hello!"}]
 ROWS = {
@@ -147,3 +147,13 @@ def test_real_files(name):
     assert found[0]["messages"][0]["content"].startswith(beginning)
     if "haikus" in name:
         assert found[0]["messages"][1]["content"] == "Memorial Day --\na shadow for each\nwhite cross"
+
+
+def test_a_part_of_a_file(tmp_path):
+    rows = [{"instruction": f"Say {n}.", "output": str(n)} for n in range(10)]
+    path = write(tmp_path / "data.jsonl", *rows)
+    first, rest = (load_conversations(path, split=f"train[{part}]") for part in (":80%", "80%:"))
+    assert [row["messages"][1]["content"] for row in rest] == ["8", "9"]
+    assert len(first) == 8
+    with pytest.raises(UserError, match="cannot be read"):
+        load_conversations(path, split="test")

@@ -1,0 +1,113 @@
+"""What `train_sft.py` is told: what to train on, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from trl import SFTConfig
+
+from dataset_builder.errors import UserError
+from spectrum.training.tokens import turn_token_source
+
+
+@dataclass
+class SpectrumArguments:
+    """What to train on, and how it is written."""
+
+    suite: str = field(default="spectrum-suite", metadata={"help": "A built suite's folder, or a dataset on the Hub."})
+    tasks: list[str] = field(
+        default_factory=lambda: ["all"],
+        metadata={"help": "Training tasks, each 'name' or 'name=rows'; 'all' or 'all=rows' takes every one."},
+    )
+    rows: int | None = field(default=None, metadata={"help": "Rows in all, shared out over the tasks."})
+    mixing_temperature: float = field(
+        default=1.0,
+        metadata={"help": "Of the shares of --rows: 1 goes by the rows of a task, large values make tasks equal."},
+    )
+    allow_held_out: bool = field(default=False, metadata={"help": "Train on held-out tasks too, where named."})
+    objective: str = field(
+        default="spectrum",
+        metadata={
+            "help": "What is learnt: spectrum, draws of the suite's processes; from --data instruction, responses to "
+            "their instructions; response, responses to nothing; single_task, the responses of one narrow task."
+        },
+    )
+    data: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Instruction data: files (.json, .jsonl, .csv, .parquet), folders or datasets on the Hub."},
+    )
+    layout: str = field(default="auto", metadata={"help": "Of --data: auto goes by the columns, or name one."})
+    data_split: str = field(
+        default="train", metadata={"help": "Split of --data; a part of it as in 'train[:80%]', of files too."}
+    )
+    data_limit: int | None = field(default=None, metadata={"help": "Conversations of each of --data, drawn at random."})
+    train_on: str = field(
+        default="outputs",
+        metadata={"help": "Where the loss falls: outputs; or, to compare, all tokens, or the last or first output."},
+    )
+    format: str = field(default="auto", metadata={"help": "auto, spectrum, colon, chat, tags or meaningless_tags."})
+    description_dropout: float = field(
+        default=0.2, metadata={"help": "Probability of leaving a description out, drawn per sequence and epoch."}
+    )
+    permute: bool = field(default=True, metadata={"help": "Put the draws into a new random order every epoch."})
+    branching: float = field(
+        default=0.0,
+        metadata={
+            "help": "Probability that a draw begins a sequence of its own behind the description instead of following "
+            "the draw before it. Sequences of a row share tokens, so many draws cost little; 0 is the paper's way."
+        },
+    )
+    turn_tokens: str = field(
+        default="train",
+        metadata={
+            "help": "Embedding rows of the turn tokens: train them inside the adapter; transplant:MODEL takes those of "
+            "a sibling that knows them; keep leaves them."
+        },
+    )
+    merge: bool = field(default=False, metadata={"help": "Write base and adapter as one model, in merged/."})
+    alignment_steps: int = field(
+        default=0, metadata={"help": "Measure alignment on held-out distributions every so many steps; 0 is never."}
+    )
+    alignment_items: int = field(default=10, metadata={"help": "Items of each task in that measurement."})
+
+    def __post_init__(self) -> None:
+        turn_token_source(self.turn_tokens)
+
+
+@dataclass
+class TuningConfig(SFTConfig):
+    """TRL's SFTConfig with the defaults of the method: one epoch, LoRA's learning rate, no mixed precision on a CPU."""
+
+    learning_rate: float = field(default=5e-4, metadata={"help": "The initial learning rate of AdamW."})
+    num_train_epochs: float = field(default=1.0, metadata={"help": "Epochs; the order of draws is new in each."})
+    lr_scheduler_type: str = field(default="linear", metadata={"help": "Learning rate schedule."})
+    logging_steps: float = field(default=10, metadata={"help": "Steps between two lines of the log."})
+    bf16: bool = field(
+        default_factory=torch.cuda.is_available, metadata={"help": "Mixed precision; on by default on a GPU only."}
+    )
+    gradient_checkpointing: bool | None = field(default=None, metadata={"help": "Trade time for memory."})
+    packing: bool = field(
+        default=False, metadata={"help": "Let the sequences of a batch share lines of --max_length tokens, unmixed."}
+    )
+    resume_from_checkpoint: str | None = field(
+        default="auto",
+        metadata={"help": "auto goes on from the last whole checkpoint, never begins anew; or a checkpoint's folder."},
+    )
+    output_dir: str = field(default="outputs/spectrum", metadata={"help": "Where the adapter and its report go."})
+
+    def __post_init__(self) -> None:
+        optimizer = str(self.optim)
+        if not torch.cuda.is_available() and any(mark in optimizer for mark in ("8bit", "4bit", "paged")):
+            raise UserError(f"--optim {optimizer} needs a GPU, and there is none here: leave it out")
+        super().__post_init__()
+
+
+def for_our_collator(config: TuningConfig) -> TuningConfig:
+    """The same configuration, with what TRL needs so that it leaves tokenized rows and our collator alone."""
+    config.remove_unused_columns = False
+    config.dataset_kwargs = {"skip_prepare_dataset": True}
+    config.packing = False  # TRL's own; ours is the collator's
+    config.average_tokens_across_devices = True
+    config.dataloader_persistent_workers = False  # workers that live on would not hear of a new epoch
+    return config

@@ -1,0 +1,159 @@
+"""What can be learnt: an objective makes of the user's settings the rows to train on, and batches of them.
+
+A further objective is one more entry of :data:`OBJECTIVES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from dataset_builder.errors import UserError, did_you_mean
+from spectrum.formats.render import Format
+from spectrum.training.arguments import SpectrumArguments, TuningConfig
+from spectrum.training.collator import SpectrumCollator
+from spectrum.training.implicit import load_objective, tokenize_conversations
+from spectrum.training.mixture import load_mixture
+from spectrum.training.tokenize import tokenize_rows
+
+SUITE_OPTIONS = frozenset(
+    {
+        "suite", "tasks", "rows", "mixing_temperature", "allow_held_out", "train_on", "description_dropout", "permute",
+        "branching", "alignment_steps", "alignment_items",
+    }
+)  # fmt: skip
+DATA_OPTIONS = frozenset({"data", "layout", "data_split", "data_limit"})
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run trains on.
+
+    Attributes:
+        tokenized: Rows as :data:`spectrum.training.tokenize.TOKENIZED`.
+        collator: Makes batches of them.
+        groups: Names of the groups of rows, for their losses; rows carry the numbers.
+        rows_per_task: Rows of each task or data set, those that are too long included.
+        too_long: Draws that were left out for being too long.
+    """
+
+    tokenized: Dataset
+    collator: SpectrumCollator
+    groups: tuple[str, ...]
+    rows_per_task: dict[str, int]
+    too_long: int
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Something to learn.
+
+    Attributes:
+        load: The settings of a run, the tokenizer and the format -> what it trains on. It raises a UserError where
+            these do not fit.
+        options: The fields of :class:`SpectrumArguments` that it goes by, of those that not every objective does.
+    """
+
+    load: Callable[[SpectrumArguments, TuningConfig, PreTrainedTokenizerBase, Format], TrainingData]
+    options: frozenset[str]
+
+    def settings(self, arguments: SpectrumArguments) -> dict[str, Any]:
+        """The arguments that count for this objective."""
+        return {name: value for name, value in asdict(arguments).items() if name not in self._foreign}
+
+    def check(self, arguments: SpectrumArguments) -> None:
+        """Refuse what is said to another objective.
+
+        Raises:
+            UserError: An option has been set that this objective does not go by.
+        """
+        for each in fields(arguments):
+            default = each.default if each.default_factory is MISSING else each.default_factory()
+            if each.name in self._foreign and getattr(arguments, each.name) != default:
+                takers = ", ".join(name for name, other in OBJECTIVES.items() if each.name in other.options)
+                raise UserError(f"--{each.name} means nothing to --objective {arguments.objective}, but to {takers}")
+
+    @property
+    def _foreign(self) -> frozenset[str]:
+        return frozenset().union(*(other.options for other in OBJECTIVES.values())) - self.options
+
+
+def find_objective(arguments: SpectrumArguments) -> Objective:
+    """The objective that the arguments name.
+
+    Raises:
+        UserError: There is none of that name, or an option is for others only.
+    """
+    name = arguments.objective
+    if name not in OBJECTIVES:
+        raise UserError(f"no --objective {name!r}{did_you_mean(name, OBJECTIVES)}: choose {', '.join(OBJECTIVES)}")
+    OBJECTIVES[name].check(arguments)
+    return OBJECTIVES[name]
+
+
+def _spectrum(
+    arguments: SpectrumArguments, config: TuningConfig, tokenizer: PreTrainedTokenizerBase, text_format: Format
+) -> TrainingData:
+    """Draws of the processes of a suite."""
+    collator = SpectrumCollator.for_format(
+        text_format,
+        tokenizer,
+        max_length=config.max_length,
+        description_dropout=arguments.description_dropout,
+        branching=arguments.branching,
+        permute=arguments.permute,
+        train_on=arguments.train_on,
+        packing=config.packing,
+        seed=config.seed,
+    )
+    mixture = load_mixture(
+        arguments.suite,
+        arguments.tasks,
+        seed=config.seed,
+        total=arguments.rows,
+        temperature=arguments.mixing_temperature,
+        allow_held_out=arguments.allow_held_out,
+    )
+    tokenized, too_long = tokenize_rows(
+        mixture.rows, tokenizer, text_format, max_length=config.max_length, groups=mixture.group_of_row
+    )
+    return TrainingData(tokenized, collator, mixture.groups, mixture.rows_per_task, too_long)
+
+
+def _implicit(
+    arguments: SpectrumArguments, config: TuningConfig, tokenizer: PreTrainedTokenizerBase, text_format: Format
+) -> TrainingData:
+    """Responses of instruction data, as one of three views shows them."""
+    rows, rows_per_data = load_objective(
+        arguments.objective,
+        arguments.data,
+        layout=arguments.layout,
+        split=arguments.data_split,
+        limit=arguments.data_limit,
+        seed=config.seed,
+    )
+    group_of_row = [group for group, count in enumerate(rows_per_data.values()) for _ in range(count)]
+    tokenized, too_long = tokenize_conversations(
+        rows, tokenizer, text_format, max_length=config.max_length, groups=group_of_row
+    )
+    collator = SpectrumCollator.for_format(
+        text_format,
+        tokenizer,
+        max_length=config.max_length,
+        description_dropout=0.0,
+        packing=config.packing,
+        seed=config.seed,
+    )
+    return TrainingData(tokenized, collator, tuple(rows_per_data), rows_per_data, too_long)
+
+
+OBJECTIVES: Mapping[str, Objective] = {
+    "spectrum": Objective(_spectrum, SUITE_OPTIONS),
+    "instruction": Objective(_implicit, DATA_OPTIONS),
+    "response": Objective(_implicit, DATA_OPTIONS),
+    "single_task": Objective(_implicit, DATA_OPTIONS),
+}

@@ -1,0 +1,48 @@
+"""Objectives: each is told its own options and no others, and says what it trains on."""
+
+import json
+from dataclasses import fields
+
+import pytest
+
+from dataset_builder.errors import UserError
+from spectrum.formats.tags import find_format
+from spectrum.training.arguments import SpectrumArguments, TuningConfig
+from spectrum.training.objectives import OBJECTIVES, find_objective
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"objective": "response", "branching": 1.0}, "--branching means nothing to --objective response, but to spec"),
+        ({"objective": "single_task", "tasks": ["coinflip"]}, "--tasks means nothing to --objective single_task"),
+        ({"data_limit": 5}, "--data_limit means nothing to --objective spectrum, but to instruction, response, single"),
+    ],
+)
+def test_an_option_of_another_objective_is_refused(given, message):
+    with pytest.raises(UserError, match=message):
+        find_objective(SpectrumArguments(**given))
+
+
+def test_options_are_fields_and_common_ones_count_for_all():
+    names = {each.name for each in fields(SpectrumArguments)}
+    for name, objective in OBJECTIVES.items():
+        assert objective.options <= names
+        settings = find_objective(SpectrumArguments(objective=name)).settings(SpectrumArguments(objective=name))
+        assert settings.keys() == objective.options | {"objective", "format", "turn_tokens", "merge"}
+
+
+def test_rows_know_their_data_set(tmp_path, tokenizer_of):
+    sets = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for number, path in enumerate(sets, 1):
+        rows = [{"instruction": f"Say {n}.", "output": str(n)} for n in range(3 * number)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = SpectrumArguments(objective="instruction", data=list(map(str, sets)), data_limit=4)
+    config = TuningConfig(output_dir=str(tmp_path), max_length=60, report_to="none", use_cpu=True)
+    tokenizer = tokenizer_of("llama3")
+    data = OBJECTIVES["instruction"].load(arguments, config, tokenizer, find_format("meaningless_tags", tokenizer))
+    assert data.rows_per_task == {str(sets[0]): 3, str(sets[1]): 4}
+    assert data.groups == tuple(map(str, sets))
+    assert data.tokenized["group"][:] == [0] * 3 + [1] * 4
+    batch = data.collator([data.tokenized[0]])
+    assert tokenizer.decode(batch["input_ids"][0]) == ("<|begin_of_text|><|A|>\nSay 0.\n<|B|>\n0<|end_of_text|>")
