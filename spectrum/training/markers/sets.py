@@ -65,7 +65,7 @@ def annotate_instructions(
     """Instruction data in any layout, with the markers of each response: columns ``id``, ``messages``, ``markers``.
 
     Raises:
-        UserError: As :func:`spectrum.training.instruction_data.load_conversations`, or a value is not valid.
+        UserError: As :func:`spectrum.instruction_data.load_conversations`, or a value is not valid.
     """
     known = provenance or Provenance()
     keep = sorted(set(known.columns.values()))
