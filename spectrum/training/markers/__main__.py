@@ -45,7 +45,7 @@ _EXAMPLES = """\
 examples:
   python -m spectrum.training.markers annotate dolly.jsonl --fixed source=Human --output outputs/dolly
   python -m spectrum.training.markers annotate scored.jsonl --columns quality=score task=kind --output outputs/scored
-  python -m spectrum.training.markers annotate --plan recipes/markers-data.yaml --sources_dir raw --output outputs/mix
+  python -m spectrum.training.markers annotate --plan recipes/data/markers.yaml --sources_dir raw --output outputs/mix
   python -m spectrum.training.markers annotate --suite spectrum-suite --tasks polis_vote=50 --output outputs/votes
   python -m spectrum.training.markers annotate dolly.jsonl --tagger google/gemma-3-4b-pt --output outputs/dolly
 
