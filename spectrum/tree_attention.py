@@ -27,18 +27,29 @@ class TokenTree:
     Attributes:
         ids: Token ids; a token comes after its parent.
         parents: For each token the index of the token before it in its texts, or ``ROOT``.
+        behind: For each token from which a step was asked for, how many tokens behind the start of its steps it lies.
     """
 
     ids: list[int] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
+    behind: dict[int, int] = field(default_factory=dict)
     _children: dict[Step, int] = field(default_factory=dict)
 
     def steps(self, node: int, tokens: Sequence[int]) -> list[Step]:
         """The steps that lead from ``node`` through ``tokens``; all but the last of them become part of the tree."""
         found: list[Step] = []
-        for token in tokens:
+        for count, token in enumerate(tokens):
             found.append((self._child(*found[-1]) if found else node, token))
+            self.behind[found[-1][0]] = count
         return found
+
+    def text(self, node: int, count: int | None = None) -> list[int]:
+        """The last ``count`` tokens up to and with ``node``, or all of them."""
+        found: list[int] = []
+        while node != ROOT and len(found) != count:
+            found.append(self.ids[node])
+            node = self.parents[node]
+        return found[::-1]
 
     def extend(self, node: int, tokens: Sequence[int]) -> int:
         """Put ``tokens`` behind ``node``, as far as they are not there; returns the index of the last one."""

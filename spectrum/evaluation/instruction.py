@@ -2,106 +2,197 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+import numpy as np
+from datasets import Dataset
 
+from dataset_builder.errors import UserError
 from spectrum.evaluation.preference import Preference
-from spectrum.evaluation.ranking import Conversation, Ranking, rank_responses
+from spectrum.evaluation.ranking import Conversation, Ranking, random_pairs, rank_responses
+from spectrum.evaluation.report import Section, finite, paired_difference
 from spectrum.evaluation.response_format import format_measures, summarize_formats
-from spectrum.evaluation.similarity import Similarity, similarity_to_task
-from spectrum.evaluation.win_rate import WinRate, compare_responses
-from spectrum.formats.render import Format
-from spectrum.generation.respond import Response, respond
-from spectrum.generation.rule_adapter import Rules
+from spectrum.evaluation.settings import EvaluationSettings
+from spectrum.evaluation.similarity import similarity_to_task
+from spectrum.evaluation.steerability import sequences_fingerprint
+from spectrum.evaluation.subject import Subject
+from spectrum.evaluation.win_rate import compare_responses
+from spectrum.generation.respond import Response
+from spectrum.instruction_data import load_conversations
+from spectrum.suite import draw_rows
+
+PART = 16
+"""Conversations that are answered, or pairs that are ranked, in a part of the work."""
 
 
 @dataclass(frozen=True)
-class InstructionFollowing:
-    """What a model does with instructions.
+class Answered:
+    """A conversation and a model's response in the place of its own.
 
     Attributes:
-        instructions: The instruction of each conversation: what its last input says.
-        responses: The model's, one per instruction.
-        ranking: Of the conversations' own responses. The rules of an adapter play no part in it.
+        id: Of the conversation.
+        instruction: What its last input says.
+        reference: Its own response.
+        response: The model's.
     """
 
-    instructions: tuple[str, ...]
-    responses: tuple[Response, ...]
-    ranking: Ranking
+    id: str
+    instruction: str
+    reference: str
+    response: Response
 
-    @property
-    def texts(self) -> list[str]:
-        """The responses as text."""
-        return [response.text for response in self.responses]
-
-    def section(self) -> dict[str, object]:
-        """Ranking and format measures for a report, and the responses themselves."""
-        measures = [format_measures(*pair) for pair in zip(self.instructions, self.responses, strict=True)]
+    def as_dict(self) -> dict[str, Any]:
+        """For a report, with the format measures of the response as ``scores``."""
         return {
-            "ranking": self.ranking.section(),
-            "format": summarize_formats(measures),
-            "items": [
-                {"instruction": asked, "response": response.text, "tokens": response.tokens, "ended": response.ended}
-                for asked, response in zip(self.instructions, self.responses, strict=True)
-            ],
+            "id": self.id,
+            "instruction": self.instruction,
+            "reference": self.reference,
+            "response": self.response.text,
+            "scores": format_measures(self.instruction, self.response),
         }
 
-    def against(self, others: Sequence[str], judge: Preference) -> WinRate:
-        """The win rate over other responses to the same instructions.
 
-        Raises:
-            UserError: There are not as many responses, or the judge does not judge.
-        """
-        return compare_responses(self.instructions, self.texts, others, judge)
+class InstructionWork:
+    """The conversations of a data set: pairs of them are ranked, and their instructions answered, some at a time.
 
-    def similarity_to(self, task: Sequence[Conversation]) -> Similarity:
-        """How much the responses look like a narrow task's, by how near their instructions are to it.
-
-        Raises:
-            UserError: The task is empty.
-        """
-        return similarity_to_task(
-            self.instructions, self.texts, [(instruction_of(each), each[-1]["content"]) for each in task]
-        )
-
-
-def evaluate_instruction_following(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    conversations: Sequence[Conversation],
-    *,
-    text_format: Format,
-    rules: Rules | None = None,
-    max_new_tokens: int = 256,
-    seed: int = 42,
-    batch_size: int = 8,
-    progress: bool = False,
-) -> InstructionFollowing:
-    """Have a model rank the responses of conversations, and answer their instructions.
+    What is said of the responses as texts is said when the report is made: by another judge in a moment.
 
     Args:
-        model: A causal language model in eval mode.
-        tokenizer: Its tokenizer.
-        conversations: Each ends with a response; what stands before it is the prompt.
-        text_format: How prompts are written.
-        rules: Of an adapter to generate with.
-        max_new_tokens: Tokens of a response at most.
-        seed: Of the pairs that are ranked.
-        batch_size: Prompts at a time.
-        progress: Show progress bars.
-
-    Raises:
-        UserError: There are fewer than two conversations, or one is longer than the model allows.
+        settings: Of the evaluation.
+        task: The name of the data set among those of the settings.
+        preference: Says which of two responses is better; None where nobody does.
     """
-    options = {"text_format": text_format, "batch_size": batch_size, "progress": progress}
-    ranking = rank_responses(model, tokenizer, conversations, seed=seed, **options)
-    prompts = [conversation[:-1] for conversation in conversations]
-    responses = respond(model, tokenizer, prompts, max_new_tokens=max_new_tokens, rules=rules, **options)
-    return InstructionFollowing(tuple(map(instruction_of, conversations)), tuple(responses), ranking)
+
+    def __init__(self, settings: EvaluationSettings, task: str, preference: Preference | None = None) -> None:
+        self.settings = settings
+        self.task = task
+        self.preference = preference
+
+    @cached_property
+    def rows(self) -> Dataset:
+        """All conversations."""
+        settings = self.settings
+        return load_conversations(settings.data_sets[self.task], layout=settings.layout, split=settings.data_split)
+
+    @cached_property
+    def drawn(self) -> Dataset:
+        """Those that are measured."""
+        return draw_rows(self.rows, self.task, limit=self.settings.limit_of(self.task), seed=self.settings.seed)
+
+    @cached_property
+    def conversations(self) -> list[Conversation]:
+        """Their messages."""
+        return self.drawn["messages"][:]
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The pairs that are ranked."""
+        return random_pairs(len(self.drawn), seed=self.settings.seed)
+
+    def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See :class:`spectrum.evaluation.work.Work`."""
+        for start in range(0, len(self.pairs), PART):
+            rows = self.drawn.select(chain.from_iterable(self.pairs[start : start + PART]))
+            yield f"ranking-{start}", {"rows": sequences_fingerprint(rows)}
+        for start in range(0, len(self.drawn), PART):
+            rows = self.drawn.select(range(start, min(start + PART, len(self.drawn))))
+            depends = {"rows": sequences_fingerprint(rows), "max_new_tokens": self.settings.max_new_tokens}
+            yield f"responses-{start}", depends
+
+    def measure(self, part: str, subject: Subject) -> Section:
+        """See :class:`spectrum.evaluation.work.Work`."""
+        started = time.monotonic()
+        kind, _, start = part.partition("-")
+        some = slice(int(start), int(start) + PART)
+        if kind == "ranking":
+            found = asdict(rank_responses(subject.option_logprobs, self.conversations, self.pairs[some]))
+        else:
+            prompts = [conversation[:-1] for conversation in self.conversations[some]]
+            responses = subject.respond(prompts, max_new_tokens=self.settings.max_new_tokens)
+            found = {"responses": list(map(asdict, responses))}
+        return finite(found) | {"seconds": time.monotonic() - started}
+
+    def section(self, results: Mapping[str, Section]) -> Section:
+        """See :class:`spectrum.evaluation.work.Work`."""
+        ranked = [result for result in results.values() if "margins" in result]
+        ranking = Ranking(
+            tuple(tuple(pair) for result in ranked for pair in result["pairs"]),
+            tuple(tuple(sides) for result in ranked for sides in result["margins"]),
+        )
+        responses = [Response(**each) for result in results.values() for each in result.get("responses", ())]
+        answered = [
+            Answered(row_id, conversation[-2]["content"], conversation[-1]["content"], response)
+            for row_id, conversation, response in zip(self.drawn["id"][:], self.conversations, responses, strict=True)
+        ]
+        items = [each.as_dict() for each in answered]
+        ids = [[self.drawn["id"][index] for index in pair] for pair in ranking.pairs]
+        return finite(
+            {
+                "n": len(items),
+                "n_available": len(self.rows),
+                "seconds": round(sum(result["seconds"] for result in results.values()), 2),
+                "rows_fingerprint": sequences_fingerprint(self.drawn),
+                "ranking": ranking.section() | {"pairs": ids, "margins": ranking.margins},
+                "format": summarize_formats([item["scores"] for item in items]),
+                "win_rate": self._win_rate([(e.instruction, e.response.text, e.reference) for e in answered]),
+                "similarity": self._similarity(answered),
+                "items": items,
+            }
+        )
+
+    def compare(self, mine: Section, theirs: Section) -> dict[str, Any]:
+        """A section set against another model's on the same data.
+
+        Returns:
+            ``ranking`` and each format measure -> ``difference``, ``ci95`` (paired bootstrap) and ``n``; ``win_rate``
+            over the other model, or None.
+
+        Raises:
+            UserError: They are of other conversations.
+        """
+        if mine["rows_fingerprint"] != theirs["rows_fingerprint"]:
+            raise UserError(
+                f"the two reports have other conversations of {self.task!r}: evaluate both with the same data, limit "
+                "and seed"
+            )
+        columns = {
+            name: [np.array([item["scores"][name] for item in side["items"]], dtype=float) for side in (mine, theirs)]
+            for name in mine["format"]
+        }
+        columns["ranking"] = [np.array(_ranking(side).scores) for side in (mine, theirs)]
+        texts = [
+            (item["instruction"], item["response"], other["response"])
+            for item, other in zip(mine["items"], theirs["items"], strict=True)
+        ]
+        found: dict[str, Any] = {name: asdict(paired_difference(*sides)) for name, sides in columns.items()}
+        return found | {"win_rate": self._win_rate(texts)}
+
+    def _win_rate(self, texts: Sequence[tuple[str, str, str]]) -> dict[str, Any] | None:
+        """Of the first responses over the second, from (instruction, response, other response)."""
+        if self.preference is None:
+            return None
+        return compare_responses(*zip(*texts, strict=True), self.preference).section()
+
+    def _similarity(self, answered: Sequence[Answered]) -> dict[str, Any] | None:
+        """To the responses of a narrow task."""
+        if self.settings.similar_to is None:
+            return None
+        pairs = [
+            (conversation[-2]["content"], conversation[-1]["content"])
+            for conversation in load_conversations(self.settings.similar_to)["messages"]
+        ]
+        found = similarity_to_task(
+            [each.instruction for each in answered], [each.response.text for each in answered], pairs
+        )
+        return {"to": Path(self.settings.similar_to).stem} | found.section()
 
 
-def instruction_of(conversation: Conversation) -> str:
-    """What the message before the response says."""
-    return conversation[-2]["content"]
+def _ranking(section: Section) -> Ranking:
+    found = section["ranking"]
+    return Ranking(tuple(map(tuple, found["pairs"])), tuple(map(tuple, found["margins"])))

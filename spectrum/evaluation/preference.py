@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+import torch
+from transformers import PreTrainedTokenizerBase
 
+from spectrum.evaluation.alignment import OptionScorer
 from spectrum.evaluation.judge import EndpointJudge
-from spectrum.formats.render import Format
-from spectrum.generation.logprobs import option_logprobs, option_token_ids
+from spectrum.evaluation.subject import LocalModel
+from spectrum.formats.render import Format, turn_tokens
+from spectrum.generation.logprobs import option_token_ids
+from spectrum.models import find_model, load_tokenizer
 
 _QUESTION = (
     "You compare two responses to an instruction. Decide whether the first is better than the second: more helpful, "
@@ -67,14 +71,31 @@ class LikelihoodPreference:
     """No judge: the response of which a local model has the higher mean log-probability per token.
 
     It knows what is fluent and to the point better than what is right. Reports carry its label.
+
+    Attributes:
+        name: Of the model.
+        score: The model.
+        tokenizer: Its tokenizer.
+        text_format: How an instruction is written for it.
     """
 
     name: str
-    model: PreTrainedModel
+    score: OptionScorer
     tokenizer: PreTrainedTokenizerBase
     text_format: Format
-    batch_size: int = 8
-    progress: bool = False
+
+    @classmethod
+    def of(cls, name: str, device: torch.device, dtype: torch.dtype) -> LikelihoodPreference:
+        """That of a model, which is loaded when there is something to say. It is asked as a chat where it can be.
+
+        Raises:
+            UserError: There is no such model.
+        """
+        files = find_model(name)
+        tokenizer = load_tokenizer(files)
+        turn = turn_tokens(tokenizer)
+        subject = LocalModel(files, "chat" if turn and turn.assistant else "tags", device, dtype)
+        return cls(name, subject.option_logprobs, tokenizer, subject.text_format)
 
     @property
     def label(self) -> str:
@@ -84,15 +105,7 @@ class LikelihoodPreference:
     def __call__(self, comparisons: Sequence[Comparison]) -> list[float]:
         """See :class:`Preference`; an empty response is worse than any other."""
         texts = [[text for text in dict.fromkeys(pair[1:]) if text] for pair in comparisons]
-        log_probs = option_logprobs(
-            self.model,
-            self.tokenizer,
-            [[{"role": "input", "content": pair.instruction}] for pair in comparisons],
-            texts,
-            text_format=self.text_format,
-            batch_size=self.batch_size,
-            progress=self.progress,
-        )
+        log_probs = self.score([[{"role": "input", "content": pair.instruction}] for pair in comparisons], texts)
         found = []
         for pair, options, scores in zip(comparisons, texts, log_probs, strict=True):
             sizes = map(len, option_token_ids(self.tokenizer, options, self.text_format))

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
 from dataset_builder.seeding import generator
 from metrics.spectrum_alignment.scoring import bootstrap_interval
-from spectrum.formats.render import Format, Message
-from spectrum.generation.logprobs import option_logprobs
+from spectrum.evaluation.alignment import OptionScorer
+from spectrum.formats.render import Message
 
 Conversation = Sequence[Message]
 """Messages, the last of which is the response."""
@@ -51,46 +50,27 @@ class Ranking:
 
 
 def rank_responses(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    conversations: Sequence[Conversation],
-    *,
-    text_format: Format,
-    limit: int | None = None,
-    seed: int = 42,
-    batch_size: int = 8,
-    progress: bool = False,
+    score: OptionScorer, conversations: Sequence[Conversation], pairs: Sequence[tuple[int, int]]
 ) -> Ranking:
-    """Compare each conversation's response with that of another, in random pairs.
+    """Compare each conversation's response with that of the other one of its pair.
 
     A response's probability is that of its text, whatever comes after it: the sum over its tokens, not their mean.
 
     Args:
-        model: A causal language model in eval mode.
-        tokenizer: Its tokenizer.
-        conversations: Two or more.
-        text_format: How they are written.
-        limit: Pairs at most; None for as many as there are.
-        seed: Of the pairs.
-        batch_size: Prompts per forward pass.
-        progress: Show a progress bar.
+        score: The model.
+        conversations: Of which pairs are made.
+        pairs: Indices of the two of each pair, as :func:`random_pairs` gives them.
 
     Raises:
-        UserError: There are fewer than two conversations, or one is longer than the model allows.
+        UserError: A conversation is longer than the model allows.
     """
-    pairs = random_pairs(len(conversations), limit=limit, seed=seed)
     sides = [(own, other) for one, two in pairs for own, other in ((one, two), (two, one))]
-    log_probs = option_logprobs(
-        model,
-        tokenizer,
+    log_probs = score(
         [conversations[own][:-1] for own, _ in sides],
         [[conversations[index][-1]["content"] for index in side] for side in sides],
-        text_format=text_format,
-        batch_size=batch_size,
-        progress=progress,
     )
     margins = torch.stack([own - other for own, other in log_probs]).view(-1, 2).tolist()
-    return Ranking(pairs, tuple((one, two) for one, two in margins))
+    return Ranking(tuple(pairs), tuple((one, two) for one, two in margins))
 
 
 def random_pairs(count: int, *, limit: int | None = None, seed: int = 42) -> tuple[tuple[int, int], ...]:

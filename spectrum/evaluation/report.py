@@ -7,11 +7,13 @@
     libraries       versions, by package name
     model           name (as given), revision (commit on a Hub, or null), fingerprint (of the files; of the server and
                     the tokenizer for a served model), base (the same of an adapter's base, or null)
-    suite           name (as given), fingerprint (of all scored items)
+    suite           name (as given; null where there is none), fingerprint (of all scored items)
     settings        format, task_labels, bos (its text as put before each prompt, or ""), dtype, device, load_in_4bit
-                    (null for a served model), endpoint ({url, model} or null), smoothing, seed, limit, batch_size,
-                    max_length (of scored sequences), generations (per prompt), first_line (whether only that of a
-                    generation was checked), judge ({url, model, tasks} or null), processes (their number)
+                    (null for a served model), endpoint ({url, model} or null), rules (weights of the adapter that the
+                    model is multiplied by, or null), smoothing, seed, limit, batch_size, max_length (of scored
+                    sequences), generations (per prompt), first_line (whether only that of a generation was checked),
+                    judge ({url, model, tasks} or null), likelihood_judge, data (name -> as given), max_new_tokens (of
+                    a response), processes (their number)
     seconds         spent on scoring and sampling
     steerability    task -> {
         n, n_available, n_too_long, capability, options, max_length, seconds, rows_fingerprint,
@@ -33,11 +35,21 @@
         uniform         the same of the uniform guess
         items           [{id, options, target, log_probs, probabilities, scores, uniform}]
     }
-    comparison      null, or {other: {model, format}, steerability and alignment: task -> metric -> {difference, ci95,
-                    n}, coverage: prompting -> {tasks: task -> metric -> {difference, ci95}, mean: the same}}
+    instruction     name of a data set -> {
+        n, n_available, seconds, rows_fingerprint
+        ranking         capability, ci95, n, pairs (ids), margins (of both sides of each pair)
+        format          measure -> {mean, ci95, n}
+        win_rate        null, or judge, n, win_rate, length_controlled, consistency and intervals: over the data's own
+                        responses
+        similarity      null, or to, n, correlation, ci95, nearness_by_quarter, likeness_by_quarter
+        items           [{id, instruction, reference, response, scores}]
+    }
+    comparison      null, or {other: {model, format}, steerability, alignment and instruction: task -> metric ->
+                    {difference, ci95, n}, coverage: prompting -> {tasks: task -> metric -> {difference, ci95}, mean:
+                    the same}}; with instruction also win_rate, over the other model
 
-The metrics of alignment are those of ``metrics/spectrum_alignment``; ``scores`` and ``uniform`` of an item hold one
-number each.
+A desideratum on data sets may be missing in reports of earlier versions. The metrics of alignment are those of
+``metrics/spectrum_alignment``; ``scores`` and ``uniform`` of its items hold one number each.
 """
 
 from __future__ import annotations
@@ -45,7 +57,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -68,6 +80,9 @@ Report = dict[str, Any]
 
 Section = dict[str, Any]
 """What ``report.json`` holds about one task."""
+
+CompareData = Callable[[str, Section, Section], dict[str, Any]]
+"""The name of a data set, and two reports' sections on it -> the one set against the other."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +124,22 @@ def compare(report: Report, other: Report) -> dict[str, dict[str, Difference]]:
     return differences
 
 
-def comparison_section(report: Report, other: Report) -> dict[str, Any]:
+def comparison_section(
+    report: Report, other: Report, on_data: Mapping[str, CompareData] | None = None
+) -> dict[str, Any]:
     """The part of ``report`` that compares it with ``other``, on the desiderata that both measured.
+
+    Args:
+        report: A report.
+        other: Another.
+        on_data: Desideratum that is measured on data sets -> what compares the two sections on one.
 
     Raises:
         UserError: They share nothing, or what they share was measured on other rows.
     """
-    found: dict[str, Any] = {"steerability": {}, "coverage": {}, "alignment": {}}
-    shared = {name: report[name].keys() & other[name].keys() for name in found}
+    on_data = on_data or {}
+    found: dict[str, Any] = {name: {} for name in ("steerability", "coverage", "alignment", *on_data)}
+    shared = {name: report[name].keys() & other.get(name, {}).keys() for name in found}
     if not any(shared.values()):
         raise UserError("the two reports share no task: compare reports on the same tasks with the same seed and limit")
     if shared["alignment"]:
@@ -130,6 +153,12 @@ def comparison_section(report: Report, other: Report) -> dict[str, Any]:
         if task in shared["steerability"]:
             mine, theirs = (TaskSteerability.from_dict(side["steerability"][task]) for side in (report, other))
             found["steerability"][task] = paired_steerability(mine, theirs)
+    for name, compare_data in on_data.items():
+        found[name] = {
+            task: compare_data(task, report[name][task], other[name][task])
+            for task in report[name]
+            if task in shared[name]
+        }
     return finite(found | {"other": {"model": other["model"]["name"], "format": other["settings"]["format"]}})
 
 
@@ -186,14 +215,17 @@ def _task_differences(task: str, pairs: list[tuple[dict[str, Any], dict[str, Any
                 f"item {mine['id']!r} of task {task!r} is not the same in both reports: evaluate both on one suite"
             )
     shared = [metric for metric in pairs[0][0]["scores"] if metric in pairs[0][1]["scores"]]
-    return {metric: _difference(*(_column(side, metric) for side in zip(*pairs, strict=True))) for metric in shared}
+    return {
+        metric: paired_difference(*(_column(side, metric) for side in zip(*pairs, strict=True))) for metric in shared
+    }
 
 
 def _column(items: tuple[dict[str, Any], ...], metric: str) -> np.ndarray:
     return np.array([item["scores"][metric] for item in items], dtype=float)  # None becomes NaN
 
 
-def _difference(mine: np.ndarray, theirs: np.ndarray) -> Difference:
+def paired_difference(mine: np.ndarray, theirs: np.ndarray) -> Difference:
+    """The mean of ``mine - theirs``, arrays of shape (items,), over the items that neither has as NaN."""
     both = ~np.isnan(mine - theirs)
     mean = float((mine - theirs)[both].mean()) if both.any() else math.nan
     return Difference(mean, paired_difference_interval(mine, theirs), int(both.sum()))
@@ -218,7 +250,12 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  # the result is Markdown
     )
-    environment.filters |= {"with_error": _with_error, "interval": _with_interval, "estimate": _estimate}
+    environment.filters |= {
+        "with_error": _with_error,
+        "interval": _with_interval,
+        "estimate": _estimate,
+        "within": _within,
+    }
     return environment
 
 
@@ -236,6 +273,12 @@ def _with_interval(cell: Mapping[str, Any]) -> str:
         return _signed(cell["difference"])
     mark = " *" if low > 0 or high < 0 else ""
     return f"{_signed(cell['difference'])} [{_signed(low)}, {_signed(high)}]{mark}"
+
+
+def _within(cell: Mapping[str, Any], name: str = "mean") -> str:
+    """A value and its interval, which stands beside it as ``ci95``, or ``<name>_ci95`` where there are several."""
+    low, high = cell.get(f"{name}_ci95") or cell["ci95"]
+    return _number(cell[name]) + ("" if low is None else f" [{_number(low)}, {_number(high)}]")
 
 
 def _number(value: float | None) -> str:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ from tqdm import tqdm
 
 from dataset_builder.errors import UserError
 from spectrum.evaluation.alignment import SMOOTHING
+from spectrum.evaluation.instruction import InstructionWork
 from spectrum.evaluation.judge import EndpointJudge
 from spectrum.evaluation.plots import write_plots
+from spectrum.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
 from spectrum.evaluation.processes import Processes, processes
 from spectrum.evaluation.report import (
     SCHEMA_VERSION,
+    CompareData,
     Report,
     Section,
     comparison_section,
@@ -31,7 +34,7 @@ from spectrum.evaluation.report import (
 )
 from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.subject import LocalModel, ServedModel, Subject
-from spectrum.evaluation.work import AlignmentWork, CoverageWork, SteerabilityWork, Work
+from spectrum.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work
 from spectrum.generation.endpoint import Endpoint, served_model
 from spectrum.models import ModelFiles, find_model, scoring_device, torch_dtype
 from spectrum.suite import is_held_out, task_kinds
@@ -42,6 +45,11 @@ LIBRARIES = ("torch", "transformers", "peft", "datasets", "numpy")
 
 KINDS = {"steerability": "icl", "coverage": "coverage", "alignment": "distribution"}
 """Desideratum -> the kind of task that it is measured on."""
+
+ON_DATA: Mapping[str, type[DataWork]] = {"instruction": InstructionWork}
+"""Desideratum -> the work on a data set, for what is measured on instruction data and not on a suite."""
+
+DESIDERATA = (*KINDS, *ON_DATA)
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,7 @@ class _Run:
         settings = self.settings
         if settings.compare:
             self.compared = read_report(settings.compare)
-        for desideratum, tasks in tasks_of(settings.suite, settings.tasks, settings.desiderata).items():
+        for desideratum, tasks in self._tasks().items():
             for task in tasks:
                 for name, depends in self._work(desideratum, task).parts():
                     self.fingerprints[Part(desideratum, task, name)] = _digest(self._model_depends | depends)
@@ -133,6 +141,13 @@ class _Run:
         if self.results:
             logger.info("%d of %d parts are kept from an earlier run", len(self.results), len(self.fingerprints))
         return [part for part in self.fingerprints if part not in self.results]
+
+    def _tasks(self) -> dict[str, list[str]]:
+        """Desideratum -> the tasks or data sets that it is measured on."""
+        settings = self.settings
+        on_suite = [name for name in settings.desiderata if name in KINDS]
+        found = tasks_of(settings.suite, settings.tasks, on_suite) if on_suite else {}
+        return found | {name: list(settings.data_sets) for name in settings.desiderata if name in ON_DATA}
 
     def measure(self, part: Part) -> Section:
         """The result of a part."""
@@ -147,13 +162,13 @@ class _Run:
 
     def report(self) -> Report:
         """Write and return the report of the finished parts."""
-        sections: dict[str, dict[str, Section]] = {name: {} for name in KINDS}
+        sections: dict[str, dict[str, Section]] = {name: {} for name in DESIDERATA}
         for (desideratum, task), work in self.works.items():
             parts = [part for part in self.fingerprints if (part.desideratum, part.task) == (desideratum, task)]
             sections[desideratum][task] = work.section({part.name: self.results[part] for part in parts})
         report = self._report(sections)
         if self.compared is not None:
-            report["comparison"] = comparison_section(report, self.compared)
+            report["comparison"] = comparison_section(report, self.compared, self._comparers)
         write_report(report, self.settings.output)
         write_plots(report, self.settings.output / "plots")
         return report
@@ -175,6 +190,7 @@ class _Run:
             torch_dtype(settings.dtype, device),
             load_in_4bit=settings.load_in_4bit,
             batch_size=settings.batch_size,
+            rules=settings.adapter_rules(),
             progress=self.progress,
         )
 
@@ -188,12 +204,34 @@ class _Run:
         if desideratum == "coverage":
             judged = self.settings.judge is not None and {task, "all"} & set(self.settings.judge_tasks)
             return CoverageWork(self.settings, task, self._judge if judged else None)
+        if desideratum in ON_DATA:
+            return ON_DATA[desideratum](self.settings, task, self._preference)
         return {"steerability": SteerabilityWork, "alignment": AlignmentWork}[desideratum](self.settings, task)
 
     @cached_property
     def _judge(self) -> EndpointJudge:
         verdicts = self.settings.output / "tasks" / "judge.jsonl"
         return EndpointJudge(self.settings.judge, self.settings.judge_model, cache=verdicts, progress=self.progress)
+
+    @cached_property
+    def _preference(self) -> Preference | None:
+        """Who says which of two responses is better."""
+        settings = self.settings
+        if settings.judge is not None:
+            return EndpointPreference(self._judge)
+        if settings.likelihood_judge is None:
+            return None
+        device = scoring_device(settings.device)
+        return LikelihoodPreference.of(settings.likelihood_judge, device, torch_dtype(settings.dtype, device))
+
+    @cached_property
+    def _comparers(self) -> dict[str, CompareData]:
+        """Of the desiderata on data sets."""
+
+        def compare(desideratum: str, task: str, mine: Section, theirs: Section) -> dict[str, Any]:
+            return self.works[desideratum, task].compare(mine, theirs)
+
+        return {name: partial(compare, name) for name in ON_DATA}
 
     @cached_property
     def _conditions(self) -> dict[str, Any]:
@@ -228,7 +266,8 @@ class _Run:
                 "name": settings.suite,
                 "fingerprint": _digest({name: _fingerprints(tasks) for name, tasks in sections.items()}),
             },
-            "settings": self._conditions
+            "settings": {"rules": None}
+            | self._conditions
             | {
                 "task_labels": settings.task_labels,
                 "seed": settings.seed,
@@ -238,6 +277,9 @@ class _Run:
                 "generations": settings.generations,
                 "first_line": settings.first_line,
                 "judge": judge if settings.judge else None,
+                "likelihood_judge": settings.likelihood_judge,
+                "data": settings.data_sets,
+                "max_new_tokens": settings.max_new_tokens,
                 "processes": self.team.count,
             },
             "seconds": round(sum(section["seconds"] for section in _timed(sections)), 2),

@@ -6,12 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from dataset_builder.errors import UserError
 from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS, Prompting
+from spectrum.generation.rule_adapter import RULES, Rules
 
 LIMIT = 1000
 SEED = 42
 MAX_LENGTH = 1024
 BATCH_SIZE = 8
+MAX_NEW_TOKENS = 256
+PAPER = "paper"
+"""The rules with the weights of their paper."""
+
+_NUMBERS = {str(number): name for number, name in enumerate(RULES, 1)}
 
 
 @dataclass(frozen=True)
@@ -20,11 +29,11 @@ class EvaluationSettings:
 
     Attributes:
         model: A path, a Hub id, or ``embedded:gemma-3-270m``; a checkpoint or an adapter.
-        suite: A built suite's folder, or a dataset on a Hub.
         output: The folder of the report.
-        desiderata: What to measure: ``steerability``, ``coverage``, ``alignment``.
+        suite: A built suite's folder, or a dataset on a Hub; what is measured on ``data`` needs none.
+        desiderata: What to measure: ``steerability``, ``coverage``, ``alignment``; on ``data`` ``instruction``.
         tasks: Tasks of the kinds that these need; ``all`` is every one of the suite, ``icl`` tasks if held out.
-        text_format: ``auto``, ``spectrum``, ``colon`` or ``chat``.
+        text_format: ``auto`` or the name of a format.
         task_labels: In ``colon``, write each task's own label in place of ``Output``, as the paper does.
         limit: Items or sequences per task at most, one number or one for each task; None for all.
         max_length: Tokens of a sequence whose outputs are scored (steerability), at most.
@@ -34,6 +43,15 @@ class EvaluationSettings:
         judge: The base URL of a chat endpoint that decides which generations are valid, in place of rules.
         judge_model: The name under which that endpoint knows the judge.
         judge_tasks: The coverage tasks that it decides on; ``all`` is every one.
+        data: Instruction data: files, folders or data sets on a Hub, ``limit`` conversations of each.
+        layout: Of the data; ``auto`` goes by the columns.
+        data_split: Of the data, or a part of it as in ``train[80%:]``.
+        max_new_tokens: Tokens of a response at most (instruction).
+        likelihood_judge: A local model whose likelihood stands in for a judge of responses.
+        similar_to: A narrow task's data, with whose responses the model's are compared (instruction).
+        rules: ``paper``, or a YAML file of weights: the model is multiplied by the three-rule adapter, wherever it is
+            scored or sampled from.
+        without_rule: Rules to leave out: ``ending`` or ``1``, ``words`` or ``2``, ``repetition`` or ``3``.
         seed: Of the draw of items and of sampling.
         batch_size: Prompts per forward pass.
         device: By default ``cuda`` where there is a GPU, else ``cpu``.
@@ -47,8 +65,8 @@ class EvaluationSettings:
     """
 
     model: str
-    suite: str
     output: Path
+    suite: str | None = None
     desiderata: tuple[str, ...] = ("alignment",)
     tasks: tuple[str, ...] = ("all",)
     text_format: str = "auto"
@@ -61,6 +79,14 @@ class EvaluationSettings:
     judge: str | None = None
     judge_model: str | None = None
     judge_tasks: tuple[str, ...] = ("all",)
+    data: tuple[str, ...] = ()
+    layout: str = "auto"
+    data_split: str = "train"
+    max_new_tokens: int = MAX_NEW_TOKENS
+    likelihood_judge: str | None = None
+    similar_to: str | None = None
+    rules: str | None = None
+    without_rule: tuple[str, ...] = ()
     seed: int = SEED
     batch_size: int = BATCH_SIZE
     device: str | None = None
@@ -75,3 +101,33 @@ class EvaluationSettings:
     def limit_of(self, task: str) -> int | None:
         """Items of ``task`` at most."""
         return self.limit.get(task) if isinstance(self.limit, Mapping) else self.limit
+
+    @property
+    def data_sets(self) -> dict[str, str]:
+        """The name of each data set in the report -> where it is.
+
+        Raises:
+            UserError: Two have one name.
+        """
+        found = {Path(data).stem: data for data in self.data}
+        if len(found) < len(self.data):
+            raise UserError("two of --data have the same name: rename one of the files, or evaluate them one by one")
+        return found
+
+    def adapter_rules(self) -> Rules | None:
+        """The rules that the model is multiplied by, if any.
+
+        Raises:
+            UserError: There is no such file or rule, or the file is no file of rules.
+        """
+        if self.rules is None:
+            if self.without_rule:
+                raise UserError("--without_rule leaves out a rule of --rules: give it too, e.g. --rules paper")
+            return None
+        try:
+            rules = Rules() if self.rules == PAPER else Rules.from_yaml(self.rules)
+            return rules.without(*(_NUMBERS.get(name, name) for name in self.without_rule))
+        except FileNotFoundError as error:
+            raise UserError(f"rules {self.rules!r} not found: give a YAML file of weights, or {PAPER!r}") from error
+        except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+            raise UserError(str(error).strip().splitlines()[0]) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -14,11 +14,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum.formats.render import Format, Message
 from spectrum.formats.tags import find_format
-from spectrum.generation.endpoint import Endpoint, endpoint_option_logprobs, endpoint_sample
+from spectrum.generation.endpoint import Endpoint, endpoint_option_logprobs, endpoint_respond, endpoint_sample
 from spectrum.generation.endpoint_outputs import endpoint_output_logprobs
 from spectrum.generation.logprobs import Prompt, option_logprobs
 from spectrum.generation.output_logprobs import OutputLogProbs, output_logprobs
-from spectrum.generation.sample import Samples, sample
+from spectrum.generation.respond import Response, respond
+from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
+from spectrum.generation.sample import Samples, rule_adapter, sample
 from spectrum.models import ModelFiles, load_for_scoring, load_tokenizer
 
 
@@ -54,6 +56,9 @@ class Subject(Protocol):
     def sample(self, prompts: Sequence[Prompt], n: int, *, max_new_tokens: int, seed: int) -> list[Samples]:
         """As :func:`spectrum.generation.sample.sample`."""
 
+    def respond(self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Response]:
+        """As :func:`spectrum.generation.respond.respond`."""
+
 
 @dataclass
 class _Written:
@@ -84,6 +89,7 @@ class LocalModel(_Written):
         dtype: In which precision.
         load_in_4bit: Whether its weights are loaded as NF4.
         batch_size: Prompts per forward pass.
+        rules: Of an adapter that the model is multiplied by, in all that is done with it.
         progress: Show progress bars.
     """
 
@@ -91,6 +97,7 @@ class LocalModel(_Written):
     dtype: torch.dtype
     load_in_4bit: bool = False
     batch_size: int = 8
+    rules: Rules | None = None
     progress: bool = False
 
     @property
@@ -101,6 +108,7 @@ class LocalModel(_Written):
             "device": self.device.type,
             "load_in_4bit": self.load_in_4bit,
             "endpoint": None,
+            **({} if self.rules is None else {"rules": asdict(self.rules)}),
         }
 
     @cached_property
@@ -113,6 +121,13 @@ class LocalModel(_Written):
         """The model, ready to score."""
         return load_for_scoring(self.files, device=self.device, dtype=self.dtype, load_in_4bit=self.load_in_4bit)[0]
 
+    @cached_property
+    def adapter(self) -> RuleBasedAdapter | None:
+        """The rules, for this model and format."""
+        if self.rules is None:
+            return None
+        return rule_adapter(self.model, self.tokenizer, self.text_format, self.rules)
+
     def option_logprobs(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[torch.Tensor]:
         """As :func:`spectrum.option_logprobs`."""
         return option_logprobs(
@@ -121,6 +136,7 @@ class LocalModel(_Written):
             prompts,
             options,
             text_format=self.text_format,
+            rules=self.adapter,
             batch_size=self.batch_size,
             progress=self.progress,
         )
@@ -135,6 +151,7 @@ class LocalModel(_Written):
             sequences,
             options=options,
             text_format=self.text_format,
+            rules=self.adapter,
             batch_size=self.batch_size,
             progress=self.progress,
         )
@@ -147,8 +164,22 @@ class LocalModel(_Written):
             prompts,
             n,
             text_format=self.text_format,
+            rules=self.adapter,
             max_new_tokens=max_new_tokens,
             seed=seed,
+            progress=self.progress,
+        )
+
+    def respond(self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Response]:
+        """As :func:`spectrum.generation.respond.respond`."""
+        return respond(
+            self.model,
+            self.tokenizer,
+            prompts,
+            text_format=self.text_format,
+            rules=self.adapter,
+            max_new_tokens=max_new_tokens,
+            batch_size=self.batch_size,
             progress=self.progress,
         )
 
@@ -208,5 +239,16 @@ class ServedModel(_Written):
             text_format=self.text_format,
             max_new_tokens=max_new_tokens,
             seed=seed,
+            progress=self.progress,
+        )
+
+    def respond(self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Response]:
+        """As :func:`spectrum.generation.respond.respond`."""
+        return endpoint_respond(
+            self.endpoint,
+            self.tokenizer,
+            prompts,
+            text_format=self.text_format,
+            max_new_tokens=max_new_tokens,
             progress=self.progress,
         )

@@ -17,6 +17,7 @@ from datasets import Dataset
 from dataset_builder.errors import UserError
 from spectrum.evaluation.alignment import AlignmentItem, TaskAlignment, align_rows, rows_fingerprint
 from spectrum.evaluation.coverage import CoverageRow, Judge, check_generations, generate, row_fingerprint
+from spectrum.evaluation.preference import Preference
 from spectrum.evaluation.report import Section, finite
 from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.steerability import (
@@ -47,6 +48,15 @@ class Work(Protocol):
 
     def section(self, results: Mapping[str, Section]) -> Section:
         """The task's part of the report, from the results of all parts."""
+
+
+class DataWork(Work, Protocol):
+    """What is to be done on one data set, in reports of its own and in comparisons."""
+
+    def __init__(self, settings: EvaluationSettings, task: str, preference: Preference | None) -> None: ...
+
+    def compare(self, mine: Section, theirs: Section) -> dict[str, Any]:
+        """The data set's part of a report set against that of another one."""
 
 
 class _RowsWork:

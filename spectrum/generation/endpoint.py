@@ -31,8 +31,9 @@ from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
 from dataset_builder.seeding import generator
-from spectrum.formats.render import Format, get_format
+from spectrum.formats.render import Format, Message, get_format
 from spectrum.generation.logprobs import Prompt, TokenIds, option_token_ids, prompt_token_ids
+from spectrum.generation.respond import Response
 from spectrum.generation.sample import Samples
 
 KEY = "OPENAI_API_KEY"
@@ -235,6 +236,40 @@ def endpoint_sample(
                 bar.update(several["n"])
             seen[sent.ids] += 1
             found.append(_samples(choices, "" if end is None else end.output_prefix))
+    return found
+
+
+def endpoint_respond(
+    endpoint: Endpoint,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Sequence[Message]],
+    *,
+    text_format: Format,
+    max_new_tokens: int,
+    progress: bool = False,
+) -> list[Response]:
+    """Greedy responses, as :func:`spectrum.generation.respond.respond` gives them; their tokens are counted here.
+
+    Args:
+        endpoint: The server.
+        tokenizer: The tokenizer of the served model.
+        prompts: Each a list of messages up to where the response begins.
+        text_format: How they are written, and what ends a response.
+        max_new_tokens: Tokens of a response at most.
+        progress: Show a progress bar.
+
+    Raises:
+        UserError: A prompt has no tokens, or the server cannot be reached or refuses.
+    """
+    found = []
+    with _client(endpoint) as client:
+        sent = _texts(tokenizer, prompts, text_format)
+        for prompt in tqdm(sent, "Responding", unit="response", leave=None, disable=not progress):
+            request = _sampling(tokenizer, text_format) | {"prompt": client.prompt(prompt.ids, prompt.text)}
+            request |= {"max_tokens": max_new_tokens, "temperature": 0, "n": 1, "seed": 0}
+            (choice,) = client.complete(request, 1)
+            text, ended = choice["text"].removeprefix(text_format.output_prefix), choice["finish_reason"] != "length"
+            found.append(Response(text, len(tokenizer(text, add_special_tokens=False).input_ids) + ended, ended))
     return found
 
 

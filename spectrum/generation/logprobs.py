@@ -24,6 +24,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message, get_format
+from spectrum.generation.rule_adapter import RuleBasedAdapter
 from spectrum.generation.steps import step_log_probs
 from spectrum.tree_attention import ROOT, Step, TokenTree, shares_prefixes
 
@@ -47,6 +48,7 @@ def option_logprobs(
     options: Sequence[Sequence[str]],
     *,
     text_format: Format | None = None,
+    rules: RuleBasedAdapter | None = None,
     batch_size: int = 8,
     progress: bool = False,
 ) -> list[torch.Tensor]:
@@ -62,6 +64,7 @@ def option_logprobs(
             string, which the tokenizer encodes as it is, adding BOS if that is its way.
         options: The options of each prompt.
         text_format: How messages are written; by default the one that fits the tokenizer (``auto``).
+        rules: What the model is multiplied by at every step; the response that they speak of is the option.
         batch_size: Prompts per forward pass.
         progress: Show a progress bar.
 
@@ -84,10 +87,10 @@ def option_logprobs(
     if not share:
         logger.warning("%s cannot share a prompt between options: scoring them one by one", type(model).__name__)
     scores: dict[_Candidate, float] = {}
-    rows = _pack(prompt_ids, option_ids, batch_size=batch_size, share=share)
+    rows = _pack(prompt_ids, option_ids, batch_size=batch_size, share=share, apart=rules is not None)
     for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
         wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
-        found = step_log_probs(model, [row.tree for row in batch], wanted)
+        found = step_log_probs(model, [row.tree for row in batch], wanted, rules)
         for row, log_probs in zip(batch, found, strict=True):
             scores |= {candidate: sum(log_probs[step] for step in steps) for candidate, steps in row.steps.items()}
     return [
@@ -178,18 +181,22 @@ def _check_lengths(config: PreTrainedConfig, prompts: list[TokenIds], options: l
 
 
 def _pack(
-    prompts: Sequence[TokenIds], options: Sequence[Sequence[TokenIds]], *, batch_size: int, share: bool
+    prompts: Sequence[TokenIds], options: Sequence[Sequence[TokenIds]], *, batch_size: int, share: bool, apart: bool
 ) -> list[_Row]:
-    """Rows that score every option of every prompt. Neighbours in sorted order share most."""
+    """Rows that score every option of every prompt. Neighbours in sorted order share most.
+
+    With ``apart`` no prompt begins with another of its row: a token is then a response's or a prompt's, never both.
+    """
     of_prompt: dict[TokenIds, set[TokenIds]] = {}
     for prompt, texts in zip(prompts, options, strict=True):
         of_prompt.setdefault(prompt, set()).update(texts)
     rows: list[_Row] = []
     for prompt, texts in sorted(of_prompt.items()):
-        apart = TokenTree()
+        alone = TokenTree()
         for option in texts:
-            apart.extend(ROOT, (*prompt, *option[:-1]))
-        fits = rows and len(rows[-1].prompts) < batch_size and _fits(rows[-1].tree, apart)
+            alone.extend(ROOT, (*prompt, *option[:-1]))
+        fits = rows and len(rows[-1].prompts) < batch_size and _fits(rows[-1].tree, alone)
+        fits = fits and not (apart and any(prompt[: len(other)] == other for other in rows[-1].prompts))
         if texts and not (share and fits):
             rows.append(_Row())
         for option in sorted(texts):

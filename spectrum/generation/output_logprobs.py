@@ -26,6 +26,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message, get_format, split_messages
 from spectrum.formats.token_ids import token_encoder
+from spectrum.generation.rule_adapter import RuleBasedAdapter
 from spectrum.generation.steps import step_log_probs
 from spectrum.tree_attention import ROOT, Step, TokenTree, shares_prefixes
 
@@ -83,6 +84,7 @@ def output_logprobs(
     *,
     options: Sequence[str] | None = None,
     text_format: Format | None = None,
+    rules: RuleBasedAdapter | None = None,
     batch_size: int = 8,
     progress: bool = False,
 ) -> list[OutputLogProbs]:
@@ -97,6 +99,7 @@ def output_logprobs(
         sequences: Each a list of messages with one output or more.
         options: Answers to score in the place of every output.
         text_format: How messages are written; by default the one that fits the tokenizer (``auto``).
+        rules: What the model is multiplied by at every step; the response that they speak of is the output alone.
         batch_size: Sequences per forward pass. Sequences of similar length go together.
         progress: Show a progress bar.
 
@@ -119,7 +122,7 @@ def output_logprobs(
     found: list[dict[tuple[int, int], float]] = [{} for _ in tokenized]
     for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
         wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
-        scores = step_log_probs(model, [row.tree for row in batch], wanted)
+        scores = step_log_probs(model, [row.tree for row in batch], wanted, rules)
         for row, log_probs in zip(batch, scores, strict=True):
             for candidate, steps in row.steps.items():
                 found[row.sequence][candidate] = sum(log_probs[step] for step in steps)

@@ -11,7 +11,7 @@ from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel,
 
 from spectrum.formats.render import Format, Message
 from spectrum.generation.logprobs import prompt_token_ids
-from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
+from spectrum.generation.rule_adapter import RuleBasedAdapter
 from spectrum.generation.sample import Ending, ending_of
 
 
@@ -38,7 +38,7 @@ def respond(
     *,
     text_format: Format,
     max_new_tokens: int,
-    rules: Rules | None = None,
+    rules: RuleBasedAdapter | None = None,
     batch_size: int = 8,
     progress: bool = False,
 ) -> list[Response]:
@@ -50,7 +50,7 @@ def respond(
         prompts: Each a list of messages up to where the response begins.
         text_format: How they are written, and what ends a response.
         max_new_tokens: Tokens of a response at most, the one that ends it included.
-        rules: Of a :class:`RuleBasedAdapter` to multiply the model by; None for none.
+        rules: What the model is multiplied by at every step.
         batch_size: Prompts at a time. Those of similar length go together.
         progress: Show a progress bar.
 
@@ -62,7 +62,7 @@ def respond(
     """
     prompt_ids = prompt_token_ids(tokenizer, prompts, text_format)
     end = ending_of(model, tokenizer, text_format)
-    processors = [] if rules is None else [RuleBasedAdapter(tokenizer, rules, eos_token_id=sorted(end.ids))]
+    processors = [] if rules is None else [rules]
     pad = min(end.ids) if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     config = GenerationConfig(
         do_sample=False,

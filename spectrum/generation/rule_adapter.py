@@ -138,9 +138,7 @@ class RuleBasedAdapter(LogitsProcessor):
             scores: (batch, vocabulary), logits or log-probabilities of the next token.
         """
         begins = self._response_begins(input_ids)
-        scores = scores.index_add(
-            1, self._word_ids.to(scores.device), self._word_scores.to(scores).expand(len(scores), -1)
-        )
+        scores = self._with_words(scores)
         if self.eos_token_ids:
             grown = min(input_ids.shape[1] - begins, self.rules.ending_length) / self.rules.ending_length
             scores[:, self.eos_token_ids] += self.rules.ending * grown
@@ -152,6 +150,31 @@ class RuleBasedAdapter(LogitsProcessor):
             padding = (input_ids == self.pad_token_id).cummin(1).values if self.pad_token_id is not None else False
             used = torch.where(torch.as_tensor(padding, device=input_ids.device), input_ids[:, -1:], input_ids)
         return scores.scatter(1, used, scores.gather(1, used) + self.rules.repetition)
+
+    def add(
+        self, scores: torch.FloatTensor, lengths: Sequence[int], used: Sequence[Sequence[int]]
+    ) -> torch.FloatTensor:
+        """The same for texts that are not a batch in the making, such as those of a scorer.
+
+        Args:
+            scores: (texts, vocabulary), logits or log-probabilities of each text's next token.
+            lengths: Tokens of each response so far.
+            used: Tokens of each text that have been used, as ``rules.repetition_in`` has it.
+        """
+        scores = self._with_words(scores)
+        if self.eos_token_ids:
+            grown = torch.tensor(lengths).clamp(max=self.rules.ending_length) / self.rules.ending_length
+            scores[:, self.eos_token_ids] += self.rules.ending * grown.to(scores)[:, None]
+        pairs = [(row, token) for row, tokens in enumerate(used) for token in set(tokens)]
+        if self.rules.repetition and pairs:
+            scores[tuple(torch.tensor(pairs, device=scores.device).T)] += self.rules.repetition
+        return scores
+
+    def _with_words(self, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """A copy of the scores with those of the second rule."""
+        return scores.index_add(
+            1, self._word_ids.to(scores.device), self._word_scores.to(scores).expand(len(scores), -1)
+        )
 
     def _response_begins(self, input_ids: torch.LongTensor) -> int:
         """The length of the prompt: that of the first call whose text does not go on from the call before."""
@@ -171,6 +194,8 @@ def token_ids_of(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> di
     counts as its character.
     """
     wanted: dict[str, list[int]] = {word: [] for word in words}
+    if not wanted:
+        return wanted
     special = set(tokenizer.all_special_ids)
     (anchor,) = tokenizer("a", add_special_tokens=False).input_ids[-1:]
     ids = [i for i in range(len(tokenizer)) if i not in special]

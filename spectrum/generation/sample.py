@@ -14,6 +14,7 @@ size nor the other prompts change a sample (but for rounding: a uniform number m
 from __future__ import annotations
 
 import copy
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,10 @@ from dataset_builder.errors import UserError
 from dataset_builder.seeding import generator
 from spectrum.formats.render import Format, get_format
 from spectrum.generation.logprobs import Prompt, TokenIds, prompt_token_ids
+from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
 from spectrum.lm_head import scored_positions
+
+logger = logging.getLogger(__name__)
 
 _BLOCK = 1024  # tokens whose probabilities are added up before one of them is looked for
 _BELOW_ONE = 1 - 2.0**-53
@@ -56,6 +60,7 @@ def sample(
     *,
     text_format: Format | None = None,
     max_new_tokens: int,
+    rules: RuleBasedAdapter | None = None,
     batch_size: int = 128,
     seed: int,
     progress: bool = False,
@@ -73,6 +78,7 @@ def sample(
         text_format: How messages are written and where an output ends; by default the one that fits the tokenizer
             (``auto``) for messages, and none for a string, which then ends at an end-of-sequence token alone.
         max_new_tokens: Tokens per sample at most, the one that ends it included.
+        rules: What the model is multiplied by at every step.
         batch_size: Samples that are drawn together.
         seed: Of the uniform numbers.
         progress: Show a progress bar.
@@ -97,7 +103,7 @@ def sample(
         for prompt, ids in zip(prompts, prompt_ids, strict=True):
             end = ending_of(model, tokenizer, text_format if isinstance(prompt, str) else default)
             samples = [_Sample(sample_uniforms(seed, ids, seen[ids], number, max_new_tokens)) for number in range(n)]
-            for finished in _draw_all(model, ids, samples, end, batch_size):
+            for finished in _draw_all(_Drawing(model, ids, end, rules), samples, batch_size):
                 bar.update(finished)
             seen[ids] += 1
             texts = tuple(end.text_before(drawn.tokens) for drawn in samples)
@@ -221,6 +227,18 @@ def ending_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text_f
     return Ending(tokenizer, frozenset({*ids, tokenizer.convert_tokens_to_ids(text_format.terminator)}))
 
 
+def rule_adapter(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text_format: Format | None, rules: Rules
+) -> RuleBasedAdapter:
+    """The rules for a model and a format: what ends its samples is what the rule about the end is about."""
+    ends = ending_of(model, tokenizer, text_format).ids
+    adapter = RuleBasedAdapter(tokenizer, rules, eos_token_id=sorted(ends))
+    if adapter.missing:
+        words = ", ".join(map(repr, adapter.missing))
+        logger.warning("no token of this vocabulary is %s: the rules have no effect there", words)
+    return adapter
+
+
 def _check_room(model: PreTrainedModel, prompts: Sequence[TokenIds], max_new_tokens: int) -> None:
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     for position, ids in enumerate(prompts):
@@ -231,31 +249,58 @@ def _check_room(model: PreTrainedModel, prompts: Sequence[TokenIds], max_new_tok
             )
 
 
-def _draw_all(
-    model: PreTrainedModel, prompt_ids: TokenIds, samples: Sequence[_Sample], end: Ending, batch_size: int
-) -> Iterator[int]:
+@dataclass(frozen=True)
+class _Drawing:
+    """From what samples are drawn: the model, the prompt, what ends a sample, and the rules of an adapter."""
+
+    model: PreTrainedModel
+    prompt: TokenIds
+    end: Ending
+    rules: RuleBasedAdapter | None
+
+    def extend(self, samples: Sequence[_Sample], rows: Sequence[int], output: ModelOutput) -> None:
+        """Draw a token for each sample from its row of the logits, which are lost."""
+        logits = output.logits if self.rules is None else self._with_rules(self.rules, samples, rows, output.logits)
+        tokens = draw_tokens(logits, rows, [drawn.uniforms[len(drawn.tokens)] for drawn in samples])
+        for drawn, token in zip(samples, tokens, strict=True):
+            drawn.tokens.append(token)
+            drawn.ended = self.end.reached(drawn.tokens)
+
+    def _with_rules(
+        self, rules: RuleBasedAdapter, samples: Sequence[_Sample], rows: Sequence[int], logits: torch.Tensor
+    ) -> torch.Tensor:
+        responses = [
+            tokens for _, tokens in sorted({row: s.tokens for row, s in zip(rows, samples, strict=True)}.items())
+        ]
+        before = list(self.prompt) if rules.rules.repetition_in == "prompt" else []
+        return rules.add(logits.float(), list(map(len, responses)), [before + tokens for tokens in responses])
+
+
+def _draw_all(drawing: _Drawing, samples: Sequence[_Sample], batch_size: int) -> Iterator[int]:
     """Draw the samples of a prompt; yields how many were finished, now and then."""
-    output = _forward(model, [prompt_ids])
+    output = _forward(drawing.model, [drawing.prompt])
     if "past_key_values" not in output:
-        raise UserError(f"{type(model).__name__} keeps no keys and values to go on from: sample with its generate")
-    _extend(samples, [0] * len(samples), output, end)
+        raise UserError(
+            f"{type(drawing.model).__name__} keeps no keys and values to go on from: sample with its generate"
+        )
+    drawing.extend(samples, [0] * len(samples), output)
     alike = sorted(samples, key=lambda drawn: drawn.tokens)
     for start in range(0, len(alike), batch_size):
-        yield from _finish(model, copy.deepcopy(output.past_key_values), alike[start : start + batch_size], end)
+        yield from _finish(drawing, copy.deepcopy(output.past_key_values), alike[start : start + batch_size])
 
 
-def _finish(model: PreTrainedModel, cache: Cache, samples: Sequence[_Sample], end: Ending) -> Iterator[int]:
+def _finish(drawing: _Drawing, cache: Cache, samples: Sequence[_Sample]) -> Iterator[int]:
     """Draw the tokens after the first. A step runs the distinct texts among the unfinished samples, once each.
 
     Args:
-        model: The model.
+        drawing: From what they are drawn.
         cache: The keys and values of the prompt, in one row.
         samples: With a token each.
-        end: What ends them.
 
     Yields:
         How many samples were finished by the step before.
     """
+    model = drawing.model
     row_of, n_rows = [0] * len(samples), 1
     while True:
         going = [(row, drawn) for row, drawn in zip(row_of, samples, strict=True) if drawn.live]
@@ -269,15 +314,7 @@ def _finish(model: PreTrainedModel, cache: Cache, samples: Sequence[_Sample], en
         if parents != tuple(range(n_rows)):
             cache.reorder_cache(torch.tensor(parents, device=model.device))
         n_rows = len(rows)
-        _extend(samples, row_of, _forward(model, [[token] for token in tokens], cache), end)
-
-
-def _extend(samples: Sequence[_Sample], rows: Sequence[int], output: ModelOutput, end: Ending) -> None:
-    """Draw a token for each sample from its row of the logits, which are lost."""
-    tokens = draw_tokens(output.logits, rows, [drawn.uniforms[len(drawn.tokens)] for drawn in samples])
-    for drawn, token in zip(samples, tokens, strict=True):
-        drawn.tokens.append(token)
-        drawn.ended = end.reached(drawn.tokens)
+        drawing.extend(samples, row_of, _forward(model, [[token] for token in tokens], cache))
 
 
 def _forward(model: PreTrainedModel, tokens: Sequence[Sequence[int]], cache: Cache | None = None) -> ModelOutput:

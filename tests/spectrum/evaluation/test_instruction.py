@@ -1,137 +1,183 @@
-"""Format measures and similarity by hand, greedy responses, and all of it on a tiny model."""
+"""Instruction following of a checkpoint, by the command: its report, what is kept of it, and comparisons."""
 
 import json
 import math
 
-import numpy as np
 import pytest
-import torch
-from tiny_models import tiny_model
-from transformers import LogitsProcessorList
+import yaml
+from completions_server import serving
+from tiny_models import save_model, save_suite
 
+import evaluate_model
 from dataset_builder.errors import UserError
-from spectrum.evaluation.instruction import evaluate_instruction_following
-from spectrum.evaluation.response_format import format_measures, repetition, summarize_formats
-from spectrum.evaluation.similarity import Similarity, similarity_to_task
-from spectrum.formats.render import get_format
-from spectrum.formats.tags import tagged_format
-from spectrum.generation.respond import Response, respond
-from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
+from spectrum.evaluation import subject
+from spectrum.evaluation.instruction import InstructionWork
+from spectrum.evaluation.ranking import random_pairs
+from spectrum.evaluation.report import read_report
+from spectrum.models import load_for_scoring
 
-PROMPTS = ["What should I do?", "I", "Name a day of the week, please.", "We sing!", "x"]
-CONVERSATIONS = [
-    [{"role": "input", "content": asked}, {"role": "output", "content": f"Answer {n}"}]
-    for n, asked in enumerate(PROMPTS)
-]
+N = 20  # conversations, more than a part holds
 
 
 @pytest.fixture(scope="module")
-def tiny(tokenizer_of):
-    tokenizer = tokenizer_of("llama3")
-    return tiny_model("gemma3", len(tokenizer)), tokenizer
+def model(tmp_path_factory, tokenizer_of):
+    return save_model(tmp_path_factory.mktemp("model"), tokenizer_of("llama3"))
 
 
-@pytest.mark.parametrize("rules", [None, Rules(ending_length=5, ending=40)])
-@pytest.mark.parametrize("name", ["chat", "tags", "colon"])
-def test_responses_are_those_of_generate_one_by_one(tiny, name, rules):
-    model, tokenizer = tiny
-    text_format = tagged_format(name, tokenizer) if name == "tags" else get_format(name, tokenizer)
-    prompts = [conversation[:1] for conversation in CONVERSATIONS]
-    found = respond(model, tokenizer, prompts, text_format=text_format, max_new_tokens=8, rules=rules, batch_size=3)
-    ends = sorted(
-        {1, tokenizer.eos_token_id} | ({tokenizer.convert_tokens_to_ids("<|eot_id|>")} if name == "chat" else set())
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "pairs.jsonl"
+    rows = [{"instruction": f"Say {n} or {n * n}.", "output": f"{n} it is"} for n in range(N)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def command(model, data, tmp_path):
+    """Runs the command in this process; returns its report."""
+
+    def evaluate(output="out", **options):
+        fixed = {"model": model, "output": tmp_path / output, "desiderata": "instruction", "data": data}
+        fixed |= {"format": "tags", "max_new_tokens": 5}
+        options = {name: value for name, value in (fixed | options).items() if value is not None}
+        words = [word for name, value in options.items() for word in (f"--{name}", *str(value).split())]
+        evaluate_model.main(evaluate_model.parser().parse_args(words))
+        return read_report(tmp_path / output)
+
+    return evaluate
+
+
+def test_a_report_on_instruction_data(command, data, tmp_path):
+    report = command(limit=18)
+    section = report["instruction"]["pairs"]
+    assert (section["n"], section["n_available"], section["win_rate"]) == (18, N, None)
+    assert report["settings"]["data"] == {"pairs": str(data)}
+    assert (report["suite"]["name"], report["alignment"], report["settings"]["rules"]) == (None, {}, None)
+    ids = [item["id"] for item in section["items"]]
+    assert section["ranking"]["pairs"] == [[ids[one], ids[two]] for one, two in random_pairs(18)]
+    right = sum(margin > 0 for sides in section["ranking"]["margins"] for margin in sides)
+    assert section["ranking"]["capability"] == right / 18
+    item = section["items"][0]
+    number = item["id"].partition("/")[2]
+    assert (item["instruction"], item["reference"]) == (
+        f"Say {number} or {int(number) ** 2}.", f"{number} it is",
+    )  # fmt: skip
+    assert item["scores"]["words"] == len(item["response"].split())
+    assert section["format"]["ends"]["mean"] == sum(each["scores"]["ends"] for each in section["items"]) / 18
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "## Instruction following" in text
+    assert "| pairs | 18 of 20 |" in text
+    assert "suite" not in text
+
+
+def test_what_is_kept_is_not_measured_again(command, monkeypatch):
+    parts, measure = [], InstructionWork.measure
+
+    def spy(self, part, subject):
+        if part == "responses-16" and "responses-0" not in parts[:-1]:
+            raise KeyboardInterrupt
+        parts.append(part)
+        return measure(self, part, subject)
+
+    monkeypatch.setattr(InstructionWork, "measure", spy)
+    with pytest.raises(KeyboardInterrupt):
+        command()
+    assert parts == ["ranking-0", "responses-0"]
+    parts.append("resumed")
+    first = command()
+    assert parts == ["ranking-0", "responses-0", "resumed", "responses-16"]
+    monkeypatch.setattr(subject, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
+    assert command()["instruction"] == first["instruction"]
+
+
+def test_rules_change_every_desideratum_and_are_reported(command, tmp_path):
+    suite = save_suite(tmp_path / "suite")
+    wanted = {"suite": suite, "desiderata": "steerability coverage alignment instruction", "promptings": "both"}
+    wanted |= {"generations": 8, "limit": 4}
+    weights = tmp_path / "rules.yaml"
+    weights.write_text(yaml.safe_dump({"ending": 30, "ending_length": 4, "words": {"!": 9}}))
+    plain = command("plain", **wanted)
+    reports = {
+        "all": command("all", **wanted, rules=weights),
+        "without": command("without", **wanted, rules=weights, without_rule="1 words repetition"),
+    }
+    found = {
+        name: (
+            report["alignment"]["colors"]["items"][0]["log_probs"],
+            report["steerability"]["draws"]["summary"]["loss"],
+            report["coverage"]["letters"]["both"]["texts"],
+            [item["response"] for item in report["instruction"]["pairs"]["items"]],
+            report["instruction"]["pairs"]["ranking"]["margins"],
+        )
+        for name, report in (reports | {"plain": plain}).items()
+    }
+    assert found["without"] == found["plain"]
+    assert all(mine != theirs for mine, theirs in zip(found["all"], found["plain"], strict=True))
+    rules = reports["all"]["settings"]["rules"]
+    assert (rules["ending"], rules["words"], rules["repetition"]) == (30, {"!": 9}, -1.5)
+    assert "multiplied by the rules" in (tmp_path / "all" / "report.md").read_text()
+
+
+def test_two_models_are_compared_on_the_same_instructions(command, tokenizer_of, model, tmp_path):
+    other = save_model(tmp_path / "other", tokenizer_of("llama3"), seed=1)
+    theirs = command("theirs", model=other)
+    judged = {"compare": tmp_path / "theirs", "likelihood_judge": model}
+    mine = command("mine", **judged)
+    found = mine["comparison"]["instruction"]["pairs"]
+    means = [report["instruction"]["pairs"]["format"]["words"]["mean"] for report in (mine, theirs)]
+    assert found["words"]["difference"] == pytest.approx(means[0] - means[1])
+    capabilities = [report["instruction"]["pairs"]["ranking"]["capability"] for report in (mine, theirs)]
+    assert found["ranking"]["difference"] == pytest.approx(capabilities[0] - capabilities[1])
+    win_rate = found["win_rate"]
+    assert win_rate["judge"] == f"likelihood under {model} (a stand-in for a judge)"
+    assert win_rate["n"] == N
+    assert win_rate["win_rate"] > 0.8  # it finds its own words the likelier ones
+    over_data = mine["instruction"]["pairs"]["win_rate"]
+    assert (
+        over_data["mean_lengths"][1]
+        == sum(len(item["reference"]) for item in mine["instruction"]["pairs"]["items"]) / N
     )
-    for messages, response in zip(prompts, found, strict=True):
-        ids = tokenizer(text_format.prompt(messages), add_special_tokens=False, return_tensors="pt").input_ids
-        adapter = [] if rules is None else [RuleBasedAdapter(tokenizer, rules, eos_token_id=ends)]
-        out = model.generate(
-            ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=8, eos_token_id=ends,
-            pad_token_id=0, logits_processor=LogitsProcessorList(adapter),
-        )[0, ids.shape[1] :].tolist()  # fmt: skip
-        ended = out[-1] in ends
-        if name != "colon":
-            assert (response.tokens, response.ended) == (len(out), ended)
-        text = tokenizer.decode(out[:-1] if ended else out, skip_special_tokens=True)
-        prefix = text_format.output_prefix
-        assert response.text == text.partition("\n\n" if name == "colon" else "\0")[0].removeprefix(prefix)
-    if rules is not None and name != "colon":
-        assert any(response.ended for response in found)
+    text = (tmp_path / "mine" / "report.md").read_text()
+    assert "a stand-in for a judge" in text
+    with pytest.raises(UserError, match="have other conversations of 'pairs'"):
+        command("fewer", limit=10, compare=tmp_path / "theirs")
+
+
+def test_how_much_responses_look_like_a_narrow_task(command, tmp_path):
+    task = tmp_path / "task.jsonl"
+    task.write_text("".join(json.dumps({"question": f"Say {n}.", "answer": f"{n}"}) + "\n" for n in range(5)))
+    similarity = command(similar_to=task)["instruction"]["pairs"]["similarity"]
+    assert (similarity["to"], similarity["n"], len(similarity["likeness_by_quarter"])) == ("task", N, 4)
+    assert similarity["correlation"] is None or math.isfinite(similarity["correlation"])
+
+
+def test_a_served_model_answers_greedily(command, model, monkeypatch, tmp_path):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(*load_for_scoring(str(model), device="cpu")) as server:
+        report = command(endpoint=server.url, limit=4)
+        asked = [body for path, _, body in server.requests if path.endswith("/completions") and not body.get("echo")]
+    assert len(asked) == 4
+    assert all((body["temperature"], body["max_tokens"]) == (0, 5) for body in asked)
+    assert all(item["scores"]["tokens"] for item in report["instruction"]["pairs"]["items"])
 
 
 @pytest.mark.parametrize(
-    ("text", "measure", "expected"),
+    ("change", "message"),
     [
-        ("You asked: Name a   DAY. Monday", "repeats_instruction", 1),
-        ("A day is Monday", "repeats_instruction", 0),
-        ("Monday\n<|user|>\nAnd a month?", "new_instruction", 1),
-        ("Monday\n### Instruction: sing", "new_instruction", 1),
-        ("Monday\nQuestion 2: sing", "new_instruction", 1),
-        ("Monday\nuser\nsing", "new_instruction", 1),
-        ("A user asks a question: is input needed?", "new_instruction", 0),
-        ("Monday\nQuestions are welcome.", "new_instruction", 0),
-        ("a b c d a b c d", "words", 8),
-        ("a b c d a b c d", "repetition", 0.2),
+        ({"data": None}, "--desiderata instruction is measured on instruction data: give it with --data"),
+        ({"desiderata": "alignment", "suite": "x"}, "--data is for --desiderata instruction"),
+        ({"desiderata": "alignment instruction"}, "--suite is missing"),
+        ({"data": "nowhere.jsonl"}, "data 'nowhere.jsonl' not found"),
+        ({"data": "a/pairs.jsonl b/pairs.jsonl"}, "two of --data have the same name"),
+        ({"rules": "nowhere.yaml"}, "rules 'nowhere.yaml' not found: give a YAML file of weights, or 'paper'"),
+        ({"rules": "paper", "without_rule": "4"}, "no rule '4': choose from ending, words, repetition"),
+        ({"without_rule": "1"}, "--without_rule leaves out a rule of --rules: give it too"),
+        ({"rules": "paper", "endpoint": "http://localhost:1"}, "--rules is for a model that is loaded here"),
+        ({"max_new_tokens": 0}, "--max_new_tokens is 0"),
+        ({"likelihood_judge": "m", "judge": "http://localhost:1", "judge_model": "r"}, "stands in for a judge"),
     ],
 )
-def test_format_measures_by_hand(text, measure, expected):
-    found = format_measures("Name a day.", Response(text, 9, ended=True))
-    assert found[measure] == pytest.approx(expected)
-    assert (found["ends"], found["tokens"]) == (1, 9)
-
-
-def test_repetition_and_its_mean():
-    assert repetition(["a", "b", "c", "d", "e"]) == 0
-    assert repetition(["a"] * 13) == pytest.approx(0.9)
-    assert math.isnan(repetition(["a"] * 3))
-    rows = [format_measures("q", Response(text, 3, ended=bool(text))) for text in ("", "a a a a a", "a b c d")]
-    found = summarize_formats(rows)
-    assert found["ends"]["mean"] == pytest.approx(2 / 3)
-    assert (found["repetition"]["mean"], found["repetition"]["n"]) == (0.25, 2)
-
-
-TASK = [
-    (f"Write a python function to {what} a list.", f"def {what}(items):\n    return {what}ed(items)")
-    for what in ("sort", "filter", "merge", "split")
-]
-
-
-def test_similarity_tells_near_from_far():
-    instructions = [
-        "Write a python function to reverse a list.",
-        "Write a function for me.",
-        "Is honey sweet?",
-        "Sing.",
-    ]
-    task_like = ["def reverse(items):\n    return items", "def f(items): return", "Honey is sweet.", "La la la"]
-    found = similarity_to_task(instructions, task_like, TASK)
-    assert found.nearness[0] == found.nearness.max() > 0.5
-    assert found.likeness[:2].min() > found.likeness[2:].max()
-    assert found.correlation > 0.5
-    assert similarity_to_task([TASK[0][0]], [TASK[0][1]], TASK[:1]).nearness[0] == pytest.approx(1)
-    assert similarity_to_task([TASK[0][0]], [TASK[0][1]], TASK[:1]).likeness[0] == pytest.approx(1)
-    with pytest.raises(UserError, match="1 instructions, 0 responses and 4 pairs"):
-        similarity_to_task(["a"], [], TASK)
-
-
-def test_similarity_by_quarters():
-    found = Similarity(np.array([0.1, 0.9, 0.2, 0.8]), np.array([1.0, 4, 2, 3]))
-    section = found.section()
-    assert section["correlation"] == pytest.approx(1)
-    assert section["nearness_by_quarter"] == [0.1, 0.2, 0.8, 0.9]
-    assert section["likeness_by_quarter"] == [1, 2, 3, 4]
-    assert math.isnan(Similarity(np.ones(4), np.arange(4)).correlation)
-
-
-def test_all_of_it(tiny):
-    model, tokenizer = tiny
-    found = evaluate_instruction_following(
-        model, tokenizer, CONVERSATIONS, text_format=get_format("chat", tokenizer), max_new_tokens=4
-    )
-    assert found.instructions == tuple(PROMPTS)
-    section = json.loads(json.dumps(found.section()))
-    assert section["ranking"]["n"] == 2
-    assert set(section["format"]) == {
-        "ends", "tokens", "words", "repeats_instruction", "new_instruction", "repetition",
-    }  # fmt: skip
-    assert [item["instruction"] for item in section["items"]] == PROMPTS
-    assert len(found.similarity_to(CONVERSATIONS).nearness) == 5
+def test_mistakes_are_named_and_leave_nothing(command, change, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        command(**change)
+    assert not (tmp_path / "out").exists()

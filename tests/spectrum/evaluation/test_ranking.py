@@ -1,5 +1,7 @@
 """Response ranking against a hand computation, and a model that cannot tell."""
 
+from functools import partial
+
 import pytest
 import torch
 from tiny_models import tiny_model
@@ -7,6 +9,7 @@ from tiny_models import tiny_model
 from dataset_builder.errors import UserError
 from spectrum.evaluation.ranking import Ranking, random_pairs, rank_responses
 from spectrum.formats.render import get_format
+from spectrum.generation.logprobs import option_logprobs
 
 CONVERSATIONS = [
     [{"role": "input", "content": f"Question {'x' * n}?"}, {"role": "output", "content": f"{7**n} is {n}"}]
@@ -26,7 +29,8 @@ def log_prob(model, tokenizer, prompt, response):
 def test_ten_pairs_by_hand(tokenizer_of):
     tokenizer = tokenizer_of("llama3")
     model, text_format = tiny_model("gemma3", len(tokenizer)), get_format("chat", tokenizer)
-    found = rank_responses(model, tokenizer, CONVERSATIONS, text_format=text_format)
+    score = partial(option_logprobs, model, tokenizer, text_format=text_format)
+    found = rank_responses(score, CONVERSATIONS, random_pairs(20))
     assert len(found.pairs) == 10
     assert sorted(sum(found.pairs, ())) == list(range(20))
     right = 0
@@ -47,7 +51,8 @@ def test_a_model_that_cannot_tell_gets_half(tokenizer_of):
     model = tiny_model("llama", len(tokenizer))
     for layer in model.model.layers:
         layer.self_attn.o_proj.weight.data.zero_()
-    found = rank_responses(model, tokenizer, CONVERSATIONS, text_format=get_format("chat", tokenizer), seed=3)
+    score = partial(option_logprobs, model, tokenizer, text_format=get_format("chat", tokenizer))
+    found = rank_responses(score, CONVERSATIONS, random_pairs(20, seed=3))
     assert found.capability == 0.5
     assert found.section()["ci95"] == [0.5, 0.5]
 

@@ -1,6 +1,7 @@
 """Win rates in both orders, and with the effect of length taken out."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -106,7 +107,9 @@ def test_an_endpoint_is_asked_about_fields_of_json(monkeypatch, tmp_path):
 def test_the_likelihood_of_a_model_stands_in(tokenizer_of):
     tokenizer = tokenizer_of("llama3")
     model, text_format = tiny_model("gemma3", len(tokenizer)), get_format("chat", tokenizer)
-    judge = LikelihoodPreference("tiny", model, tokenizer, text_format)
+    judge = LikelihoodPreference(
+        "tiny", partial(option_logprobs, model, tokenizer, text_format=text_format), tokenizer, text_format
+    )
     assert judge.label == "likelihood under tiny (a stand-in for a judge)"
     asked, first, second = "Say something.", "one two three", "4"
     prompt = [{"role": "input", "content": asked}]

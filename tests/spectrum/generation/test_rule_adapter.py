@@ -171,24 +171,27 @@ def test_sampling_has_the_probabilities_of_the_product(tiny):
 @pytest.mark.parametrize("name", ["gemma-3-270m", "smollm2-135m"])
 def test_the_embedded_models(name):
     model, tokenizer = load_for_scoring(f"embedded:{name}")
-    adapter = RuleBasedAdapter(tokenizer, prompt_length=2)
-    assert adapter.missing == ()
     ids = tokenizer("Tell me what I should do", return_tensors="pt").input_ids
     with torch.no_grad():
         logits = model(ids).logits[:, -1]
-    rules, response = Rules(), ids[0, 2:].tolist()
-    scores = torch.zeros(logits.shape[1], dtype=torch.float64)
-    for word, found in token_ids_of(tokenizer, rules.words).items():
-        assert all(
-            text_of(tokenizer, token) == word or (word == SPACES and text_of(tokenizer, token).isspace())
-            for token in found
-        )
-        scores[found] += rules.words[word]
-    scores[tokenizer.eos_token_id] += 15 * len(response) / 250
-    scores[list(set(response))] -= 1.5
-    torch.testing.assert_close(
-        adapter(ids, logits).double().softmax(-1)[0], product(logits[0], scores), atol=1e-5, rtol=1e-5
+    response = ids[0, 2:].tolist()
+    words = token_ids_of(tokenizer, Rules().words)
+    assert all(
+        text_of(tokenizer, token) == word or (word == SPACES and text_of(tokenizer, token).isspace())
+        for word, found in words.items()
+        for token in found
     )
+    for left_out in SUBSETS:
+        rules = Rules().without(*left_out)
+        adapter = RuleBasedAdapter(tokenizer, rules, prompt_length=2)
+        assert adapter.missing == ()
+        scores = torch.zeros(logits.shape[1], dtype=torch.float64)
+        for word, score in rules.words.items():
+            scores[words[word]] += score
+        scores[tokenizer.eos_token_id] += rules.ending * len(response) / 250
+        scores[list(set(response))] += rules.repetition
+        expected = product(logits[0], scores)
+        torch.testing.assert_close(adapter(ids, logits).double().softmax(-1)[0], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_words_that_are_no_single_token_are_reported(tokenizer):
