@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,13 @@ class Layout:
 
 
 def load_conversations(
-    data: str, *, layout: str = "auto", split: str = "train", limit: int | None = None, seed: int = 42
+    data: str,
+    *,
+    layout: str = "auto",
+    split: str = "train",
+    limit: int | None = None,
+    seed: int = 42,
+    keep: Sequence[str] = (),
 ) -> Dataset:
     """The conversations of a data set.
 
@@ -59,16 +65,20 @@ def load_conversations(
         split: Of a folder or a data set on a Hub; of a file ``train``, or a part of it such as ``train[:80%]``.
         limit: Conversations at most, drawn with ``seed``; None for all.
         seed: See ``limit``.
+        keep: Other columns of the data that the conversations have too.
 
     Returns:
-        Rows with columns ``id`` and ``messages``, in the order of the data. A row without a response or an instruction
-        is left out, and a warning counts these.
+        Rows with columns ``id`` and ``messages`` and those of ``keep``, in the order of the data. A row without a
+        response or an instruction is left out, and a warning counts these.
 
     Raises:
         UserError: There is no such data, layout or split, its columns are none that are known, a row is not what it
             should be, or no conversation is left.
     """
-    rows = _load(data, split)
+    rows = read_data(data, split)
+    if missing := [column for column in keep if column not in rows.column_names]:
+        hint = did_you_mean(missing[0], rows.column_names)
+        raise UserError(f"data {data!r} has no column {missing[0]!r}{hint}: there are {', '.join(rows.column_names)}")
     name, found = _layout(data, layout, rows.column_names)
     stem, empty, kept = Path(data).stem, 0, []
     for number, row in enumerate(rows):
@@ -82,15 +92,22 @@ def load_conversations(
             if not all(message["content"].strip() for message in conversation[-2:]):
                 empty += 1
                 continue
-            kept.append({"id": f"{stem}/{number}" + (f"/{turn}" if turn else ""), "messages": conversation})
+            row_id = f"{stem}/{number}" + (f"/{turn}" if turn else "")
+            kept.append({"id": row_id, "messages": conversation, **{column: row[column] for column in keep}})
     if empty:
         logger.warning("%s: %d rows have no instruction or no response and are left out", data, empty)
     if not kept:
         raise UserError(f"data {data!r} has no row with an instruction and a response: check the file")
-    return draw_rows(Dataset.from_list(kept, features=CONVERSATIONS), stem, limit=limit, seed=seed)
+    features = Features({**CONVERSATIONS, **{column: rows.features[column] for column in keep}})
+    return draw_rows(Dataset.from_list(kept, features=features), stem, limit=limit, seed=seed)
 
 
-def _load(data: str, split: str) -> Dataset:
+def read_data(data: str, split: str = "train") -> Dataset:
+    """The rows of a file (.json, .jsonl, .csv or .parquet), a folder that `datasets` reads, or a data set on a Hub.
+
+    Raises:
+        UserError: There is no such data or split, or it cannot be read.
+    """
     path = Path(data).expanduser()
     if path.is_file() and path.suffix not in _READERS:
         raise UserError(f"data {data!r} is no file that is read: give one of {', '.join(_READERS)}")

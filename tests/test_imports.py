@@ -14,6 +14,7 @@ FETCHING = {"dataset_builder.download", "dataset_builder.archives", "dataset_bui
 READING = GROUND | {"dataset_builder.raw"}
 HEADS = {"spectrum.lm_head", "spectrum.tree_attention"}
 DATA = {"spectrum.suite", "spectrum.instruction_data"}
+MARKERS = {"spectrum.training.markers"}  # a list is read, where it is generated and measured, as it was written
 MAY_IMPORT = {
     "dataset_builder.task_spec": set(),
     "dataset_builder.errors": set(),
@@ -38,9 +39,11 @@ MAY_IMPORT = {
     "spectrum.formats": {*GROUND, "spectrum.formats"},
     "spectrum.training": {*GROUND, *HEADS, *DATA, "spectrum.formats", "spectrum.training"},
     "spectrum.models": {*GROUND, "spectrum.training.embedded_model"},
-    "spectrum.generation": {*GROUND, *HEADS, "spectrum.models", "spectrum.formats", "spectrum.generation"},
+    "spectrum.generation": {
+        *GROUND, *HEADS, *MARKERS, "spectrum.models", "spectrum.formats", "spectrum.generation",
+    },
     "spectrum.evaluation": {
-        *GROUND, *DATA, "spectrum.models", "spectrum.formats", "spectrum.generation", "spectrum.evaluation",
+        *GROUND, *DATA, *MARKERS, "spectrum.models", "spectrum.formats", "spectrum.generation", "spectrum.evaluation",
         "metrics",
     },
     "spectrum.hub": {

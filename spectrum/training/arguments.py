@@ -30,7 +30,8 @@ class SpectrumArguments:
         default="spectrum",
         metadata={
             "help": "What is learnt: spectrum, draws of the suite's processes; from --data instruction, responses to "
-            "their instructions; response, responses to nothing; single_task, the responses of one narrow task."
+            "their instructions; response, responses to nothing; single_task, the responses of one narrow task; "
+            "markers, annotated rows and their markers."
         },
     )
     data: list[str] = field(
@@ -42,6 +43,19 @@ class SpectrumArguments:
         default="train", metadata={"help": "Split of --data; a part of it as in 'train[:80%]', of files too."}
     )
     data_limit: int | None = field(default=None, metadata={"help": "Conversations of each of --data, drawn at random."})
+    marked: bool = field(
+        default=True, metadata={"help": "Write markers; false is the baseline, on the same rows in the same order."}
+    )
+    markers_dropout: float = field(
+        default=0.5, metadata={"help": "Share of examples whose prompt shows no markers at all, drawn per epoch."}
+    )
+    markers_sample_dropout: float = field(
+        default=0.5, metadata={"help": "Share of its markers that any other prompt does not show, drawn per epoch."}
+    )
+    marker_categories: list[str] = field(
+        default_factory=lambda: ["all"], metadata={"help": "Categories of markers to write; all are those of the rows."}
+    )
+    marker_taxonomy: str | None = field(default=None, metadata={"help": "YAML file with categories of your own."})
     train_on: str = field(
         default="outputs",
         metadata={"help": "Where the loss falls: outputs; or, to compare, all tokens, or the last or first output."},

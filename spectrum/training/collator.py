@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, TypeVar, get_args
@@ -24,6 +24,9 @@ PACKED_LENGTH = 512
 """Tokens of a line of several trees, at most. Longer lines would save little padding, and attention grows with them."""
 
 TrainOn = Literal["outputs", "all", "last", "first"]
+
+View = Callable[[dict[str, Any], int], dict[str, Any]]
+"""(a tokenized row, the epoch) -> the row as it is seen in this epoch, never longer than it is stored."""
 
 
 @dataclass
@@ -54,6 +57,7 @@ class SpectrumCollator:
         train_on: ``outputs`` with their terminators, as the method has it, or an ablation of it: ``all`` tokens (but
             those of ``start``), or of the outputs only the ``last`` or the ``first`` of each sequence. The output that
             stands in for a dropped description is context, so that ``first`` is then the second.
+        view: What a row is in an epoch, where its texts change with it; None where they do not.
     """
 
     start: list[int]
@@ -66,6 +70,7 @@ class SpectrumCollator:
     train_on: TrainOn = "outputs"
     packing: bool = False
     seed: int = 42
+    view: View | None = None
     epoch: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -106,19 +111,31 @@ class SpectrumCollator:
         return self._trees(made, groups, lines) if self.branching else self._chains(made, groups, lines)
 
     def length(self, row: dict[str, Any]) -> int:
-        """Tokens that ``row`` is in this epoch: of its sequence, or of its tree."""
-        return len((self.tree(row) if self.branching else self.sequence(row)).ids)
+        """Tokens that ``row`` is in this epoch: of its sequence, or of its tree.
+
+        A :data:`View` does not count: batches are then the same whatever it makes of the rows.
+        """
+        return len((self._whole_tree(row) if self.branching else self._whole_sequence(row)).ids)
 
     def sequence(self, row: dict[str, Any]) -> Sequenced:
         """The sequence of one row in this epoch; every draw follows the one before it."""
+        return self._whole_sequence(self._viewed(row))
+
+    def tree(self, row: dict[str, Any]) -> DrawTree:
+        """The tree of one row in this epoch; without its description it is a single sequence."""
+        return self._whole_tree(self._viewed(row))
+
+    def _viewed(self, row: dict[str, Any]) -> dict[str, Any]:
+        return row if self.view is None else self.view(row, self.epoch)
+
+    def _whole_sequence(self, row: dict[str, Any]) -> Sequenced:
         order, described, _ = self._choices(row)
         sequence = self._chain(row, order, described=described)
         if not sequence.trained_outputs and row["description"]:  # a single draw: it needs its description
             sequence = self._chain(row, order, described=True)
         return self._checked(row, sequence)
 
-    def tree(self, row: dict[str, Any]) -> DrawTree:
-        """The tree of one row in this epoch; without its description it is a single sequence."""
+    def _whole_tree(self, row: dict[str, Any]) -> DrawTree:
         order, described, rng = self._choices(row)
         tree = self._tree(row, order, rng, described=described)
         if not tree.trained_outputs and row["description"]:

@@ -9,8 +9,8 @@ The loss falls on the response and its end in each of them, and on nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
@@ -94,14 +94,12 @@ def tokenize_conversations(
         UserError: ``max_length`` leaves no row.
     """
     return tokenize_rows(
-        rows, tokenizer, text_format, max_length=max_length, groups=groups, pieces=_response_after_prompt
+        rows, tokenizer, text_format, max_length=max_length, groups=groups, pieces=response_after_prompt
     )
 
 
-def _response_after_prompt(
-    row_id: str, conversation: Sequence[Message], text_format: Format
-) -> tuple[str, list[tuple[str, str]]]:
-    """(text up to the response, [("", the response with its terminator)])."""
-    *before, response = conversation
+def response_after_prompt(row: Mapping[str, Any], text_format: Format) -> tuple[str, list[tuple[str, str]]]:
+    """The :data:`spectrum.training.tokenize.Pieces` of a conversation: all up to the response, and the response."""
+    *before, response = row["messages"]
     prompt = text_format.prompt(before).removeprefix(text_format.bos)
     return prompt, [("", text_format.output(response["content"]))]

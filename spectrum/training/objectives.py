@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
@@ -14,9 +15,14 @@ from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError, did_you_mean
 from spectrum.formats.render import Format
+from spectrum.formats.token_ids import token_encoder
 from spectrum.training.arguments import SpectrumArguments, TuningConfig
 from spectrum.training.collator import SpectrumCollator
 from spectrum.training.implicit import load_objective, tokenize_conversations
+from spectrum.training.markers.dropout import MarkerDropout
+from spectrum.training.markers.render import chat_template
+from spectrum.training.markers.rows import MarkedView, all_shown, load_marked
+from spectrum.training.markers.taxonomy import TAXONOMY, load_taxonomy
 from spectrum.training.mixture import load_mixture
 from spectrum.training.tokenize import tokenize_rows
 
@@ -27,6 +33,12 @@ SUITE_OPTIONS = frozenset(
     }
 )  # fmt: skip
 DATA_OPTIONS = frozenset({"data", "layout", "data_split", "data_limit"})
+MARKER_OPTIONS = frozenset(
+    {
+        "data", "data_split", "data_limit", "marked", "markers_dropout", "markers_sample_dropout", "marker_categories",
+        "marker_taxonomy", "description_dropout", "permute",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -136,9 +148,9 @@ def _implicit(
         limit=arguments.data_limit,
         seed=config.seed,
     )
-    group_of_row = [group for group, count in enumerate(rows_per_data.values()) for _ in range(count)]
+    groups = _group_of_row(rows_per_data)
     tokenized, too_long = tokenize_conversations(
-        rows, tokenizer, text_format, max_length=config.max_length, groups=group_of_row
+        rows, tokenizer, text_format, max_length=config.max_length, groups=groups
     )
     collator = SpectrumCollator.for_format(
         text_format,
@@ -151,9 +163,51 @@ def _implicit(
     return TrainingData(tokenized, collator, tuple(rows_per_data), rows_per_data, too_long)
 
 
+def _markers(
+    arguments: SpectrumArguments, config: TuningConfig, tokenizer: PreTrainedTokenizerBase, text_format: Format
+) -> TrainingData:
+    """Annotated rows with their markers; the tokenizer's chat template then takes markers too. Or the same without."""
+    dropout = MarkerDropout(arguments.markers_dropout, arguments.markers_sample_dropout, config.seed)
+    rows, rows_per_data = load_marked(
+        arguments.data,
+        categories=arguments.marker_categories,
+        taxonomy=load_taxonomy(Path(arguments.marker_taxonomy)) if arguments.marker_taxonomy else TAXONOMY,
+        split=arguments.data_split,
+        limit=arguments.data_limit,
+        seed=config.seed,
+    )
+    tokenized, too_long = tokenize_rows(
+        rows,
+        tokenizer,
+        text_format,
+        max_length=config.max_length,
+        groups=_group_of_row(rows_per_data),
+        pieces=all_shown,
+    )
+    view = MarkedView(rows, token_encoder(tokenizer, text_format), text_format, dropout, marked=arguments.marked)
+    collator = SpectrumCollator.for_format(
+        text_format,
+        tokenizer,
+        max_length=config.max_length,
+        description_dropout=arguments.description_dropout,
+        permute=arguments.permute,
+        packing=config.packing,
+        seed=config.seed,
+        view=view,
+    )
+    if arguments.marked:
+        tokenizer.chat_template = chat_template(tokenizer.chat_template)
+    return TrainingData(tokenized, collator, tuple(rows_per_data), rows_per_data, too_long)
+
+
+def _group_of_row(rows_per_data: Mapping[str, int]) -> list[int]:
+    return [group for group, count in enumerate(rows_per_data.values()) for _ in range(count)]
+
+
 OBJECTIVES: Mapping[str, Objective] = {
     "spectrum": Objective(_spectrum, SUITE_OPTIONS),
     "instruction": Objective(_implicit, DATA_OPTIONS),
     "response": Objective(_implicit, DATA_OPTIONS),
     "single_task": Objective(_implicit, DATA_OPTIONS),
+    "markers": Objective(_markers, MARKER_OPTIONS),
 }

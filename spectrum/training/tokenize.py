@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from datasets import Dataset, Features, List, Value
 from datasets.fingerprint import generate_random_fingerprint
 from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
-from spectrum.formats.render import Format, Message, split_messages
+from spectrum.formats.render import Format, split_messages
 from spectrum.formats.token_ids import token_encoder
 
 logger = logging.getLogger(__name__)
@@ -20,17 +21,19 @@ TOKENIZED = Features(
         "id": Value("string"),
         "row": Value("int64"),
         "group": Value("int64"),
+        "draws": List(Value("int32")),
         "description": List(Value("int32")),
         "contexts": List(List(Value("int32"))),
         "outputs": List(List(Value("int32"))),
     }
 )
 """A tokenized row: the description (empty when there is none); per draw the context before its output, and the output
-with its terminator; ``row`` is its place among the rows, ``group`` the number of its group of tasks."""
+with its terminator; ``row`` is its place among the rows, ``group`` the number of its group of tasks, and ``draws`` are
+the places of its draws in the row, for some may be too long."""
 
 
-Pieces = Callable[[str, Sequence[Message], Format], tuple[str, list[tuple[str, str]]]]
-"""A row's id and messages and a format -> the text of the description or "", and [(context, output)] of the draws."""
+Pieces = Callable[[Mapping[str, Any], Format], tuple[str, list[tuple[str, str]]]]
+"""A row and a format -> the text of the description or "", and of each draw (context, output with its terminator)."""
 
 
 def tokenize_rows(
@@ -60,14 +63,14 @@ def tokenize_rows(
     Raises:
         UserError: A row has nothing to train on whatever the budget, or the budget leaves no row at all.
     """
-    encode, cut = token_encoder(tokenizer, text_format), pieces or _pieces
+    encode, cut = token_encoder(tokenizer, text_format), pieces or draws_behind_description
     overhead = sum(map(len, encode([text_format.bos, text_format.separator]).values()))
     too_long = 0
     left_out: list[str] = []
 
     def tokenize(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
         nonlocal too_long
-        texts = [cut(row_id, m, text_format) for row_id, m in zip(batch["id"], batch["messages"], strict=True)]
+        texts = [cut(dict(zip(batch, row, strict=True)), text_format) for row in zip(*batch.values(), strict=True)]
         ids = encode(text for description, draws in texts for text in (description, *sum(draws, ())))
         columns: dict[str, list] = {name: [] for name in TOKENIZED}
         for row_id, index, (description, draws) in zip(batch["id"], indices, texts, strict=True):
@@ -80,9 +83,10 @@ def tokenize_rows(
             columns["id"].append(row_id)
             columns["row"].append(index)
             columns["group"].append(groups[index] if groups else 0)
+            columns["draws"].append(kept)
             columns["description"].append(ids[description])
-            columns["contexts"].append([context for context, _ in kept])
-            columns["outputs"].append([output for _, output in kept])
+            columns["contexts"].append([pairs[draw][0] for draw in kept])
+            columns["outputs"].append([pairs[draw][1] for draw in kept])
         return columns
 
     tokenized = rows.map(
@@ -103,23 +107,25 @@ def tokenize_rows(
     return tokenized, too_long
 
 
-def _pieces(row_id: str, messages: Sequence[Message], text_format: Format) -> tuple[str, list[tuple[str, str]]]:
-    """(text of the description or "", [(context, output with its terminator)] of the draws)."""
-    description, draws, _ = split_messages(messages)
+def draws_behind_description(row: Mapping[str, Any], text_format: Format) -> tuple[str, list[tuple[str, str]]]:
+    """The :data:`Pieces` of a row of the suite.
+
+    Raises:
+        UserError: It has nothing to train on.
+    """
+    description, draws, _ = split_messages(row["messages"])
     if len(draws) < (1 if description else 2):
         raise UserError(
-            f"row {row_id!r} has nothing to train on: without a description its first output is context, "
+            f"row {row['id']!r} has nothing to train on: without a description its first output is context, "
             "so give it a description or a second draw"
         )
     texts = [(text_format.context(draw.input), text_format.output(draw.output)) for draw in draws]
     return ("" if description is None else text_format.description(description)), texts
 
 
-def _fitting(
-    draws: list[tuple[list[int], list[int]]], before: int, max_length: int, *, described: bool
-) -> list[tuple[list[int], list[int]]]:
+def _fitting(draws: list[tuple[list[int], list[int]]], before: int, max_length: int, *, described: bool) -> list[int]:
     """The draws of which a sequence with something to train on can be made; with no description that takes two."""
     sizes = [len(context) + len(output) for context, output in draws]
     shortest = 0 if described else min(sizes)
-    kept = [draw for draw, size in zip(draws, sizes, strict=True) if before + size + shortest <= max_length]
+    kept = [draw for draw, size in enumerate(sizes) if before + size + shortest <= max_length]
     return kept if described or len(kept) > 1 else []

@@ -37,12 +37,14 @@ class Annotator:
         columns: Category -> the column with its value, e.g. ``{"quality": "score"}``.
         fixed: Markers of every example, e.g. those of :func:`~spectrum.training.markers.provenance.task_markers`.
         taxonomy: The categories.
+        readings: What values of these columns mean; see :func:`~spectrum.training.markers.provenance.column_markers`.
     """
 
     tokenizer: PreTrainedTokenizerBase
     columns: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     taxonomy: Taxonomy = TAXONOMY
+    readings: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
 
     def markers(self, prompt: str, completion: str, metadata: Mapping[str, Any]) -> Markers:
         """All markers but the quality's bucket, which depends on the other examples.
@@ -55,7 +57,7 @@ class Annotator:
         Raises:
             UserError: A column has a value that is not valid.
         """
-        given = dict(self.fixed) | column_markers(metadata, self.columns, self.taxonomy)
+        given = dict(self.fixed) | column_markers(metadata, self.columns, self.taxonomy, self.readings)
         found = detected_markers(prompt, completion, given.get("lang"))
         n_tokens = len(self.tokenizer(completion, add_special_tokens=False).input_ids)
         found |= {"length_tokens": n_tokens, "length_bucket": length_bucket(n_tokens)}
@@ -105,14 +107,14 @@ def annotate(
             raise UserError(f"no column {column!r} to annotate: there are {', '.join(rows.column_names)}")
     check_columns(annotator.columns, rows.column_names, annotator.taxonomy)
     annotator.tokenizer("", add_special_tokens=False)  # its first call changes it, and with it the fingerprint
-    features = Features({**rows.features, COLUMN: _features(annotator.taxonomy)})
+    features = Features({**rows.features, COLUMN: marker_features(annotator.taxonomy)})
     options = {
         "batched": True, "batch_size": batch_size, "features": features, "num_proc": num_proc, "desc": "Annotating",
         "fn_kwargs": {"annotator": annotator},
     }  # fmt: skip
     parts = [rows.shard(shards, index, contiguous=True).map(_annotated, **options) for index in range(shards)]
     marked = concatenate_datasets(parts)
-    return _with_buckets(marked) if "quality" in annotator.columns else marked
+    return with_quality_buckets(marked) if "quality" in annotator.columns else marked
 
 
 def row_markers(row: Mapping[str, Any], taxonomy: Taxonomy = TAXONOMY) -> Markers:
@@ -120,7 +122,8 @@ def row_markers(row: Mapping[str, Any], taxonomy: Taxonomy = TAXONOMY) -> Marker
     return taxonomy.check(row[COLUMN])
 
 
-def _features(taxonomy: Taxonomy) -> dict[str, Value]:
+def marker_features(taxonomy: Taxonomy) -> dict[str, Value]:
+    """Category -> the type of its values in a column of markers."""
     types = {category.name: _type(category.kind, category.values) for category in taxonomy.categories}
     return {name: Value(dtype) for name, dtype in types.items()}
 
@@ -137,7 +140,8 @@ def _annotated(batch: dict[str, list[Any]], annotator: Annotator) -> dict[str, l
     return {COLUMN: [empty | annotator.markers(row["prompt"], row["completion"], row) for row in rows]}
 
 
-def _with_buckets(rows: Dataset) -> Dataset:
+def with_quality_buckets(rows: Dataset) -> Dataset:
+    """Annotated rows with the quartile of each one's quality within its language, among all of ``rows``."""
     marked = rows[COLUMN]
     buckets = quality_buckets([row["quality"] for row in marked], [row["lang"] for row in marked])
     return rows.map(

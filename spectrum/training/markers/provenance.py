@@ -7,7 +7,7 @@ from typing import Any
 
 from dataset_builder.errors import UserError, did_you_mean
 from dataset_builder.task_spec import TaskSpec
-from spectrum.training.markers.taxonomy import LANGUAGES, TAXONOMY, Markers, Taxonomy
+from spectrum.training.markers.taxonomy import LANGUAGES, TAXONOMY, Markers, Taxonomy, Value
 
 _LANGUAGE_OF_CODE = {code: name for name, code in LANGUAGES.items()}
 
@@ -38,11 +38,26 @@ def check_columns(columns: Mapping[str, str], available: list[str], taxonomy: Ta
             raise UserError(f"no column {column!r} for marker {name!r}{hint}: there are {', '.join(available)}")
 
 
-def column_markers(row: Mapping[str, Any], columns: Mapping[str, str], taxonomy: Taxonomy = TAXONOMY) -> Markers:
+def column_markers(
+    row: Mapping[str, Any],
+    columns: Mapping[str, str],
+    taxonomy: Taxonomy = TAXONOMY,
+    readings: Mapping[str, Mapping[Any, Value | None]] | None = None,
+) -> Markers:
     """The markers that stand in columns of ``row``; an empty cell gives none.
+
+    Args:
+        row: A row of the data.
+        columns: Category -> the column that has its value.
+        taxonomy: The categories.
+        readings: Category -> what the data says -> the value that it means, or None for none. What is not there is
+            taken as it is.
 
     Raises:
         UserError: A cell has no valid value.
     """
     found = {name: row[column] for name, column in columns.items() if row[column] not in (None, "")}
+    for name, reading in (readings or {}).items():
+        if name in found:
+            found[name] = reading.get(found[name], found[name])
     return taxonomy.check(found)

@@ -1,11 +1,23 @@
-"""The quality of examples from a score: as it is, and as the quartile within the example's language."""
+"""The quality of examples: a score of the data or of a reward model, and its quartile within the example's language."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BatchEncoding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from dataset_builder.errors import UserError
 
 N_BUCKETS = 4
 
@@ -31,3 +43,67 @@ def quality_buckets(scores: Sequence[float | None], langs: Sequence[str | None])
             n_better = int(np.searchsorted(ordered, -scores[index], side="left"))
             buckets[index] = 1 + N_BUCKETS * n_better // len(indices)
     return buckets
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A sequence classifier with one output: how good a completion is for its prompt, higher is better.
+
+    Attributes:
+        model: In eval mode.
+        tokenizer: With a chat template it writes prompt and completion as a conversation, without one as a pair.
+        batch_size: Examples in a forward pass.
+        max_length: Tokens of an example; what is more is cut off at its end.
+        progress: Show a progress bar.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    batch_size: int = 8
+    max_length: int = 1024
+    progress: bool = False
+
+    @classmethod
+    def load(cls, name: str, *, device: torch.device | None = None, progress: bool = False) -> RewardModel:
+        """The reward model in a folder or on a Hub.
+
+        Raises:
+            UserError: There is none, or it has several outputs.
+        """
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            model = AutoModelForSequenceClassification.from_pretrained(name)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"reward model {name!r} cannot be loaded: give a folder or a Hub id ({reason})") from error
+        if model.config.num_labels != 1:
+            raise UserError(
+                f"reward model {name!r} has {model.config.num_labels} outputs: give one with a single output"
+            )
+        if model.config.pad_token_id is None:
+            model.config.pad_token_id = tokenizer.pad_token_id or tokenizer.eos_token_id
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return cls(model.to(device).eval(), tokenizer, progress=progress)
+
+    @torch.inference_mode()
+    def score(self, examples: Sequence[tuple[str, str]]) -> list[float]:
+        """The reward of each (prompt, completion)."""
+        order = sorted(range(len(examples)), key=lambda index: -sum(map(len, examples[index])))
+        found = np.empty(len(examples))
+        for start in tqdm(range(0, len(order), self.batch_size), desc="Scoring quality", disable=not self.progress):
+            batch = order[start : start + self.batch_size]
+            inputs = self._inputs([examples[index] for index in batch]).to(self.model.device)
+            found[batch] = self.model(**inputs).logits[:, 0].double().cpu().numpy()
+        return found.tolist()
+
+    def _inputs(self, examples: Sequence[tuple[str, str]]) -> BatchEncoding:
+        options = {"padding": True, "truncation": True, "max_length": self.max_length, "return_tensors": "pt"}
+        if self.tokenizer.chat_template is None:
+            prompts, completions = zip(*examples, strict=True)
+            return self.tokenizer(list(prompts), list(completions), **options)
+        chats = [
+            [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+            for prompt, completion in examples
+        ]
+        return self.tokenizer.apply_chat_template(chats, return_dict=True, **options)

@@ -1,0 +1,199 @@
+"""The command line of the markers: ``python -m spectrum.training.markers annotate`` finds those of data sets."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from datasets import Dataset, concatenate_datasets
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from dataset_builder.errors import UserError, exit_on_user_error
+from dataset_builder.registry import all_tasks
+from dataset_builder.seeding import generator
+from spectrum.generation.endpoint import Endpoint, endpoint_option_logprobs, served_model
+from spectrum.generation.logprobs import option_logprobs
+from spectrum.models import find_model, load_for_scoring, load_tokenizer, scoring_device
+from spectrum.training.embedded_model import resolve_model
+from spectrum.training.markers.annotate import COLUMN, Annotator
+from spectrum.training.markers.plan import Planned, load_plan, parse_pairs
+from spectrum.training.markers.provenance import task_markers
+from spectrum.training.markers.quality import RewardModel
+from spectrum.training.markers.report import marker_report
+from spectrum.training.markers.sets import Finders, Provenance, annotate_draws, annotate_instructions, bucket_qualities
+from spectrum.training.markers.tagger import Tagger
+from spectrum.training.markers.taxonomy import TAXONOMY, Taxonomy, load_taxonomy
+from spectrum.training.mixture import load_mixture
+
+logger = logging.getLogger("spectrum.training.markers")
+
+REPORT = "markers.md"
+TAGS = "tags.jsonl"
+
+_ABOUT = """\
+Find the markers of instruction data, or of tasks of the suite, and write the rows with a column `markers` as Parquet,
+for train_sft.py --objective markers. Lengths, language, format and programming language are detected; what is known of
+a data set is said with --fixed and --columns, or for several data sets in a plan; quality comes from a column or a
+reward model; domain, task and format, where they are not known, from a model that tags. A report says how many examples
+have what. The same command finds what an earlier one has done.
+"""
+_EXAMPLES = """\
+examples:
+  python -m spectrum.training.markers annotate dolly.jsonl --fixed source=Human --output outputs/dolly
+  python -m spectrum.training.markers annotate scored.jsonl --columns quality=score task=kind --output outputs/scored
+  python -m spectrum.training.markers annotate --plan recipes/data/markers.yaml --sources_dir raw --output outputs/mix
+  python -m spectrum.training.markers annotate --suite spectrum-suite --tasks polis_vote=50 --output outputs/votes
+  python -m spectrum.training.markers annotate dolly.jsonl --tagger google/gemma-3-4b-pt --output outputs/dolly
+
+then:
+  python train_sft.py --objective markers --data outputs/dolly --model_name_or_path embedded:gemma-3-270m
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a user's mistake ends in one line and exit code 2."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with exit_on_user_error():
+        annotate(options)
+
+
+def annotate(options: argparse.Namespace) -> None:
+    """Annotate what the options name, and write it with its report."""
+    taxonomy = load_taxonomy(options.taxonomy) if options.taxonomy else TAXONOMY
+    parts = list(_planned(options))
+    if not parts and not options.suite:
+        raise UserError("nothing to annotate: give instruction data, a --plan, or a --suite with --tasks")
+    if options.output.is_file():
+        raise UserError(f"output {str(options.output)!r} is a file: give a folder")
+    tokenizer = _tokenizer(options.tokenizer)
+    finders = Finders(
+        Annotator(tokenizer, taxonomy=taxonomy),
+        score=RewardModel.load(options.reward_model, device=scoring_device(None), progress=True).score
+        if options.reward_model
+        else None,
+        tagger=_tagger(options, taxonomy),
+        num_proc=options.num_proc,
+    )
+    found = [
+        annotate_instructions(
+            part.data,
+            finders,
+            part.provenance,
+            layout=part.layout,
+            split=part.split,
+            limit=part.limit,
+            seed=options.seed,
+        )
+        for part in parts
+    ]
+    if options.suite:
+        found += _suite_rows(options, finders)
+    rows = bucket_qualities(concatenate_datasets(found))
+    if options.max_tokens:
+        rows = rows.filter(
+            lambda markers: all(each["length_tokens"] <= options.max_tokens for each in markers), input_columns=COLUMN
+        )
+    _write(rows, options, taxonomy)
+
+
+def _write(rows: Dataset, options: argparse.Namespace, taxonomy: Taxonomy) -> None:
+    if len(rows) <= options.held_out:
+        raise UserError(f"{len(rows)} rows are left, and --held_out asks for {options.held_out}: annotate more data")
+    order = generator(options.seed, "held out").permutation(len(rows)).tolist()
+    splits = {"train": rows.select(sorted(order[options.held_out :]))}
+    if options.held_out:
+        splits["test"] = rows.select(sorted(order[: options.held_out]))
+    options.output.mkdir(parents=True, exist_ok=True)
+    for split, part in splits.items():
+        part.to_parquet(options.output / f"{split}.parquet")
+    report = marker_report([found for markers in splits["train"][COLUMN] for found in markers], taxonomy)
+    (options.output / REPORT).write_text(report + "\n", encoding="utf-8")
+    logger.info("%s", report)
+    for split, part in splits.items():
+        logger.info("%s: %d rows in %s", split, len(part), options.output / f"{split}.parquet")
+
+
+def _planned(options: argparse.Namespace) -> Iterator[Planned]:
+    known = Provenance(parse_pairs("--fixed", options.fixed), parse_pairs("--columns", options.columns))
+    for data in options.data:
+        yield Planned(data, known, options.layout, options.split, options.limit)
+    if options.plan:
+        sources = options.sources_dir or os.environ.get("SPECTRUM_SOURCES")
+        yield from load_plan(options.plan, Path(sources) if sources else None)
+
+
+def _suite_rows(options: argparse.Namespace, finders: Finders) -> Iterator[Dataset]:
+    mixture = load_mixture(options.suite, options.tasks, seed=options.seed)
+    known, start = {spec.name: spec for spec in all_tasks()}, 0
+    for task, count in mixture.rows_per_task.items():
+        rows = mixture.rows.select(range(start, start + count))
+        yield annotate_draws(rows, finders, task_markers(known[task]) if task in known else {})
+        start += count
+
+
+def _tokenizer(name: str) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(resolve_model(name))
+    except (OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"no tokenizer {name!r}: give a folder, a Hub id or embedded:gemma-3-270m") from error
+
+
+def _tagger(options: argparse.Namespace, taxonomy: Taxonomy) -> Tagger | None:
+    if not options.tagger:
+        if options.tagger_endpoint:
+            raise UserError("--tagger_endpoint needs the tokenizer of the model there: name the model with --tagger")
+        return None
+    if options.tagger_endpoint:
+        endpoint = Endpoint(options.tagger_endpoint, served_model(options.tagger_endpoint))
+        tokenizer = load_tokenizer(find_model(options.tagger, weights=False))
+        score = functools.partial(endpoint_option_logprobs, endpoint, tokenizer)
+    else:
+        score = functools.partial(option_logprobs, *load_for_scoring(options.tagger))
+    return Tagger(score, options.tagger, cache=options.output / TAGS, taxonomy=taxonomy, progress=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m spectrum.training.markers", description="Markers of data.")
+    commands = parser.add_subparsers(title="commands", required=True)
+    command = commands.add_parser(
+        "annotate",
+        help="find the markers of data sets",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = command.add_argument
+    add("data", nargs="*", help="files (.json, .jsonl, .csv, .parquet), folders, or data sets on the Hub")
+    add("--output", required=True, type=Path, help="folder of train.parquet, test.parquet and the report")
+    add("--fixed", nargs="+", default=[], metavar="CATEGORY=VALUE", help="markers of every row of the data")
+    add("--columns", nargs="+", default=[], metavar="CATEGORY=COLUMN", help="markers that stand in columns of the data")
+    add("--layout", default="auto", help="of the data: auto goes by the columns, or name one")
+    add("--split", default="train", help="of data that is a folder or on the Hub (default: train)")
+    add("--limit", type=int, help="conversations of each data set, drawn at random")
+    add("--plan", type=Path, metavar="YAML", help="data sets with what is known of each")
+    add("--sources_dir", metavar="DIR", help="folder that the plan's paths are below (default: $SPECTRUM_SOURCES)")
+    add("--suite", help="a built suite's folder, or a dataset on the Hub")
+    add("--tasks", nargs="+", default=["all"], help="training tasks, each 'name' or 'name=rows' (default: all)")
+    add("--tokenizer", default="embedded:gemma-3-270m", help="of the model to tune; it counts the tokens")
+    add("--taxonomy", type=Path, metavar="YAML", help="categories of your own")
+    add("--reward_model", metavar="MODEL", help="a sequence classifier that says how good a completion is")
+    add("--tagger", metavar="MODEL", help="a model that says domain, task and format where they are not known")
+    add("--tagger_endpoint", metavar="URL", help="a completions server that has it")
+    add("--max_tokens", type=int, help="leave out rows with a longer completion")
+    add(
+        "--held_out", type=int, default=0, metavar="ROWS", help="rows to keep apart, for evaluate_model.py (default: 0)"
+    )
+    add("--seed", type=int, default=42, help="draws rows (default: 42)")
+    add("--num_proc", type=int, help="processes")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
