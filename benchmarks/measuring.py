@@ -69,6 +69,55 @@ def run_apart(module: str, options: Sequence[str], way: str, given: Any, *, pyth
         return json.loads(result.read_text())
 
 
+class Worker:
+    """A process that stays, ``python -m MODULE OPTIONS --work FILE``, and does one piece of work at a time.
+
+    Several of them that take turns are disturbed alike by whatever else a machine has to do.
+
+    Args:
+        module: Calls :func:`serve`.
+        options: Of its command line.
+        given: What all its work needs; it finds this as JSON in FILE.
+        python: Its interpreter.
+    """
+
+    def __init__(self, module: str, options: Sequence[str], given: Any, *, python: str = sys.executable) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        source = Path(self._folder.name) / "given.json"
+        source.write_text(json.dumps(given))
+        command = [python, "-m", module, *options, "--work", str(source)]
+        self._process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+        )
+
+    def __call__(self, task: str) -> Any:
+        """The result of a piece of work, by its name.
+
+        Raises:
+            RuntimeError: The process has ended.
+        """
+        self._process.stdin.write(task + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{' '.join(self._process.args)} ended with code {self._process.wait()}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+        self._folder.cleanup()
+
+
+def serve(work: Callable[[str], Any]) -> None:
+    """Be a :class:`Worker`: do the work that each line of the input names, and answer with a line of JSON."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever libraries print is no answer
+    for line in sys.stdin:
+        answers.write(json.dumps(work(line.strip())) + "\n")
+        answers.flush()
+
+
 def conditions(model: str) -> dict[str, Any]:
     """What the numbers depend on beside the code."""
     return {

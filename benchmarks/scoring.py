@@ -3,9 +3,9 @@
     python -m benchmarks.scoring --json                                        # a few items, some minutes on one core
     python -m benchmarks.scoring --suite spectrum-suite --nytimes 100 --json --output quick.json
 
-Each way scores the same options after the same prompts with the embedded Gemma 3 270M in float32. The ways take turns,
-`--rounds` times, each time in a process of its own, whose time and peak memory count from when the model is loaded and
-warm; the rounds are added up. The ways are
+Each way scores the same options after the same prompts with the embedded Gemma 3 270M in float32, in a process of its
+own, whose time and peak memory count from when the model is loaded and warm. The ways take turns on each task,
+`--rounds` times; ratios are medians of the rounds. The ways are
 
     ours      `spectrum.option_logprobs`
     plain     one forward pass per option in batches of 16, as few tokens as that allows, logits of every token
@@ -40,12 +40,13 @@ from functools import partial
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from benchmarks.measuring import REPOSITORY, conditions, measured, run_apart
+from benchmarks.measuring import REPOSITORY, Worker, conditions, measured, serve
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.formats.render import get_format
@@ -178,17 +179,18 @@ def counted(model: PreTrainedModel) -> Iterator[Work]:
             hook.remove()
 
 
-def run_way(way: str, model_name: str, tasks: Tasks) -> dict[str, Run]:
-    """Score every task in this process: log-probabilities, seconds, memory and work."""
+def runner(way: str, model_name: str, tasks: Tasks) -> Callable[[str], Run]:
+    """Scores a task in this process, by its name: log-probabilities, seconds, memory and work."""
     model, tokenizer = load_for_scoring(model_name, device="cpu", dtype="float32")
     first = next(iter(tasks.values()))[0]
     WAYS[way](model, tokenizer, [Item(first.prompt, first.options[:2])])
-    found = {}
-    for task, items in tasks.items():
+
+    def run(task: str) -> Run:
         with counted(model) as work:
-            log_probs, cost = measured(partial(WAYS[way], model, tokenizer, items))
-        found[task] = {"log_probs": log_probs, **cost, **asdict(work)}
-    return found
+            log_probs, cost = measured(partial(WAYS[way], model, tokenizer, tasks[task]))
+        return {"log_probs": log_probs, **cost, **asdict(work)}
+
+    return run
 
 
 def added_up(rounds: Sequence[Run]) -> Run:
@@ -210,12 +212,10 @@ def compare(
     ours = runs["ours"]
     result: dict[str, Any] = {"items": len(items), "options": n_options // len(rounds), "rounds": len(rounds)}
     for other in ("plain", "lm_eval"):
-        run = runs.get(other)
-        result[f"vs_{other}"] = run and round(run["cpu_seconds"] / ours["cpu_seconds"], 2)
-        result[f"vs_{other}_wall"] = run and round(run["seconds"] / ours["seconds"], 2)
-        result[f"vs_{other}_of_rounds"] = run and [
-            round(found[other]["cpu_seconds"] / found["ours"]["cpu_seconds"], 2) for found in rounds
-        ]
+        for name, seconds in (("", "cpu_seconds"), ("_wall", "seconds")):
+            ratios = [found[other][seconds] / found["ours"][seconds] for found in rounds if other in found]
+            result[f"vs_{other}{name}"] = round(median(ratios), 2) if ratios else None
+            result[f"vs_{other}{name}_of_rounds"] = [round(ratio, 2) for ratio in ratios]
     result["options_per_cpu_second"] = {way: round(n_options / run["cpu_seconds"], 2) for way, run in runs.items()}
     result["options_per_second"] = {way: round(n_options / run["seconds"], 2) for way, run in runs.items()}
     for measure in ("peak_gib", "above_model_gib", "tokens", "lm_head_positions"):
@@ -280,17 +280,18 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         sys.stderr.write(INSTALL + "\n")
         del ways["lm_eval"]
     given = {task: [asdict(item) for item in items] for task, items in tasks.items()}
-    rounds = [
-        {
-            way: run_apart("benchmarks.scoring", ["--model", arguments.model], way, given, python=python)
-            for way, python in ways.items()
-        }
-        for _ in range(arguments.rounds)
-    ]
+    workers = {
+        way: Worker("benchmarks.scoring", ["--model", arguments.model, "--way", way], given, python=python)
+        for way, python in ways.items()
+    }
     results = {
-        task: compare([{way: runs[task] for way, runs in found.items()} for found in rounds], items, tokenizer)
+        task: compare(
+            [{way: worker(task) for way, worker in workers.items()} for _ in range(arguments.rounds)], items, tokenizer
+        )
         for task, items in tasks.items()
     }
+    for worker in workers.values():
+        worker.close()
     return results | {"conditions": conditions(arguments.model) | {"batch_size_of_others": BATCH_SIZE}}
 
 
@@ -317,22 +318,22 @@ def parser() -> argparse.ArgumentParser:
     add("--suite", help="a built suite (default: synthetic tasks are built, book readers come from the fixtures)")
     add("--urns", type=int, default=10, help="items of dist_urn (default: 10)")
     add("--nytimes", type=int, default=10, help="items of dist_nytimes (default: 10)")
-    add("--rounds", type=int, default=3, help="turns of each way (default: 3)")
+    add("--rounds", type=int, default=5, help="turns of each way on each task (default: 5)")
     add("--lm_eval_python", default=sys.executable, help="the interpreter that has lm-eval (default: this one)")
     add("--json", action="store_true", help="print the results as JSON instead of a table")
     add("--output", type=Path, help="a file for the JSON as well")
-    add("--way", nargs=3, metavar=("WAY", "TASKS", "RESULT"), help="score a file of items in this process, no more")
+    add("--way", choices=WAYS, help=argparse.SUPPRESS)
+    add("--work", type=Path, help=argparse.SUPPRESS)
     return command
 
 
 def main() -> None:
     """Measure and print, or do the work of one process."""
     arguments = parser().parse_args()
-    if arguments.way:
-        way, given, result = arguments.way
-        tasks = json.loads(Path(given).read_text())
-        tasks = {task: [Item(**item) for item in items] for task, items in tasks.items()}
-        Path(result).write_text(json.dumps(run_way(way, arguments.model, tasks)))
+    if arguments.work:
+        given = json.loads(arguments.work.read_text())
+        tasks = {task: [Item(**item) for item in items] for task, items in given.items()}
+        serve(runner(arguments.way, arguments.model, tasks))
         return
     results = measure(arguments)
     text = json.dumps(results, indent=1)

@@ -1,7 +1,5 @@
 """What the scoring benchmark counts and compares, on a tiny model."""
 
-import json
-
 import pytest
 from tiny_models import COLORS, DICE, save_model, save_suite, tiny_model
 
@@ -62,7 +60,7 @@ def test_ratios_by_hand(tokenizer):
     rounds = [{"ours": run(-1, 0.5), "plain": run(-1.0005, 3)}, {"ours": run(-1, 0.5), "plain": run(-1.0005, 5)}]
     found = compare(rounds, ITEMS, tokenizer)
     assert (found["vs_plain"], found["vs_plain_wall"], found["vs_lm_eval"]) == (8, 8, None)
-    assert found["vs_plain_of_rounds"] == [6, 10]
+    assert found["vs_plain_of_rounds"] == found["vs_plain_wall_of_rounds"] == [6, 10]
     assert found["options_per_second"] == {"ours": 6, "plain": 0.75}
     assert found["options_per_cpu_second"] == {"ours": 12, "plain": 1.5}
     assert found["max_difference_nats"] == {"plain": pytest.approx(0.0005)}
@@ -74,11 +72,7 @@ def test_ways_that_disagree_are_no_result(tokenizer):
 
 
 def test_the_whole_of_it(tokenizer, tmp_path, monkeypatch, capsys):
-    def here(module, options, way, given, *, python):
-        tasks = {task: [Item(**item) for item in items] for task, items in given.items()}
-        return json.loads(json.dumps(scoring.run_way(way, options[-1], tasks)))
-
-    monkeypatch.setattr(scoring, "run_apart", here)
+    """Two processes take turns."""
     monkeypatch.setattr(scoring, "_has_lm_eval", lambda python: False)
     model = save_model(tmp_path / "model", tokenizer)
     suite = save_suite(tmp_path / "suite", dist_states=DICE, dist_urn=COLORS, dist_nytimes=COLORS)
