@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +14,9 @@ from datasets import (
     load_dataset,
     load_dataset_builder,
 )
+from datasets.info import DatasetInfo, DatasetInfosDict
+from huggingface_hub import DatasetCard
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from dataset_builder.errors import UserError, did_you_mean
 from dataset_builder.mixtures import MIXTURES
@@ -25,6 +29,19 @@ KIND_COLUMNS = {
     "icl": {"messages", "n_outputs"},
 }
 """Kind of task -> the columns by which it is known."""
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What a suite says of a task.
+
+    Attributes:
+        kind: ``icl``, ``distribution`` or ``coverage``.
+        held_out: Whether it is held out as a whole.
+    """
+
+    kind: str
+    held_out: bool
 
 
 def suite_tasks(suite: str) -> list[str]:
@@ -48,8 +65,8 @@ def task_groups(suite: str) -> dict[str, str]:
     return groups
 
 
-def task_kinds(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, str]:
-    """Task -> its kind (``icl``, ``distribution`` or ``coverage``), for ``tasks`` or for every task of the suite.
+def task_infos(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, TaskInfo]:
+    """Task -> what it is, for ``tasks`` or for every task of the suite.
 
     Raises:
         UserError: There is no such suite or task.
@@ -60,7 +77,10 @@ def task_kinds(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, str]:
             raise UserError(
                 f"no task {task!r} in suite {suite!r}{did_you_mean(task, known)}: there are {', '.join(known)}"
             )
-    return {task: _kind(suite, task) for task in (known if "all" in tasks else dict.fromkeys(tasks))}
+    on_card = _infos_on_card(suite)
+    return {
+        task: _task_info(suite, task, on_card.get(task)) for task in (known if "all" in tasks else dict.fromkeys(tasks))
+    }
 
 
 def task_rows(suite: str, task: str) -> Dataset:
@@ -70,11 +90,6 @@ def task_rows(suite: str, task: str) -> Dataset:
     if not len(rows):
         raise UserError(f"task {task!r} of suite {suite!r} is empty: build it again")
     return rows
-
-
-def is_held_out(suite: str, task: str) -> bool:
-    """Whether a task is held out as a whole."""
-    return get_dataset_split_names(suite, task)[0] == "test"
 
 
 def draw_rows(rows: Dataset, task: str, *, limit: int | None, seed: int) -> Dataset:
@@ -87,9 +102,21 @@ def draw_rows(rows: Dataset, task: str, *, limit: int | None, seed: int) -> Data
     return rows.select(sorted(generator(seed, task).choice(len(rows), size=limit, replace=False).tolist()))
 
 
-def _kind(suite: str, task: str) -> str:
-    features = load_dataset_builder(suite, task).info.features or task_rows(suite, task).features
+def _infos_on_card(suite: str) -> Mapping[str, DatasetInfo]:
+    """What the card holds of the tasks, at one look; a card need not hold anything."""
+    local = Path(suite).expanduser()
+    try:
+        card = DatasetCard.load(local / "README.md" if local.is_dir() else suite)
+    except (HfHubHTTPError, LocalEntryNotFoundError):  # no card, or offline and only the tables in the cache
+        return {}
+    return DatasetInfosDict.from_dataset_card_data(card.data)
+
+
+def _task_info(suite: str, task: str, info: DatasetInfo | None) -> TaskInfo:
+    """From the card, or from the files where the card is silent."""
+    split = next(iter((info and info.splits) or get_dataset_split_names(suite, task)))
+    features = (info and info.features) or task_rows(suite, task).features
     for kind, columns in KIND_COLUMNS.items():
         if columns <= set(features):
-            return kind
+            return TaskInfo(kind, held_out=split == "test")
     raise UserError(f"task {task!r} of suite {suite!r} has columns of no known kind: {', '.join(features)}")

@@ -37,7 +37,7 @@ from spectrum.evaluation.subject import LocalModel, ServedModel, Subject
 from spectrum.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work
 from spectrum.generation.endpoint import Endpoint, served_model
 from spectrum.models import ModelFiles, find_model, scoring_device, torch_dtype
-from spectrum.suite import is_held_out, task_kinds
+from spectrum.suite import task_infos
 
 logger = logging.getLogger(__name__)
 
@@ -93,12 +93,12 @@ def tasks_of(suite: str, tasks: Sequence[str], desiderata: Sequence[str]) -> dic
     for name in desiderata:
         if name not in KINDS:
             raise UserError(f"no desideratum {name!r}: there are {', '.join(KINDS)}")
-    kinds = task_kinds(suite, tasks)
+    infos = task_infos(suite, tasks)
     asked = {name: KINDS[name] for name in desiderata}
-    if "all" in tasks:
-        kinds = {task: kind for task, kind in kinds.items() if kind != "icl" or is_held_out(suite, task)}
+    everything = "all" in tasks
+    kinds = {task: info.kind for task, info in infos.items() if not everything or info.kind != "icl" or info.held_out}
     for task, kind in kinds.items():
-        if kind not in asked.values() and "all" not in tasks:
+        if kind not in asked.values() and not everything:
             raise UserError(f"task {task!r} is of kind {kind!r}, but {_needs(asked)}")
     found = {name: [task for task, kind in kinds.items() if kind == wanted] for name, wanted in asked.items()}
     if not any(found.values()):

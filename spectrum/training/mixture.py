@@ -10,7 +10,7 @@ from datasets import Dataset, concatenate_datasets
 
 from dataset_builder.errors import UserError, did_you_mean
 from dataset_builder.seeding import generator
-from spectrum.suite import is_held_out, suite_tasks, task_groups, task_rows
+from spectrum.suite import suite_tasks, task_groups, task_infos, task_rows
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def load_mixture(
     if temperature != 1 and total is None:
         raise UserError("--mixing_temperature needs --rows: so many rows in all, shared out over the tasks")
     budgets = _budgets(suite, tasks)
-    held_out = {task for task in budgets if is_held_out(suite, task)}
+    held_out = {task for task, info in task_infos(suite, list(budgets)).items() if info.held_out}
     if held_out and not allow_held_out:
         raise UserError(
             f"task {min(held_out)!r} is held out for evaluation: train on others, or force it with "
@@ -109,7 +109,7 @@ def _budgets(suite: str, tasks: Sequence[str]) -> dict[str, int | None]:
         budgets[name] = int(rows) if rows else None
     if "all" in budgets:
         rest = budgets.pop("all")
-        budgets = {task: rest for task in known if not is_held_out(suite, task)} | budgets
+        budgets = {task: rest for task, info in task_infos(suite).items() if not info.held_out} | budgets
     if not budgets:
         raise UserError(f"suite {suite!r} has no training task: build some, e.g. with --tasks synthetic")
     return budgets
