@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,20 @@ class Layout:
 
     columns: frozenset[str]
     read: Callable[[Row], Iterator[Conversation]]
+
+
+def named_data(data: Sequence[str]) -> dict[str, str]:
+    """Short name -> data set, of some that are given as paths or ids; one given twice counts once.
+
+    Raises:
+        UserError: Two have the same name.
+    """
+    found: dict[str, str] = {}
+    for each in data:
+        name = Path(each).stem
+        if found.setdefault(name, each) != each:
+            raise UserError(f"data sets {found[name]!r} and {each!r} have the same name: rename one of the files")
+    return found
 
 
 def load_conversations(
