@@ -1,8 +1,9 @@
 """Measure how well a causal language model steers, spans, aligns and follows: report.json, report.md and plots.
 
 Three desiderata, each on its kind of task of a suite: steerability (does it follow examples?), coverage (are its
-generations valid and varied?) and alignment (are its probabilities those of the true distribution?). A fourth one, on
-instruction data, where it is asked for: instruction (does it rank responses by instructions, and how does it answer?).
+generations valid and varied?) and alignment (are its probabilities those of the true distribution?). Two more, on
+instruction data, where they are asked for: instruction (does it rank responses by instructions, and how does it
+answer?) and markers (does it infer training-time markers, and keep to those that are set?).
 
 The small model that ships through PyPI, on a suite built with `python -m dataset_builder build`:
 
@@ -24,6 +25,11 @@ How it answers instructions, and whose answers are better by another model's lik
     python evaluate_model.py --model outputs/response --desiderata instruction --data dolly.jsonl \
         --data_split "train[-100:]" --format tags --output outputs/evaluation/response \
         --compare outputs/evaluation/instruction --likelihood_judge embedded:smollm2-135m
+
+Whether it keeps to a length, a language or a format that a marker sets, beside the same model trained without:
+
+    python evaluate_model.py --model outputs/marked --desiderata markers --data outputs/dolly --data_split test \
+        --format chat --output outputs/evaluation/marked --compare outputs/evaluation/unmarked
 
 A base model multiplied by the three rules of arXiv 2409.14254, in all that is measured; and by two of them:
 
@@ -87,6 +93,10 @@ def summary_lines(report: Report) -> Iterator[str]:
     for task, section in report["instruction"].items():
         ranking, ends = section["ranking"]["capability"], section["format"]["ends"]["mean"]
         yield f"{task}: {ranking:.1%} ranked right, {ends:.1%} of {section['n']} responses end by themselves"
+    for task, section in report["markers"].items():
+        kept = {name: found["mean"] for name, found in section["length_violation"].items() if found}
+        shown = ", ".join(f"{value:.1%} ({name})" for name, value in kept.items())
+        yield f"{task}: too long {shown} of {section['n']} responses"
     for task, section in report["alignment"].items():
         divergence, coverage = (section["model"][metric]["mean"] for metric in ("js_divergence", "coverage"))
         shown = "none, no mass on any answer" if divergence is None else f"{divergence:.4f}"
@@ -165,15 +175,22 @@ def parser() -> ArgumentParser:
     add("--judge", metavar="URL", help="a chat endpoint that decides what is valid or better, in place of rules")
     add("--judge_model", help="the judge's name at its endpoint")
     add("--judge_tasks", nargs="+", default=["all"], help="coverage: tasks that it decides on (default: all)")
-    add("--data", nargs="+", default=[], help="instruction: files of instruction data, folders or datasets on the Hub")
+    add("--data", nargs="+", default=[], help="instruction, markers: files of data, folders or datasets on the Hub")
     add("--layout", default="auto", help="of --data (default: by its columns)")
     add("--data_split", default="train", help="of --data, or a part of it such as 'train[-100:]' (default: train)")
     add(
         "--max_new_tokens",
         type=int,
         default=MAX_NEW_TOKENS,
-        help=f"instruction: tokens of a response (default: {MAX_NEW_TOKENS})",
+        help=f"instruction, markers: tokens of a response (default: {MAX_NEW_TOKENS})",
     )
+    add(
+        "--marker_categories",
+        nargs="+",
+        default=["all"],
+        help="markers: those to measure (default: all of --data)",
+    )
+    add("--marker_taxonomy", type=Path, metavar="YAML", help="markers: categories of your own")
     add("--likelihood_judge", metavar="MODEL", help="a model whose likelihood stands in for a judge of responses")
     add("--similar_to", metavar="DATA", help="instruction: data of a narrow task that responses may look like")
     add("--rules", metavar="FILE", help="multiply the model by the three-rule adapter: 'paper', or a YAML of weights")

@@ -34,7 +34,7 @@ from spectrum.evaluation.marker_measures import (
     violates,
 )
 from spectrum.evaluation.preference import Preference
-from spectrum.evaluation.report import Section, finite
+from spectrum.evaluation.report import Section, finite, paired_difference
 from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.steerability import sequences_fingerprint
 from spectrum.evaluation.subject import Subject
@@ -225,7 +225,13 @@ class MarkersWork:
             )
         mine_kept, other_kept = mine["length_violation"], theirs["length_violation"]
         violation = {"baseline": other_kept["words"], "inferred": mine_kept["words"], "fixed": mine_kept["fixed"]}
-        return {"length_violation": violation}
+        too_long = [_too_long(mine, "fixed" if mine["marked"] else "words"), _too_long(theirs, "words")]
+        nats = [np.array([item["nats_per_token"]["inferred"] for item in side["items"]]) for side in (mine, theirs)]
+        return {
+            "length_violation": violation,
+            "too_long": asdict(paired_difference(*too_long)),
+            "nats_per_token": asdict(paired_difference(*nats)),
+        }
 
     def _numbers(self, start: int) -> range:
         return range(start, min(start + PART, len(self.drawn)))
@@ -371,3 +377,9 @@ class MarkersWork:
             }
             for row in range(len(self.drawn))
         ]
+
+
+def _too_long(section: Section, name: str) -> np.ndarray:
+    """(n,), 1 for each response of a setting that is longer than its limit."""
+    answers = [(item["responses"][name], item["limit"]) for item in section["items"]]
+    return np.array([violates(each["text"], limit, ended=each["ended"]) for each, limit in answers], dtype=float)

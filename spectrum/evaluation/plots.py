@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spectrum.evaluation.coverage_plots import write_coverage_plots
+from spectrum.evaluation.marker_plots import write_marker_plots
 from spectrum.evaluation.report import Report, Section
 
 MAX_ITEMS = 6
@@ -27,8 +28,8 @@ _PANELS = 4
 def write_plots(report: Report, folder: Path) -> list[Path]:
     """Write the figures of what the report holds into ``folder``; returns the files.
 
-    They are ``alignment.png`` and an ``alignment-<task>.png`` per task, ``steerability.png``, ``coverage.png`` and
-    ``coverage-yield.png``.
+    They are ``alignment.png`` and an ``alignment-<task>.png`` per task, ``steerability.png``, ``coverage.png``,
+    ``coverage-yield.png`` and a ``markers-<data>.png`` per data set.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Figure] = {}
@@ -40,6 +41,7 @@ def write_plots(report: Report, folder: Path) -> list[Path]:
     paths = [folder / f"{name}.png" for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
         figure.savefig(path, dpi=130)
+    paths += write_marker_plots(report.get("markers", {}), folder)
     return paths + (write_coverage_plots(report["coverage"], folder) if report["coverage"] else [])
 
 

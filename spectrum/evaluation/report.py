@@ -44,9 +44,25 @@
         similarity      null, or to, n, correlation, ci95, nearness_by_quarter, likeness_by_quarter
         items           [{id, instruction, reference, response, scores}]
     }
+    markers         name of a data set -> {
+        n, n_available, seconds, rows_fingerprint, marked (whether the model's tokenizer takes markers)
+        accuracy        category -> {inferred, ci95, majority, n}; null without markers, as the next four
+        own_length_error  median relative error of the length that the model announces, against its own response's
+        length_curve    [{wanted, mean, median, quartiles}], tokens
+        moved           category -> value -> {set, not_set}: the share of responses that have the value
+        problems        what was wrong with lists -> how often
+        length_violation  {words, fixed} -> {mean, ci95, n}: said in words, and set as a marker (or null)
+        lines_in_language {inferred, fixed} -> the same: every line is in the language
+        nats_per_token  {inferred, fixed} -> the same: of the data's own responses, behind the inferred list (or none)
+                        and behind their own
+        by_frequency    category -> the same by bucket (common, medium, tail), with win_rate where there is a judge
+        items           [{id, instruction, markers, limit, nats_per_token, responses}]
+    }
     comparison      null, or {other: {model, format}, steerability, alignment and instruction: task -> metric ->
                     {difference, ci95, n}, coverage: prompting -> {tasks: task -> metric -> {difference, ci95}, mean:
-                    the same}}; with instruction also win_rate, over the other model
+                    the same}}; with instruction also win_rate, over the other model; markers: length_violation
+                    (baseline is the other model told in words, inferred this one, fixed this one by a marker),
+                    too_long and nats_per_token -> {difference, ci95, n}
 
 A desideratum on data sets may be missing in reports of earlier versions. The metrics of alignment are those of
 ``metrics/spectrum_alignment``; ``scores`` and ``uniform`` of its items hold one number each.
@@ -70,6 +86,7 @@ from dataset_builder.errors import UserError
 from metrics.spectrum_alignment.scoring import paired_difference_interval
 from spectrum.evaluation.coverage import compare_coverage
 from spectrum.evaluation.coverage_plots import coverage_markdown
+from spectrum.evaluation.marker_tables import markers_markdown
 from spectrum.evaluation.steerability_results import TaskSteerability, paired_steerability, summary_by_group
 
 SCHEMA_VERSION = 2
@@ -193,6 +210,7 @@ def read_report(path: str | Path) -> Report:
 def markdown(report: Report) -> str:
     """The report as tables, without the items."""
     tables = {"coverage_tables": coverage_markdown(report["coverage"]) if report["coverage"] else ""}
+    tables["marker_tables"] = markers_markdown(report.get("markers", {}))
     groups = finite(summary_by_group(report["steerability"].values()))
     return _environment().get_template("report.md.jinja").render(report=report, groups=groups, **tables)
 

@@ -19,6 +19,7 @@ from dataset_builder.errors import UserError
 from spectrum.evaluation.alignment import SMOOTHING
 from spectrum.evaluation.instruction import InstructionWork
 from spectrum.evaluation.judge import EndpointJudge
+from spectrum.evaluation.markers import MarkersWork
 from spectrum.evaluation.plots import write_plots
 from spectrum.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
 from spectrum.evaluation.processes import Processes, processes
@@ -47,7 +48,7 @@ LIBRARIES = ("torch", "transformers", "peft", "datasets", "numpy")
 KINDS = {"steerability": "icl", "coverage": "coverage", "alignment": "distribution"}
 """Desideratum -> the kind of task that it is measured on."""
 
-ON_DATA: Mapping[str, type[DataWork]] = {"instruction": InstructionWork}
+ON_DATA: Mapping[str, type[DataWork]] = {"instruction": InstructionWork, "markers": MarkersWork}
 """Desideratum -> the work on a data set, for what is measured on instruction data and not on a suite."""
 
 DESIDERATA = (*KINDS, *ON_DATA)

@@ -31,7 +31,8 @@ class EvaluationSettings:
         model: A path, a Hub id, or ``embedded:gemma-3-270m``; a checkpoint or an adapter.
         output: The folder of the report.
         suite: A built suite's folder, or a dataset on a Hub; what is measured on ``data`` needs none.
-        desiderata: What to measure: ``steerability``, ``coverage``, ``alignment``; on ``data`` ``instruction``.
+        desiderata: What to measure: ``steerability``, ``coverage``, ``alignment``; on ``data`` ``instruction``
+            and ``markers``.
         tasks: Tasks of the kinds that these need; ``all`` is every one of the suite, ``icl`` tasks if held out.
         text_format: ``auto`` or the name of a format.
         task_labels: In ``colon``, write each task's own label in place of ``Output``, as the paper does.
@@ -46,7 +47,9 @@ class EvaluationSettings:
         data: Instruction data: files, folders or data sets on a Hub, ``limit`` conversations of each.
         layout: Of the data; ``auto`` goes by the columns.
         data_split: Of the data, or a part of it as in ``train[80%:]``.
-        max_new_tokens: Tokens of a response at most (instruction).
+        marker_categories: The categories of markers that are measured; ``all`` are those of the rows.
+        marker_taxonomy: A YAML file with categories of a user's own.
+        max_new_tokens: Tokens of a response at most, its markers included (instruction, markers).
         likelihood_judge: A local model whose likelihood stands in for a judge of responses.
         similar_to: A narrow task's data, with whose responses the model's are compared (instruction).
         rules: ``paper``, or a YAML file of weights: the model is multiplied by the three-rule adapter, wherever it is
@@ -82,6 +85,8 @@ class EvaluationSettings:
     data: tuple[str, ...] = ()
     layout: str = "auto"
     data_split: str = "train"
+    marker_categories: tuple[str, ...] = ("all",)
+    marker_taxonomy: Path | None = None
     max_new_tokens: int = MAX_NEW_TOKENS
     likelihood_judge: str | None = None
     similar_to: str | None = None
