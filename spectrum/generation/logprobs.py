@@ -36,6 +36,9 @@ MAX_SHARED_TOKENS = 512
 MAX_BRANCH_TOKENS = 2048
 """Tokens of options behind a prompt in one row, at most; the prompt is run again for more."""
 
+MAX_PADDING = 64
+"""Tokens by which a row may be shorter than the longest of its batch: running more padding costs more than a pass."""
+
 Prompt = str | Sequence[Message]
 TokenIds = tuple[int, ...]
 
@@ -224,9 +227,11 @@ def _batches(rows: Iterable[_Row], batch_size: int) -> Iterator[list[_Row]]:
     """Rows of similar length together, longest first, so that too small a machine fails at once."""
     batch: list[_Row] = []
     for row in sorted(rows, key=lambda row: -len(row.tree.ids)):
-        if batch and sum(len(other.prompts) for other in batch) + len(row.prompts) > batch_size:
-            yield batch
-            batch = []
+        if batch:
+            is_full = sum(len(other.prompts) for other in batch) + len(row.prompts) > batch_size
+            if is_full or len(batch[0].tree.ids) - len(row.tree.ids) > MAX_PADDING:
+                yield batch
+                batch = []
         batch.append(row)
     if batch:
         yield batch
