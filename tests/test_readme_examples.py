@@ -16,9 +16,7 @@ def test_the_probabilities_of_answers_are_those_shown():
     section = README.split("As a library, for a look")[1].split("\n## ")[0]
     code = "\n".join(re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL))
     shown = re.search(r"```\n(option .*?)```", section, flags=re.DOTALL)[1] + "".join(re.findall(r"# (tensor.*)", code))
-    printed = subprocess.run(
-        [sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True
-    ).stdout
+    printed = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True).stdout
     expected = [float(number) for number in re.findall(NUMBER, shown)]
     assert len(expected) == 6 * 2 + 1 + 2 * 3
     assert [float(number) for number in re.findall(NUMBER, printed)] == pytest.approx(expected, abs=0.002)

@@ -1,5 +1,7 @@
 """Models of every attention layout with random weights, and a suite of a few items, written in milliseconds."""
 
+import math
+
 import torch
 from datasets import Dataset
 from transformers import (
@@ -93,3 +95,29 @@ def save_suite(folder, **tasks):
         lines += [f"- config_name: {task}", "  data_files:", "  - split: test", f"    path: {task}/test.parquet"]
     (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
     return folder
+
+
+ANSWERS = ("A", "B", "C", "D")
+FAR = 100.0  # nats between a token and the likely ones: e^-100 adds nothing in float32
+
+
+def memoryless_model(tokenizer, text_format, probabilities):
+    """A model that gives an output these probabilities, whatever came before, and then ends the turn."""
+    size = len(tokenizer)
+    config = LlamaConfig(
+        vocab_size=size, hidden_size=size, num_hidden_layers=0, num_attention_heads=1, head_dim=8, intermediate_size=8
+    )
+    model = LlamaForCausalLM(config).eval()
+    logits = torch.full((size, size), -FAR)  # [token, next token]
+
+    def last_id(text):
+        return tokenizer(text, add_special_tokens=False).input_ids[-1]
+
+    for answer, probability in probabilities.items():
+        logits[last_id(text_format.context(None)), last_id(answer)] = math.log(probability)
+    for answer in ANSWERS:
+        logits[last_id(answer), last_id(text_format.terminator)] = 0
+    with torch.no_grad():
+        model.model.embed_tokens.weight.copy_(1000 * torch.eye(size))  # large: the norm's epsilon does not matter
+        model.lm_head.weight.copy_(logits.T / size**0.5)
+    return model

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import torch
 from datasets import Dataset
-from tiny_models import COLORS, DICE, tiny_model
+from tiny_models import COLORS, DICE, memoryless_model, tiny_model
 
 from dataset_builder.errors import UserError
 from spectrum.evaluation.alignment import AlignmentItem, TaskAlignment, align_rows, rows_fingerprint
@@ -87,6 +87,40 @@ def test_a_model_that_knows_nothing_scores_as_the_uniform_guess(tokenizer):
     for metric in set(die.scores) - {"coverage"}:
         assert die.scores[metric] == pytest.approx(die.uniform[metric], abs=1e-6)
     assert die.uniform["js_divergence"] == pytest.approx(0, abs=1e-9)
+
+
+LETTERS = [
+    {
+        "id": "letters/0",
+        "messages": [{"role": "description", "content": "One letter."}],
+        "options": ["A", "B", "C"],
+        "probabilities": [0.5, 0.25, 0.25],
+        "n_responses": 0,
+        "source": "tests",
+    }
+]
+
+
+def letters_of(tokenizer, probabilities):
+    spectrum = get_format("spectrum", tokenizer)
+    return aligned(memoryless_model(tokenizer, spectrum, probabilities), tokenizer, LETTERS)[0].scores
+
+
+def test_a_perfect_model_has_no_divergence(tokenizer):
+    scores = letters_of(tokenizer, {"A": 0.5, "B": 0.25, "C": 0.25})
+    assert scores["cross_entropy"] == pytest.approx(1.5 * math.log(2), abs=1e-5)
+    assert (scores["coverage"], scores["mode_match"]) == (pytest.approx(1, abs=1e-5), 1)
+    for name in ("js_divergence", "kl_target_model", "kl_model_target", "total_variation", "hellinger"):
+        assert scores[name] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_point_mass_is_half_the_mass_away(tokenizer):
+    scores = letters_of(tokenizer, {"A": 1.0})
+    middle = [0.75, 0.125, 0.125]
+    by_hand = -1.5 * math.log(2) / 2 + sum(-m * math.log(m) for m in middle)  # entropies: of the point mass it is 0
+    assert scores["js_divergence"] == pytest.approx(by_hand, abs=1e-4)
+    assert scores["total_variation"] == pytest.approx(0.5, abs=1e-5)
+    assert (scores["coverage"], scores["mode_match"]) == (pytest.approx(1, abs=1e-5), 1)
 
 
 def test_scores_are_those_of_the_normalised_log_probs(model, tokenizer):

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from tiny_models import tiny_model
-from transformers import LlamaConfig, LlamaForCausalLM
+from tiny_models import ANSWERS, FAR, memoryless_model, tiny_model
 
 from dataset_builder.errors import UserError
 from spectrum.evaluation.report import finite
@@ -22,9 +21,6 @@ from spectrum.evaluation.steerability_results import (
 )
 from spectrum.formats.render import get_format
 from spectrum.generation.output_logprobs import output_logprobs, tokenize_sequences
-
-ANSWERS = ("A", "B", "C", "D")
-FAR = 100.0  # nats between a token and the likely ones: e^-100 adds nothing in float32
 
 
 def rows_of(*sequences, description="One letter.", given=None):
@@ -55,28 +51,6 @@ def spectrum(tokenizer):
 @pytest.fixture(scope="module")
 def tiny(tokenizer):
     return tiny_model("gemma3", len(tokenizer))
-
-
-def memoryless_model(tokenizer, text_format, probabilities):
-    """A model that gives an output these probabilities, whatever came before, and then ends the turn."""
-    size = len(tokenizer)
-    config = LlamaConfig(
-        vocab_size=size, hidden_size=size, num_hidden_layers=0, num_attention_heads=1, head_dim=8, intermediate_size=8
-    )
-    model = LlamaForCausalLM(config).eval()
-    logits = torch.full((size, size), -FAR)  # [token, next token]
-
-    def last_id(text):
-        return tokenizer(text, add_special_tokens=False).input_ids[-1]
-
-    for answer, probability in probabilities.items():
-        logits[last_id(text_format.context(None)), last_id(answer)] = math.log(probability)
-    for answer in ANSWERS:
-        logits[last_id(answer), last_id(text_format.terminator)] = 0
-    with torch.no_grad():
-        model.model.embed_tokens.weight.copy_(1000 * torch.eye(size))  # large: the norm's epsilon does not matter
-        model.lm_head.weight.copy_(logits.T / size**0.5)
-    return model
 
 
 def steered(model, tokenizer, rows, text_format, *, options=None, written=None, max_length=1024, task="letters"):
