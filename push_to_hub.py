@@ -1,4 +1,4 @@
-"""Publish a dataset, a metric or a model on a Hub: whole or not at all, and loaded back as a stranger would.
+"""Publish a dataset, a metric, a model and more on a Hub: whole or not at all, and loaded back as a stranger would.
 
 The built suite, all tasks that may be passed on, in one commit:
 
@@ -12,6 +12,14 @@ An adapter that train_sft.py left, with its evaluation; or merged into its base 
 
     python push_to_hub.py model outputs/quickstart/adapter --repo-id ORG/urns --dataset ORG/spectrum-suite
     python push_to_hub.py model outputs/quickstart/adapter --repo-id ORG/urns-merged --merge
+
+The three-rule adapter, which `generate(custom_generate=...)` runs:
+
+    python push_to_hub.py rule-adapter --repo-id ORG/rule-adapter
+
+The playground, as a Space with two models of the Hub:
+
+    python push_to_hub.py space demo --repo-id ORG/playground --tuned ORG/urns
 
 What would be sent, and nothing sent:
 
@@ -41,6 +49,7 @@ from spectrum.hub.metric import metric_publication
 from spectrum.hub.model_options import ModelOptions
 from spectrum.hub.plan import Plan, Publication, Remote
 from spectrum.hub.publish import MAIN, PushOptions, preview, push
+from spectrum.hub.space import space_publication
 from spectrum.hub.verify import load_back
 
 logger = logging.getLogger("push_to_hub")
@@ -90,7 +99,10 @@ def show(publication: Publication, remote: Remote, plan: Plan) -> None:
 
 def check(arguments: Namespace) -> None:
     """Refuse what can be seen to be wrong before anything is read."""
-    for name in filter(None, (arguments.repo_id, getattr(arguments, "dataset", None))):
+    names = [arguments.repo_id, *(getattr(arguments, option, None) for option in ("dataset", "base", "tuned"))]
+    for name in names:
+        if not name or name.startswith("embedded:"):
+            continue
         try:
             validate_repo_id(name)
         except HFValidationError as error:
@@ -119,6 +131,18 @@ def prepare_model(arguments: Namespace) -> Publication:
     return model_publication(arguments.path, arguments.repo_id, model_options(arguments), scratch)
 
 
+def prepare_space(arguments: Namespace) -> Publication:
+    """What is published of the playground."""
+    return space_publication(arguments.path, arguments.repo_id, base=arguments.base, tuned=arguments.tuned)
+
+
+def prepare_rule_adapter(arguments: Namespace) -> Publication:
+    """What is published of the three-rule adapter."""
+    from spectrum.hub.rule_adapter_repo import rule_adapter_publication  # noqa: PLC0415
+
+    return rule_adapter_publication(arguments.repo_id)
+
+
 def write_card(arguments: Namespace) -> None:
     """Write the card that a model would be published with."""
     from spectrum.hub.model import model_card  # noqa: PLC0415
@@ -145,15 +169,19 @@ def model_options(arguments: Namespace) -> ModelOptions:
 def parser() -> ArgumentParser:
     """The command line."""
     command = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    kinds = command.add_subparsers(dest="kind", required=True, metavar="dataset|metric|model")
-    dataset = _kind(kinds.add_parser, "dataset", "a built suite", prepare_dataset)
+    kinds = command.add_subparsers(dest="kind", required=True, metavar="dataset|metric|model|space|rule-adapter")
+    dataset = _with_folder(_kind(kinds.add_parser, "dataset", "a built suite", prepare_dataset))
     dataset.add_argument(
         "--include-unlicensed",
         action="store_true",
         help="publish tasks whose source does not say whether it may be passed on, too",
     )
-    _kind(kinds.add_parser, "metric", "a folder of metrics/", prepare_metric)
-    model = _kind(kinds.add_parser, "model", "an adapter's folder", prepare_model)
+    _with_folder(_kind(kinds.add_parser, "metric", "a metric of metrics/", prepare_metric))
+    space = _with_folder(_kind(kinds.add_parser, "space", "the playground of demo/", prepare_space))
+    space.add_argument("--base", metavar="ORG/NAME", help="its base model (default: what the tuned one is made from)")
+    space.add_argument("--tuned", metavar="ORG/NAME", help="its tuned model or adapter; SPECTRUM_TUNED changes it")
+    _kind(kinds.add_parser, "rule-adapter", "the code of the three-rule adapter", prepare_rule_adapter)
+    model = _with_folder(_kind(kinds.add_parser, "model", "an adapter of train_sft.py", prepare_model))
     add = model.add_argument
     add("--merge", action="store_true", help="publish the base model with the adapter merged into it")
     add("--report", type=Path, nargs="+", default=[], help="report.json or summary.json (default: where they are left)")
@@ -170,16 +198,20 @@ def parser() -> ArgumentParser:
 def _kind(
     add: Callable[..., ArgumentParser], name: str, what: str, prepare: Callable[[Namespace], Publication]
 ) -> ArgumentParser:
-    """The options that all three have."""
+    """The options that all have."""
     command = add(name, help=what)
     command.set_defaults(prepare=prepare)
-    command.add_argument("path", type=Path, metavar="PATH", help=what)
     command.add_argument("--repo-id", required=True, metavar="ORG/NAME", help="the repository, made if it is not there")
     command.add_argument("--private", action="store_true", help="make a new repository private")
     command.add_argument("--revision", default=MAIN, help="the branch, made from main if it is not there")
     command.add_argument("--create-pr", action="store_true", help="open a pull request instead of writing to main")
     command.add_argument("--dry-run", action="store_true", help="show every file, size and action, and send nothing")
     command.add_argument("--message", help="the summary of the commit")
+    return command
+
+
+def _with_folder(command: ArgumentParser) -> ArgumentParser:
+    command.add_argument("path", type=Path, metavar="PATH", help="its folder")
     return command
 
 

@@ -7,7 +7,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = {"train_sft", "evaluate_model", "push_to_hub", "quickstart"}
-PACKAGES = ("dataset_builder", "spectrum", "metrics")
+PACKAGES = ("dataset_builder", "spectrum", "metrics", "demo")
 
 GROUND = {"dataset_builder.task_spec", "dataset_builder.errors", "dataset_builder.seeding"}
 FETCHING = {"dataset_builder.download", "dataset_builder.archives", "dataset_builder.hub_files"}
@@ -53,6 +53,7 @@ MAY_IMPORT = {
     },
     "spectrum.hub.load_back": set(),
     "metrics": {"metrics"},
+    "demo": {*GROUND, "dataset_builder.sources", "spectrum.models", "spectrum.formats", "spectrum.generation", "demo"},
 }  # fmt: skip
 """Module or package -> those of ours that it may import; the longest name that fits an importer counts."""
 
@@ -128,6 +129,7 @@ def test_arrows(path):
         ("dataset_builder.tables", "from transformers import AutoTokenizer"),
         ("dataset_builder.__main__", "import tokenizers"),
         ("metrics.spectrum_alignment.scoring", "from dataset_builder.errors import UserError"),
+        ("demo.playground", "from spectrum.hub.space import carried_code"),
     ],
 )
 def test_a_wrong_arrow_is_found(module, line):

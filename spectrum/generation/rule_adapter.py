@@ -216,6 +216,7 @@ def generate(
     tokenizer: PreTrainedTokenizerBase | None = None,
     rules: Mapping[str, Any] | None = None,
     logits_processor: LogitsProcessorList | None = None,
+    revision: str | None = None,
     **options: Any,
 ) -> Any:
     """``model.generate`` with the rules: what a Hub repository's ``custom_generate`` calls.
@@ -226,6 +227,7 @@ def generate(
         tokenizer: The model's; by default the one that lies beside it.
         rules: Weights of :class:`Rules` that differ from the paper's.
         logits_processor: More processors; they come first.
+        revision: Of the repository with this file. `transformers` has used it when it calls this function.
         options: Anything else that ``model.generate`` takes.
     """
     tokenizer = tokenizer or AutoTokenizer.from_pretrained(model.name_or_path)

@@ -112,8 +112,8 @@ class Hub:
                 if error.response.status_code != _NOT_FOUND:
                     raise
                 raise UserError(
-                    f"base model {name!r} is not on the Hub, or hidden from this token: nobody could load the adapter; "
-                    "name another one with --base-model"
+                    f"model {name!r} is not on the Hub, or hidden from this token, and {self.repository} does not load "
+                    "without it: publish it first, or name another one"
                 ) from error
 
     def read(self, revision: str, texts: tuple[str, ...]) -> Remote:

@@ -1,47 +1,44 @@
-"""The Hub repository of the three-rule adapter: a card, and the adapter's file as ``custom_generate/generate.py``."""
+"""What is published of the three-rule adapter: a card, and the adapter's file as ``custom_generate/generate.py``."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 from huggingface_hub import ModelCardData
-from huggingface_hub.utils import HFValidationError, validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from dataset_builder.errors import UserError
 from spectrum.generation import rule_adapter
+from spectrum.hub.answers import Repository
+from spectrum.hub.card_merge import Ours
+from spectrum.hub.local_files import LocalFile
+from spectrum.hub.plan import Publication
 
 _ROOT = Path(__file__).parents[2]
+_FOLDER = "custom_generate/"
+_KEYS = {"library_name", "license", "language"}
 
 
-def render_rule_adapter_repo(folder: str | Path, repo_id: str) -> Path:
-    """Write the files of the repository into a new or empty folder, ready to be uploaded as a model repository.
+def rule_adapter_publication(repo_id: str) -> Publication:
+    """What is published of the adapter, from which ``generate(custom_generate=repo_id)`` takes it.
 
     Args:
-        folder: Where to.
-        repo_id: Where it will be published, ``<org>/<name>``; the card's code loads it from there.
-
-    Returns:
-        The folder.
-
-    Raises:
-        UserError: ``repo_id`` is no name on a Hub, or the folder holds something already.
+        repo_id: Where, ``<org>/<name>``; the card's code loads it from there.
     """
-    folder = Path(folder)
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise UserError(f"repository {repo_id!r} is no name on a Hub: give one like 'org/rule-adapter'") from error
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"folder {str(folder)!r} is not empty: give a new one")
-    (folder / "custom_generate").mkdir(parents=True)
-    shutil.copyfile(rule_adapter.__file__, folder / "custom_generate" / "generate.py")
-    (folder / "custom_generate" / "requirements.txt").write_text("pyyaml\n", encoding="utf-8")
-    shutil.copyfile(_ROOT / "LICENSE", folder / "LICENSE")
-    (folder / "README.md").write_text(_card(repo_id), encoding="utf-8")
-    return folder
+    code = LocalFile(f"{_FOLDER}generate.py", Path(rule_adapter.__file__))
+    return Publication(
+        repository=Repository(repo_id, "model"),
+        card=_card(repo_id),
+        files=(
+            code,
+            LocalFile(f"{_FOLDER}requirements.txt", b"pyyaml\n"),
+            LocalFile("LICENSE", _ROOT / "LICENSE"),
+        ),
+        ours=lambda _: Ours(_KEYS, {"tags": lambda tag: False}),
+        owns=lambda name, _: name.startswith(_FOLDER),
+        message="a three-rule adapter for base language models",
+        loads=("rule_adapter", code.sha256),
+    )
 
 
 def _card(repo_id: str) -> str:

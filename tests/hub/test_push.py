@@ -265,7 +265,7 @@ def test_a_card_that_the_hub_refuses_is_not_sent(here, old):
 
 
 def test_a_model_whose_base_is_not_there_is_refused(here, old):
-    with pytest.raises(UserError, match="base model 'org/nowhere' is not on the Hub"):
+    with pytest.raises(UserError, match=r"^model 'org/nowhere' is not on the Hub"):
         send(replace(old, depends_on=("org/nowhere",)), here)
 
 

@@ -15,6 +15,8 @@ from dataset_builder.errors import UserError
 from spectrum.formats.render import get_format
 from spectrum.hub.cards import render_model_card, write_adapter_card
 
+pytestmark = pytest.mark.hub
+
 SCORES = {
     "base": {"js_divergence": 0.0871234567, "se": 0.004321, "coverage": 0.18349, "n": 200},
     "tuned": {"js_divergence": 0.0213456789, "se": 0.001234, "coverage": 0.93161, "n": 200},

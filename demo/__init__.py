@@ -1,0 +1,1 @@
+"""The playground, in which two models answer the same questions."""
