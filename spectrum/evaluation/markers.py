@@ -252,14 +252,23 @@ class MarkersWork:
             return {"inferred": self._completion_nats(numbers, [None] * len(numbers), subject, shown=False)}
         truth = [self.truth[number] for number in numbers]
         return {
-            "inferred": self._completion_nats(numbers, [each.markers for each in inferred], subject, shown=False),
+            "inferred": self._completion_nats(
+                numbers, [each.markers or None for each in inferred], subject, shown=False
+            ),
             "fixed": self._completion_nats(numbers, truth, subject, shown=True),
         }
 
     def _completion_nats(
         self, numbers: Sequence[int], lists: Sequence[Markers | None], subject: Subject, *, shown: bool
     ) -> list[float]:
-        """A list and the text behind it are scored as options of one prompt: the difference is the text's part."""
+        """A list and the text behind it are scored as options of one prompt: the difference is the text's part.
+
+        Args:
+            numbers: The rows.
+            lists: The markers in front of each completion; None for a plain one.
+            subject: The model.
+            shown: Whether the prompts show them too.
+        """
         prompts, options, sizes = [], [], []
         for number, markers in zip(numbers, lists, strict=True):
             *before, response = self.drawn[number]["messages"]

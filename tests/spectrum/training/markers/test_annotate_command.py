@@ -4,9 +4,11 @@ import json
 
 import pytest
 from datasets import load_dataset
+from transformers import LlamaConfig
 
 from dataset_builder.errors import UserError
 from spectrum.training.markers.__main__ import main
+from spectrum.training.markers.annotate import Annotator
 from spectrum.training.markers.plan import load_plan
 from spectrum.training.markers.rows import load_marked
 from spectrum.training.markers.sets import Provenance
@@ -42,6 +44,7 @@ def folder(tmp_path):
 def tokenizer(tokenizer_of, tmp_path):
     path = tmp_path / "tokenizer"
     tokenizer_of("chatml").save_pretrained(path)
+    LlamaConfig().save_pretrained(path)
     return str(path)
 
 
@@ -77,6 +80,16 @@ def test_data_sets_can_be_named_on_the_command_line(folder, tokenizer):
     rows = load_dataset(str(folder / "out"), split="train")
     assert [markers["source"] for (markers,) in markers_of(rows)] == ["Synthetic"] * 2
     assert rows.column_names == ["id", "messages", "markers"]
+
+
+def test_the_same_command_finds_what_is_done(folder, tokenizer, monkeypatch):
+    command = ["annotate", str(folder / "rows.jsonl"), "--tokenizer", tokenizer, "--output", str(folder / "out")]
+    main(command)
+    first = load_dataset(str(folder / "out"), split="train").to_list()
+    monkeypatch.setattr(Annotator, "markers", lambda *_: pytest.fail("it is all kept"))
+    main([*command, "--held_out", "2"])
+    again = load_dataset(str(folder / "out"))
+    assert sorted((*again["train"]["id"], *again["test"]["id"])) == sorted(row["id"] for row in first)
 
 
 def test_long_completions_can_be_left_out(folder, tokenizer, tokenizer_of):
@@ -118,7 +131,7 @@ def test_a_mistake_is_one_line(folder, small_suite, tokenizer, capsys, options, 
         main(["annotate", *command, "--tokenizer", tokenizer, "--output", str(folder / "out")])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
-    assert not (folder / "out").exists()
+    assert not list(folder.glob("out/*"))
 
 
 @pytest.mark.parametrize(
