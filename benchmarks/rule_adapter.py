@@ -33,7 +33,7 @@ from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel,
 from spectrum.generation.rule_adapter import RuleBasedAdapter
 from spectrum.models import load_for_scoring
 
-RESULTS = Path(__file__).parent / "results" / "rule_adapter.json"
+RESULTS = Path(__file__).parent / "results" / "rule-adapter.json"
 MODEL = "embedded:gemma-3-270m"
 PROMPT = "<|user|>\nName three things that one can do with an old brick, and say why.\n<|assistant|>\n"
 WAYS = ("plain", "adapter", "cacheless")

@@ -48,6 +48,20 @@ class Layout:
     read: Callable[[Row], Iterator[Conversation]]
 
 
+def named_data(data: Sequence[str]) -> dict[str, str]:
+    """Short name -> data set, of some that are given as paths or ids; one given twice counts once.
+
+    Raises:
+        UserError: Two have the same name.
+    """
+    found: dict[str, str] = {}
+    for each in data:
+        name = Path(each).stem
+        if found.setdefault(name, each) != each:
+            raise UserError(f"data sets {found[name]!r} and {each!r} have the same name: rename one of the files")
+    return found
+
+
 def load_conversations(
     data: str,
     *,

@@ -370,7 +370,7 @@ def test_the_report_of_an_objective_says_its_own_settings(train, model_folder, t
     assert code == 0, error
     report = report_of(tmp_path / "out")
     assert (report["objective"], report["format"], report["adaptation"]) == ("single_task", "meaningless_tags", "LoRA")
-    assert report["rows_per_task"] == {str(data): 6}
+    assert report["rows_per_task"] == {"pairs": 6}
     assert not {"suite", "tasks", "branching"} & report.keys()
     rates = [entry["learning_rate"] for entry in report["log"]]
     assert rates == pytest.approx([0.0, 5e-4, 3.75e-4, 1.25e-4])  # one step of warm-up, then half a cosine

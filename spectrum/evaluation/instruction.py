@@ -24,7 +24,7 @@ from spectrum.evaluation.steerability import sequences_fingerprint
 from spectrum.evaluation.subject import Subject
 from spectrum.evaluation.win_rate import compare_responses
 from spectrum.generation.respond import Response
-from spectrum.instruction_data import load_conversations
+from spectrum.instruction_data import load_conversations, named_data
 from spectrum.suite import draw_rows
 
 PART = 16
@@ -78,7 +78,9 @@ class InstructionWork:
     def rows(self) -> Dataset:
         """All conversations."""
         settings = self.settings
-        return load_conversations(settings.data_sets[self.task], layout=settings.layout, split=settings.data_split)
+        return load_conversations(
+            named_data(settings.data)[self.task], layout=settings.layout, split=settings.data_split
+        )
 
     @cached_property
     def drawn(self) -> Dataset:

@@ -37,6 +37,7 @@ from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.subject import LocalModel, ServedModel, Subject
 from spectrum.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work
 from spectrum.generation.endpoint import Endpoint, served_model
+from spectrum.instruction_data import named_data
 from spectrum.models import ModelFiles, find_model, scoring_device, torch_dtype
 from spectrum.suite import is_held_out, task_kinds
 
@@ -148,7 +149,7 @@ class _Run:
         settings = self.settings
         on_suite = [name for name in settings.desiderata if name in KINDS]
         found = tasks_of(settings.suite, settings.tasks, on_suite) if on_suite else {}
-        return found | {name: list(settings.data_sets) for name in settings.desiderata if name in ON_DATA}
+        return found | {name: list(named_data(settings.data)) for name in settings.desiderata if name in ON_DATA}
 
     def measure(self, part: Part) -> Section:
         """The result of a part."""
@@ -279,7 +280,7 @@ class _Run:
                 "first_line": settings.first_line,
                 "judge": judge if settings.judge else None,
                 "likelihood_judge": settings.likelihood_judge,
-                "data": settings.data_sets,
+                "data": named_data(settings.data),
                 "max_new_tokens": settings.max_new_tokens,
                 "processes": self.team.count,
             },

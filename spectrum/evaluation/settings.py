@@ -107,18 +107,6 @@ class EvaluationSettings:
         """Items of ``task`` at most."""
         return self.limit.get(task) if isinstance(self.limit, Mapping) else self.limit
 
-    @property
-    def data_sets(self) -> dict[str, str]:
-        """The name of each data set in the report -> where it is.
-
-        Raises:
-            UserError: Two have one name.
-        """
-        found = {Path(data).stem: data for data in self.data}
-        if len(found) < len(self.data):
-            raise UserError("two of --data have the same name: rename one of the files, or evaluate them one by one")
-        return found
-
     def adapter_rules(self) -> Rules | None:
         """The rules that the model is multiplied by, if any.
 

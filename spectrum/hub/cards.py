@@ -120,10 +120,15 @@ def read_training(adapter: Path) -> dict[str, Any]:
     """What ``train_sft.py`` reported about an adapter.
 
     Raises:
-        UserError: The report is missing, is no JSON or lacks an entry.
+        UserError: The report is missing, is no JSON or lacks an entry, or it is of another objective.
     """
     path = adapter / TRAINING_REPORT
     report = read_json(path, "give the folder that train_sft.py wrote")
+    if (objective := report.get("objective", "spectrum")) != "spectrum":
+        raise UserError(
+            f"adapter {str(adapter)!r} was tuned with --objective {objective}, and a card tells only of a suite: write "
+            "its README.md, and publish it with 'hf upload'"
+        )
     needed = (
         "base_model", "suite", "format", "family", "description_dropout", "branching", "turn_tokens",
         "hyperparameters", "lora", "dtype", "steps", "rows", "rows_per_task", "draws_too_long", "trained_tokens",

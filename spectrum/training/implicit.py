@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError, did_you_mean
 from spectrum.formats.render import Format, Message
-from spectrum.instruction_data import load_conversations
+from spectrum.instruction_data import load_conversations, named_data
 from spectrum.training.tokenize import tokenize_rows
 
 Objective = Literal["instruction", "response", "single_task"]
@@ -44,7 +44,7 @@ def load_objective(
         seed: Chooses them.
 
     Returns:
-        Rows with columns ``id`` and ``messages``, and how many there are of each data set.
+        Rows with columns ``id`` and ``messages``, and how many there are of each data set, by its name.
 
     Raises:
         UserError: There is no such objective, a single task is not one data set, or the data cannot be used.
@@ -57,8 +57,8 @@ def load_objective(
     if objective == "single_task" and len(data) > 1:
         raise UserError(f"objective 'single_task' is one narrow task but has {len(data)} data sets: give one of them")
     parts = {
-        name: load_conversations(name, layout=layout, split=split, limit=limit, seed=seed)
-        for name in dict.fromkeys(data)
+        name: load_conversations(each, layout=layout, split=split, limit=limit, seed=seed)
+        for name, each in named_data(data).items()
     }
     rows = concatenate_datasets(list(parts.values()))
     viewed = Dataset.from_list(

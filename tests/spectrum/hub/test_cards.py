@@ -264,6 +264,13 @@ def test_a_missing_entry_is_named(run, entry):
         run.card()
 
 
+def test_an_adapter_of_another_objective_has_no_card(run):
+    report = json.loads(run.training_report.read_text())
+    run.training_report.write_text(json.dumps(report | {"objective": "response"}))
+    with pytest.raises(UserError, match="was tuned with --objective response, and a card tells only of a suite"):
+        run.card()
+
+
 def test_a_task_that_the_suite_does_not_hold_is_named(run):
     run.write(build={"seed": 42, "tasks": {"coinflip": BUILD["tasks"]["coinflip"]}})
     with pytest.raises(UserError, match=r"build_report\.json' has no entry 'polis_vote'"):

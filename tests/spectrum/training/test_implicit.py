@@ -145,7 +145,7 @@ def test_equal_seeds_give_equal_runs_and_responses_are_learned(losses):
 def test_a_row_that_is_too_long_is_counted(tokenizer_of, data):
     tokenizer = tokenizer_of("chatml")
     rows, counts = load_objective("instruction", [data])
-    assert counts == {data: 8}
+    assert counts == {"pairs": 8}
     kept, too_long = tokenize_conversations(rows, tokenizer, get_format("chat", tokenizer), max_length=60)
     assert 0 < too_long < 8
     assert len(kept) == 8 - too_long
@@ -156,6 +156,7 @@ def test_mistakes_are_named(data):
     for objective, sets, message in (
         ("responses", [data], "no objective 'responses', did you mean 'response'"),
         ("single_task", [data, "b"], "is one narrow task but has 2 data sets: give one of them"),
+        ("instruction", [data, "b/pairs.jsonl"], "have the same name: rename one of the files"),
         ("response", [], "needs instruction data: give a file"),
     ):
         with pytest.raises(UserError, match=message):

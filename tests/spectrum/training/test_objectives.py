@@ -41,8 +41,8 @@ def test_rows_know_their_data_set(tmp_path, tokenizer_of):
     config = TuningConfig(output_dir=str(tmp_path), max_length=60, report_to="none", use_cpu=True)
     tokenizer = tokenizer_of("llama3")
     data = OBJECTIVES["instruction"].load(arguments, config, tokenizer, find_format("meaningless_tags", tokenizer))
-    assert data.rows_per_task == {str(sets[0]): 3, str(sets[1]): 4}
-    assert data.groups == tuple(map(str, sets))
+    assert data.rows_per_task == {"a": 3, "b": 4}
+    assert data.groups == ("a", "b")
     assert data.tokenized["group"][:] == [0] * 3 + [1] * 4
     batch = data.collator([data.tokenized[0]])
     assert tokenizer.decode(batch["input_ids"][0]) == ("<|begin_of_text|><|A|>\nSay 0.\n<|B|>\n0<|end_of_text|>")

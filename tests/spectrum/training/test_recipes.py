@@ -11,6 +11,7 @@ from trl import TrlParser
 from spectrum.training.adaptation import AdaptationConfig
 from spectrum.training.arguments import SpectrumArguments, TuningConfig
 from spectrum.training.memory import estimate_memory
+from spectrum.training.objectives import OBJECTIVES, find_objective
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 SHAPES = {
@@ -41,6 +42,17 @@ def test_a_recipe_is_understood(path, tmp_path):
     assert "LoRA" in adaptation.method
     assert config.num_train_epochs == 1
     assert f"recipes/{path.name}" in path.read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("path", sorted((RECIPES / "implicit").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_recipe_on_instruction_data_is_understood(path, tmp_path):
+    parser = TrlParser((SpectrumArguments, TuningConfig, AdaptationConfig))
+    more = ["--output_dir", str(tmp_path), "--use_cpu", "true", "--bf16", "false"]
+    arguments, config, adaptation = parser.parse_args_and_config(["--config", str(path), *more])
+    assert find_objective(arguments).options >= {"data", "data_limit"}
+    assert arguments.objective == (path.stem if path.stem in OBJECTIVES else "single_task")
+    assert (adaptation.method, str(config.lr_scheduler_type), config.warmup_steps) == ("LoRA", "cosine", 0.1)
+    assert f"recipes/implicit/{path.name}" in path.read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize("name", SHAPES)
