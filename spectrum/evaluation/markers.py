@@ -41,6 +41,7 @@ from spectrum.evaluation.subject import Subject
 from spectrum.evaluation.win_rate import compare_responses
 from spectrum.formats.render import Message
 from spectrum.generation.marked import MarkedResponse, strip_markers, takes_markers
+from spectrum.instruction_data import named_data
 from spectrum.suite import draw_rows
 from spectrum.training.markers.annotate import COLUMN
 from spectrum.training.markers.render import mark_completion, mark_prompt
@@ -112,7 +113,7 @@ class MarkersWork:
         Raises:
             UserError: They are not annotated, or are not conversations.
         """
-        data = self.settings.data_sets[self.task]
+        data = named_data(self.settings.data)[self.task]
         rows, _ = load_marked(
             [data],
             categories=self.settings.marker_categories,
