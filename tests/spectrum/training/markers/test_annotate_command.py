@@ -1,6 +1,8 @@
 """`python -m spectrum.training.markers annotate` from its command line to the files that training reads."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from datasets import load_dataset
@@ -12,7 +14,9 @@ from spectrum.training.markers.annotate import Annotator
 from spectrum.training.markers.plan import load_plan
 from spectrum.training.markers.rows import load_marked
 from spectrum.training.markers.sets import Provenance
+from spectrum.training.markers.taxonomy import TAXONOMY
 
+RECIPES = Path(__file__).parents[4] / "recipes"
 KINDS = ["open_qa", "other", "open_qa", "other", "open_qa", "other"]
 PLAN = """
 data:
@@ -149,6 +153,16 @@ def test_a_plan_that_is_none_is_refused(tmp_path, text, message):
     (tmp_path / "plan.yaml").write_text(text)
     with pytest.raises(UserError, match=message):
         load_plan(tmp_path / "plan.yaml")
+
+
+def test_the_plan_of_the_recipe_is_five_data_sets_that_are_there():
+    sources = os.environ.get("SPECTRUM_SOURCES")
+    plan = load_plan(RECIPES / "data" / "markers.yaml", Path(sources) if sources else None)
+    assert len({planned.data for planned in plan}) == 5
+    assert all(TAXONOMY.check(planned.provenance.fixed) for planned in plan)
+    if not sources:
+        pytest.skip("SPECTRUM_SOURCES names no folder of real files")
+    assert all(Path(planned.data).is_file() for planned in plan)
 
 
 def test_a_plan_can_be_read_without_a_folder_of_sources(folder):
