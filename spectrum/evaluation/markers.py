@@ -41,6 +41,7 @@ from spectrum.evaluation.subject import Subject
 from spectrum.evaluation.win_rate import compare_responses
 from spectrum.formats.render import Message
 from spectrum.generation.marked import MarkedResponse, strip_markers, takes_markers
+from spectrum.instruction_data import named_data
 from spectrum.suite import draw_rows
 from spectrum.training.markers.annotate import COLUMN
 from spectrum.training.markers.render import mark_completion, mark_prompt
@@ -112,7 +113,7 @@ class MarkersWork:
         Raises:
             UserError: They are not annotated, or are not conversations.
         """
-        data = self.settings.data_sets[self.task]
+        data = named_data(self.settings.data)[self.task]
         rows, _ = load_marked(
             [data],
             categories=self.settings.marker_categories,
@@ -252,14 +253,23 @@ class MarkersWork:
             return {"inferred": self._completion_nats(numbers, [None] * len(numbers), subject, shown=False)}
         truth = [self.truth[number] for number in numbers]
         return {
-            "inferred": self._completion_nats(numbers, [each.markers for each in inferred], subject, shown=False),
+            "inferred": self._completion_nats(
+                numbers, [each.markers or None for each in inferred], subject, shown=False
+            ),
             "fixed": self._completion_nats(numbers, truth, subject, shown=True),
         }
 
     def _completion_nats(
         self, numbers: Sequence[int], lists: Sequence[Markers | None], subject: Subject, *, shown: bool
     ) -> list[float]:
-        """A list and the text behind it are scored as options of one prompt: the difference is the text's part."""
+        """A list and the text behind it are scored as options of one prompt: the difference is the text's part.
+
+        Args:
+            numbers: The rows.
+            lists: The markers in front of each completion; None for a plain one.
+            subject: The model.
+            shown: Whether the prompts show them too.
+        """
         prompts, options, sizes = [], [], []
         for number, markers in zip(numbers, lists, strict=True):
             *before, response = self.drawn[number]["messages"]

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from datasets import Dataset, concatenate_datasets
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError, exit_on_user_error
 from dataset_builder.registry import all_tasks
@@ -18,7 +17,6 @@ from dataset_builder.seeding import generator
 from spectrum.generation.endpoint import Endpoint, endpoint_option_logprobs, served_model
 from spectrum.generation.logprobs import option_logprobs
 from spectrum.models import find_model, load_for_scoring, load_tokenizer, scoring_device
-from spectrum.training.embedded_model import resolve_model
 from spectrum.training.markers.annotate import COLUMN, Annotator
 from spectrum.training.markers.plan import Planned, load_plan, parse_pairs
 from spectrum.training.markers.provenance import task_markers
@@ -33,6 +31,8 @@ logger = logging.getLogger("spectrum.training.markers")
 
 REPORT = "markers.md"
 TAGS = "tags.jsonl"
+KEPT = ".annotated"
+"""Below the output: what a later call takes up. Its name begins with a dot, so that `load_dataset` passes over it."""
 
 _ABOUT = """\
 Find the markers of instruction data, or of tasks of the suite, and write the rows with a column `markers` as Parquet,
@@ -70,7 +70,7 @@ def annotate(options: argparse.Namespace) -> None:
         raise UserError("nothing to annotate: give instruction data, a --plan, or a --suite with --tasks")
     if options.output.is_file():
         raise UserError(f"output {str(options.output)!r} is a file: give a folder")
-    tokenizer = _tokenizer(options.tokenizer)
+    tokenizer = load_tokenizer(find_model(options.tokenizer, weights=False))
     finders = Finders(
         Annotator(tokenizer, taxonomy=taxonomy),
         score=RewardModel.load(options.reward_model, device=scoring_device(None), progress=True).score
@@ -78,6 +78,7 @@ def annotate(options: argparse.Namespace) -> None:
         else None,
         tagger=_tagger(options, taxonomy),
         num_proc=options.num_proc,
+        kept=options.output / KEPT,
     )
     found = [
         annotate_instructions(
@@ -134,15 +135,6 @@ def _suite_rows(options: argparse.Namespace, finders: Finders) -> Iterator[Datas
         rows = mixture.rows.select(range(start, start + count))
         yield annotate_draws(rows, finders, task_markers(known[task]) if task in known else {})
         start += count
-
-
-def _tokenizer(name: str) -> PreTrainedTokenizerBase:
-    try:
-        return AutoTokenizer.from_pretrained(resolve_model(name))
-    except (OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"no tokenizer {name!r}: give a folder, a Hub id or embedded:gemma-3-270m") from error
 
 
 def _tagger(options: argparse.Namespace, taxonomy: Taxonomy) -> Tagger | None:

@@ -15,7 +15,7 @@ from datasets import Dataset, Features, List, concatenate_datasets
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message, split_messages
-from spectrum.instruction_data import CONVERSATIONS, read_data
+from spectrum.instruction_data import CONVERSATIONS, named_data, read_data
 from spectrum.suite import draw_rows
 from spectrum.training.implicit import response_after_prompt
 from spectrum.training.markers.annotate import COLUMN, marker_features
@@ -50,7 +50,7 @@ def load_marked(
         seed: See ``limit``.
 
     Returns:
-        Rows with ``id``, ``messages`` and ``markers``, and how many there are of each data set.
+        Rows with ``id``, ``messages`` and ``markers``, and how many there are of each data set, by its name.
 
     Raises:
         UserError: There is no such data or category, or rows are not annotated, or with what is not valid.
@@ -58,8 +58,10 @@ def load_marked(
     names = taxonomy.names if tuple(categories) == ALL else tuple(taxonomy[name].name for name in categories)
     if not data:
         raise UserError(f"objective 'markers' needs --data with rows that have markers: {_ANNOTATE}")
-    parts = {name: _marked(name, split, names, taxonomy) for name in dict.fromkeys(data)}
-    parts = {name: draw_rows(rows, name, limit=limit, seed=seed) for name, rows in parts.items()}
+    parts = {
+        name: draw_rows(_marked(each, split, names, taxonomy), name, limit=limit, seed=seed)
+        for name, each in named_data(data).items()
+    }
     return concatenate_datasets(list(parts.values())), {name: len(rows) for name, rows in parts.items()}
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, List
+from datasets.fingerprint import Hasher
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Message
@@ -16,6 +19,9 @@ from spectrum.training.markers.tagger import Tagger, tag_rows
 
 Score = Callable[[Sequence[tuple[str, str]]], list[float]]
 """(prompt, completion) of some examples -> how good each completion is."""
+
+SHARD = 1000
+"""Examples whose markers are kept together, where the rest may be cut short."""
 
 _ROW, _QUALITY = "row", "quality of the example"  # columns of our own beside those of the data
 
@@ -44,12 +50,14 @@ class Finders:
         score: For the quality; None takes that of a column, if there is one.
         tagger: For domain, task and format where they are not known.
         num_proc: Processes of the annotator.
+        kept: Folder in which what is done is kept, so that it is found again; None keeps it nowhere.
     """
 
     annotator: Annotator
     score: Score | None = None
     tagger: Tagger | None = None
     num_proc: int | None = None
+    kept: Path | None = None
 
 
 def annotate_instructions(
@@ -99,7 +107,8 @@ def _annotated(rows: Dataset, finders: Finders, known: Provenance, *, every_outp
         examples = examples.add_column(_QUALITY, scores)
         columns["quality"] = _QUALITY
     annotator = replace(finders.annotator, fixed=known.fixed, columns=columns, readings=known.readings)
-    examples = annotate(examples, annotator, num_proc=finders.num_proc)
+    shards = math.ceil(len(examples) / SHARD)
+    examples = annotate(_on_disk(examples, finders.kept), annotator, num_proc=finders.num_proc, shards=shards)
     if finders.tagger is not None:
         examples = tag_rows(examples, finders.tagger)
     markers: list[list[dict[str, Any]]] = [[] for _ in rows]
@@ -107,6 +116,18 @@ def _annotated(rows: Dataset, finders: Finders, known: Provenance, *, every_outp
         markers[number].append(found)
     kept = rows.select_columns(["id", "messages"])
     return _with_markers(kept, markers, List(marker_features(annotator.taxonomy)))
+
+
+def _on_disk(examples: Dataset, kept: Path | None) -> Dataset:
+    """The same rows in files named after their content; the cache of a `map` lies beside those of its rows."""
+    if kept is None:
+        return examples
+    folder = kept / Hasher.hash(examples.to_list())
+    if not folder.is_dir():
+        writing = folder.with_name(f"{folder.name}.writing")
+        examples.save_to_disk(writing)
+        writing.replace(folder)
+    return Dataset.load_from_disk(folder)
 
 
 def _with_markers(rows: Dataset, markers: list[list[dict[str, Any]]], feature: List) -> Dataset:

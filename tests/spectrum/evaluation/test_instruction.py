@@ -133,7 +133,8 @@ def test_two_models_are_compared_on_the_same_instructions(command, tokenizer_of,
     win_rate = found["win_rate"]
     assert win_rate["judge"] == f"likelihood under {model} (a stand-in for a judge)"
     assert win_rate["n"] == N
-    assert win_rate["win_rate"] not in (0, 0.5, 1)
+    sides = [[item["response"] for item in report["instruction"]["pairs"]["items"]] for report in (mine, theirs)]
+    assert win_rate["mean_lengths"] == [sum(map(len, texts)) / N for texts in sides]
     reverse = command("theirs", model=other, compare=tmp_path / "mine", likelihood_judge=model)["comparison"]
     assert reverse["instruction"]["pairs"]["win_rate"]["win_rate"] == pytest.approx(1 - win_rate["win_rate"])
     over_data = mine["instruction"]["pairs"]["win_rate"]

@@ -1,16 +1,22 @@
 """`python -m spectrum.training.markers annotate` from its command line to the files that training reads."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from datasets import load_dataset
+from transformers import LlamaConfig
 
 from dataset_builder.errors import UserError
 from spectrum.training.markers.__main__ import main
+from spectrum.training.markers.annotate import Annotator
 from spectrum.training.markers.plan import load_plan
 from spectrum.training.markers.rows import load_marked
 from spectrum.training.markers.sets import Provenance
+from spectrum.training.markers.taxonomy import TAXONOMY
 
+RECIPES = Path(__file__).parents[4] / "recipes"
 KINDS = ["open_qa", "other", "open_qa", "other", "open_qa", "other"]
 PLAN = """
 data:
@@ -42,6 +48,7 @@ def folder(tmp_path):
 def tokenizer(tokenizer_of, tmp_path):
     path = tmp_path / "tokenizer"
     tokenizer_of("chatml").save_pretrained(path)
+    LlamaConfig().save_pretrained(path)
     return str(path)
 
 
@@ -77,6 +84,16 @@ def test_data_sets_can_be_named_on_the_command_line(folder, tokenizer):
     rows = load_dataset(str(folder / "out"), split="train")
     assert [markers["source"] for (markers,) in markers_of(rows)] == ["Synthetic"] * 2
     assert rows.column_names == ["id", "messages", "markers"]
+
+
+def test_the_same_command_finds_what_is_done(folder, tokenizer, monkeypatch):
+    command = ["annotate", str(folder / "rows.jsonl"), "--tokenizer", tokenizer, "--output", str(folder / "out")]
+    main(command)
+    first = load_dataset(str(folder / "out"), split="train").to_list()
+    monkeypatch.setattr(Annotator, "markers", lambda *_: pytest.fail("it is all kept"))
+    main([*command, "--held_out", "2"])
+    again = load_dataset(str(folder / "out"))
+    assert sorted((*again["train"]["id"], *again["test"]["id"])) == sorted(row["id"] for row in first)
 
 
 def test_long_completions_can_be_left_out(folder, tokenizer, tokenizer_of):
@@ -118,7 +135,7 @@ def test_a_mistake_is_one_line(folder, small_suite, tokenizer, capsys, options, 
         main(["annotate", *command, "--tokenizer", tokenizer, "--output", str(folder / "out")])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
-    assert not (folder / "out").exists()
+    assert not list(folder.glob("out/*"))
 
 
 @pytest.mark.parametrize(
@@ -136,6 +153,16 @@ def test_a_plan_that_is_none_is_refused(tmp_path, text, message):
     (tmp_path / "plan.yaml").write_text(text)
     with pytest.raises(UserError, match=message):
         load_plan(tmp_path / "plan.yaml")
+
+
+def test_the_plan_of_the_recipe_is_five_data_sets_that_are_there():
+    sources = os.environ.get("SPECTRUM_SOURCES")
+    plan = load_plan(RECIPES / "data" / "markers.yaml", Path(sources) if sources else None)
+    assert len({planned.data for planned in plan}) == 5
+    assert all(TAXONOMY.check(planned.provenance.fixed) for planned in plan)
+    if not sources:
+        pytest.skip("SPECTRUM_SOURCES names no folder of real files")
+    assert all(Path(planned.data).is_file() for planned in plan)
 
 
 def test_a_plan_can_be_read_without_a_folder_of_sources(folder):

@@ -12,8 +12,16 @@ from spectrum.formats.token_ids import token_encoder
 from spectrum.training.batches import GroupedByLength
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.markers.dropout import MarkerDropout
-from spectrum.training.markers.render import OPEN, mark_completion, mark_prompt, parse, render
-from spectrum.training.markers.rows import MarkedView, all_shown, load_marked, marked_features
+from spectrum.training.markers.render import (
+    OPEN,
+    Completion,
+    mark_completion,
+    mark_prompt,
+    parse,
+    render,
+    split_completion,
+)
+from spectrum.training.markers.rows import MarkedView, all_shown, load_marked, mark_messages, marked_features
 from spectrum.training.tokenize import tokenize_rows
 
 FORMATS = ["chat", "spectrum", "colon"]
@@ -85,6 +93,24 @@ def test_the_trained_tokens_are_the_completion_and_all_its_markers(tokenizer, sa
         shown.append(MarkerDropout().prompt_markers(markers, epoch=0, row=row["row"]))
         assert before == text_format.prompt(mark_prompt(plain["messages"][:1], shown[-1]))
     assert {len(found) for found in shown} == {0, 2}
+
+
+def test_over_10_000_rows_half_of_the_prompts_are_bare_and_no_completion_is():
+    dropout, bare, shares = MarkerDropout(), 0, []
+    for number in range(10_000):
+        plain = ROWS[number % len(ROWS)]
+        (markers,) = plain["markers"]
+        shown = dropout.prompt_markers(markers, epoch=0, row=number)
+        asked, answer = mark_messages(plain["messages"], [markers], [shown])
+        assert split_completion(answer["content"]) == Completion(plain["messages"][1]["content"], markers)
+        if OPEN not in asked["content"]:
+            bare += 1
+            continue
+        text, _, written = asked["content"].partition(f" {OPEN}")
+        assert text == plain["messages"][0]["content"]
+        shares.append(len(parse(OPEN + written)) / len(markers))
+    assert bare / 10_000 == pytest.approx(0.5, abs=0.02)
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_prompt_has_the_tokens_that_inference_gives_it(tokenizer, save):
