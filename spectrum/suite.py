@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from datasets import (
     load_dataset,
     load_dataset_builder,
 )
+from datasets.exceptions import DatasetsError
 from datasets.info import DatasetInfo, DatasetInfosDict
 from huggingface_hub import DatasetCard
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -47,11 +49,16 @@ class TaskInfo:
 def suite_tasks(suite: str) -> list[str]:
     """The tasks of a suite; raises a UserError when it is no suite."""
     local = Path(suite).expanduser()
-    if not local.exists() and suite.count("/") != 1:
+    if not local.exists() and not re.fullmatch(r"[\w.-]+/[\w.-]+", suite):
         raise UserError(f"suite folder {suite!r} not found: build it with 'python -m dataset_builder build'")
     if local.is_dir() and not (local / "README.md").is_file():
         raise UserError(f"suite folder {suite!r} is empty: build it with 'python -m dataset_builder build'")
-    return [name for name in get_dataset_config_names(suite) if name not in MIXTURES]
+    try:
+        names = get_dataset_config_names(suite)
+    except (DatasetsError, OSError) as error:  # not found, no permission, no connection
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"suite {suite!r} cannot be read: {reason}; check its name, or the connection") from error
+    return [name for name in names if name not in MIXTURES]
 
 
 def task_groups(suite: str) -> dict[str, str]:
