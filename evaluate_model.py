@@ -47,6 +47,10 @@ A model that a server has, such as vLLM's; only its tokenizer is loaded here (th
     python evaluate_model.py --model google/gemma-3-27b-pt --endpoint http://localhost:8000/v1 \
         --suite spectrum-suite --format colon --output outputs/evaluation/gemma-3-27b
 
+Many models side by side, by a recipe that lists them, with one page of tables, plots and the paper's claims checked:
+
+    python evaluate_model.py --runs recipes/results/gemma-3-270m.yaml --output outputs/results/gemma-3-270m
+
 Interrupted? The same command goes on where it was.
 """
 
@@ -59,6 +63,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dataset_builder.errors import UserError, exit_on_user_error
+from spectrum.evaluation.comparison.claims import check_claims
+from spectrum.evaluation.comparison.compare import compare_runs
+from spectrum.evaluation.comparison.page import PAGE, write_page
+from spectrum.evaluation.comparison.recipe import read_recipe
 from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS
 from spectrum.evaluation.report import Report
 from spectrum.evaluation.run import DESIDERATA, KINDS, ON_DATA, evaluate
@@ -70,14 +78,34 @@ logger = logging.getLogger("evaluate_model")
 
 def main(arguments: Namespace) -> None:
     """Check the arguments, evaluate, say where the report is."""
+    if arguments.runs:
+        compare_many(arguments)
+        return
     check(arguments)
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
+    options = {name: value for name, value in options.items() if name not in ("runs", "skip_missing")}
     report = evaluate(EvaluationSettings(text_format=options.pop("format"), **options), progress=True)
     if report is None:  # another process is the main one
         return
     for line in summary_lines(report):
         logger.info("%s", line)
     logger.info("report, tables and plots are in %s", arguments.output)
+
+
+def compare_many(arguments: Namespace) -> None:
+    """Evaluate the runs of a recipe, and write the page that sets them side by side."""
+    given = {name for name, value in vars(arguments).items() if value != parser().get_default(name)}
+    if unused := sorted(given - {"runs", "output", "skip_missing"}):
+        raise UserError(f"--{unused[0]} does not go with --runs: say it in the recipe {str(arguments.runs)!r}")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("--runs is for one process: start it without 'accelerate launch'")
+    check_output(arguments.output)
+    recipe = read_recipe(arguments.runs)
+    results = compare_runs(recipe, arguments.output, skip_missing=arguments.skip_missing, progress=True)
+    write_page(results, arguments.output)
+    for claim in check_claims(results):
+        logger.info("%s: %s", claim.text, claim.verdict)
+    logger.info("the page of all runs is %s", arguments.output / PAGE)
 
 
 def summary_lines(report: Report) -> Iterator[str]:
@@ -109,6 +137,8 @@ def summary_lines(report: Report) -> Iterator[str]:
 
 def check(arguments: Namespace) -> None:
     """Refuse what can be seen to be wrong before anything is loaded."""
+    if not arguments.model:
+        raise UserError("no --model: give it, or a recipe of many models with --runs")
     for desideratum in arguments.desiderata:
         if desideratum not in DESIDERATA:
             raise UserError(f"no desideratum {desideratum!r}: there are {', '.join(DESIDERATA)}")
@@ -122,8 +152,13 @@ def check(arguments: Namespace) -> None:
             raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
     check_data(arguments)
     check_addresses(arguments)
-    if arguments.output.is_file():
-        raise UserError(f"output {str(arguments.output)!r} is a file: give a folder")
+    check_output(arguments.output)
+
+
+def check_output(output: Path) -> None:
+    """Refuse a file where a folder is needed."""
+    if output.is_file():
+        raise UserError(f"output {str(output)!r} is a file: give a folder")
 
 
 def check_data(arguments: Namespace) -> None:
@@ -156,7 +191,7 @@ def parser() -> ArgumentParser:
     """The command line."""
     command = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add = command.add_argument
-    add("--model", required=True, help="a folder, a Hub id, or embedded:gemma-3-270m; a checkpoint or an adapter")
+    add("--model", help="a folder, a Hub id, or embedded:gemma-3-270m; a checkpoint or an adapter")
     add("--suite", help="a built suite's folder, or a dataset on the Hub; needed but for what is measured on --data")
     add("--output", required=True, type=Path, help="folder of the report")
     add("--format", default="auto", help=f"auto (what the tokenizer has tokens for), {', '.join(ALL_FORMATS)}")
@@ -210,6 +245,8 @@ def parser() -> ArgumentParser:
     add("--endpoint", metavar="URL", help="an OpenAI-compatible completions server that has the model")
     add("--endpoint_model", help="the model's name there (default: that of the only one it has)")
     add("--compare", type=Path, help="another report (file or folder) to set this one against")
+    add("--runs", type=Path, metavar="RECIPE", help="evaluate the models in a recipe, and set them side by side")
+    add("--skip_missing", action="store_true", help="with --runs: leave out models that are not there")
     return command
 
 

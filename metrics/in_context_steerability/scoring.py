@@ -142,8 +142,8 @@ def summarize(outputs: Outputs, *, n_bins: int = N_BINS) -> dict[str, float]:
         ``<metric>`` and ``<metric>_se`` of each, NaN where nothing was scored (and an error NaN for a single sequence);
         ``n`` outputs, ``n_scored`` of them with a loss, and ``n_sequences``.
     """
-    sums = _sums_per_sequence(outputs, n_bins)
-    values, errors = _metrics(sums.sum(axis=0)), _jackknife_errors(sums)
+    sums = sums_per_sequence(outputs, n_bins)
+    values, errors = metrics_of_sums(sums.sum(axis=0)), _jackknife_errors(sums)
     summary: dict[str, float] = {}
     for name, value, error in zip(METRICS, values, errors, strict=True):
         summary |= {name: float(value), f"{name}_se": float(error)}
@@ -226,8 +226,8 @@ def bootstrap_intervals(
     Raises:
         ValueError: If ``confidence_level`` or ``n_resamples`` makes no interval.
     """
-    sums = _sums_per_sequence(outputs, n_bins)
-    return _percentiles(len(sums), lambda counts: _metrics(counts @ sums), confidence_level, n_resamples, seed)
+    sums = sums_per_sequence(outputs, n_bins)
+    return _percentiles(len(sums), lambda counts: metrics_of_sums(counts @ sums), confidence_level, n_resamples, seed)
 
 
 def paired_differences(
@@ -250,16 +250,49 @@ def paired_differences(
         ValueError: If they share no output.
     """
     a, b = _shared(a, b)
-    sums = np.stack([_sums_per_sequence(side, n_bins) for side in (a, b)])  # (2, n_sequences, columns)
+    sums = np.stack([sums_per_sequence(side, n_bins) for side in (a, b)])  # (2, n_sequences, columns)
 
     def difference(counts: np.ndarray) -> np.ndarray:
-        mine, theirs = _metrics(counts @ sums)
+        mine, theirs = metrics_of_sums(counts @ sums)
         return mine - theirs
 
     n_sequences = sums.shape[1]
     values = difference(np.ones((1, n_sequences)))[0]
     intervals = _percentiles(n_sequences, difference, confidence_level, n_resamples, seed)
     return {name: (float(value), intervals[name]) for name, value in zip(METRICS, values, strict=True)}
+
+
+def sums_per_sequence(outputs: Outputs, n_bins: int = N_BINS) -> np.ndarray:
+    """What every metric is made of, added up per sequence, in the order of their names: (n_sequences, 6 + n_bins).
+
+    The columns are numerator and denominator of the three quotients, then per bin of confidence the sum of confidence
+    minus the sum of right answers.
+    """
+    _, sequence = np.unique(outputs.sequence, return_inverse=True)
+    scored = ~np.isnan(outputs.loss)
+    counted = scored & ~np.isnan(outputs.tokens)
+    known = ~np.isnan(outputs.correct) & ~np.isnan(outputs.confidence)
+    columns = [
+        np.where(scored, outputs.loss, 0),
+        scored,
+        np.where(counted, outputs.loss, 0),
+        np.where(counted, outputs.tokens, 0),
+        np.where(known, outputs.correct, 0),
+        known,
+    ]
+    n_sequences = int(sequence.max(initial=-1)) + 1
+    sums = [np.bincount(sequence, column, n_sequences) for column in columns]
+    cells = sequence[known] * n_bins + _bin_of(outputs.confidence[known], n_bins)
+    gaps = np.bincount(cells, (outputs.confidence - outputs.correct)[known], n_sequences * n_bins)
+    return np.column_stack([*sums, gaps.reshape(n_sequences, n_bins)])
+
+
+def metrics_of_sums(sums: np.ndarray) -> np.ndarray:
+    """Sums of shape (..., 6 + n_bins) -> metrics of shape (..., 4), in the order of ``METRICS``; NaN for no output."""
+    ratios, gaps = sums[..., : 2 * _RATIOS], sums[..., 2 * _RATIOS :]
+    numerators = np.concatenate([ratios[..., ::2], np.abs(gaps).sum(axis=-1, keepdims=True)], axis=-1)
+    denominators = np.concatenate([ratios[..., 1::2], ratios[..., -1:]], axis=-1)
+    return np.divide(numerators, denominators, out=np.full(numerators.shape, np.nan), where=denominators > 0)
 
 
 def _check_ranges(columns: Mapping[str, np.ndarray]) -> None:
@@ -310,46 +343,13 @@ def _bin_of(confidence: np.ndarray, n_bins: int) -> np.ndarray:
     return np.minimum(np.searchsorted(bin_edges(n_bins), confidence, side="right") - 1, n_bins - 1)
 
 
-def _sums_per_sequence(outputs: Outputs, n_bins: int) -> np.ndarray:
-    """What every metric is made of, added up per sequence: (n_sequences, 6 + n_bins).
-
-    The columns are numerator and denominator of the three quotients, then per bin of confidence the sum of confidence
-    minus the sum of right answers.
-    """
-    _, sequence = np.unique(outputs.sequence, return_inverse=True)
-    scored = ~np.isnan(outputs.loss)
-    counted = scored & ~np.isnan(outputs.tokens)
-    known = ~np.isnan(outputs.correct) & ~np.isnan(outputs.confidence)
-    columns = [
-        np.where(scored, outputs.loss, 0),
-        scored,
-        np.where(counted, outputs.loss, 0),
-        np.where(counted, outputs.tokens, 0),
-        np.where(known, outputs.correct, 0),
-        known,
-    ]
-    n_sequences = int(sequence.max(initial=-1)) + 1
-    sums = [np.bincount(sequence, column, n_sequences) for column in columns]
-    cells = sequence[known] * n_bins + _bin_of(outputs.confidence[known], n_bins)
-    gaps = np.bincount(cells, (outputs.confidence - outputs.correct)[known], n_sequences * n_bins)
-    return np.column_stack([*sums, gaps.reshape(n_sequences, n_bins)])
-
-
-def _metrics(sums: np.ndarray) -> np.ndarray:
-    """Sums of shape (..., 6 + n_bins) -> metrics of shape (..., 4), in the order of ``METRICS``; NaN for no output."""
-    ratios, gaps = sums[..., : 2 * _RATIOS], sums[..., 2 * _RATIOS :]
-    numerators = np.concatenate([ratios[..., ::2], np.abs(gaps).sum(axis=-1, keepdims=True)], axis=-1)
-    denominators = np.concatenate([ratios[..., 1::2], ratios[..., -1:]], axis=-1)
-    return np.divide(numerators, denominators, out=np.full(numerators.shape, np.nan), where=denominators > 0)
-
-
 def _jackknife_errors(sums: np.ndarray) -> np.ndarray:
     """Standard errors of the metrics, (4,), from leaving each sequence out in turn."""
     n = len(sums)
     if n < _FEWEST_WITH_SPREAD:
         return np.full(len(METRICS), np.nan)
     with np.errstate(invalid="ignore"):  # infinite losses
-        left = _metrics(sums.sum(axis=0) - sums)
+        left = metrics_of_sums(sums.sum(axis=0) - sums)
         return np.sqrt((n - 1) / n * np.square(left - left.mean(axis=0)).sum(axis=0))
 
 
