@@ -68,6 +68,8 @@ def annotate(options: argparse.Namespace) -> None:
     parts = list(_planned(options))
     if not parts and not options.suite:
         raise UserError("nothing to annotate: give instruction data, a --plan, or a --suite with --tasks")
+    for part in parts:
+        taxonomy.check(part.provenance.fixed)
     if options.output.is_file():
         raise UserError(f"output {str(options.output)!r} is a file: give a folder")
     tokenizer = load_tokenizer(find_model(options.tokenizer, weights=False))

@@ -135,7 +135,7 @@ def test_a_mistake_is_one_line(folder, small_suite, tokenizer, capsys, options, 
         main(["annotate", *command, "--tokenizer", tokenizer, "--output", str(folder / "out")])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
-    assert not list(folder.glob("out/*"))
+    assert not list(folder.glob("out/[!.]*"))
 
 
 @pytest.mark.parametrize(
