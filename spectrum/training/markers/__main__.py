@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from datasets import Dataset, concatenate_datasets
+from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError, exit_on_user_error
 from dataset_builder.registry import all_tasks
 from dataset_builder.seeding import generator
+from spectrum.formats.render import Message
 from spectrum.generation.endpoint import Endpoint, endpoint_option_logprobs, served_model
 from spectrum.generation.logprobs import option_logprobs
 from spectrum.models import find_model, load_for_scoring, load_tokenizer, scoring_device
@@ -68,6 +70,8 @@ def annotate(options: argparse.Namespace) -> None:
     parts = list(_planned(options))
     if not parts and not options.suite:
         raise UserError("nothing to annotate: give instruction data, a --plan, or a --suite with --tasks")
+    for part in parts:
+        taxonomy.check(part.provenance.fixed)
     if options.output.is_file():
         raise UserError(f"output {str(options.output)!r} is a file: give a folder")
     tokenizer = load_tokenizer(find_model(options.tokenizer, weights=False))
@@ -97,9 +101,15 @@ def annotate(options: argparse.Namespace) -> None:
     rows = bucket_qualities(concatenate_datasets(found))
     if options.max_tokens:
         rows = rows.filter(
-            lambda markers: all(each["length_tokens"] <= options.max_tokens for each in markers), input_columns=COLUMN
+            lambda messages: _longest(messages, tokenizer) <= options.max_tokens, input_columns="messages"
         )
     _write(rows, options, taxonomy)
+
+
+def _longest(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) -> int:
+    """The tokens of the longest message."""
+    texts = [message["content"] for message in messages]
+    return max(map(len, tokenizer(texts, add_special_tokens=False).input_ids))
 
 
 def _write(rows: Dataset, options: argparse.Namespace, taxonomy: Taxonomy) -> None:
@@ -178,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--reward_model", metavar="MODEL", help="a sequence classifier that says how good a completion is")
     add("--tagger", metavar="MODEL", help="a model that says domain, task and format where they are not known")
     add("--tagger_endpoint", metavar="URL", help="a completions server that has it")
-    add("--max_tokens", type=int, help="leave out rows with a longer completion")
+    add("--max_tokens", type=int, help="leave out rows with a message of more tokens")
     add(
         "--held_out", type=int, default=0, metavar="ROWS", help="rows to keep apart, for evaluate_model.py (default: 0)"
     )

@@ -96,7 +96,7 @@ def test_the_same_command_finds_what_is_done(folder, tokenizer, monkeypatch):
     assert sorted((*again["train"]["id"], *again["test"]["id"])) == sorted(row["id"] for row in first)
 
 
-def test_long_completions_can_be_left_out(folder, tokenizer, tokenizer_of):
+def test_rows_of_long_messages_can_be_left_out(folder, tokenizer, tokenizer_of):
     data, output = str(folder / "rows.jsonl"), str(folder / "out")
     limit = len(tokenizer_of("chatml").encode(("The river is long. " * 3).strip(), add_special_tokens=False))
     main(["annotate", data, "--output", output, "--tokenizer", tokenizer, "--max_tokens", str(limit)])
@@ -135,7 +135,7 @@ def test_a_mistake_is_one_line(folder, small_suite, tokenizer, capsys, options, 
         main(["annotate", *command, "--tokenizer", tokenizer, "--output", str(folder / "out")])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
-    assert not list(folder.glob("out/*"))
+    assert not list(folder.glob("out/[!.]*"))
 
 
 @pytest.mark.parametrize(
