@@ -43,8 +43,8 @@ def page(models: Sequence[Model]) -> gr.Blocks:
                 n = gr.Slider(1, MOST_SAMPLES, SAMPLES, step=1, label="Samples")
                 button = gr.Button("Ask", variant="primary")
             with gr.Column():
-                bars = gr.HTML(label="Options", container=True, padding=True)
-                samples = gr.HTML(label="Samples", container=True, padding=True)
+                bars = gr.HTML(label="Options", show_label=True, container=True, padding=True)
+                samples = gr.HTML(label="Samples", show_label=True, container=True, padding=True)
                 gr.Markdown("<br>".join(f"**{model.label}**: `{model.name}`" for model in models))
         inputs, outputs = [*fields, n], [bars, samples]
         gr.on([blocks.load, button.click], respond, inputs, outputs, api_name="ask")

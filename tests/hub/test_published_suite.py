@@ -27,13 +27,19 @@ OF_EVERY_KIND = [
 ]  # fmt: skip
 
 
-def read_all(name):
+def read_all(name, many):
     import json
+    from copy import deepcopy
     from hashlib import sha256
 
-    from datasets import disable_progress_bars, get_dataset_config_names, get_dataset_split_names, load_dataset
+    from datasets import disable_progress_bars, get_dataset_config_names, get_dataset_split_names, load, load_dataset
 
     disable_progress_bars()
+    if many:  # what a call finds out about the repository before it looks at the config: the card alone takes seconds
+        found, find = {}, load.dataset_module_factory
+        load.dataset_module_factory = lambda path, **more: deepcopy(
+            found.get(path) or found.setdefault(path, find(path, **more))
+        )
 
     def digests(splits):
         return {
@@ -68,6 +74,7 @@ def expected(folder, names):
     return tasks | mixed
 
 
+MANY = 20
 WHOLE = [spec.name for spec in all_tasks() if spec.source.redistributable != "no"]
 
 
@@ -80,7 +87,7 @@ def test_every_config_is_read_row_by_row(tmp_path, names):
     with Hub() as hub:
         with talking_to(hub):
             push(dataset_publication(folder, SUITE, include_unlicensed=True), PushOptions(), hub.write_token)
-        seen = ask(hub, tmp_path, read_all, SUITE, token="", uploads=False)
+        seen = ask(hub, tmp_path, read_all, SUITE, len(names) > MANY, token="", uploads=False)
     local = expected(folder, names)
     assert {"train_mixture", "heldout", *names} <= local.keys()
     assert seen["plain"] == seen["streamed"] == local

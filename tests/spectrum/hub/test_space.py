@@ -77,8 +77,10 @@ def test_what_starts_the_space():
     assert "README.md" not in files  # the card is published apart
     publication = space_publication(DEMO, NAME, base="embedded:gemma-3-270m", tuned="org/urns")
     starter = next(file.source.decode() for file in publication.files if file.name == "app.py")
-    assert "import os\n" in starter
-    assert 'os.environ.setdefault("SPECTRUM_TUNED", "org/urns")\nmain()\n' in starter
+    assert starter.endswith(
+        '\nos.environ.setdefault("SPECTRUM_BASE", "embedded:gemma-3-270m")\n'
+        'os.environ.setdefault("SPECTRUM_TUNED", "org/urns")\nrunpy.run_module("demo", run_name="__main__")\n'
+    )
     assert publication.depends_on == ("org/urns",)
 
 
