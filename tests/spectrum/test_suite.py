@@ -41,7 +41,7 @@ def test_the_files_say_it_where_the_card_is_silent(tmp_path):
 
 
 def test_an_unknown_task_is_named_with_the_closest_one(built):
-    with pytest.raises(UserError, match="no task 'card'.*did you mean 'cards'"):
+    with pytest.raises(UserError, match=r"no task 'card'.*did you mean 'cards'"):
         task_infos(built, ["card"])
 
 
