@@ -67,7 +67,7 @@ def main() -> None:
     """Serve the page."""
     with gr.Blocks(title="In-Context Steerability") as page:
         gr.Markdown(INTRODUCTION)
-        text = gr.Textbox(EXAMPLES[0][0], lines=8, label="Outputs")
+        text = gr.Textbox(EXAMPLES[-1][0], lines=8, label="Outputs")
         n_bins = gr.Number(10, label="Bins of confidence", precision=0)
         button = gr.Button("Score", variant="primary")
         with gr.Row():
