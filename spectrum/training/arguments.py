@@ -40,7 +40,7 @@ class SpectrumArguments:
     )
     layout: str = field(default="auto", metadata={"help": "Of --data: auto goes by the columns, or name one."})
     data_split: str = field(
-        default="train", metadata={"help": "Split of --data; a part of it as in 'train[:80%]', of files too."}
+        default="train", metadata={"help": "Split of --data; a part of it as in 'train[:300]', of files too."}
     )
     data_limit: int | None = field(default=None, metadata={"help": "Conversations of each of --data, drawn at random."})
     marked: bool = field(

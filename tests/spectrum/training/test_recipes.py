@@ -51,7 +51,7 @@ def test_a_recipe_on_instruction_data_is_understood(path, tmp_path):
     arguments, config, adaptation = parser.parse_args_and_config(["--config", str(path), *more])
     assert find_objective(arguments).options >= {"data", "data_limit"}
     assert arguments.objective == (path.stem if path.stem in OBJECTIVES else "single_task")
-    assert (adaptation.method, str(config.lr_scheduler_type), config.warmup_steps) == ("LoRA", "cosine", 0.1)
+    assert (adaptation.method, config.lr_scheduler_type, config.warmup_steps) == ("LoRA", "cosine", 0.1)
     assert f"recipes/implicit/{path.name}" in path.read_text().splitlines()[0]
 
 
