@@ -15,10 +15,10 @@ quickstart: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/python quickstart.py
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
