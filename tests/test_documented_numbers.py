@@ -1,8 +1,18 @@
-"""The numbers of the README are those of the committed reports."""
+"""The numbers of the README, the docs and the cards are those of the committed reports: every table is made again."""
 
+import contextlib
+import io
 import json
 import re
+from collections import Counter
 from pathlib import Path
+
+import pytest
+
+from benchmarks import cards, gallery, results
+from dataset_builder.registry import all_tasks
+from spectrum.evaluation.comparison.page import markdown
+from spectrum.evaluation.comparison.results import read_results
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,27 +27,91 @@ NAMES = {
 }
 
 
+def tables(text):
+    """The tables of a Markdown text that have a number in them, each as its lines; code and `16-bit` do not count."""
+    blocks = [block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)]
+    return [block for block in blocks if re.search(r"\b\d+\b(?!-)", re.sub(r"`.*?`", "", " ".join(block[2:])))]
+
+
 def divergence(cell):
     error = "" if cell["se"] is None else f" ({cell['se']:.3f})"
     return f"{cell['js_divergence']:.3f}{error}"
-
-
-def rows(summary):
-    """The lines of the table that a run of the quickstart gives."""
-    for task, cells in summary["tasks"].items():
-        divergences = [divergence(cells[side]) for side in ("base", "tuned", "uniform")]
-        coverages = [f"{cells[side]['coverage']:.2f}" for side in ("base", "tuned")]
-        yield f"| {' | '.join([NAMES[task], str(cells['tuned']['n']), *divergences, *coverages])} |"
 
 
 def summary_of(name):
     return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))["summary"]
 
 
-def test_the_table_of_the_quickstart_is_that_of_its_run():
-    table = re.search(r"<!-- quickstart-table -->\n.*?\n.*?\n(.*?)\n\n", README, flags=re.DOTALL)[1]
+def quickstart_rows():
+    """The lines of the table that the run of the quickstart gives."""
+    for task, cells in summary_of("quickstart")["tasks"].items():
+        divergences = [divergence(cells[side]) for side in ("base", "tuned", "uniform")]
+        coverages = [f"{cells[side]['coverage']:.2f}" for side in ("base", "tuned")]
+        yield f"| {' | '.join([NAMES[task], str(cells['tuned']['n']), *divergences, *coverages])} |"
+
+
+def kind_rows():
+    """How many tasks of the paper there are of each kind."""
+    found = Counter((spec.kind, spec.split) for spec in all_tasks() if spec.origin == "paper")
+    told = {"icl": "many draws from one process", "distribution": "a prompt with the true probability of every answer",
+            "coverage": "a kind of thing to generate, and the rule by which an answer is valid"}  # fmt: skip
+    trained = f"{found['icl', 'train']} to train on (split `train`), {found['icl', 'test']} held out (`test`)"
+    counts = {kind: trained if kind == "icl" else f"{found[kind, 'test']} (`test`)" for kind in told}
+    return [f"| `{kind}` | {counts[kind]} | {told[kind]} |" for kind in told]
+
+
+README_TABLES = {"what is drawn": quickstart_rows, "kind": kind_rows}
+"""First cell of a table -> what makes its rows again."""
+
+
+def is_remade(table):
+    return table[2:] == list(README_TABLES[table[0].split("|")[1].strip()]())
+
+
+def test_every_table_of_the_readme_is_made_from_committed_reports():
+    found = tables(README)
+    assert len(found) == len(README_TABLES)
+    assert all(map(is_remade, found))
+
+
+def test_a_wrong_digit_in_a_table_would_be_found():
+    for table in tables(README):
+        wrong = re.sub(r"\d", lambda found: str(9 - int(found[0])), table[2], count=1)
+        assert not is_remade([*table[:2], wrong, *table[3:]])
+
+
+def test_no_other_document_has_a_table_of_numbers():
+    """All others are made as a whole, by the commands below."""
+    made = {results.PAGE, *(cards.CARDS / f"{path.name}.md" for path in cards.SOURCES.glob("*"))}
+    others = {*(ROOT / "docs").rglob("*.md"), *(ROOT / "model_cards").glob("*.md")} - made
+    assert not [path for path in others if tables(path.read_text(encoding="utf-8"))]
+
+
+def test_every_card_has_its_sources_and_every_source_its_card():
+    written = {path.stem for path in (ROOT / "model_cards").glob("*.md")} - {"README"}
+    assert written == {path.name for path in cards.SOURCES.glob("*") if path.is_dir()}
+    for name in written:
+        assert (ROOT / "model_cards" / f"{name}.md").read_text(encoding="utf-8") == cards.card(cards.SOURCES / name)
+
+
+def test_the_page_of_results_is_the_one_that_its_command_writes():
+    assert results.PAGE.is_file() == bool(results.result_files(results.RUNS))
+    if results.PAGE.is_file():
+        assert results.PAGE.read_text(encoding="utf-8") == results.page(results.RUNS)
+
+
+def test_the_gallery_shows_what_was_measured():
+    found = json.loads((ROOT / gallery.NUMBERS).read_text(encoding="utf-8"))["worlds"]
+    asked = [json.loads(json.dumps(vars(world))) for world in gallery.worlds()]
+    assert [{name: world[name] for name in vars(gallery.worlds()[0])} for world in found] == asked
+    assert (ROOT / gallery.PICTURE).stat().st_size < 200_000
+
+
+def test_what_is_said_of_the_quickstart_is_what_it_gave():
     summary = summary_of("quickstart")
-    assert table.splitlines() == list(rows(summary))
+    urn = {side: summary["tasks"]["dist_urn"][side]["js_divergence"] for side in ("base", "tuned", "uniform")}
+    assert "at less than a third of the base model's divergence and below that of a uniform guess" in README
+    assert urn["tuned"] < min(urn["base"] / 3, urn["uniform"])
     assert f"took {summary['seconds'] / 60:.0f} minutes on two cores and {summary['peak_rss_gib']} GiB" in README
 
 
@@ -50,3 +124,33 @@ def test_what_is_said_of_the_longer_run_is_what_it_gave():
     tasks = summary_of("first-light")["tasks"]
     for name, task in families.items():
         assert f"{name} to {tasks[task]['tuned']['js_divergence']:.3f}" in README
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_the_examples_print_what_the_readme_shows():
+    """The table below the first one, and the comments in the second, which goes on with its model."""
+    first, shown = re.search(
+        r"```python\n(from spectrum import option_table.*?)```\n\n```\n(.*?)```", README, re.S
+    ).groups()
+    second = re.search(r"```python\n(from spectrum import option_logprobs.*?)```", README, re.S)[1]
+    names = {}
+    assert printed(first, names) == shown
+    assert printed(second, names).splitlines() == re.findall(r"^print\(.*\)  # (.*)$", second, re.M)
+
+
+def printed(code, names):
+    """What code of ours prints, run with some names, and leaving its own there."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(code, names)  # noqa: S102
+    return output.getvalue()
+
+
+def test_words_beside_results_have_the_numbers_of_their_tables():
+    """What is concluded from results by hand names no number that they do not hold."""
+    for path in results.RUNS.glob("*.md"):
+        page = markdown(read_results(path.with_suffix(".json")))
+        assert not [
+            number for number in re.findall(r"\d+\.\d+", path.read_text(encoding="utf-8")) if number not in page
+        ]

@@ -1,0 +1,70 @@
+"""Writes docs/results.md, with its figures, from the results that lie in benchmarks/results/runs.
+
+    python -m benchmarks.results                                                # from what is there
+    python -m benchmarks.results outputs/results/gemma-3-270m/results.json      # takes these in before, under the
+                                                                                # name of their folder
+
+A text `benchmarks/results/runs/<name>.md` beside the results of that name says what can be concluded from them, and
+comes before their tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from dataset_builder.errors import UserError, exit_on_user_error
+from spectrum.evaluation.comparison.page import markdown
+from spectrum.evaluation.comparison.plots import write_figures
+from spectrum.evaluation.comparison.results import read_results
+
+ROOT = Path(__file__).parents[1]
+RUNS, PAGE, FIGURES = (ROOT / name for name in ("benchmarks/results/runs", "docs/results.md", "docs/results"))
+
+INTRODUCTION = """# Results
+
+What came out of the runs that the recipes in `recipes/results/` list: models before and after tuning, on tasks that no
+training has seen. `python -m benchmarks.results` makes this page from the reports in `benchmarks/results/runs/`.
+"""
+
+
+def page(runs: Path) -> str:
+    """The whole page, from a folder of results."""
+    parts = [INTRODUCTION]
+    for path in result_files(runs):
+        told = path.with_suffix(".md")
+        section = markdown(read_results(path), [f"results/{path.stem}-runs.png"], level=2)
+        if told.is_file():
+            title, _, rest = section.partition("\n")
+            section = f"{title}\n\n{told.read_text(encoding='utf-8').strip()}\n{rest}"
+        parts.append(section)
+    return "\n".join(parts)
+
+
+def result_files(runs: Path) -> list[Path]:
+    """The results in a folder, by name."""
+    return sorted(runs.glob("*.json"))
+
+
+def main(taken: Sequence[Path]) -> None:
+    """Take new results in, then write the page and its figures."""
+    for path in taken:
+        read_results(path)
+    RUNS.mkdir(parents=True, exist_ok=True)
+    for path in taken:
+        shutil.copyfile(path, RUNS / f"{path.resolve().parent.name}.json")
+    if not result_files(RUNS):
+        raise UserError(f"no results in {RUNS.relative_to(ROOT)}: name some that evaluate_model.py --runs has written")
+    PAGE.parent.mkdir(exist_ok=True)
+    for path in result_files(RUNS):
+        write_figures(read_results(path), FIGURES, f"{path.stem}-")
+    PAGE.write_text(page(RUNS), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="*", type=Path, help="results.json of evaluate_model.py --runs")
+    with exit_on_user_error():
+        main(parser.parse_args().results)
