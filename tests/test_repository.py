@@ -154,7 +154,8 @@ def test_every_option_in_a_documented_command_exists(name, known_options):
             assert (ROOT / words[-1]).is_file()
         else:
             program = words[: {"-m": 3, "push_to_hub.py": 2}.get(words[0], 1)]  # subcommands have options of their own
-            assert {word for word in words if word.startswith("--")} <= known_options(*program), words
+            unlisted = {"--config"} if words[0] == "train_sft.py" else set()  # TRL's help is silent on it
+            assert {word for word in words if word.startswith("--")} <= known_options(*program) | unlisted, words
 
 
 def test_continuous_integration_runs_make_test():
