@@ -1,6 +1,7 @@
 """Tokenizers of the three families, small enough to train here, and rows of every task to write with them."""
 
 import os
+from copy import copy
 from pathlib import Path
 
 import datasets
@@ -111,13 +112,16 @@ MAKERS = {
 
 @pytest.fixture(scope="session")
 def tokenizer_of():
-    """``tokenizer_of(family)``: gemma (the real one), chatml (SmolLM2's rules), llama3, mistral, qwen or plain."""
+    """``tokenizer_of(family)``: gemma (the real one), chatml (SmolLM2's rules), llama3, mistral, qwen or plain.
+
+    Each caller gets one of its own, whose chat template it may set.
+    """
     made = {}
 
     def get(name):
         if name not in made:
             made[name] = MAKERS[name]()
-        return made[name]
+        return copy(made[name])
 
     return get
 

@@ -78,9 +78,7 @@ MANY = 20
 WHOLE = [spec.name for spec in all_tasks() if spec.source.redistributable != "no"]
 
 
-@pytest.mark.parametrize(
-    "names", [pytest.param(OF_EVERY_KIND, id="of every kind"), pytest.param(WHOLE, id="whole", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("names", [pytest.param(OF_EVERY_KIND, id="of every kind"), pytest.param(WHOLE, id="whole")])
 def test_every_config_is_read_row_by_row(tmp_path, names):
     folder = tmp_path / "suite"
     build(names, BuildOptions(folder, max_rows=5, sources_dir=FIXTURES, allow_missing=True))

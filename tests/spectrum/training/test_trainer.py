@@ -120,8 +120,8 @@ def test_trained_and_seen_tokens_are_counted(adapted, trainer_on, tokenized_rows
 def test_epochs_reach_the_collator(adapted, trainer_on):
     trainer = trainer_on(adapted("llama"), num_train_epochs=2)
     epochs = []
-    plain = trainer.data_collator.sequence
-    trainer.data_collator.sequence = lambda row: (epochs.append(trainer.data_collator.epoch), plain(row))[1]
+    plain = trainer.data_collator._choices
+    trainer.data_collator._choices = lambda row: (epochs.append(trainer.data_collator.epoch), plain(row))[1]
     trainer.train()
     assert epochs == [0] * 64 + [1] * 64  # each row once for its length, once for its batch
 
