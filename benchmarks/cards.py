@@ -1,4 +1,4 @@
-"""Writes model_cards/<name>.md for a run, and keeps what the card is made from in benchmarks/results/cards/<name>.
+r"""Writes model_cards/<name>.md for a run, and keeps what the card is made from in benchmarks/results/cards/<name>.
 
     python -m benchmarks.cards outputs/spectrum-gemma-3-270m/1 --name gemma-3-270m-spectrum \
         --reports outputs/results/gemma-3-270m/spectrum/1

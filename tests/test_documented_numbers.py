@@ -1,13 +1,9 @@
 """The numbers of the README, the docs and the cards are those of the committed reports: every table is made again."""
 
-import contextlib
-import io
 import json
 import re
 from collections import Counter
 from pathlib import Path
-
-import pytest
 
 from benchmarks import cards, gallery, results
 from dataset_builder.registry import all_tasks
@@ -124,27 +120,6 @@ def test_what_is_said_of_the_longer_run_is_what_it_gave():
     tasks = summary_of("first-light")["tasks"]
     for name, task in families.items():
         assert f"{name} to {tasks[task]['tuned']['js_divergence']:.3f}" in README
-
-
-@pytest.mark.slow
-@pytest.mark.model
-def test_the_examples_print_what_the_readme_shows():
-    """The table below the first one, and the comments in the second, which goes on with its model."""
-    first, shown = re.search(
-        r"```python\n(from spectrum import option_table.*?)```\n\n```\n(.*?)```", README, re.S
-    ).groups()
-    second = re.search(r"```python\n(from spectrum import option_logprobs.*?)```", README, re.S)[1]
-    names = {}
-    assert printed(first, names) == shown
-    assert printed(second, names).splitlines() == re.findall(r"^print\(.*\)  # (.*)$", second, re.M)
-
-
-def printed(code, names):
-    """What code of ours prints, run with some names, and leaving its own there."""
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        exec(code, names)  # noqa: S102
-    return output.getvalue()
 
 
 def test_words_beside_results_have_the_numbers_of_their_tables():
