@@ -1,4 +1,4 @@
-"""Measure how well a causal language model steers, spans, aligns and follows: report.json, report.md and plots.
+r"""Measure how well a causal language model steers, spans, aligns and follows: report.json, report.md and plots.
 
 Three desiderata, each on its kind of task of a suite: steerability (does it follow examples?), coverage (are its
 generations valid and varied?) and alignment (are its probabilities those of the true distribution?). Two more, on

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -46,8 +46,8 @@ class TaskInfo:
     held_out: bool
 
 
-def suite_tasks(suite: str) -> list[str]:
-    """The tasks of a suite; raises a UserError when it is no suite."""
+def suite_tasks(suite: str, asked: Iterable[str] = ()) -> list[str]:
+    """The tasks of a suite; raises a UserError when it is no suite, or has not all that are asked for."""
     local = Path(suite).expanduser()
     if not local.exists() and not re.fullmatch(r"[\w.-]+/[\w.-]+", suite):
         raise UserError(f"suite folder {suite!r} not found: build it with 'python -m dataset_builder build'")
@@ -58,7 +58,13 @@ def suite_tasks(suite: str) -> list[str]:
     except (DatasetsError, OSError) as error:  # not found, no permission, no connection
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"suite {suite!r} cannot be read: {reason}; check its name, or the connection") from error
-    return [name for name in names if name not in MIXTURES]
+    known = [name for name in names if name not in MIXTURES]
+    for task in asked:
+        if task not in known:
+            raise UserError(
+                f"no task {task!r} in suite {suite!r}{did_you_mean(task, known)}: there are {', '.join(known)}"
+            )
+    return known
 
 
 def task_groups(suite: str) -> dict[str, str]:
@@ -78,12 +84,7 @@ def task_infos(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, TaskInf
     Raises:
         UserError: There is no such suite or task.
     """
-    known = suite_tasks(suite)
-    for task in tasks:
-        if task != "all" and task not in known:
-            raise UserError(
-                f"no task {task!r} in suite {suite!r}{did_you_mean(task, known)}: there are {', '.join(known)}"
-            )
+    known = suite_tasks(suite, (task for task in tasks if task != "all"))
     on_card = _infos_on_card(suite)
     return {
         task: _task_info(suite, task, on_card.get(task)) for task in (known if "all" in tasks else dict.fromkeys(tasks))

@@ -14,18 +14,16 @@ import numpy as np
 from datasets import Dataset
 
 from dataset_builder.errors import UserError
-from spectrum.evaluation.preference import Preference
-from spectrum.evaluation.ranking import Conversation, Ranking, random_pairs, rank_responses
+from spectrum.evaluation.ranking import Ranking, random_pairs, rank_responses
 from spectrum.evaluation.report import Section, finite, paired_difference
 from spectrum.evaluation.response_format import format_measures, summarize_formats
-from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.similarity import similarity_to_task
 from spectrum.evaluation.steerability import sequences_fingerprint
 from spectrum.evaluation.subject import Subject
 from spectrum.evaluation.win_rate import compare_responses
+from spectrum.evaluation.work import DataWork
 from spectrum.generation.respond import Response
 from spectrum.instruction_data import load_conversations, named_data
-from spectrum.suite import draw_rows
 
 PART = 16
 """Conversations that are answered, or pairs that are ranked, in a part of the work."""
@@ -58,21 +56,11 @@ class Answered:
         }
 
 
-class InstructionWork:
+class InstructionWork(DataWork):
     """The conversations of a data set: pairs of them are ranked, and their instructions answered, some at a time.
 
     What is said of the responses as texts is said when the report is made: by another judge in a moment.
-
-    Args:
-        settings: Of the evaluation.
-        task: The name of the data set among those of the settings.
-        preference: Says which of two responses is better; None where nobody does.
     """
-
-    def __init__(self, settings: EvaluationSettings, task: str, preference: Preference | None = None) -> None:
-        self.settings = settings
-        self.task = task
-        self.preference = preference
 
     @cached_property
     def rows(self) -> Dataset:
@@ -81,16 +69,6 @@ class InstructionWork:
         return load_conversations(
             named_data(settings.data)[self.task], layout=settings.layout, split=settings.data_split
         )
-
-    @cached_property
-    def drawn(self) -> Dataset:
-        """Those that are measured."""
-        return draw_rows(self.rows, self.task, limit=self.settings.limit_of(self.task), seed=self.settings.seed)
-
-    @cached_property
-    def conversations(self) -> list[Conversation]:
-        """Their messages."""
-        return self.drawn["messages"][:]
 
     @cached_property
     def pairs(self) -> tuple[tuple[int, int], ...]:

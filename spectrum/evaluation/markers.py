@@ -33,16 +33,14 @@ from spectrum.evaluation.marker_measures import (
     shows,
     violates,
 )
-from spectrum.evaluation.preference import Preference
 from spectrum.evaluation.report import Section, finite, paired_difference
-from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.steerability import sequences_fingerprint
 from spectrum.evaluation.subject import Subject
 from spectrum.evaluation.win_rate import compare_responses
+from spectrum.evaluation.work import DataWork
 from spectrum.formats.render import Message
 from spectrum.generation.marked import MarkedResponse, strip_markers, takes_markers
 from spectrum.instruction_data import named_data
-from spectrum.suite import draw_rows
 from spectrum.training.markers.annotate import COLUMN
 from spectrum.training.markers.render import mark_completion, mark_prompt
 from spectrum.training.markers.rows import load_marked
@@ -86,19 +84,8 @@ class Setting:
         return self.name in ("inferred", "words")
 
 
-class MarkersWork:
-    """The annotated conversations of a data set, answered in every setting and scored by likelihood.
-
-    Args:
-        settings: Of the evaluation.
-        task: The name of the data set among those of the settings.
-        preference: Says which of two responses is better; None where nobody does.
-    """
-
-    def __init__(self, settings: EvaluationSettings, task: str, preference: Preference | None = None) -> None:
-        self.settings = settings
-        self.task = task
-        self.preference = preference
+class MarkersWork(DataWork):
+    """The annotated conversations of a data set, answered in every setting and scored by likelihood."""
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
@@ -125,14 +112,14 @@ class MarkersWork:
         return rows
 
     @cached_property
-    def drawn(self) -> Dataset:
-        """Those that are measured."""
-        return draw_rows(self.rows, self.task, limit=self.settings.limit_of(self.task), seed=self.settings.seed)
-
-    @cached_property
     def truth(self) -> list[Markers]:
         """The markers of these."""
         return [self.taxonomy.check(markers) for (markers,) in self.drawn[COLUMN]]
+
+    @cached_property
+    def everywhere(self) -> list[Markers]:
+        """The markers of all conversations."""
+        return [self.taxonomy.check(markers) for (markers,) in self.rows[COLUMN]]
 
     @cached_property
     def settings_of_rows(self) -> list[Setting]:
@@ -151,7 +138,7 @@ class MarkersWork:
 
     def prompt(self, row: int, setting: Setting) -> list[Message]:
         """What a model is asked."""
-        *before, asked = self.drawn[row]["messages"][:-1]
+        *before, asked = self.conversations[row][:-1]
         if setting.name == "words":
             return [*before, asked | {"content": asked["content"] + _LIMITED.format(limit=self.limit(row))}]
         if setting.name == "inferred":
@@ -272,7 +259,7 @@ class MarkersWork:
         """
         prompts, options, sizes = [], [], []
         for number, markers in zip(numbers, lists, strict=True):
-            *before, response = self.drawn[number]["messages"]
+            *before, response = self.conversations[number]
             text = response["content"]
             prompts.append(mark_prompt(before, markers) if shown and markers else before)
             options.append(
@@ -358,34 +345,33 @@ class MarkersWork:
         if self.preference is None:
             return None
         asked = [self._instruction(row) for row in range(len(self.drawn))]
-        own = [row["messages"][-1]["content"] for row in self.drawn]
+        own = [conversation[-1]["content"] for conversation in self.conversations]
         return compare_responses(asked, [each.text for each in inferred], own, self.preference).wins.tolist()
 
     def _by_frequency(
         self, category: str, likelihood: Mapping[str, list[float]], wins: list[float] | None
     ) -> dict[str, Any]:
         """Likelihood, and wins where there is a judge, of the rows with frequent and with rare values."""
-        everywhere = [self.taxonomy.check(markers) for (markers,) in self.rows[COLUMN]]
-        buckets = frequency_buckets(everywhere, category)
+        buckets = frequency_buckets(self.everywhere, category)
         scores = dict(likelihood) | ({} if wins is None else {"win_rate": wins})
         return {name: by_bucket(self.truth, values, buckets, category) for name, values in scores.items()}
 
     def _instruction(self, row: int) -> str:
-        return self.drawn[row]["messages"][-2]["content"]
+        return self.conversations[row][-2]["content"]
 
     def _items(
         self, answers: Mapping[str, Sequence[MarkedResponse]], likelihood: Mapping[str, list[float]]
     ) -> list[dict[str, Any]]:
         return [
             {
-                "id": self.drawn[row]["id"],
+                "id": row_id,
                 "instruction": self._instruction(row),
                 "markers": self.truth[row],
                 "limit": self.limit(row),
                 "nats_per_token": {name: values[row] for name, values in likelihood.items()},
                 "responses": {label: asdict(found[row]) for label, found in answers.items() if found},
             }
-            for row in range(len(self.drawn))
+            for row, row_id in enumerate(self.drawn["id"][:])
         ]
 
 

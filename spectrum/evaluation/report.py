@@ -217,8 +217,13 @@ def markdown(report: Report) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON in one step, so that there is never half a file."""
+    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text in one step, so that there is never half a file."""
     part = path.with_name(f".{path.name}.partial")
-    part.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    part.write_text(text, encoding="utf-8")
     os.replace(part, path)  # noqa: PTH105
 
 
@@ -258,9 +263,9 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
+def markdown_environment() -> Environment:
+    """Templates of Markdown pages, without filters of their own."""
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -268,6 +273,11 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  # the result is Markdown
     )
+
+
+@cache
+def _environment() -> Environment:
+    environment = markdown_environment()
     environment.filters |= {
         "with_error": _with_error,
         "interval": _with_interval,

@@ -18,6 +18,7 @@ from dataset_builder.errors import UserError
 from spectrum.evaluation.alignment import AlignmentItem, TaskAlignment, align_rows, rows_fingerprint
 from spectrum.evaluation.coverage import CoverageRow, Judge, check_generations, generate, row_fingerprint
 from spectrum.evaluation.preference import Preference
+from spectrum.evaluation.ranking import Conversation
 from spectrum.evaluation.report import Section, finite
 from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.steerability import (
@@ -50,15 +51,6 @@ class Work(Protocol):
         """The task's part of the report, from the results of all parts."""
 
 
-class DataWork(Work, Protocol):
-    """What is to be done on one data set, in reports of its own and in comparisons."""
-
-    def __init__(self, settings: EvaluationSettings, task: str, preference: Preference | None) -> None: ...
-
-    def compare(self, mine: Section, theirs: Section) -> dict[str, Any]:
-        """The data set's part of a report set against that of another one."""
-
-
 class _RowsWork:
     """Work on the drawn rows of a task, some rows at a time."""
 
@@ -83,6 +75,29 @@ class _RowsWork:
     def names(self) -> Iterator[str]:
         """The names of the parts."""
         yield from map(str, range(0, len(self.drawn), ROWS))
+
+
+class DataWork(_RowsWork):
+    """Work on the conversations of a data set, in reports of its own and in comparisons.
+
+    Args:
+        settings: Of the evaluation.
+        task: The name of the data set among those of the settings.
+        preference: Says which of two responses is better; None where nobody does.
+    """
+
+    def __init__(self, settings: EvaluationSettings, task: str, preference: Preference | None = None) -> None:
+        super().__init__(settings, task)
+        self.preference = preference
+
+    @cached_property
+    def conversations(self) -> list[Conversation]:
+        """The messages of those that are measured."""
+        return self.drawn["messages"][:]
+
+    def compare(self, mine: Section, theirs: Section) -> dict[str, Any]:
+        """The data set's part of a report set against that of another one."""
+        raise NotImplementedError
 
 
 class AlignmentWork(_RowsWork):

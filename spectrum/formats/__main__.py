@@ -9,7 +9,7 @@ from datasets import Dataset, disable_progress_bars, load_dataset
 from rich.console import Console
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from dataset_builder.errors import UserError, did_you_mean, exit_on_user_error
+from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.formats.show import legend, mark_tokens, shown_tokens
 from spectrum.formats.tags import ALL_FORMATS, find_format
 from spectrum.suite import suite_tasks
@@ -99,9 +99,7 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _row(suite: str, task: str, number: int) -> Dataset:
-    known = suite_tasks(suite)
-    if task not in known:
-        raise UserError(f"no task {task!r} in suite {suite!r}{did_you_mean(task, known)}: there are {', '.join(known)}")
+    suite_tasks(suite, [task])
     disable_progress_bars()
     (rows,) = load_dataset(suite, task).values()
     if "n_outputs" not in rows.column_names:

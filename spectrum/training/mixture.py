@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from datasets import Dataset, concatenate_datasets
 
-from dataset_builder.errors import UserError, did_you_mean
+from dataset_builder.errors import UserError
 from dataset_builder.seeding import generator
-from spectrum.suite import suite_tasks, task_groups, task_infos, task_rows
+from spectrum.suite import TaskInfo, task_groups, task_infos, task_rows
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ def load_mixture(
         raise UserError("--rows and --mixing_temperature are positive numbers: 1.0 mixes in proportion to the tasks")
     if temperature != 1 and total is None:
         raise UserError("--mixing_temperature needs --rows: so many rows in all, shared out over the tasks")
-    budgets = _budgets(suite, tasks)
-    held_out = {task for task, info in task_infos(suite, list(budgets)).items() if info.held_out}
+    infos = task_infos(suite, [entry.partition("=")[0] for entry in tasks])
+    budgets = _budgets(suite, tasks, infos)
+    held_out = {task for task in budgets if infos[task].held_out}
     if held_out and not allow_held_out:
         raise UserError(
             f"task {min(held_out)!r} is held out for evaluation: train on others, or force it with "
@@ -97,19 +98,16 @@ def shares(available: Mapping[str, int], total: int, temperature: float) -> dict
     return {task: rounded[task] for task in available}
 
 
-def _budgets(suite: str, tasks: Sequence[str]) -> dict[str, int | None]:
-    known = suite_tasks(suite)
+def _budgets(suite: str, tasks: Sequence[str], infos: Mapping[str, TaskInfo]) -> dict[str, int | None]:
     budgets: dict[str, int | None] = {}
     for entry in tasks:
         name, _, rows = entry.partition("=")
         if rows and not (rows.isdigit() and int(rows)):
             raise UserError(f"task {entry!r}: the budget after '=' is a number of rows, e.g. {name}=500")
-        if name != "all" and name not in known:
-            raise UserError(f"no task {name!r} in suite {suite!r}{did_you_mean(name, known)}")
         budgets[name] = int(rows) if rows else None
     if "all" in budgets:
         rest = budgets.pop("all")
-        budgets = {task: rest for task, info in task_infos(suite).items() if not info.held_out} | budgets
+        budgets = {task: rest for task, info in infos.items() if not info.held_out} | budgets
     if not budgets:
         raise UserError(f"suite {suite!r} has no training task: build some, e.g. with --tasks synthetic")
     return budgets

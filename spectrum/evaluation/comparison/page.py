@@ -9,13 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from spectrum.evaluation.comparison.claims import check_claims, samples
 from spectrum.evaluation.comparison.measures import MEASURES, Measure, uniform_is_the_answer
 from spectrum.evaluation.comparison.plots import write_figures
 from spectrum.evaluation.comparison.pooling import Estimate, difference, estimate
 from spectrum.evaluation.comparison.results import Measured, Results, write_results
+from spectrum.evaluation.report import markdown_environment
 
 RESULTS, PAGE = "results.json", "results.md"
 
@@ -187,14 +188,7 @@ def _settings(part: dict[str, Any]) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  # the result is Markdown
-    )
+    environment = markdown_environment()
     environment.filters |= {
         "formats": _formats, "training": _training, "commands": _commands, "interval": _interval,
         "settings": _settings,

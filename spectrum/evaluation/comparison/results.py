@@ -7,7 +7,6 @@ A file holds ``schema_version`` and the fields of :class:`Results`; for the scor
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from dataset_builder.errors import UserError
 from spectrum.evaluation.comparison.scores import Scores, check_same_rows
+from spectrum.evaluation.report import write_whole
 
 SCHEMA_VERSION = 1
 
@@ -123,9 +123,7 @@ def write_results(path: Path, results: Results) -> None:
     content = {"schema_version": SCHEMA_VERSION, **asdict(results)}
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
     text = re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\n\s*", " ", found[0]), text)
-    part = path.with_name(f".{path.name}.partial")
-    part.write_text(text + "\n", encoding="utf-8")
-    os.replace(part, path)  # noqa: PTH105
+    write_whole(path, text + "\n")
 
 
 def read_results(path: Path) -> Results:
