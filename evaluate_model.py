@@ -72,6 +72,7 @@ from spectrum.evaluation.report import Report
 from spectrum.evaluation.run import DESIDERATA, KINDS, ON_DATA, evaluate
 from spectrum.evaluation.settings import BATCH_SIZE, LIMIT, MAX_LENGTH, MAX_NEW_TOKENS, SEED, EvaluationSettings
 from spectrum.formats.tags import ALL_FORMATS
+from spectrum.models import check_model_name
 
 logger = logging.getLogger("evaluate_model")
 
@@ -139,6 +140,7 @@ def check(arguments: Namespace) -> None:
     """Refuse what can be seen to be wrong before anything is loaded."""
     if not arguments.model:
         raise UserError("no --model: give it, or a recipe of many models with --runs")
+    check_model_name(arguments.model)
     for desideratum in arguments.desiderata:
         if desideratum not in DESIDERATA:
             raise UserError(f"no desideratum {desideratum!r}: there are {', '.join(DESIDERATA)}")

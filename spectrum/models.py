@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import validate_repo_id
 from peft import PeftModel
 from transformers import (
     AutoModelForCausalLM,
@@ -67,6 +68,20 @@ class ModelFiles:
         return digest.hexdigest()[:16]
 
 
+def check_model_name(name: str) -> None:
+    """Refuse, at no cost, what is neither an embedded model, a folder here nor the id of a repository.
+
+    Raises:
+        UserError: It is none of them.
+    """
+    if name.startswith("embedded:") or Path(name).expanduser().is_dir():
+        return
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise UserError(f"model folder {name!r} not found, and it is no Hub id: check the path") from error
+
+
 def find_model(name: str, *, base: str | None = None, revision: str | None = None, weights: bool = True) -> ModelFiles:
     """The files of a model: a folder, ``embedded:gemma-3-270m``, or a Hub id (downloaded, or from the cache).
 
@@ -79,6 +94,7 @@ def find_model(name: str, *, base: str | None = None, revision: str | None = Non
     Raises:
         UserError: There is no such model, or its folder holds neither a model nor an adapter.
     """
+    check_model_name(name)
     kind, _, rest = name.partition(":")
     if kind == "embedded":
         return ModelFiles(name, embedded_model_path(rest))
@@ -210,8 +226,6 @@ def _download(name: str, revision: str | None, *, weights: bool) -> Path:
     left_out = _NOT_NEEDED if weights else [*_NOT_NEEDED, *_WEIGHTS]
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=_NEEDED, ignore_patterns=left_out))
-    except HFValidationError as error:
-        raise UserError(f"model folder {name!r} not found, and it is no Hub id: check the path") from error
     except GatedRepoError as error:
         raise UserError(
             f"model {name!r} is gated: accept its terms on the Hub and log in with 'hf auth login'"
