@@ -7,7 +7,9 @@ from datasets import Dataset
 from transformers import (
     BloomConfig,
     BloomForCausalLM,
+    Gemma3Config,
     Gemma3ForCausalLM,
+    Gemma3ForConditionalGeneration,
     Gemma3TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
@@ -19,7 +21,10 @@ WINDOW = 8  # tokens that a sliding layer sees, fewer than any prompt here has
 
 
 def tiny_model(name, vocabulary, *, attention="sdpa", seed=0):
-    """``gemma3`` (sliding and full layers), ``llama`` (full), ``mistral`` (sliding) or ``bloom`` (no position ids)."""
+    """``gemma3`` (sliding and full layers), ``llama`` (full), ``mistral`` (sliding) or ``bloom`` (no position ids).
+
+    ``gemma3_vision`` is ``gemma3`` with the vision tower that the larger models of the family have.
+    """
     torch.manual_seed(seed)
     if name == "bloom":
         config = BloomConfig(vocab_size=vocabulary, hidden_size=32, n_layer=2, n_head=4, initializer_range=0.2)
@@ -33,6 +38,14 @@ def tiny_model(name, vocabulary, *, attention="sdpa", seed=0):
     if name == "gemma3":
         layers = ["sliding_attention", "full_attention", "sliding_attention", "full_attention"]
         return Gemma3ForCausalLM(Gemma3TextConfig(**shape, sliding_window=WINDOW, layer_types=layers)).eval()
+    if name == "gemma3_vision":
+        text = shape | {"sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"] * 2}
+        vision = {
+            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "image_size": 28, "patch_size": 14,
+        }  # fmt: skip
+        config = Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4)
+        return Gemma3ForConditionalGeneration(config).eval()
     if name == "mistral":
         return MistralForCausalLM(MistralConfig(**shape, sliding_window=WINDOW)).eval()
     return LlamaForCausalLM(LlamaConfig(**shape)).eval()

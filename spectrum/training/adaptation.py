@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from trl import ModelConfig, get_quantization_config
 
@@ -89,6 +90,7 @@ def load_model(
         lora_alpha=settings.lora_alpha,
         lora_dropout=settings.lora_dropout,
         target_modules=settings.lora_target_modules or "all-linear",
+        exclude_modules=layers_of_other_modalities(model) or None,
         use_rslora=settings.use_rslora,
         use_dora=settings.use_dora,
         trainable_token_indices=trainable_rows(model, token_ids),
@@ -100,6 +102,13 @@ def load_model(
             if "trainable_tokens_delta" in parameter_name:
                 parameter.requires_grad_(False)
     return peft_model
+
+
+def layers_of_other_modalities(model: PreTrainedModel) -> list[str]:
+    """Names of the linear layers beside the language model, such as the vision tower's of Gemma 3: text trains none."""
+    language = {id(module) for module in (*model.get_decoder().modules(), model.get_output_embeddings())}
+    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    return [name for name, module in linear.items() if id(module) not in language]
 
 
 def keep_adapter_precision(model: torch.nn.Module) -> None:

@@ -87,7 +87,7 @@ def prompt_of(length, tokenizer):
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("name", ["gemma3", "llama", "mistral"])
+@pytest.mark.parametrize("name", ["gemma3", "gemma3_vision", "llama", "mistral"])
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_equals_a_plain_pass_per_option(name, attention, batch_size, tokenizer):
     model = tiny_model(name, len(tokenizer), attention=attention)

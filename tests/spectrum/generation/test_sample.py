@@ -122,7 +122,14 @@ def assert_drawn_from_plain_passes(found, seen, model, tokenizer, prompts):
 
 @pytest.mark.parametrize(
     ("name", "attention"),
-    [("gemma3", "sdpa"), ("gemma3", "eager"), ("llama", "sdpa"), ("mistral", "sdpa"), ("bloom", "eager")],
+    [
+        ("gemma3", "sdpa"),
+        ("gemma3", "eager"),
+        ("gemma3_vision", "sdpa"),
+        ("llama", "sdpa"),
+        ("mistral", "sdpa"),
+        ("bloom", "eager"),
+    ],
 )
 @pytest.mark.parametrize("batch_size", [1, 4, 128])
 def test_tokens_are_drawn_from_the_probabilities_of_a_plain_pass(name, attention, batch_size, tokenizer, seen):

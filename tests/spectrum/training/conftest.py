@@ -1,10 +1,12 @@
-"""Tiny random models of three architectures over the small ChatML vocabulary, and rows to train them on."""
+"""Tiny random models of four architectures over the small ChatML vocabulary, and rows to train them on."""
 
 import pytest
 import torch
 from datasets import Dataset
 from transformers import (
+    Gemma3Config,
     Gemma3ForCausalLM,
+    Gemma3ForConditionalGeneration,
     Gemma3TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
@@ -27,12 +29,24 @@ SIZES = {
 }
 
 
+def gemma3_text(vocabulary):
+    layers = ["sliding_attention", "full_attention"]
+    return Gemma3TextConfig(
+        **SIZES, vocab_size=vocabulary, sliding_window=8, layer_types=layers, query_pre_attn_scalar=16
+    )
+
+
 def tiny_gemma3(vocabulary):
     """Tied, scaled embeddings; one layer sees 8 tokens back, one sees all."""
-    layers = ["sliding_attention", "full_attention"]
-    return Gemma3ForCausalLM(
-        Gemma3TextConfig(**SIZES, vocab_size=vocabulary, sliding_window=8, layer_types=layers, query_pre_attn_scalar=16)
-    )
+    return Gemma3ForCausalLM(gemma3_text(vocabulary))
+
+
+def tiny_gemma3_vision(vocabulary):
+    """The same behind a vision tower, as Gemma 3 has it from 4B up."""
+    sizes = dict.fromkeys(("hidden_size", "intermediate_size"), 16)
+    vision = sizes | {"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    config = Gemma3Config(text_config=gemma3_text(vocabulary), vision_config=vision, mm_tokens_per_image=4)
+    return Gemma3ForConditionalGeneration(config)
 
 
 def tiny_llama(vocabulary):
@@ -44,7 +58,7 @@ def tiny_qwen2(vocabulary):
     return Qwen2ForCausalLM(Qwen2Config(**sizes, vocab_size=vocabulary, tie_word_embeddings=True))
 
 
-ARCHITECTURES = {"gemma3": tiny_gemma3, "llama": tiny_llama, "qwen2": tiny_qwen2}
+ARCHITECTURES = {"gemma3": tiny_gemma3, "gemma3_vision": tiny_gemma3_vision, "llama": tiny_llama, "qwen2": tiny_qwen2}
 
 
 @pytest.fixture(scope="session")

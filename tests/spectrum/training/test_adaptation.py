@@ -10,7 +10,7 @@ from spectrum.formats.render import get_format
 from spectrum.training.adaptation import AdaptationConfig, load_model, merge_adapter
 from spectrum.training.tokens import sibling_rows, turn_token_ids, turn_token_source
 
-ARCHITECTURES = ["gemma3", "llama", "qwen2"]
+ARCHITECTURES = ["gemma3", "gemma3_vision", "llama", "qwen2"]
 
 
 @pytest.fixture
@@ -114,6 +114,14 @@ def test_turn_tokens_come_from_the_sibling(folder_of, chatml, token_ids, ids, tm
         model.save_pretrained(tmp_path / "adapter")
         again = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), tmp_path / "adapter")
         torch.testing.assert_close(again(ids).logits, expected(ids).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_text_trains_no_vision_tower(folder_of, token_ids):
+    model = load_model(folder_of("gemma3_vision"), settings(), token_ids)
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert any(".vision_tower." in name for name, _ in model.named_parameters())
+    assert {name.split(".")[4] for name in trained} == {"embed_tokens", "layers"}
+    assert len([name for name in trained if "lora_A" in name]) == 2 * 7  # of 2 layers
 
 
 def test_a_sibling_of_another_family_is_refused(folder_of, model_of_another_family, chatml, token_ids):

@@ -95,7 +95,7 @@ def test_equal_configurations_give_equal_curves_and_seeds_matter(adapted, traine
     assert losses(trainer_on(adapted("llama"), collator={"seed": 7})) != first
 
 
-@pytest.mark.parametrize("architecture", ["gemma3", "llama", "qwen2"])
+@pytest.mark.parametrize("architecture", ["gemma3", "gemma3_vision", "llama", "qwen2"])
 def test_the_loss_is_plain_cross_entropy(adapted, trainer_on, tokenized_rows, architecture):
     trainer = trainer_on(adapted(architecture))
     model = trainer.model.eval()
@@ -139,7 +139,7 @@ def test_scored_positions_give_the_logits_of_all_positions(adapted, tokenized_ro
     assert model(**inputs).logits.shape == full.shape
 
 
-@pytest.mark.parametrize("architecture", ["gemma3", "llama", "qwen2"])
+@pytest.mark.parametrize("architecture", ["gemma3", "gemma3_vision", "llama", "qwen2"])
 def test_branches_have_the_loss_of_separate_rows(adapted, trainer_on, tokenized_rows, architecture):
     """Every draw in a branch of its own: as if each were a row with the description and nothing else."""
     trainer = trainer_on(adapted(architecture), collator={"branching": 1.0, "description_dropout": 0.0})
