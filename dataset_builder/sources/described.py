@@ -126,8 +126,8 @@ TASKS = [
         outputs=("name",),
         sequences=Sequences("one"),
         generate=described_shares,
-        n_processes=6_000,
+        n_processes=20_000,
         origin="ours",
-        version="1.3.0",
+        version="1.2.0",
     ),
 ]

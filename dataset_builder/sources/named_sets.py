@@ -115,8 +115,8 @@ TASKS = [
         outputs=("name",),
         sequences=Sequences("one"),
         generate=named_set,
-        n_processes=3_000,
+        n_processes=8_000,
         origin="ours",
-        version="1.2.0",
+        version="1.1.0",
     ),
 ]

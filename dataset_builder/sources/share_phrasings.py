@@ -24,8 +24,7 @@ def join(parts: list[str]) -> str:
 
 
 def _pairs(names: list[str], values: list, pattern: str) -> list[str]:
-    """One for each name; values of names that are not given are not said."""
-    return [pattern.format(name=name, value=value) for name, value in zip(names, values, strict=False)]
+    return [pattern.format(name=name, value=value) for name, value in zip(names, values, strict=True)]
 
 
 def _percent(counts: list[int]) -> list[str]:
@@ -56,9 +55,6 @@ AFTER_A_COLON: tuple[Callable[[list[str], list[int]], str], ...] = (
     lambda names, counts: json.dumps(dict(zip(names, map(float, _decimals(counts)), strict=True))),
     lambda names, counts: join([f"{c}/{sum(counts)} {n}" for n, c in zip(names, counts, strict=True)]),
     lambda names, counts: join([f"{c} in {sum(counts)} {n}" for n, c in zip(names, counts, strict=True)]),
-    lambda names, counts: join([*_pairs(names[:-1], _percent(counts), "{value}% {name}"), f"the rest {names[-1]}"]),
-    lambda names, counts: ", ".join(_pairs(names[:-1], _decimals(counts), "{name} with probability {value}"))
-    + f", otherwise {names[-1]}",
     lambda names, counts: f"{', '.join(names)} in the ratio {':'.join(map(str, counts))}",
     lambda names, counts: f"{' to '.join(names)} as {' to '.join(map(str, counts))}",
 )

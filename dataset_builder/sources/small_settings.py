@@ -45,8 +45,8 @@ TASKS = [
         outputs=("value",),
         sequences=Sequences("one"),
         generate=small_setting,
-        n_processes=6_000,
+        n_processes=8_000,
         origin="ours",
-        version="1.2.0",
+        version="1.1.0",
     ),
 ]

@@ -13,9 +13,8 @@ import numpy as np
 
 from dataset_builder.task_spec import Draw, Example, Mix, Sequences, Source, TaskSpec
 
-N_DRAWS = 128
-"""Draws of a process in the tasks of our own: enough that their shares are near those of its distribution. Where draws
-of a description share their tokens (``--branching 1``), equal ones cost nothing."""
+N_DRAWS = 32
+"""Draws of a process in the tasks of our own: about as many as show its distribution."""
 
 SYNTHETIC = Source(
     name="synthetic",

@@ -18,13 +18,7 @@ PROBABILITY = re.compile(r"P\((.+?)\) = ([\d.]*\d)")
 @pytest.mark.parametrize(
     ("names", "counts", "said"),
     [
-        (["tea", "coffee", "juice"], [6, 3, 1], "60% tea, 30% coffee and the rest juice"),
-        (
-            ["tea", "coffee", "juice"],
-            [6, 3, 1],
-            "tea with probability 0.6, coffee with probability 0.3, otherwise juice",
-        ),
-        (["tea", "coffee"], [1, 3], "25% tea and the rest coffee"),
+        (["tea", "coffee", "juice"], [6, 3, 1], "60% tea, 30% coffee and 10% juice"),
         (["tea", "coffee"], [1, 3], "tea, coffee in the ratio 1:3"),
         (["tea", "coffee"], [1, 3], "1/4 tea and 3/4 coffee"),
         (["tea", "coffee"], [1, 3], '{"tea": 0.25, "coffee": 0.75}'),
@@ -42,10 +36,10 @@ def test_every_phrase_has_every_name():
 def test_draws_follow_the_probabilities_that_are_told():
     """Pearson's statistic, summed over processes, is chi-square with the sum of their degrees of freedom."""
     statistic = freedom = 0
-    for index in range(3000):
+    for index in range(6000):
         example = described_shares(generator(7, index), index)
         told = {name.lower(): float(p) for name, p in PROBABILITY.findall(example.descriptions[0])}
-        if len(told) < 2 or min(told.values()) * N_DRAWS < 5:
+        if len(told) < 2 or min(told.values()) * N_DRAWS < 4:
             continue
         counts = Counter(draw.output.lower() for draw in example.draws)
         assert set(counts) <= set(told)
