@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -147,25 +148,23 @@ class MarkersWork(DataWork):
         return mark_prompt([*before, asked], markers)
 
     def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """See :class:`spectrum.evaluation.work.Work`."""
+        """See :class:`spectrum.evaluation.work.Work`: some rows, in every setting."""
+        settings = [setting.label for setting in self.settings_of_rows]
         for start in range(0, len(self.drawn), PART):
             rows = self.drawn.select(self._numbers(start))
-            depends = {"rows": sequences_fingerprint(rows), "markers": rows[COLUMN][:]}
-            for setting in self.settings_of_rows:
-                yield f"{setting.label}-{start}", depends | {"max_new_tokens": self.settings.max_new_tokens}
+            depends = {"rows": sequences_fingerprint(rows), "markers": rows[COLUMN][:], "settings": settings}
+            yield str(start), depends | {"max_new_tokens": self.settings.max_new_tokens}
 
     def measure(self, part: str, subject: Subject) -> Section:
         """See :class:`spectrum.evaluation.work.Work`; a model without markers leaves out what sets some."""
         started = time.monotonic()
-        label, _, start = part.rpartition("-")
-        setting = next(setting for setting in self.settings_of_rows if setting.label == label)
-        numbers, marked = self._numbers(int(start)), takes_markers(subject.tokenizer)
-        found: Section = {"setting": asdict(setting), "marked": marked, "responses": []}
-        if marked or setting.plain:
-            answers = self._answers(numbers, setting, subject)
-            found["responses"] = [asdict(each) for each in answers]
-            if setting.name == "inferred":
-                found["likelihood"] = self._likelihood(numbers, answers, subject, marked=marked)
+        numbers, marked = self._numbers(int(part)), takes_markers(subject.tokenizer)
+        answers = self._answers(numbers, subject, marked=marked)
+        found: Section = {
+            "marked": marked,
+            "responses": {label: [asdict(each) for each in some] for label, some in answers.items()},
+            "likelihood": self._likelihood(numbers, answers["inferred"], subject, marked=marked),
+        }
         return finite(found) | {"seconds": time.monotonic() - started}
 
     def section(self, results: Mapping[str, Section]) -> Section:
@@ -224,10 +223,13 @@ class MarkersWork(DataWork):
     def _numbers(self, start: int) -> range:
         return range(start, min(start + PART, len(self.drawn)))
 
-    def _answers(self, numbers: Sequence[int], setting: Setting, subject: Subject) -> list[MarkedResponse]:
-        prompts = [self.prompt(number, setting) for number in numbers]
+    def _answers(self, numbers: Sequence[int], subject: Subject, *, marked: bool) -> dict[str, list[MarkedResponse]]:
+        """Label of a setting -> the responses to the rows, all generated together, so that batches are full."""
+        settings = [setting for setting in self.settings_of_rows if marked or setting.plain]
+        prompts = [self.prompt(number, setting) for setting in settings for number in numbers]
         responses = subject.respond(prompts, max_new_tokens=self.settings.max_new_tokens)
-        return strip_markers(responses, subject.tokenizer, self.taxonomy)
+        stripped = iter(strip_markers(responses, subject.tokenizer, self.taxonomy))
+        return {setting.label: list(islice(stripped, len(numbers))) for setting in settings}
 
     def _likelihood(
         self, numbers: Sequence[int], inferred: Sequence[MarkedResponse], subject: Subject, *, marked: bool
@@ -273,16 +275,13 @@ class MarkersWork(DataWork):
         """Label of a setting -> the responses to all rows; none where it was left out."""
         found: dict[str, list[MarkedResponse]] = {setting.label: [] for setting in self.settings_of_rows}
         for result in results.values():
-            if result.get("responses"):
-                label = Setting(**result["setting"]).label
-                found[label] += [
-                    MarkedResponse(**each | {"problems": tuple(each["problems"])}) for each in result["responses"]
-                ]
+            for label, responses in result["responses"].items():
+                found[label] += [MarkedResponse(**each | {"problems": tuple(each["problems"])}) for each in responses]
         return found
 
     def _likelihoods(self, results: Mapping[str, Section]) -> dict[str, list[float]]:
         """``inferred`` and, with markers, ``fixed`` -> nats per token of each row."""
-        parts = [result["likelihood"] for result in results.values() if "likelihood" in result]
+        parts = [result["likelihood"] for result in results.values()]
         return {name: [value for part in parts for value in part[name]] for name in parts[0]}
 
     def _own_length_error(self, inferred: Sequence[MarkedResponse]) -> float | None:
