@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -22,6 +24,18 @@ from spectrum.generation.respond import Response, respond
 from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
 from spectrum.generation.sample import Samples, rule_adapter, sample
 from spectrum.models import ModelFiles, load_for_scoring, load_tokenizer
+
+_HELD: ContextVar[dict[tuple, PreTrainedModel | PeftModel] | None] = ContextVar("_HELD", default=None)
+
+
+@contextmanager
+def last_model_held() -> Iterator[None]:
+    """Within, the model that was loaded last stays, so that evaluations of one model in a row load it once."""
+    token = _HELD.set({})
+    try:
+        yield
+    finally:
+        _HELD.reset(token)
 
 
 class Subject(Protocol):
@@ -119,6 +133,16 @@ class LocalModel(_Written):
     @cached_property
     def model(self) -> PreTrainedModel | PeftModel:
         """The model, ready to score."""
+        held = _HELD.get()
+        if held is None:
+            return self._load()
+        key = (self.fingerprint, self.device, self.dtype, self.load_in_4bit)
+        if key not in held:
+            held.clear()
+            held[key] = self._load()
+        return held[key]
+
+    def _load(self) -> PreTrainedModel | PeftModel:
         return load_for_scoring(self.files, device=self.device, dtype=self.dtype, load_in_4bit=self.load_in_4bit)[0]
 
     @cached_property

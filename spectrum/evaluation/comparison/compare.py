@@ -18,6 +18,7 @@ from spectrum.evaluation.comparison.results import Measured, Results, SeedResult
 from spectrum.evaluation.comparison.scores import scores_of
 from spectrum.evaluation.report import Report
 from spectrum.evaluation.run import LIBRARIES, evaluate
+from spectrum.evaluation.subject import last_model_held
 from spectrum.models import ModelFiles, find_model
 
 logger = logging.getLogger(__name__)
@@ -48,10 +49,11 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
     if not runs:
         raise UserError(f"recipe {str(recipe.path)!r}: none of its models is there: train some")
     measured = []
-    for place, run in enumerate(runs, 1):
-        if progress:
-            logger.info("run %d of %d: %s", place, len(runs), run.name)
-        measured.append(_measure(recipe, run, found[run.name], output / run.name, progress=progress))
+    with last_model_held():
+        for place, run in enumerate(runs, 1):
+            if progress:
+                logger.info("run %d of %d: %s", place, len(runs), run.name)
+            measured.append(_measure(recipe, run, found[run.name], output / run.name, progress=progress))
     results = Results(
         title=recipe.title,
         command=f"python evaluate_model.py --runs {recipe.path.as_posix()} --output {output.as_posix()}",

@@ -107,6 +107,16 @@ def test_a_recipe_becomes_a_page(recipe, compare, monkeypatch):
     assert (out / "results.md").read_text() == page
 
 
+def test_each_model_is_loaded_once_in_a_row(recipe, compare, monkeypatch):
+    loaded, load = [], subject.load_for_scoring
+    monkeypatch.setattr(
+        subject, "load_for_scoring", lambda files, **how: (loaded.append(files.name), load(files, **how))[1]
+    )
+    compare(recipe())
+    assert [name.rpartition("/")[2] for name in loaded] == ["base", "tuned-1", "tuned-2"]
+    assert subject._HELD.get() is None
+
+
 def test_the_scores_that_are_kept_are_those_of_the_reports(recipe, compare, trained):
     """A difference of two runs of one seed is the one that the reports themselves give."""
     runs = [
