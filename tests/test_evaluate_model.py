@@ -131,6 +131,16 @@ def test_a_comparison_is_made_on_the_same_items(command, tmp_path):
     assert "Against" in (tmp_path / "tuned" / "report.md").read_text()
 
 
+def test_plots_are_written_again_when_the_report_changes(command, tmp_path):
+    command("out", tasks="colors")
+    plot = tmp_path / "out" / "plots" / "alignment.png"
+    plot.write_bytes(b"as it was")
+    command("out", tasks="colors")
+    assert plot.read_bytes() == b"as it was"
+    command("out", tasks="colors", limit=2)
+    assert plot.read_bytes() != b"as it was"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

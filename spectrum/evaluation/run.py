@@ -24,6 +24,7 @@ from spectrum.evaluation.plots import write_plots
 from spectrum.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
 from spectrum.evaluation.processes import Processes, processes
 from spectrum.evaluation.report import (
+    REPORT,
     SCHEMA_VERSION,
     CompareData,
     Report,
@@ -171,8 +172,11 @@ class _Run:
         report = self._report(sections)
         if self.compared is not None:
             report["comparison"] = comparison_section(report, self.compared, self._comparers)
+        path, plots = self.settings.output / REPORT, self.settings.output / "plots"
+        before = _content(path) if plots.is_dir() else None
         write_report(report, self.settings.output)
-        write_plots(report, self.settings.output / "plots")
+        if _content(path) != before:  # plots of what has not changed are there, and take longer than all else
+            write_plots(report, plots)
         return report
 
     @cached_property
@@ -288,6 +292,14 @@ class _Run:
             **sections,
             "comparison": None,
         }
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    """A report without the time at which it was written; None where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) | {"created": None}
+    except (OSError, ValueError):
+        return None
 
 
 def _describe(files: ModelFiles) -> dict[str, Any]:
