@@ -56,7 +56,8 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
             measured.append(_measure(recipe, run, found[run.name], output / run.name, progress=progress))
     results = Results(
         title=recipe.title,
-        command=f"python evaluate_model.py --runs {recipe.path.as_posix()} --output {output.as_posix()}",
+        command=f"python evaluate_model.py --runs {recipe.path.as_posix()} --output {output.as_posix()}"
+        + (" --skip_missing" if skip_missing else ""),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         suite=recipe.suite,
         measure=_with_common(recipe, recipe.measure),
