@@ -40,15 +40,17 @@ def tiny_model(name, vocabulary, *, attention="sdpa", seed=0):
         return Gemma3ForCausalLM(Gemma3TextConfig(**shape, sliding_window=WINDOW, layer_types=layers)).eval()
     if name == "gemma3_vision":
         text = shape | {"sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"] * 2}
-        vision = {
-            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-            "image_size": 28, "patch_size": 14,
-        }  # fmt: skip
-        config = Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4)
-        return Gemma3ForConditionalGeneration(config).eval()
+        return behind_vision_tower(Gemma3TextConfig(**text)).eval()
     if name == "mistral":
         return MistralForCausalLM(MistralConfig(**shape, sliding_window=WINDOW)).eval()
     return LlamaForCausalLM(LlamaConfig(**shape)).eval()
+
+
+def behind_vision_tower(text):
+    """A Gemma 3 of this text configuration with the tower that the family has from 4B up."""
+    sizes = dict.fromkeys(("hidden_size", "intermediate_size"), 16)
+    vision = sizes | {"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    return Gemma3ForConditionalGeneration(Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4))
 
 
 def save_model(folder, tokenizer, *, seed=0):

@@ -186,6 +186,20 @@ def write_report(report: Report, folder: Path) -> None:
     (folder / "report.md").write_text(markdown(report), encoding="utf-8")
 
 
+def read_json(path: Path, *, missing: str, broken: str) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        UserError: It is ``missing``, or it is no JSON (``broken``): the messages.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(missing) from error
+    except ValueError as error:
+        raise UserError(broken) from error
+
+
 def read_report(path: str | Path) -> Report:
     """A report from its ``report.json``, or from the folder that holds it.
 
@@ -194,12 +208,11 @@ def read_report(path: str | Path) -> Report:
     """
     path = Path(path).expanduser()
     file = path / REPORT if path.is_dir() else path
-    try:
-        report = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"report {str(file)!r} not found: give a {REPORT}, or the folder that holds one") from error
-    except ValueError as error:
-        raise UserError(f"report {str(file)!r} is no JSON: write it again with evaluate_model.py") from error
+    report = read_json(
+        file,
+        missing=f"report {str(file)!r} not found: give a {REPORT}, or the folder that holds one",
+        broken=f"report {str(file)!r} is no JSON: write it again with evaluate_model.py",
+    )
     if not isinstance(report, dict) or report.get("schema_version") != SCHEMA_VERSION:
         raise UserError(
             f"report {str(file)!r} is none of version {SCHEMA_VERSION}: write it with this evaluate_model.py"

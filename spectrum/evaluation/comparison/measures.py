@@ -58,13 +58,9 @@ def _coverage(scores: Scores, *, metric: str) -> Sample:
     return _of_means((prompting, part["ids"], part[metric]) for prompting, part in scores.get("coverage", {}).items())
 
 
-def _alignment(scores: Scores, *, column: str, informed: bool = False) -> Sample:
-    """The items of all tasks, or with ``informed`` of those to which uniform is not the answer."""
-    return _of_means(
-        (task, section["ids"], section[column])
-        for task, section in scores.get("alignment", {}).items()
-        if not (informed and uniform_is_the_answer(section))
-    )
+def _alignment(scores: Scores, *, column: str) -> Sample:
+    """The items of all tasks."""
+    return _of_means((task, section["ids"], section[column]) for task, section in scores.get("alignment", {}).items())
 
 
 def _over_uniform(scores: Scores) -> Sample:
@@ -110,12 +106,8 @@ def _steerability_metric(sums: np.ndarray, *, name: str) -> np.ndarray:
     return metrics_of_sums(sums)[..., METRICS.index(name)]
 
 
-def _steering(name: str) -> tuple[Callable[[Scores], Sample], Pooled]:
-    return partial(_steerability, capability=False), Pooled(partial(_steerability_metric, name=name))
-
-
-def _knowing(name: str) -> tuple[Callable[[Scores], Sample], Pooled]:
-    return partial(_steerability, capability=True), Pooled(partial(_steerability_metric, name=name))
+def _steering(name: str, *, capability: bool = False) -> tuple[Callable[[Scores], Sample], Pooled]:
+    return partial(_steerability, capability=capability), Pooled(partial(_steerability_metric, name=name))
 
 
 def _covering(metric: str) -> tuple[Callable[[Scores], Sample], Pooled]:
@@ -136,8 +128,13 @@ MEASURES = {
         Measure("loss", "loss of an output (nats)", "steerability", "lower", *_steering("loss")),
         Measure("accuracy", "accuracy", "steerability", "higher", *_steering("accuracy")),
         Measure("ece", "calibration error", "steerability", "lower", *_steering("ece")),
-        Measure("capability_loss", "loss, capability (nats)", "steerability", "lower", *_knowing("loss")),
-        Measure("capability_accuracy", "accuracy, capability", "steerability", "higher", *_knowing("accuracy")),
+        Measure(
+            "capability_loss", "loss, capability (nats)", "steerability", "lower", *_steering("loss", capability=True)
+        ),
+        Measure(
+            "capability_accuracy", "accuracy, capability", "steerability", "higher",
+            *_steering("accuracy", capability=True),
+        ),
         Measure("valid", "valid", "coverage", "higher", *_covering("valid")),
         Measure("unique", "unique", "coverage", "higher", *_covering("unique")),
         Measure("yield", "yield", "coverage", "higher", *_covering("yield"), digits=1),

@@ -1,4 +1,4 @@
-"""Figures of a comparison: every run's main numbers with intervals, and its divergence on every task."""
+"""The figure of a comparison: every run's main numbers with their intervals."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from dataset_builder.errors import UserError
 from spectrum.evaluation.comparison.scores import Scores, check_same_rows
-from spectrum.evaluation.report import write_whole
+from spectrum.evaluation.report import read_json, write_whole
 
 SCHEMA_VERSION = 1
 
@@ -132,12 +132,11 @@ def read_results(path: Path) -> Results:
     Raises:
         UserError: There are none, or they are none of this version.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"results {str(path)!r} not found: make them with evaluate_model.py --runs") from error
-    except ValueError as error:
-        raise UserError(f"results {str(path)!r} are no JSON: make them again with evaluate_model.py --runs") from error
+    content = read_json(
+        path,
+        missing=f"results {str(path)!r} not found: make them with evaluate_model.py --runs",
+        broken=f"results {str(path)!r} are no JSON: make them again with evaluate_model.py --runs",
+    )
     if not isinstance(content, dict) or content.pop("schema_version", None) != SCHEMA_VERSION:
         raise UserError(f"results {str(path)!r} are none of version {SCHEMA_VERSION}: make them again")
     return Results(

@@ -3,10 +3,9 @@
 import pytest
 import torch
 from datasets import Dataset
+from tiny_models import behind_vision_tower
 from transformers import (
-    Gemma3Config,
     Gemma3ForCausalLM,
-    Gemma3ForConditionalGeneration,
     Gemma3TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
@@ -43,10 +42,7 @@ def tiny_gemma3(vocabulary):
 
 def tiny_gemma3_vision(vocabulary):
     """The same behind a vision tower, as Gemma 3 has it from 4B up."""
-    sizes = dict.fromkeys(("hidden_size", "intermediate_size"), 16)
-    vision = sizes | {"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
-    config = Gemma3Config(text_config=gemma3_text(vocabulary), vision_config=vision, mm_tokens_per_image=4)
-    return Gemma3ForConditionalGeneration(config)
+    return behind_vision_tower(gemma3_text(vocabulary))
 
 
 def tiny_llama(vocabulary):
