@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
+import yaml
 from datasets import (
     Dataset,
     get_dataset_config_names,
@@ -17,6 +19,7 @@ from datasets import (
 )
 from datasets.exceptions import DatasetsError
 from datasets.info import DatasetInfo, DatasetInfosDict
+from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -54,8 +57,8 @@ def suite_tasks(suite: str, asked: Iterable[str] = ()) -> list[str]:
     if local.is_dir() and not (local / "README.md").is_file():
         raise UserError(f"suite folder {suite!r} is empty: build it with 'python -m dataset_builder build'")
     try:
-        names = get_dataset_config_names(suite)
-    except (DatasetsError, OSError) as error:  # not found, no permission, no connection
+        names = _configurations(suite)
+    except (DatasetsError, OSError, ValueError, yaml.YAMLError) as error:  # not found, no connection, a damaged card
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"suite {suite!r} cannot be read: {reason}; check its name, or the connection") from error
     known = [name for name in names if name not in MIXTURES]
@@ -69,12 +72,11 @@ def suite_tasks(suite: str, asked: Iterable[str] = ()) -> list[str]:
 
 def task_groups(suite: str) -> dict[str, str]:
     """Task -> its group, as the suite's mixtures have it; a task of no mixture is not in it."""
-    known = get_dataset_config_names(suite)
+    known = _configurations(suite)
     groups: dict[str, str] = {}
     for group in get_args(Group):
         if group in known:
-            files = load_dataset_builder(suite, group).config.data_files
-            groups |= {Path(path).parent.name: group for paths in files.values() for path in paths}
+            groups |= {Path(path).parent.name: group for paths in _data_files(suite, group).values() for path in paths}
     return groups
 
 
@@ -93,7 +95,14 @@ def task_infos(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, TaskInf
 
 def task_rows(suite: str, task: str) -> Dataset:
     """The rows of a task, of whatever kind and split; raises a UserError when there are none."""
-    rows = next(iter(load_dataset(suite, task).values()))  # the only split: asking for its name reads the card again
+    card = _local_card(suite)
+    if card and (tables := card.tables(task)):
+        split, paths = tables
+        rows = Dataset.from_parquet(paths, split=split)
+    else:
+        rows = next(
+            iter(load_dataset(suite, task).values())
+        )  # asking for the only split by its name takes as long again
     if not len(rows):
         raise UserError(f"task {task!r} of suite {suite!r} is empty: build it again")
     return rows
@@ -109,14 +118,85 @@ def draw_rows(rows: Dataset, task: str, *, limit: int | None, seed: int) -> Data
     return rows.select(sorted(generator(seed, task).choice(len(rows), size=limit, replace=False).tolist()))
 
 
+@dataclass(frozen=True)
+class _LocalCard:
+    """The card of a suite on this machine.
+
+    Attributes:
+        folder: The suite's.
+        configurations: Name of a task or mixture -> split -> patterns of its files.
+        infos: Task -> what the card says of it.
+    """
+
+    folder: Path
+    configurations: Mapping[str, Mapping[str, Sequence[str]]]
+    infos: Mapping[str, DatasetInfo]
+
+    def tables(self, task: str) -> tuple[str, list[str]] | None:
+        """The split of a task and the paths of its Parquet files; None where the card does not lead to such."""
+        for split, patterns in self.configurations.get(task, {}).items():  # of a task there is one
+            paths = sorted(str(path) for pattern in patterns for path in self.folder.glob(pattern))
+            if paths and all(path.endswith(".parquet") for path in paths):
+                return split, paths
+        return None
+
+
+def _local_card(suite: str) -> _LocalCard | None:
+    """The card of a suite on this machine, None for one on a Hub or without a card.
+
+    `datasets` parses the card whenever it loads a task, which for 120 tasks takes a second each time; this parses it
+    when it has changed.
+    """
+    path = Path(suite).expanduser() / "README.md"
+    return _parsed_card(path, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@lru_cache(maxsize=4)
+def _parsed_card(path: Path, changed: int) -> _LocalCard:
+    data = DatasetCard.load(path, ignore_metadata_errors=True).data
+    configurations = {
+        name: _patterns(configuration.get("data_files"))
+        for name, configuration in MetadataConfigs.from_dataset_card_data(data).items()
+    }
+    return _LocalCard(path.parent, configurations, DatasetInfosDict.from_dataset_card_data(data))
+
+
+def _patterns(data_files: object) -> dict[str, list[str]]:
+    """Split -> patterns, from a card as the builder writes it; empty where one is written otherwise."""
+    patterns: dict[str, list[str]] = {}
+    for entry in data_files if isinstance(data_files, list) else ():
+        match entry:
+            case {"split": str(split), "path": str(path)}:
+                patterns[split] = [path]
+            case {"split": str(split), "path": [*paths]}:
+                patterns[split] = paths
+            case _:
+                return {}
+    return patterns
+
+
+def _configurations(suite: str) -> list[str]:
+    """The names of a suite's tasks and mixtures."""
+    card = _local_card(suite)
+    return list(card.configurations) if card and card.configurations else get_dataset_config_names(suite)
+
+
+def _data_files(suite: str, configuration: str) -> Mapping[str, Sequence[str]]:
+    """Split -> the files of a task or mixture, or patterns for them."""
+    card = _local_card(suite)
+    if card and (patterns := card.configurations.get(configuration)):
+        return patterns
+    return load_dataset_builder(suite, configuration).config.data_files
+
+
 def _infos_on_card(suite: str) -> Mapping[str, DatasetInfo]:
     """What the card holds of the tasks, at one look; a card need not hold anything."""
-    local = Path(suite).expanduser()
+    if card := _local_card(suite):
+        return card.infos
     try:
-        card = DatasetCard.load(local / "README.md" if local.is_dir() else suite)
+        return DatasetInfosDict.from_dataset_card_data(DatasetCard.load(suite).data)
     except (HfHubHTTPError, LocalEntryNotFoundError):  # no card, or offline and only the tables in the cache
         return {}
-    return DatasetInfosDict.from_dataset_card_data(card.data)
 
 
 def _task_info(suite: str, task: str, info: DatasetInfo | None) -> TaskInfo:

@@ -1,12 +1,16 @@
 """What a suite says of its tasks, on its card or only in its files."""
 
+import shutil
+
 import pytest
+from datasets import load_dataset
+from huggingface_hub import DatasetCard
 from tiny_models import save_suite
 
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import UserError
 from spectrum import suite as suites
-from spectrum.suite import TaskInfo, suite_tasks, task_infos
+from spectrum.suite import TaskInfo, suite_tasks, task_groups, task_infos, task_rows
 
 EXPECTED = {
     "cards": TaskInfo("icl", held_out=False),
@@ -28,6 +32,30 @@ def test_the_card_says_what_tasks_are_and_no_file_is_read(built, monkeypatch):
         monkeypatch.setattr(suites, name, None)
     assert task_infos(built) == EXPECTED
     assert task_infos(built, ["flight"]) == {"flight": EXPECTED["flight"]}
+
+
+def test_a_task_is_loaded_as_datasets_loads_it_and_the_card_is_parsed_once(built, monkeypatch):
+    expected = {task: load_dataset(built, task) for task in EXPECTED}
+    parsed, load = [], DatasetCard.load
+    monkeypatch.setattr(DatasetCard, "load", lambda path, **options: parsed.append(path) or load(path, **options))
+    monkeypatch.setattr(suites, "load_dataset", None)
+    suites._parsed_card.cache_clear()
+    assert task_groups(built) == {"cards": "random_draws", "flight": "human_variation"}
+    for task, by_split in expected.items():
+        rows = task_rows(built, task)
+        assert {rows.split: rows.to_list()} == {split: rows.to_list() for split, rows in by_split.items()}
+        assert rows.features == next(iter(by_split.values())).features
+    assert len(parsed) == 1
+
+
+def test_a_card_that_has_changed_is_parsed_again(built, tmp_path):
+    folder = tmp_path / "suite"
+    shutil.copytree(built, folder)
+    assert "cards" in suite_tasks(str(folder))
+    card = folder / "README.md"
+    card.write_text("---\nconfigs:\n- config_name: [\n---\n")
+    with pytest.raises(UserError, match="cannot be read: while parsing"):
+        suite_tasks(str(folder))
 
 
 def test_the_files_say_it_where_the_card_is_silent(tmp_path):
