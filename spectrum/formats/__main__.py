@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from datasets import Dataset, disable_progress_bars, load_dataset
+from datasets import Dataset, disable_progress_bars
 from rich.console import Console
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.formats.show import legend, mark_tokens, shown_tokens
 from spectrum.formats.tags import ALL_FORMATS, find_format
-from spectrum.suite import suite_tasks
+from spectrum.suite import suite_tasks, task_rows
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.embedded_model import resolve_model
 from spectrum.training.tokenize import tokenize_rows
@@ -101,7 +101,7 @@ def _show(options: argparse.Namespace) -> None:
 def _row(suite: str, task: str, number: int) -> Dataset:
     suite_tasks(suite, [task])
     disable_progress_bars()
-    (rows,) = load_dataset(suite, task).values()
+    rows = task_rows(suite, task)
     if "n_outputs" not in rows.column_names:
         raise UserError(f"task {task!r} has no outputs to train on: show a training task")
     if not 0 <= number < len(rows):

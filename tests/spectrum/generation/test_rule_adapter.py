@@ -58,8 +58,7 @@ def scores_of_rules(tokenizer, rules, response, ends, vocabulary):
 
 def product(logits, scores):
     """p_base p_rules, normalized."""
-    both = logits.double().log_softmax(-1) + scores.log_softmax(-1)
-    return both.exp() / both.exp().sum(-1, keepdim=True)
+    return (logits.to(scores).log_softmax(-1) + scores.log_softmax(-1)).softmax(-1)
 
 
 @pytest.mark.parametrize("left_out", SUBSETS, ids="+".join)
@@ -167,31 +166,68 @@ def test_sampling_has_the_probabilities_of_the_product(tiny):
         torch.testing.assert_close(scores[0].double().softmax(-1), product(logits[0], rules), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.model
-@pytest.mark.parametrize("name", ["gemma-3-270m", "smollm2-135m"])
-def test_the_embedded_models(name):
-    model, tokenizer = load_for_scoring(f"embedded:{name}")
-    ids = tokenizer("Tell me what I should do", return_tensors="pt").input_ids
-    with torch.no_grad():
-        logits = model(ids).logits[:, -1]
-    response = ids[0, 2:].tolist()
+@pytest.fixture(scope="module", params=["gemma-3-270m", "smollm2-135m"])
+def embedded(request):
+    model, tokenizer = load_for_scoring(f"embedded:{request.param}")
     words = token_ids_of(tokenizer, Rules().words)
     assert all(
         text_of(tokenizer, token) == word or (word == SPACES and text_of(tokenizer, token).isspace())
         for word, found in words.items()
         for token in found
     )
-    for left_out in SUBSETS:
-        rules = Rules().without(*left_out)
-        adapter = RuleBasedAdapter(tokenizer, rules, prompt_length=2)
-        assert adapter.missing == ()
-        scores = torch.zeros(logits.shape[1], dtype=torch.float64)
-        for word, score in rules.words.items():
-            scores[words[word]] += score
-        scores[tokenizer.eos_token_id] += rules.ending * len(response) / 250
-        scores[list(set(response))] += rules.repetition
-        expected = product(logits[0], scores)
-        torch.testing.assert_close(adapter(ids, logits).double().softmax(-1)[0], expected, atol=1e-5, rtol=1e-5)
+    return model, tokenizer, words
+
+
+def scores_by_word(tokenizer, words, rules, response, vocabulary):
+    """What :func:`scores_of_rules` gives, from the tokens of the words: fast enough for a large vocabulary."""
+    scores = torch.zeros(vocabulary, dtype=torch.float64)
+    for word, score in rules.words.items():
+        scores[words[word]] += score
+    scores[tokenizer.eos_token_id] += rules.ending * min(len(response), rules.ending_length) / rules.ending_length
+    scores[list(set(response))] += rules.repetition
+    return scores
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("sampled", [False, True], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("left_out", SUBSETS, ids="+".join)
+def test_the_embedded_models_in_padded_batches(embedded, left_out, sampled):
+    model, tokenizer, words = embedded
+    rules = Rules(ending_length=4).without(*left_out)
+    adapter = RuleBasedAdapter(tokenizer, rules)
+    assert adapter.missing == ()
+    torch.manual_seed(len(left_out))
+    for batch in range(1, 9):
+        padded = tokenizer(PROMPTS[-batch:], padding=True, padding_side="left", return_tensors="pt")
+        out = model.generate(
+            **padded, logits_processor=LogitsProcessorList([adapter]), do_sample=sampled, top_k=0, max_new_tokens=2,
+            eos_token_id=tokenizer.eos_token_id, output_scores=True, output_logits=True, return_dict_in_generate=True,
+        )  # fmt: skip
+        responses = out.sequences[:, padded.input_ids.shape[1] :].tolist()
+        for step, (found, logits) in enumerate(zip(out.scores, out.logits, strict=True)):
+            scores = torch.stack(
+                [scores_by_word(tokenizer, words, rules, response[:step], logits.shape[1]) for response in responses]
+            )
+            expected = product(logits, scores.float())
+            torch.testing.assert_close(found.softmax(-1), expected, atol=1e-5, rtol=1e-5)
+            for row, response in enumerate(responses):
+                assert sampled or response[step] == expected[row].argmax() or tokenizer.eos_token_id in response[:step]
+
+
+@pytest.mark.model
+def test_the_embedded_models_do_not_see_the_padding(embedded):
+    model, tokenizer, words = embedded
+    padded = tokenizer(PROMPTS, padding=True, padding_side="left", return_tensors="pt")
+    found = model.generate(
+        **padded, logits_processor=LogitsProcessorList([RuleBasedAdapter(tokenizer)]), do_sample=False, max_new_tokens=3
+    )
+    for row, prompt in enumerate(PROMPTS):
+        ids, response = tokenizer(prompt).input_ids, found[row, padded.input_ids.shape[1] :].tolist()
+        with torch.no_grad():
+            logits = model(torch.tensor([ids + response[:-1]])).logits[0, len(ids) - 1 :]
+        for step, token in enumerate(response):
+            scores = scores_by_word(tokenizer, words, Rules(), response[:step], logits.shape[1])
+            assert token == product(logits[step], scores).argmax()
 
 
 def test_words_that_are_no_single_token_are_reported(tokenizer):
