@@ -65,7 +65,7 @@ from spectrum.training.objectives import TrainingData, find_objective
 from spectrum.training.page import FIRST_ROWS, first_rows_page
 from spectrum.training.report import REPORT, run_settings, training_report
 from spectrum.training.saving import explain_failed_write, save, save_generation_config
-from spectrum.training.tokens import KEEP, sibling_rows, turn_token_ids, turn_token_source
+from spectrum.training.tokens import KEEP, NEWLINE, line_breaks, sibling_rows, turn_token_ids, turn_token_source
 from spectrum.training.trainer import SpectrumTrainer
 
 logger = logging.getLogger("train_sft")
@@ -91,9 +91,10 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Adapt
     token_ids = [] if arguments.turn_tokens == KEEP else turn_token_ids(tokenizer, text_format)
     sibling = turn_token_source(arguments.turn_tokens)
     planted = sibling_rows(sibling, tokenizer, token_ids) if sibling and token_ids else None
+    like = line_breaks(tokenizer, text_format) if arguments.turn_tokens == NEWLINE else None
     set_seed(config.seed)  # the adapter's first weights are random too
     with explain_out_of_memory(config, config.max_length):
-        model = load_model(model_name, model_config, token_ids, planted)
+        model = load_model(model_name, model_config, token_ids, planted, like)
         decides = run_settings(settings, config, model_config, data.tokenized)
         resume = checkpoints.find(Path(config.output_dir), config.resume_from_checkpoint, decides)
         trainer = SpectrumTrainer(

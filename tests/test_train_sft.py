@@ -202,7 +202,7 @@ MISTAKES = {
     "unknown ablation": (["--train_on", "some"], "no --train_on 'some': choose outputs, all, last, first"),
     "unknown turn tokens": (
         ["--turn_tokens", "new"],
-        "no --turn_tokens 'new': choose train, keep, or transplant:MODEL",
+        "no --turn_tokens 'new': choose train, newline, keep, or transplant:MODEL",
     ),
     "no sibling": (["--turn_tokens", "transplant:{empty}"], "no turn tokens can be taken from '{empty}'"),
     "unread template": (["--chat_template_path", "x.jinja"], "chat template 'x.jinja' cannot be read"),

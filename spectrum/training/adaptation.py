@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 from trl import ModelConfig, get_quantization_config
 
 from dataset_builder.errors import UserError
-from spectrum.training.tokens import TurnTokenRows, plant_rows, train_rows_without_copies, trainable_rows
+from spectrum.training.tokens import TurnTokenRows, copy_rows, plant_rows, train_rows_without_copies, trainable_rows
 
 MERGED = "merged"
 """The folder of the merged model, beside the files of its adapter."""
@@ -56,7 +56,11 @@ class AdaptationConfig(ModelConfig):
 
 
 def load_model(
-    name: str, settings: ModelConfig, token_ids: Sequence[int] = (), planted: TurnTokenRows | None = None
+    name: str,
+    settings: ModelConfig,
+    token_ids: Sequence[int] = (),
+    planted: TurnTokenRows | None = None,
+    like: Mapping[int, int] | None = None,
 ) -> PreTrainedModel | PeftModel:
     """The model to train: the base with a LoRA adapter on all linear layers, or the base itself.
 
@@ -64,7 +68,8 @@ def load_model(
         name: A folder or a Hub id.
         settings: Of the adaptation. Its dtype becomes the one that was loaded.
         token_ids: Tokens whose rows of the embedding matrices belong to the adapter.
-        planted: What these rows are, and stay with LoRA; None trains them from what the base has.
+        planted: What these rows are, and stay with LoRA; None trains them.
+        like: Some of these tokens -> the token with whose row they begin; the others begin with what the base has.
     """
     on_gpu = torch.cuda.is_available()
     dtype = torch.bfloat16 if on_gpu and settings.load_in_4bit else settings.dtype
@@ -80,6 +85,8 @@ def load_model(
     settings.dtype = str(model.dtype).removeprefix("torch.")
     if planted is not None:
         plant_rows(model, token_ids, planted)
+    if like:
+        copy_rows(model, like)
     if not settings.use_peft:
         return model
     if quantization:

@@ -75,8 +75,9 @@ class SpectrumArguments:
     turn_tokens: str = field(
         default="train",
         metadata={
-            "help": "Embedding rows of the turn tokens: train them inside the adapter; transplant:MODEL takes those of "
-            "a sibling that knows them; keep leaves them."
+            "help": "Embedding rows of the turn tokens: train them inside the adapter from what the base has; newline "
+            "trains them from the rows of line breaks, for a base that has never seen a turn; transplant:MODEL takes "
+            "those of a sibling that knows them; keep leaves them."
         },
     )
     merge: bool = field(default=False, metadata={"help": "Write base and adapter as one model, in merged/."})

@@ -116,6 +116,26 @@ def test_turn_tokens_come_from_the_sibling(folder_of, chatml, token_ids, ids, tm
         torch.testing.assert_close(again(ids).logits, expected(ids).logits, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("use_peft", [True, False])
+def test_turn_tokens_begin_like_others_and_train(folder_of, token_ids, ids, tmp_path, architecture, use_peft):
+    base, like = folder_of(architecture), dict(zip(token_ids, (5, 7), strict=True))
+    model = load_model(base, settings(use_peft=use_peft), token_ids, like=like)
+    expected = AutoModelForCausalLM.from_pretrained(base)
+    with torch.no_grad():
+        for matrix in (expected.get_input_embeddings(), expected.get_output_embeddings()):
+            matrix.weight[token_ids] = matrix.weight[[5, 7]].clone()
+    torch.testing.assert_close(model(ids).logits, expected(ids).logits, rtol=1e-4, atol=1e-4)
+    model(ids, labels=ids).loss.backward()
+    if use_peft:
+        rows = [p for name, p in model.named_parameters() if "trainable_tokens" in name]
+        assert rows
+        assert all(row.grad.abs().sum() > 0 for row in rows)
+        model.save_pretrained(tmp_path / "adapter")
+        again = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), tmp_path / "adapter")
+        torch.testing.assert_close(again(ids).logits, expected(ids).logits, rtol=1e-4, atol=1e-4)
+
+
 def test_text_trains_no_vision_tower(folder_of, token_ids):
     model = load_model(folder_of("gemma3_vision"), settings(), token_ids)
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
@@ -150,7 +170,7 @@ def test_all_weights_train_without_an_adapter(folder_of, token_ids, ids):
 
 @pytest.mark.parametrize("asked", ["teach", "transplant", "transplant:", "keep:x", "train:x"])
 def test_ways_that_there_are_not(asked):
-    with pytest.raises(UserError, match="choose train, keep, or transplant:MODEL"):
+    with pytest.raises(UserError, match="choose train, newline, keep, or transplant:MODEL"):
         turn_token_source(asked)
 
 
