@@ -49,6 +49,7 @@ def markdown(results: Results, images: Sequence[str] = (), *, level: int = 1) ->
         tables={desideratum: _cross_table(results, desideratum) for desideratum in results.measure},
         base=base_of(results),
         differences=_differences(results),
+        similarities=_similarities(results),
         of_tasks=_of_tasks(results),
         images=images,
         verdicts=Counter(claim.verdict for claim in claims),
@@ -80,6 +81,19 @@ def _differences(results: Results) -> str:
         if base and run is not base
     ]
     return _table(["run", *(measure.label for measure in measures)], rows) if rows else ""
+
+
+def _similarities(results: Results) -> str:
+    """Of the models tuned on a narrow task: do responses look like its own where instructions do?"""
+    rows = []
+    for run in results.runs:
+        for seed in run.seeds:
+            for section in seed.scores.get("instruction", {}).values():
+                if found := section.get("similarity"):
+                    values = (found["correlation"], *found["ci95"])
+                    value, low, high = ("-" if number is None else f"{number:+.2f}" for number in values)
+                    rows.append([run.name, found["to"], str(found["n"]), f"{value} [{low}, {high}]"])
+    return _table(["run", "narrow task", "instructions", "rank correlation"], rows) if rows else ""
 
 
 def _of_tasks(results: Results) -> dict[str, str]:

@@ -39,7 +39,8 @@ def write_figures(results: Results, folder: Path, prefix: str) -> list[Path]:
 
 def runs_figure(results: Results) -> Figure:
     """A panel per number and a line per run: its mean with the 95% interval, and each of its seeds."""
-    measures = [MEASURES[name] for name in _SHOWN if MEASURES[name].desideratum in results.measure]
+    measured = [measure for measure in MEASURES.values() if measure.desideratum in results.measure]
+    measures = [measure for measure in measured if measure.name in _SHOWN] or measured
     size = (1.6 + _PANEL * len(measures), 1.1 + _ROW * len(results.runs))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0]

@@ -99,8 +99,17 @@ def _instruction(sections: dict[str, Section]) -> dict[str, Any]:
             "pairs": [" | ".join(pair) for pair in section["ranking"]["pairs"]],
             "ranking": Ranking((), tuple(map(tuple, section["ranking"]["margins"]))).scores,
             "win_rate": section["win_rate"] and _rounded([section["win_rate"]["win_rate"]]),
+            "similarity": section["similarity"] and _similarity(section["similarity"]),
         }
         for name, section in sections.items()
+    }
+
+
+def _similarity(section: Section) -> dict[str, Any]:
+    """To which narrow task, and the correlation of how near instructions and how like responses are."""
+    return {name: section[name] for name in ("to", "n")} | {
+        "correlation": _rounded([section["correlation"]])[0],
+        "ci95": _rounded(section["ci95"]),
     }
 
 

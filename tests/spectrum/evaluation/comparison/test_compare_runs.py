@@ -4,16 +4,18 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from tiny_models import COLORS, DICE, DRAWS, LETTERS, save_model, save_suite
 
 import evaluate_model
 from dataset_builder.errors import UserError
-from spectrum.evaluation import subject
+from spectrum.evaluation import instruction, subject
 from spectrum.evaluation.comparison.recipe import Run, read_recipe
 from spectrum.evaluation.comparison.results import read_results
 from spectrum.evaluation.report import comparison_section, read_report
+from spectrum.evaluation.similarity import Similarity
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -105,6 +107,27 @@ def test_a_recipe_becomes_a_page(recipe, compare, monkeypatch):
     monkeypatch.setattr(subject, "load_for_scoring", lambda *_, **__: pytest.fail("a model was loaded again"))
     compare(recipe())
     assert (out / "results.md").read_text() == page
+
+
+def test_responses_beside_those_of_a_narrow_task(recipe, compare, trained, tmp_path, monkeypatch):
+    """Two ranks of eight are swapped: 1 - 6 * 2 / (8 * 63) = 0.976."""
+    found = Similarity(np.arange(8.0), np.array([0, 1, 2, 3, 4, 5, 7, 6.0]))
+    monkeypatch.setattr(instruction, "similarity_to_task", lambda *_: found)
+    data = tmp_path / "sums.jsonl"
+    rows = [{"instruction": f"Add {n} and {n}.", "output": str(2 * n)} for n in range(8)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    runs = [
+        {"name": name, "group": group, "model": str(trained / name), "formats": ["tags"], "settings": settings}
+        for name, group, settings in (
+            ("base", "base", {}),
+            ("tuned-1", "single-task", {"similar_to": str(data)}),
+        )
+    ]
+    measure = {"instruction": {"data": [str(data)], "max_new_tokens": 4}}
+    out = compare(recipe(runs=runs, measure=measure, choose={}))
+    (line,) = [line for line in (out / "results.md").read_text().splitlines() if "| sums |" in line]
+    low, high = found.section()["ci95"]
+    assert line == f"| tuned-1 | sums | 8 | +0.98 [{low:+.2f}, {high:+.2f}] |"
 
 
 def test_each_model_is_loaded_once_in_a_row(recipe, compare, monkeypatch):
