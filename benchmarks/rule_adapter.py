@@ -9,10 +9,11 @@ The model is the embedded Gemma 3 270M in float32 on the CPU, on one prompt, and
     adapter      generate with a RuleBasedAdapter
     cacheless    the whole text in one pass for every token, and the adapter: the way of the paper's code
 
-The ways take turns, so that a busy machine is as busy for each of them, and the fastest turn of each counts. The
-passes of `cacheless` are timed at a few lengths (`--passes`), evenly spaced over the response. Seconds are of the
-processor (`cpu_seconds`) and of the wall. Ratios are a token's time over that of `plain`; `words_found_seconds` is what
-the adapter takes once, to find its words in the vocabulary.
+The ways take turns, so that a busy machine is as busy for each of them; a short response has up to four times as many
+turns as the longest. Medians count: of the seconds, and of the ratios of a token's time to that of `plain` in the same
+turn. The passes of `cacheless` are timed at a few lengths (`--passes`), evenly spaced over the response. Seconds are of
+the processor (`cpu_seconds`) and of the wall; `words_found_seconds` is what the adapter takes once, to find its words
+in the vocabulary.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -85,7 +87,7 @@ def measure(
             "cacheless": (len(texts), lambda found=texts: whole_passes(model, found, counting)),
         }
         seconds: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
-        for _ in range(repeats):
+        for _ in range(repeats * min(max(tokens) // count, 4)):
             for way, (steps, work) in works.items():
                 seconds[way].append(tuple(value / steps for value in timed(work)))
         found[str(count)] = compare(seconds)
@@ -93,18 +95,21 @@ def measure(
 
 
 def compare(seconds: dict[str, list[tuple[float, float]]]) -> dict[str, Any]:
-    """The fastest turn of each way, and its ratio to that of ``plain``."""
-    best = {way: [min(column) for column in zip(*turns, strict=True)] for way, turns in seconds.items()}
-    plain = best["plain"]
-    return {
-        way: {
+    """The median turn of each way, and the median of its ratios to ``plain`` in the same turn."""
+    found = {}
+    for way, turns in seconds.items():
+        wall, cpu = (median(column) for column in zip(*turns, strict=True))
+        pairs = zip(turns, seconds["plain"], strict=True)
+        ratios = [[mine / plain for mine, plain in zip(*pair, strict=True)] for pair in pairs]
+        ratio, cpu_ratio = (median(column) for column in zip(*ratios, strict=True))
+        found[way] = {
             "seconds_per_token": round(wall, 5),
             "cpu_seconds_per_token": round(cpu, 5),
-            "ratio": round(wall / plain[0], 3),
-            "cpu_ratio": round(cpu / plain[1], 3),
+            "ratio": round(ratio, 3),
+            "cpu_ratio": round(cpu_ratio, 3),
+            "turns": len(turns),
         }
-        for way, (wall, cpu) in best.items()
-    }
+    return found
 
 
 def parser() -> argparse.ArgumentParser:
@@ -113,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
     add = command.add_argument
     add("--model", default=MODEL, help=f"a folder, a Hub id or an embedded model (default: {MODEL})")
     add("--tokens", type=int, nargs="+", default=[16, 64, 256], help="tokens of a response (default: 16 64 256)")
-    add("--repeats", type=int, default=3, help="turns of each way (default: 3)")
+    add("--repeats", type=int, default=3, help="turns of each way on the longest response (default: 3)")
     add("--passes", type=int, default=8, help="lengths at which cacheless is timed (default: 8)")
     add("--json", action="store_true", help="print the results, not only write them")
     add("--output", type=Path, default=RESULTS, help="where the results are written")

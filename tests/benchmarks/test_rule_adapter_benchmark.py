@@ -9,11 +9,16 @@ from benchmarks import rule_adapter
 
 
 def test_ratios_by_hand():
-    seconds = {"plain": [(2.0, 1.0), (1.0, 4.0)], "adapter": [(1.1, 1.5)], "cacheless": [(30.0, 8.0), (20.0, 9.0)]}
+    seconds = {
+        "plain": [(2.0, 1.0), (1.0, 4.0), (4.0, 2.0)],
+        "adapter": [(2.2, 1.5), (1.0, 4.4), (8.0, 2.6)],
+        "cacheless": [(30.0, 8.0), (20.0, 9.0), (40.0, 8.0)],
+    }
     found = rule_adapter.compare(seconds)
-    assert [found[way]["ratio"] for way in rule_adapter.WAYS] == [1, 1.1, 20]
-    assert [found[way]["cpu_ratio"] for way in rule_adapter.WAYS] == [1, 1.5, 8]
-    assert found["plain"]["cpu_seconds_per_token"] == 1
+    assert [found[way]["ratio"] for way in rule_adapter.WAYS] == [1, 1.1, 15]
+    assert [found[way]["cpu_ratio"] for way in rule_adapter.WAYS] == [1, 1.3, 4]
+    assert [found[way]["seconds_per_token"] for way in rule_adapter.WAYS] == [2, 2.2, 30]
+    assert found["plain"]["cpu_seconds_per_token"] == 2
 
 
 def test_the_whole_of_it(tokenizer_of, tmp_path, monkeypatch, capsys):
@@ -27,6 +32,7 @@ def test_the_whole_of_it(tokenizer_of, tmp_path, monkeypatch, capsys):
     for count in ("3", "12"):
         assert set(found[count]) == set(rule_adapter.WAYS)
         assert found[count]["plain"]["ratio"] == 1
+        assert found[count]["adapter"]["turns"] == {"3": 8, "12": 2}[count]
         assert found[count]["cacheless"]["seconds_per_token"] > 0
 
 
