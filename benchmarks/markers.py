@@ -2,17 +2,18 @@
 
     python benchmarks/markers.py outputs/markers --output benchmarks/results/markers-cpu.json
 
-The folder has ``marked``, ``unmarked`` and ``no-dropout``, each left by `train_sft.py --config recipes/markers.yaml`,
-with a report of `evaluate_model.py --desiderata markers` in ``<name>/evaluation``. The results are JSON:
+The folder has ``marked``, ``unmarked`` and, if it was trained, ``no-dropout``, each left by
+`train_sft.py --config recipes/markers.yaml`, with a report of `evaluate_model.py --desiderata markers` in
+``<name>/evaluation``. The results are JSON:
 
     length_violation   baseline (the unmarked model), inferred and fixed: the share of responses that are too long
     marker_accuracy    category -> inferred (right, nothing given), majority (always the most frequent value), n
     length_curve       tokens wanted against tokens that came
     moved              category -> value -> share of responses that have it, set and not set
     lines_in_language, nats_per_token, by_frequency   as in the report
-    ablation           the same of the model that was trained with every prompt marked
+    ablation           the same of the model that was trained with every prompt marked; null where there is none
     baseline           what there is to say of the unmarked model
-    runs               settings, tokens and seconds of the three
+    runs               tokens and seconds of each; the settings that they share are in ``settings``
 """
 
 from __future__ import annotations
@@ -24,17 +25,21 @@ from pathlib import Path
 from typing import Any
 
 RUNS = ("marked", "unmarked", "no-dropout")
+ABLATION = RUNS[-1]
 RESULTS = Path(__file__).parent / "results" / "markers-cpu.json"
-SETTINGS = ("base_model", "adaptation", "dtype", "format", "data_limit", "marker_categories", "hyperparameters")
+SETTINGS = (
+    "base_model", "adaptation", "dtype", "format", "turn_tokens", "data_limit", "marker_categories", "hyperparameters",
+)  # fmt: skip
 COSTS = ("rows", "steps", "seen_tokens", "trained_tokens", "seconds", "marked", "markers_dropout", "device")
 
 
 def summarize(folder: Path) -> dict[str, Any]:
-    """The results of the three runs in ``folder``."""
-    sections = {name: _section(folder / name / "evaluation" / "report.json") for name in RUNS}
+    """The results of the runs in ``folder``; that of the ablation need not be there."""
+    names = [name for name in RUNS if name != ABLATION or (folder / name).is_dir()]
+    sections = {name: _section(folder / name / "evaluation" / "report.json") for name in names}
     marked, baseline = sections["marked"], sections["unmarked"]
     found = _of_marked(marked, baseline)
-    found["ablation"] = _of_marked(sections["no-dropout"], baseline)
+    found["ablation"] = _of_marked(sections[ABLATION], baseline) if ABLATION in sections else None
     found["baseline"] = {name: baseline[name] for name in ("nats_per_token", "by_frequency", "lines_in_language")}
     found["n"] = marked["n"]
     return found | _runs(folder, sections)
@@ -61,7 +66,7 @@ def _of_marked(section: Mapping[str, Any], baseline: Mapping[str, Any]) -> dict[
 
 
 def _runs(folder: Path, sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    reports = {name: json.loads((folder / name / "training_report.json").read_text("utf-8")) for name in RUNS}
+    reports = {name: json.loads((folder / name / "training_report.json").read_text("utf-8")) for name in sections}
     return {
         "settings": {name: reports["marked"][name] for name in SETTINGS},
         "runs": {
@@ -79,7 +84,7 @@ def _section(path: Path) -> dict[str, Any]:
 def main() -> None:
     """Write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="the three runs")
+    parser.add_argument("folder", type=Path, help="the runs")
     parser.add_argument("--output", type=Path, default=RESULTS, help=f"the results (default: {RESULTS})")
     arguments = parser.parse_args()
     found = summarize(arguments.folder)

@@ -1,6 +1,7 @@
 """What the summary of the three runs takes from their reports."""
 
 import json
+import shutil
 
 import pytest
 
@@ -49,3 +50,11 @@ def test_the_summary_sets_the_runs_beside_one_another(folder, monkeypatch, capsy
         **dict.fromkeys(markers.COSTS, 7), "marked": False, "rows": 0, "evaluation_seconds": 1.5,
     }  # fmt: skip
     assert set(json.loads(capsys.readouterr().out)) == {"length_violation", "marker_accuracy"}
+
+
+def test_the_ablation_need_not_be_there(folder):
+    shutil.rmtree(folder / "no-dropout")
+    found = markers.summarize(folder)
+    assert found["ablation"] is None
+    assert set(found["runs"]) == {"marked", "unmarked"}
+    assert found["length_violation"]["fixed"] == 0.1
