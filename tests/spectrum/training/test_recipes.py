@@ -39,8 +39,8 @@ def test_a_recipe_is_understood(path, tmp_path):
     parser = TrlParser((SpectrumArguments, TuningConfig, AdaptationConfig))
     more = ["--output_dir", str(tmp_path), "--use_cpu", "true", "--bf16", "false"]
     _, config, adaptation = parser.parse_args_and_config(["--config", str(path), *more])
-    assert adaptation.method == ("LoRA" if path.stem == "markers" else "4-bit LoRA")
-    assert config.num_train_epochs == 1
+    expected = ("LoRA", 3) if path.stem == "markers" else ("4-bit LoRA", 1)
+    assert (adaptation.method, config.num_train_epochs) == expected
     assert f"recipes/{path.name}" in path.read_text().splitlines()[0]
 
 
