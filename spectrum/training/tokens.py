@@ -105,12 +105,11 @@ def line_breaks(tokenizer: PreTrainedTokenizerBase, text_format: Format) -> dict
     return {token_id: end if is_end else blank for token_id, is_end in zip(ids, ends, strict=True)}
 
 
-@torch.no_grad()
 def copy_rows(model: PreTrainedModel, sources: Mapping[int, int]) -> None:
     """Give some tokens of a model without an adapter the rows of others: token -> the token that it is like."""
-    head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
-    for matrix in (embedding,) if head is embedding else (embedding, head):
-        matrix[list(sources)] = matrix[list(sources.values())]
+    like = list(sources.values())
+    matrices = (model.get_input_embeddings(), model.get_output_embeddings())
+    plant_rows(model, list(sources), TurnTokenRows(*(matrix.weight[like] for matrix in matrices)))
 
 
 @torch.no_grad()
