@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import load_dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.measuring import conditions, measured, run_apart
@@ -39,6 +38,7 @@ from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.formats.render import Message, get_format
 from spectrum.generation.output_logprobs import output_logprobs, outputs_that_fit, tokenize_sequences
 from spectrum.models import find_model, load_for_scoring, load_tokenizer
+from spectrum.suite import task_rows
 
 MODEL = "embedded:gemma-3-270m"
 SYNTHETIC = ("categorical", "coinflip", "poisson")
@@ -116,7 +116,7 @@ def sequences_of(arguments: argparse.Namespace, tokenizer: PreTrainedTokenizerBa
         if suite is None:
             suite = str(Path(folder) / "suite")
             build(list(arguments.tasks), BuildOptions(Path(suite), max_rows=2 * arguments.sequences))
-        rows = [next(iter(load_dataset(suite, task).values()))["messages"][:] for task in arguments.tasks]
+        rows = [task_rows(suite, task)["messages"][:] for task in arguments.tasks]
     some = [long_sequences(messages[: 4 * arguments.sequences], tokenizer, arguments.length) for messages in rows]
     found = [sequence for turn in zip_longest(*some) for sequence in turn if sequence][: arguments.sequences]
     if len(found) < arguments.sequences:
