@@ -66,17 +66,7 @@ def described_shares(rng: np.random.Generator, index: int) -> Example:
 
 
 def shares(rng: np.random.Generator, topic: Topic) -> tuple[list[str], list[int]]:
-    """2 to 8 names of the topic, most often few, and a count for each: even, small, large, skewed, or one far ahead.
-
-    Where one of two or three names has nearly all, every draw shows that names go with their numbers: from such rows
-    a model learns to read the numbers at all, which even shares hardly tell it.
-    """
-    if rng.random() < 0.4:  # noqa: PLR2004
-        size = min(len(topic.names), 2 + int(rng.random() < 0.3))  # noqa: PLR2004
-        names = rng.choice(topic.names, size=size, replace=False).tolist()
-        counts = rng.integers(1, 3, size=size, endpoint=True)
-        counts[rng.integers(size)] = rng.integers(15, 100)
-        return names, counts.tolist()
+    """2 to 8 names of the topic, most often few, and a count for each: even, small, large or skewed."""
     size = min(len(topic.names), 2 + int(rng.binomial(5, 0.25)))
     names = rng.choice(topic.names, size=size, replace=False).tolist()
     kind = rng.choice(["small", "large", "skewed", "even", "hundred"], p=[0.3, 0.1, 0.35, 0.05, 0.2])
@@ -138,6 +128,6 @@ TASKS = [
         generate=described_shares,
         n_processes=20_000,
         origin="ours",
-        version="1.3.0",
+        version="1.2.0",
     ),
 ]

@@ -16,13 +16,11 @@ from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, as_draws, proc
 from dataset_builder.task_spec import Example, Sequences, TaskSpec
 
 TRAINING_COINS = tuple(sorted(set(range(1, 100)) - set(FRESH_COINS)))
-EXTREME_COINS = tuple(percent for percent in TRAINING_COINS if not 10 < percent < 90)  # noqa: PLR2004
 
 
 def coinflip(rng: np.random.Generator, index: int) -> Example:
-    """A coin with a bias that no coin of the evaluation has, every other time one that shows one side nearly always."""
-    coins = EXTREME_COINS if rng.random() < 0.5 else TRAINING_COINS  # noqa: PLR2004
-    return coin(index, int(rng.choice(coins)))
+    """A coin with a bias that no coin of the evaluation has."""
+    return coin(index, int(rng.choice(TRAINING_COINS)))
 
 
 FAMILIES = (coinflip, categorical, binomial, hypergeometric)
@@ -49,6 +47,6 @@ TASKS = [
         generate=small_setting,
         n_processes=8_000,
         origin="ours",
-        version="1.2.0",
+        version="1.1.0",
     ),
 ]

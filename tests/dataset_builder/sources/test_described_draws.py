@@ -128,15 +128,13 @@ def test_settings_differ_and_depend_on_the_generator_alone(name):
 
 def test_fresh_coins_have_biases_that_no_training_coin_has():
     fresh = {example.target.probabilities[0] for example in items("dist_coinflip")}
-    trained = [
+    trained = {
         numbers(text)[0]
         for text in (example.descriptions[0] for example in items("small_settings")[:1000])
         if text.startswith("Tosses")
-    ]
-    assert len(set(trained)) > 50
-    assert not fresh & set(trained)
-    extreme = sum(not 0.1 < p < 0.9 for p in trained) / len(trained)
-    assert 0.45 < extreme < 0.75, "every other coin, and a fifth of the others, shows one side nearly always"
+    }
+    assert len(trained) > 50
+    assert not fresh & trained
 
 
 def test_a_case_by_hand():

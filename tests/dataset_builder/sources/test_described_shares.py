@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 
 from dataset_builder.seeding import generator
-from dataset_builder.sources.described import described_shares, shares
-from dataset_builder.sources.everyday_topics import TOPICS
+from dataset_builder.sources.described import described_shares
 from dataset_builder.sources.named_sets import SETS, named_set
 from dataset_builder.sources.share_phrasings import AFTER_A_COLON
 from dataset_builder.sources.synthetic import N_DRAWS
@@ -50,14 +49,6 @@ def test_draws_follow_the_probabilities_that_are_told():
         freedom += len(told) - 1
     assert freedom > 50
     assert 1e-4 < stats.chi2(freedom).sf(statistic) < 1 - 1e-4
-
-
-def test_one_of_few_names_has_nearly_all_in_two_of_five_distributions():
-    topic = max(TOPICS, key=lambda topic: len(topic.names))
-    drawn = [shares(generator(7, index), topic)[1] for index in range(2000)]
-    far_ahead = sum(len(counts) <= 3 and sorted(counts)[-1] >= 15 and sorted(counts)[-2] <= 3 for counts in drawn)
-    assert 0.37 < far_ahead / len(drawn) < 0.5
-    assert sum(len(counts) > 3 for counts in drawn) > 200
 
 
 def test_sets_are_named_uniformly():
