@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -199,23 +200,20 @@ class SpectrumCollator:
         return tree
 
     def _lines(self, lengths: list[int]) -> list[list[int]]:
-        """Which sequences share a line: each alone, or packed, every one into the first line that has room.
+        """Which sequences share a line: each alone, or packed into few lines of much the same length.
 
         Trees are always packed, for they differ much in length, and their mask is spelled out anyway.
         """
         if not self.packing and not self.branching:
             return [[index] for index in range(len(lengths))]
         longest = max(self.max_length, PACKED_LENGTH) if self.branching else self.max_length
-        lines: list[list[int]] = []
-        room: list[int] = []
-        for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-            line = next((line for line, free in enumerate(room) if free >= lengths[index]), len(lines))
-            if line == len(lines):
-                lines.append([])
-                room.append(longest)
-            lines[line].append(index)
-            room[line] -= lengths[index]
-        return lines
+        longest_first = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+        fewest = math.ceil(sum(lengths) / longest)
+        return next(
+            lines
+            for lines in (_levelled(longest_first, lengths, count) for count in range(fewest, len(lengths) + 1))
+            if max(sum(lengths[index] for index in line) for line in lines) <= longest
+        )
 
     def _chains(self, made: list[Sequenced], groups: list[int], lines: list[list[int]]) -> dict[str, torch.Tensor]:
         ids, labels = [each.ids for each in made], [each.labels for each in made]
@@ -248,6 +246,17 @@ class SpectrumCollator:
             "attention_mask": _padded([np.ones(len(tree.ids)) for tree in made], lines, 0),
             "groups": _padded(_repeated(groups, targets), lines, 0),
         }
+
+
+def _levelled(longest_first: Sequence[int], lengths: Sequence[int], count: int) -> list[list[int]]:
+    """So many lines, each index in the one that is the shortest so far: what is padded is the difference of the two."""
+    lines: list[list[int]] = [[] for _ in range(count)]
+    filled = [0] * count
+    for index in longest_first:
+        shortest = filled.index(min(filled))
+        lines[shortest].append(index)
+        filled[shortest] += lengths[index]
+    return lines
 
 
 @dataclass
