@@ -32,7 +32,7 @@ then, in Python, beside the built folder:
   load_dataset("spectrum-suite", "coinflip")
 """
 _WIDE = 200
-_COUNTED = 10_000  # rows that a preview reads to tell the size of a task
+_COUNTED = 1_000  # rows that a preview reads to tell the size of a task
 _COUNTS = ("rows", "processes", "draws", "dropped rows", "seconds")
 _BUILD = """\
 Build tasks into a folder that load_dataset reads. Building more tasks into a suite adds to it. An interrupted build
