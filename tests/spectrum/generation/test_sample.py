@@ -84,7 +84,7 @@ def sharp_model(tokenizer):
     model = tiny_model("gemma3", len(tokenizer))
     model.lm_head = torch.nn.Linear(model.config.hidden_size, len(tokenizer))
     torch.nn.init.zeros_(model.lm_head.bias)
-    model.lm_head.bias.data[[EOS, 40, 41, 42]] = torch.tensor([8.0, 9.0, 9.0, 9.0])
+    model.lm_head.bias.data[[EOS, 40, 41, 42]] = torch.tensor([8.6, 9.0, 9.0, 9.0])
     return model
 
 
