@@ -1,6 +1,6 @@
 """Measures how fast the outputs inside long sequences are scored, beside a plain forward pass with all logits.
 
-    python -m benchmarks.steerability --json                  # 200 sequences of 1,024 tokens: hours on one core
+    python -m benchmarks.steerability --json                  # 200 sequences of 1,024 tokens: an hour or more on a core
     python -m benchmarks.steerability --sequences 6 --json --output quick.json
     python -m benchmarks.steerability --suite spectrum-suite --tasks flight mmlu habermas_question --json
 
