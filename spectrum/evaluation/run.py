@@ -37,7 +37,7 @@ from spectrum.evaluation.report import (
 from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.subject import LocalModel, ServedModel, Subject
 from spectrum.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work
-from spectrum.generation.endpoint import Endpoint, served_model
+from spectrum.generation.endpoint.client import Endpoint, served_model
 from spectrum.instruction_data import named_data
 from spectrum.models import ModelFiles, find_model, scoring_device, torch_dtype
 from spectrum.suite import task_infos

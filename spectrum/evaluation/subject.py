@@ -16,8 +16,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum.formats.render import Format, Message
 from spectrum.formats.tags import find_format
-from spectrum.generation.endpoint import Endpoint, endpoint_option_logprobs, endpoint_respond, endpoint_sample
-from spectrum.generation.endpoint_outputs import endpoint_output_logprobs
+from spectrum.generation.endpoint.client import Endpoint
+from spectrum.generation.endpoint.outputs import endpoint_output_logprobs
+from spectrum.generation.endpoint.samples import endpoint_respond, endpoint_sample
+from spectrum.generation.endpoint.scores import endpoint_option_logprobs
 from spectrum.generation.logprobs import Prompt, option_logprobs
 from spectrum.generation.output_logprobs import OutputLogProbs, output_logprobs
 from spectrum.generation.respond import Response, respond

@@ -16,7 +16,8 @@ from dataset_builder.errors import UserError, exit_on_user_error
 from dataset_builder.registry import all_tasks
 from dataset_builder.seeding import generator
 from spectrum.formats.render import Message
-from spectrum.generation.endpoint import Endpoint, endpoint_option_logprobs, served_model
+from spectrum.generation.endpoint.client import Endpoint, served_model
+from spectrum.generation.endpoint.scores import endpoint_option_logprobs
 from spectrum.generation.logprobs import option_logprobs
 from spectrum.models import find_model, load_for_scoring, load_tokenizer, scoring_device
 from spectrum.training.markers.annotate import COLUMN, Annotator

@@ -11,7 +11,9 @@ from tiny_models import tiny_model
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import get_format
-from spectrum.generation.endpoint import Endpoint, _Key, endpoint_option_logprobs, endpoint_sample, served_model
+from spectrum.generation.endpoint.client import Endpoint, _Key, served_model
+from spectrum.generation.endpoint.samples import endpoint_sample
+from spectrum.generation.endpoint.scores import endpoint_option_logprobs
 from spectrum.generation.logprobs import option_logprobs
 from spectrum.generation.sample import Samples
 
@@ -205,7 +207,7 @@ def test_an_address_that_is_none(url):
 
 
 def test_no_server(monkeypatch, tokenizer):
-    monkeypatch.setattr("spectrum.generation.endpoint._RETRIES", 0)
+    monkeypatch.setattr("spectrum.generation.endpoint.client._RETRIES", 0)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(UserError, match="does not answer"):
         served_model("http://127.0.0.1:9")

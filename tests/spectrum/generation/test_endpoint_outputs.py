@@ -7,8 +7,8 @@ from tiny_models import tiny_model
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import get_format
-from spectrum.generation.endpoint import Endpoint
-from spectrum.generation.endpoint_outputs import endpoint_output_logprobs
+from spectrum.generation.endpoint.client import Endpoint
+from spectrum.generation.endpoint.outputs import endpoint_output_logprobs
 from spectrum.generation.output_logprobs import output_logprobs
 
 OPTIONS = ["Heads", "Tails", "It stands"]

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerBase
 
 from spectrum.formats.render import Format, Message, get_format
-from spectrum.generation.endpoint import Continuation, Endpoint, continuation_logprobs
+from spectrum.generation.endpoint.client import Endpoint
+from spectrum.generation.endpoint.scores import Continuation, continuation_logprobs
 from spectrum.generation.logprobs import TokenIds
 from spectrum.generation.output_logprobs import (
     TRUE_OUTPUT,

@@ -1,0 +1,39 @@
+"""Prompts as they are sent: the tokens, and the text for a server that takes no tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from spectrum.formats.render import Format, get_format
+from spectrum.generation.logprobs import Prompt, TokenIds, prompt_token_ids
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A prompt: its tokens, and its text without the BOS that a server adds to text."""
+
+    ids: TokenIds
+    text: str
+
+
+def format_for(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], text_format: Format | None
+) -> Format | None:
+    """The format of the messages; none is needed where every prompt is a string."""
+    if text_format is None and not all(isinstance(prompt, str) for prompt in prompts):
+        return get_format("auto", tokenizer)
+    return text_format
+
+
+def sent_prompts(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], text_format: Format | None
+) -> list[Sent]:
+    """The prompts as they go over the wire, in order; ``text_format`` may be None where all are strings."""
+    texts = [
+        prompt if isinstance(prompt, str) else text_format.prompt(prompt).removeprefix(text_format.bos)
+        for prompt in prompts
+    ]
+    return [Sent(*pair) for pair in zip(prompt_token_ids(tokenizer, prompts, text_format), texts, strict=True)]
