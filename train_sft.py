@@ -23,6 +23,10 @@ Responses without their instructions, the way of arXiv 2409.14254 (or `instructi
         --model_name_or_path google/gemma-3-1b-pt --use_peft false --learning_rate 1e-5 \
         --lr_scheduler_type cosine --warmup_steps 0.1 --output_dir outputs/gemma-3-1b-response
 
+A second run on other data, from the adapter of a first:
+
+    python train_sft.py --config recipes/spectrum-after-first-light.yaml --begin_with outputs/first-light/adapter
+
 Interrupted? The same command goes on from the last whole checkpoint, to the same weights.
 """
 
@@ -32,7 +36,7 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -55,17 +59,19 @@ from spectrum.evaluation.run import tasks_of
 from spectrum.formats.render import Format
 from spectrum.formats.tags import find_format
 from spectrum.generation.logprobs import option_logprobs
+from spectrum.models import ModelFiles, find_model
 from spectrum.suite import draw_rows, task_rows
 from spectrum.training import checkpoints
 from spectrum.training.adaptation import AdaptationConfig, keep_adapter_precision, load_model, merge_adapter
 from spectrum.training.arguments import SpectrumArguments, TuningConfig, for_our_collator
+from spectrum.training.continuation import check_turn_tokens, earlier_runs
 from spectrum.training.embedded_model import resolve_model
 from spectrum.training.memory import explain_out_of_memory
 from spectrum.training.objectives import TrainingData, find_objective
 from spectrum.training.page import FIRST_ROWS, first_rows_page
 from spectrum.training.report import REPORT, run_settings, training_report
 from spectrum.training.saving import explain_failed_write, save, save_generation_config
-from spectrum.training.tokens import KEEP, NEWLINE, line_breaks, sibling_rows, turn_token_ids, turn_token_source
+from spectrum.training.tokens import KEEP, NEWLINE, TRAIN, line_breaks, sibling_rows, turn_token_ids, turn_token_source
 from spectrum.training.trainer import SpectrumTrainer
 
 logger = logging.getLogger("train_sft")
@@ -87,15 +93,18 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Adapt
     check_template(config, tokenizer)
     if arguments.alignment_steps:
         tasks_of(arguments.suite, ["all"], ["alignment"])
-    data = objective.load(arguments, config, tokenizer, text_format)
     token_ids = [] if arguments.turn_tokens == KEEP else turn_token_ids(tokenizer, text_format)
+    adapter = adapter_to_go_on_from(arguments, model_config, token_ids)
+    before = earlier_runs(adapter.folder) if adapter else []
+    data = objective.load(arguments, config, tokenizer, text_format)
     sibling = turn_token_source(arguments.turn_tokens)
     planted = sibling_rows(sibling, tokenizer, token_ids) if sibling and token_ids else None
     like = line_breaks(tokenizer, text_format) if arguments.turn_tokens == NEWLINE else None
     set_seed(config.seed)  # the adapter's first weights are random too
     with explain_out_of_memory(config, config.max_length):
-        model = load_model(model_name, model_config, token_ids, planted, like)
-        decides = run_settings(settings, config, model_config, data.tokenized)
+        model = load_model(model_name, model_config, token_ids, planted, like, begin_with=adapter and adapter.folder)
+        begins_with = adapter.fingerprint() if adapter else None
+        decides = run_settings(settings, config, model_config, data.tokenized, begins_with)
         resume = checkpoints.find(Path(config.output_dir), config.resume_from_checkpoint, decides)
         trainer = SpectrumTrainer(
             model=model,
@@ -122,9 +131,32 @@ def main(arguments: SpectrumArguments, config: TuningConfig, model_config: Adapt
         folder = merge_adapter(Path(config.output_dir), model_name, model_config.model_revision, tokenizer)
         save_generation_config(folder, tokenizer, text_format)
     report |= {"rows_per_task": data.rows_per_task, "rows": len(data.tokenized), "draws_too_long": data.too_long}
+    report |= {"before": before} if before else {}
     report["seconds"] = round(time.monotonic() - started, 1)
     Path(config.output_dir, REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     logger.info("a loss on %d tokens, saved to %s", report["trained_tokens"], config.output_dir)
+
+
+def adapter_to_go_on_from(
+    arguments: SpectrumArguments, model_config: AdaptationConfig, token_ids: Sequence[int]
+) -> ModelFiles | None:
+    """The adapter that ``--begin_with`` names.
+
+    Raises:
+        UserError: It is none, it is one of another base, or its turn tokens are others.
+    """
+    if model_config.begin_with is None:
+        return None
+    files = find_model(model_config.begin_with)
+    if files.base is None:
+        raise UserError(f"--begin_with {files.name!r} is no adapter: give it as --model_name_or_path")
+    base = find_model(model_config.model_name_or_path, revision=model_config.model_revision)
+    if base.fingerprint() != files.base.fingerprint():
+        raise UserError(f"--begin_with {files.name!r} is an adapter of {files.base.name!r}, not of {base.name!r}")
+    if arguments.turn_tokens not in (TRAIN, KEEP):
+        raise UserError(f"--begin_with brings its own turn tokens: leave --turn_tokens {arguments.turn_tokens} out")
+    check_turn_tokens(files.folder, token_ids)
+    return files
 
 
 def check_template(config: TuningConfig, tokenizer: PreTrainedTokenizerBase) -> None:

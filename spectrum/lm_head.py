@@ -16,8 +16,35 @@ from torch import nn
 HEAD_POSITIONS = 128
 """The LM head runs on at most so many positions at a time (128 x 262,144 logits in float32 are 134 MB)."""
 
+VOCABULARY_PIECE = 1024
+"""Rows of the head's weights that a CPU multiplies at a time: few enough to stay in its cache between two products."""
+
 Adjustment = Callable[[torch.Tensor, int], torch.Tensor]
 """Logits of some scored positions, (positions, vocabulary), and the rank of the first of them -> other logits."""
+
+
+@contextmanager
+def in_pieces(head: nn.Module) -> Iterator[None]:
+    """Within, a plain LM head on a CPU multiplies its weights piece by piece.
+
+    That takes a fifth less time for few states, because a product of few with many rows otherwise reads the weights
+    more than once. A head of another kind (quantized, adapted, with a bias) is left as it is.
+    """
+    if type(head) is not nn.Linear or head.bias is not None or head.weight.device.type != "cpu":
+        yield
+        return
+
+    def multiply(states: torch.Tensor) -> torch.Tensor:
+        logits = states.new_empty(len(states), len(head.weight))
+        for weights, part in zip(head.weight.split(VOCABULARY_PIECE), logits.split(VOCABULARY_PIECE, -1), strict=True):
+            torch.mm(states, weights.T, out=part)
+        return logits
+
+    head.forward = multiply
+    try:
+        yield
+    finally:
+        del head.forward
 
 
 @contextmanager
@@ -77,11 +104,13 @@ def target_log_probs(
         logits = logits.float() if adjust is None else adjust(logits.float(), first)
         found.append(_step_log_probs(logits, lines - first, targets))
 
-    handle = model.get_output_embeddings().register_forward_pre_hook(next_states)
+    head = model.get_output_embeddings()
+    handle = head.register_forward_pre_hook(next_states)
     try:
-        score(model(**inputs, use_cache=False).logits)
-        while waiting:
-            score(model(input_ids=inputs["input_ids"][:1, :1], use_cache=False).logits)
+        with in_pieces(head):
+            score(model(**inputs, use_cache=False).logits)
+            while waiting:
+                score(model(input_ids=inputs["input_ids"][:1, :1], use_cache=False).logits)
     finally:
         handle.remove()
     return torch.cat(found)

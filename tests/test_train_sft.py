@@ -5,6 +5,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -320,6 +321,53 @@ def test_the_same_command_goes_on_and_another_is_told(train, chatml_model, small
     code, error = train(*arguments(chatml_model, small_suite, tmp_path, *command, "--learning_rate", "0.1"))
     assert code == 2
     assert "is of another run, with learning_rate 0.0005 and not 0.1: choose another --output_dir" in error
+
+
+def test_a_run_goes_on_from_the_adapter_of_another(train, trained, chatml_model, small_suite, tmp_path):
+    """Without a step to take the weights are the first run's; with one they move on from there."""
+    begin = ["--begin_with", trained, "--tasks", "coinflip=4", "--lora_r", "2"]
+    still = arguments(chatml_model, small_suite, tmp_path / "still", *begin, "--learning_rate", "0")
+    code, error = train(*still)
+    assert code == 0, error
+    first, kept = (load_file(folder / "adapter_model.safetensors") for folder in (trained, tmp_path / "still"))
+    assert first.keys() == kept.keys()
+    assert any("embed_tokens" in name or "lm_head" in name for name in first)  # the turn tokens' rows
+    assert all(torch.equal(kept[name], weight) for name, weight in first.items())
+    code, error = train(*arguments(chatml_model, small_suite, tmp_path / "on", *begin))
+    assert code == 0, error
+    moved = load_file(tmp_path / "on" / "adapter_model.safetensors")
+    assert all((moved[name] != weight).any() for name, weight in first.items() if "lora_B" in name)
+    report, (before,) = report_of(tmp_path / "on"), report_of(tmp_path / "on")["before"]
+    assert report["lora"]["lora_r"] == 4  # the adapter's, whatever is asked
+    assert before["rows_per_task"] == report_of(trained)["rows_per_task"]
+    assert report["rows_per_task"] == {"coinflip": 4}
+    assert "log" not in before
+
+
+def test_a_checkpoint_of_a_run_from_another_adapter_is_refused(train, trained, chatml_model, small_suite, tmp_path):
+    steps = ["--tasks", "coinflip", "--save_strategy", "steps", "--save_steps", "1", "--max_steps", "2"]
+    assert train(*arguments(chatml_model, small_suite, tmp_path, *steps))[0] == 0
+    code, error = train(*arguments(chatml_model, small_suite, tmp_path, *steps, "--begin_with", trained))
+    assert code == 2
+    assert "is of another run, with begins_with" in error
+
+
+def test_an_adapter_that_does_not_fit_is_refused(train, trained, model_folder, chatml_model, small_suite, tmp_path):
+    def error_of(model, *more):
+        code, error = train(*arguments(model, small_suite, tmp_path / "none", *more))
+        assert code == 2
+        assert not (tmp_path / "none").exists()
+        return error.strip().splitlines()[-1]
+
+    assert "is no adapter: give it as --model_name_or_path" in error_of(chatml_model, "--begin_with", chatml_model)
+    assert "is an adapter of" in error_of(model_folder("gemma"), "--begin_with", trained)
+    newline = error_of(chatml_model, "--begin_with", trained, "--turn_tokens", "newline")
+    assert "brings its own turn tokens: leave --turn_tokens newline out" in newline
+    assert "has rows for other turn tokens" in error_of(chatml_model, "--begin_with", trained, "--turn_tokens", "keep")
+    assert "leave --use_peft out" in error_of(chatml_model, "--begin_with", trained, "--use_peft", "false")
+    shutil.copytree(trained, tmp_path / "untold")
+    (tmp_path / "untold" / "training_report.json").unlink()
+    assert "what it was trained on is not known" in error_of(chatml_model, "--begin_with", tmp_path / "untold")
 
 
 def report_of(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,9 +125,10 @@ def read_training(adapter: Path) -> dict[str, Any]:
     """
     path = adapter / TRAINING_REPORT
     report = read_json(path, "give the folder that train_sft.py wrote")
-    if (objective := report.get("objective", "spectrum")) != "spectrum":
+    objectives = {run.get("objective", "spectrum") for run in (report, *report.get("before", []))}
+    if others := sorted(objectives - {"spectrum"}):
         raise UserError(
-            f"adapter {str(adapter)!r} was tuned with --objective {objective}, and a card tells only of a suite: write "
+            f"adapter {str(adapter)!r} was tuned with --objective {others[0]}, and a card tells only of a suite: write "
             "its README.md, and publish it with 'hf upload'"
         )
     needed = (
@@ -135,7 +137,7 @@ def read_training(adapter: Path) -> dict[str, Any]:
         "seen_tokens", "log", "seconds", "peak_rss_gib", "device", "versions",
     )  # fmt: skip
     with whole(path):
-        return {name: report[name] for name in needed}
+        return {name: report[name] for name in needed} | {"before": report.get("before", [])}
 
 
 def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,14 +180,17 @@ def _is_repo_id(name: str) -> bool:
 
 
 def _training_data(training: Mapping[str, Any], suite: Path) -> tuple[int, list[TrainingTask]]:
-    """The seed that a suite was built with, and its tasks that were trained on."""
+    """The seed that a suite was built with, and its tasks that were trained on, by this run or those before it."""
     path = suite / BUILD_REPORT
     report = read_json(path, "give the built suite that was trained on with --suite")
     with whole(path):
-        records = {name: report["tasks"][name] for name in training["rows_per_task"]}
+        rows_per_task: Counter[str] = Counter()
+        for run in (*training["before"], training):
+            rows_per_task.update(run["rows_per_task"])
+        records = {name: report["tasks"][name] for name in rows_per_task}
         tasks = [
             TrainingTask(get_task(name), rows, records[name]["version"], records[name]["status"] == "partial")
-            for name, rows in training["rows_per_task"].items()
+            for name, rows in rows_per_task.items()
         ]
         return report["seed"], tasks
 

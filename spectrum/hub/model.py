@@ -156,7 +156,9 @@ def _merged(folder: Path, output: Path) -> list[LocalFile]:
 def _shown_report(folder: Path, base: str, dataset: str | None) -> dict[str, Any]:
     """The training report, with names on the Hub in place of this machine's folders."""
     report = _read(folder / TRAINING_REPORT)
-    return report | {"base_model": base, "suite": dataset or Path(report["suite"]).name}
+    names = {"base_model": base, "suite": dataset or Path(report["suite"]).name}
+    before = {"before": [run | names for run in report["before"]]} if "before" in report else {}
+    return report | names | before
 
 
 def _notes(dataset: str | None, reports: Sequence[Path]) -> tuple[str, ...]:

@@ -29,6 +29,10 @@ class AdaptationConfig(ModelConfig):
     load_in_4bit: bool | None = field(
         default=None, metadata={"help": "Keep the base in 4 bits; the default with LoRA. false is 16-bit LoRA."}
     )
+    begin_with: str | None = field(
+        default=None,
+        metadata={"help": "An adapter of the same base to go on from, a folder or a Hub id; its rank and layers stay."},
+    )
 
     def __post_init__(self) -> None:
         if self.load_in_4bit is None:
@@ -37,6 +41,8 @@ class AdaptationConfig(ModelConfig):
             raise UserError(
                 "weights in 4 or 8 bits cannot be trained themselves: leave --load_in_4bit out, or use LoRA"
             )
+        if self.begin_with and not self.use_peft:
+            raise UserError("--begin_with goes on with an adapter: leave --use_peft out, or merge it and tune that")
         if self.load_in_8bit and not torch.cuda.is_available():
             raise UserError("--load_in_8bit needs a GPU, and there is none here: use --load_in_4bit, or a GPU")
         if self.attn_implementation and "flash" in self.attn_implementation and not torch.cuda.is_available():
@@ -61,15 +67,18 @@ def load_model(
     token_ids: Sequence[int] = (),
     planted: TurnTokenRows | None = None,
     like: Mapping[int, int] | None = None,
+    *,
+    begin_with: Path | None = None,
 ) -> PreTrainedModel | PeftModel:
     """The model to train: the base with a LoRA adapter on all linear layers, or the base itself.
 
     Args:
         name: A folder or a Hub id.
-        settings: Of the adaptation. Its dtype becomes the one that was loaded.
+        settings: Of the adaptation. Its dtype becomes the one that was loaded, its LoRA that of ``begin_with``.
         token_ids: Tokens whose rows of the embedding matrices belong to the adapter.
         planted: What these rows are, and stay with LoRA; None trains them.
         like: Some of these tokens -> the token with whose row they begin; the others begin with what the base has.
+        begin_with: The folder of an adapter to go on with, rows of tokens included, instead of a new one.
     """
     on_gpu = torch.cuda.is_available()
     dtype = torch.bfloat16 if on_gpu and settings.load_in_4bit else settings.dtype
@@ -91,6 +100,8 @@ def load_model(
         return model
     if quantization:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    if begin_with is not None:
+        return _adapter_to_train(model, begin_with, settings)
     adapter = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.lora_r,
@@ -108,6 +119,16 @@ def load_model(
         for parameter_name, parameter in peft_model.named_parameters():
             if "trainable_tokens_delta" in parameter_name:
                 parameter.requires_grad_(False)
+    return peft_model
+
+
+def _adapter_to_train(model: PreTrainedModel, folder: Path, settings: ModelConfig) -> PeftModel:
+    """The model with an adapter from a folder, which trains on."""
+    peft_model = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    train_rows_without_copies(peft_model)
+    adapter = peft_model.peft_config["default"]
+    settings.lora_r, settings.lora_alpha, settings.lora_dropout = adapter.r, adapter.lora_alpha, adapter.lora_dropout
+    settings.use_rslora, settings.use_dora = adapter.use_rslora, adapter.use_dora
     return peft_model
 
 

@@ -33,7 +33,11 @@ def hyperparameters(config: TrainingArguments) -> dict[str, Any]:
 
 
 def run_settings(
-    arguments: Mapping[str, Any], config: TrainingArguments, model_config: AdaptationConfig, tokenized: Dataset
+    arguments: Mapping[str, Any],
+    config: TrainingArguments,
+    model_config: AdaptationConfig,
+    tokenized: Dataset,
+    begins_with: str | None = None,
 ) -> dict[str, Any]:
     """What decides the outcome of a run: a checkpoint of other settings is of another run.
 
@@ -42,6 +46,7 @@ def run_settings(
         config: Of the trainer.
         model_config: Of the adaptation.
         tokenized: The rows.
+        begins_with: The fingerprint of the adapter that the run goes on from.
     """
     ours = {name: value for name, value in arguments.items() if name not in _NO_MATTER}
     adaptation = (
@@ -53,6 +58,7 @@ def run_settings(
         **hyperparameters(config),
         **{name: getattr(model_config, name) for name in adaptation},
         "rows_fingerprint": rows_fingerprint(tokenized),
+        **({"begins_with": begins_with} if begins_with else {}),
         "processes": config.world_size,
     }
 

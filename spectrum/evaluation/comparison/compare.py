@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _TRAINING = "training_report.json"
 _TOLD = (
     "objective", "base_model", "steps", "rows", "rows_per_task", "seen_tokens", "trained_tokens", "seconds",
-    "peak_rss_gib", "device",
+    "peak_rss_gib", "device", "before",
 )  # fmt: skip
 """What a page tells of a training report."""
 

@@ -180,7 +180,8 @@ def _training(run: Measured) -> str:
     told = [seed.training for seed in run.seeds if seed.training]
     if not told:
         return "-"
-    tokens, minutes = (sum(report[name] for report in told) / len(told) for name in ("seen_tokens", "seconds"))
+    runs = [run for report in told for run in (*report.get("before", []), report)]
+    tokens, minutes = (sum(run[name] for run in runs) / len(told) for name in ("seen_tokens", "seconds"))
     devices = ", ".join(sorted({report["device"] for report in told}))
     return f"{tokens:,.0f} tokens in {minutes / 60:.0f} minutes on {devices}"
 

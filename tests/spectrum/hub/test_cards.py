@@ -122,6 +122,19 @@ def test_the_metadata_is_what_the_hub_reads(run):
     assert "datasets" not in data  # the suite is a folder, no dataset on the Hub
 
 
+def test_the_data_of_earlier_runs_is_told_too(run):
+    before = TRAINING | {"rows_per_task": {"coinflip": 5, "poisson": 9}, "rows": 14, "steps": 3, "seen_tokens": 987}
+    run.write(training=TRAINING | {"before": [before]})
+    card = run.card()
+    assert table_rows(card, "`coinflip`")[0][1] == "65"
+    assert table_rows(card, "`poisson`")[0][1] == "9"
+    assert "Before that, this adapter was trained on 14 sequences in 3 steps" in card.text
+    assert "Before that" not in (run.write() or run.card().text)
+    run.write(training=TRAINING | {"before": [before | {"objective": "response"}]})
+    with pytest.raises(UserError, match="tuned with --objective response"):
+        run.card()
+
+
 def test_the_model_index_holds_the_numbers_of_the_summary(run, tmp_path):
     run.card(repo_id="org/urns").save(tmp_path / "README.md")
     data = ModelCard.load(tmp_path / "README.md").data

@@ -55,7 +55,7 @@ def trained(base, tokenizer_of, small_suite, tmp_path_factory):
         "draws_too_long": 0, "trained_tokens": 430, "seen_tokens": 2026, "log": [], "seconds": 1.1, "peak_rss_gib": 0.5,
         "device": "cpu", "versions": {"torch": "2.13.0"},
     }  # fmt: skip
-    (folder / "training_report.json").write_text(json.dumps(report))
+    (folder / "training_report.json").write_text(json.dumps(report | {"before": [report]}))
     (folder / "checkpoint-5").mkdir()
     (folder / "checkpoint-5" / "optimizer.pt").write_bytes(b"a pickle")
     return folder
