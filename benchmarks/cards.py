@@ -18,7 +18,7 @@ from typing import Any
 from dataset_builder.errors import UserError, exit_on_user_error
 from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from spectrum.evaluation.report import REPORT, write_json
-from spectrum.hub.cards import render_model_card
+from spectrum.hub.cards import render_model_card, trained_rows
 from spectrum.hub.model import SUMMARY
 from spectrum.hub.results import read_json
 from spectrum.training.report import REPORT as TRAINING_REPORT
@@ -47,7 +47,7 @@ def keep(run: Path, reports: Path, suite: Path | None, folder: Path) -> None:
     if not found:
         raise UserError(f"no {REPORT} below {str(reports)!r}: measure the run with evaluate_model.py")
     records = {
-        task: {name: built["tasks"][task][name] for name in ("version", "status")} for task in training["rows_per_task"]
+        task: {name: built["tasks"][task][name] for name in ("version", "status")} for task in trained_rows(training)
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / TRAINING_REPORT, training | {"suite": Path(training["suite"]).name})

@@ -184,15 +184,21 @@ def _training_data(training: Mapping[str, Any], suite: Path) -> tuple[int, list[
     path = suite / BUILD_REPORT
     report = read_json(path, "give the built suite that was trained on with --suite")
     with whole(path):
-        rows_per_task: Counter[str] = Counter()
-        for run in (*training["before"], training):
-            rows_per_task.update(run["rows_per_task"])
-        records = {name: report["tasks"][name] for name in rows_per_task}
+        rows = trained_rows(training)
+        records = {name: report["tasks"][name] for name in rows}
         tasks = [
-            TrainingTask(get_task(name), rows, records[name]["version"], records[name]["status"] == "partial")
-            for name, rows in rows_per_task.items()
+            TrainingTask(get_task(name), number, records[name]["version"], records[name]["status"] == "partial")
+            for name, number in rows.items()
         ]
         return report["seed"], tasks
+
+
+def trained_rows(training: Mapping[str, Any]) -> Counter[str]:
+    """Task -> the rows of it that a run was trained on, or an earlier run that it went on from."""
+    rows: Counter[str] = Counter()
+    for run in (*training.get("before", []), training):
+        rows.update(run["rows_per_task"])
+    return rows
 
 
 def _dataset_on_hub(training: Mapping[str, Any]) -> str | None:
