@@ -1,0 +1,64 @@
+"""The curve of a run: its checkpoints in the order of their steps, beside the base, the end and a uniform guess."""
+
+import json
+
+import pytest
+
+import quickstart
+from benchmarks import curve
+from dataset_builder.errors import UserError
+
+CELLS = {"base": 0.08, "tuned": 0.01, "uniform": 0.04}
+TRAINING = {
+    "base_model": "embedded:gemma-3-270m", "seen_tokens": 900, "trained_tokens": 950, "seconds": 12.5,
+    "rows_per_task": {"described_shares": 7}, "log": [
+        {"step": 5, "seen_tokens": 300, "loss": 2.123456}, {"step": 10, "seen_tokens": 600, "loss": 1.0},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A finished run in the current folder, whose checkpoints have a divergence of 0.2 / step."""
+    monkeypatch.chdir(tmp_path)
+    for step in (10, 5, 7):  # no line of the log is of step 7
+        (tmp_path / "run" / "adapter" / f"checkpoint-{step}").mkdir(parents=True)
+    (tmp_path / "run" / "adapter" / "training_report.json").write_text(json.dumps(TRAINING))
+    tasks = {"dist_urn": {side: {"js_divergence": value} for side, value in CELLS.items()}}
+    (tmp_path / "run" / "summary.json").write_text(json.dumps({"tasks": tasks}))
+    (tmp_path / "spectrum-suite").mkdir()
+    built = {"tasks": {"described_shares": {"version": "1.2.0"}}}
+    (tmp_path / "spectrum-suite" / "build_report.json").write_text(json.dumps(built))
+
+    def evaluate_tasks(model, output, limits, name):
+        divergence = 0.2 / int(model.rpartition("-")[2])
+        return {
+            "alignment": {"dist_urn": {"model": {"js_divergence": {"mean": divergence}, "coverage": {"mean": 1.0}}}}
+        }
+
+    monkeypatch.setattr(quickstart, "evaluate_tasks", evaluate_tasks)
+    return tmp_path / "run"
+
+
+def test_the_curve_goes_from_the_base_to_the_end(run, tmp_path):
+    numbers, image = tmp_path / "numbers.json", tmp_path / "picture.png"
+    curve.main(run, numbers, image)
+    found = json.loads(numbers.read_text())
+    assert list(curve.points(found, "dist_urn")) == pytest.approx([(0, 2), (300, 1), (600, 0.5), (900, 0.25)])
+    assert found["training_loss"][0]["loss"] == 2.1235
+    assert found["described_shares"] == "1.2.0"
+    image.unlink()
+    curve.main(None, numbers, image)
+    assert image.stat().st_size > 10_000
+
+
+def test_what_is_missing_is_said(run, tmp_path):
+    for path in (run / "adapter").glob("checkpoint-*"):
+        path.rmdir()
+    with pytest.raises(UserError, match="has no checkpoint"):
+        curve.measure(run)
+    (run / "adapter" / "training_report.json").unlink()
+    with pytest.raises(UserError, match="finish the run with quickstart.py"):
+        curve.measure(run)
+    with pytest.raises(UserError, match="measure them with --run"):
+        curve.main(None, tmp_path / "none.json", tmp_path / "picture.png")
