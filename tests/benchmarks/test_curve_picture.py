@@ -31,10 +31,8 @@ def run(tmp_path, monkeypatch):
     (tmp_path / "spectrum-suite" / "build_report.json").write_text(json.dumps(built))
 
     def evaluate_tasks(model, output, limits, name):
-        divergence = 0.2 / int(model.rpartition("-")[2])
-        return {
-            "alignment": {"dist_urn": {"model": {"js_divergence": {"mean": divergence}, "coverage": {"mean": 1.0}}}}
-        }
+        means = {"js_divergence": {"mean": 0.2 / int(model.rpartition("-")[2])}, "coverage": {"mean": 1.0}}
+        return {"alignment": {"dist_urn": {"model": means}}}
 
     monkeypatch.setattr(quickstart, "evaluate_tasks", evaluate_tasks)
     return tmp_path / "run"
@@ -44,7 +42,9 @@ def test_the_curve_goes_from_the_base_to_the_end(run, tmp_path):
     numbers, image = tmp_path / "numbers.json", tmp_path / "picture.png"
     curve.main(run, numbers, image)
     found = json.loads(numbers.read_text())
-    assert list(curve.points(found, "dist_urn")) == pytest.approx([(0, 2), (300, 1), (600, 0.5), (900, 0.25)])
+    tokens, shares = zip(*curve.points(found, "dist_urn"), strict=True)
+    assert tokens == (0, 300, 600, 900)
+    assert shares == pytest.approx((2, 1, 0.5, 0.25))
     assert found["training_loss"][0]["loss"] == 2.1235
     assert found["described_shares"] == "1.2.0"
     image.unlink()
@@ -58,7 +58,7 @@ def test_what_is_missing_is_said(run, tmp_path):
     with pytest.raises(UserError, match="has no checkpoint"):
         curve.measure(run)
     (run / "adapter" / "training_report.json").unlink()
-    with pytest.raises(UserError, match="finish the run with quickstart.py"):
+    with pytest.raises(UserError, match="finish the run with quickstart"):
         curve.measure(run)
     with pytest.raises(UserError, match="measure them with --run"):
         curve.main(None, tmp_path / "none.json", tmp_path / "picture.png")
