@@ -50,7 +50,8 @@ def trained(base, tokenizer_of, small_suite, tmp_path_factory):
     GenerationConfig(do_sample=True, temperature=1.0, top_p=1.0, top_k=0, eos_token_id=[2]).save_pretrained(folder)
     report = {
         "base_model": str(base), "suite": str(small_suite), "format": "spectrum", "family": "chatml",
-        "description_dropout": 0.2, "branching": 0.0, "turn_tokens": "keep", "hyperparameters": {"seed": 42},
+        "description_dropout": 0.2, "branching": 0.0, "turn_tokens": "keep",
+        "hyperparameters": {"seed": 42, "learning_rate": 5e-4},
         "lora": {"lora_r": 4}, "dtype": "float32", "steps": 5, "rows": 18, "rows_per_task": {"coinflip": 6},
         "draws_too_long": 0, "trained_tokens": 430, "seen_tokens": 2026, "log": [], "seconds": 1.1, "peak_rss_gib": 0.5,
         "device": "cpu", "versions": {"torch": "2.13.0"},
