@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from peft import PeftModel
@@ -27,17 +27,30 @@ from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
 from spectrum.generation.sample import Samples, rule_adapter, sample
 from spectrum.models import ModelFiles, load_for_scoring, load_tokenizer
 
-_HELD: ContextVar[dict[tuple, PreTrainedModel | PeftModel] | None] = ContextVar("_HELD", default=None)
+Held = TypeVar("Held")
+
+_HELD: ContextVar[dict[str, tuple[Any, Any]] | None] = ContextVar("_HELD", default=None)
 
 
 @contextmanager
 def last_model_held() -> Iterator[None]:
-    """Within, the model that was loaded last stays, so that evaluations of one model in a row load it once."""
+    """Within, the model and tokenizer loaded last stay, so that evaluations of one model in a row load it once."""
     token = _HELD.set({})
     try:
         yield
     finally:
         _HELD.reset(token)
+
+
+def _held(kind: str, key: Hashable, load: Callable[[], Held]) -> Held:
+    """What was loaded last of a kind, if that was for the same key; else it is loaded now and takes its place."""
+    held = _HELD.get()
+    if held is None:
+        return load()
+    if kind not in held or held[kind][0] != key:
+        held.pop(kind, None)  # before the other is loaded, for two models may be too much
+        held[kind] = key, load()
+    return held[kind][1]
 
 
 class Subject(Protocol):
@@ -86,7 +99,7 @@ class _Written:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer."""
-        return load_tokenizer(self.files)
+        return _held("tokenizer", self.files, lambda: load_tokenizer(self.files))
 
     @cached_property
     def text_format(self) -> Format:
@@ -130,19 +143,12 @@ class LocalModel(_Written):
     @cached_property
     def fingerprint(self) -> str:
         """Of all its files."""
-        return self.files.fingerprint()
+        return _held("fingerprint", self.files, self.files.fingerprint)
 
     @cached_property
     def model(self) -> PreTrainedModel | PeftModel:
         """The model, ready to score."""
-        held = _HELD.get()
-        if held is None:
-            return self._load()
-        key = (self.fingerprint, self.device, self.dtype, self.load_in_4bit)
-        if key not in held:
-            held.clear()
-            held[key] = self._load()
-        return held[key]
+        return _held("model", (self.fingerprint, self.device, self.dtype, self.load_in_4bit), self._load)
 
     def _load(self) -> PreTrainedModel | PeftModel:
         return load_for_scoring(self.files, device=self.device, dtype=self.dtype, load_in_4bit=self.load_in_4bit)[0]

@@ -131,12 +131,15 @@ def test_responses_beside_those_of_a_narrow_task(recipe, compare, trained, tmp_p
 
 
 def test_each_model_is_loaded_once_in_a_row(recipe, compare, monkeypatch):
-    loaded, load = [], subject.load_for_scoring
-    monkeypatch.setattr(
-        subject, "load_for_scoring", lambda files, **how: (loaded.append(files.name), load(files, **how))[1]
-    )
+    def spy_on(name):
+        loaded, load = [], getattr(subject, name)
+        monkeypatch.setattr(subject, name, lambda files, **how: (loaded.append(files.name), load(files, **how))[1])
+        return loaded
+
+    models, tokenizers = spy_on("load_for_scoring"), spy_on("load_tokenizer")
     compare(recipe())
-    assert [name.rpartition("/")[2] for name in loaded] == ["base", "tuned-1", "tuned-2"]
+    for loaded in (models, tokenizers):
+        assert [name.rpartition("/")[2] for name in loaded] == ["base", "tuned-1", "tuned-2"]
     assert subject._HELD.get() is None
 
 
