@@ -18,7 +18,7 @@ from typing import Any
 from dataset_builder.errors import UserError, exit_on_user_error
 from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from spectrum.evaluation.report import REPORT, write_json
-from spectrum.hub.cards import render_model_card, trained_rows
+from spectrum.hub.cards import render_model_card, trained_rows, with_names
 from spectrum.hub.model import SUMMARY
 from spectrum.hub.results import read_json
 from spectrum.training.report import REPORT as TRAINING_REPORT
@@ -50,7 +50,7 @@ def keep(run: Path, reports: Path, suite: Path | None, folder: Path) -> None:
         task: {name: built["tasks"][task][name] for name in ("version", "status")} for task in trained_rows(training)
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / TRAINING_REPORT, training | {"suite": Path(training["suite"]).name})
+    write_json(folder / TRAINING_REPORT, with_names(training, suite=Path(training["suite"]).name))
     write_json(folder / BUILD_REPORT, {"seed": built["seed"], "tasks": records})
     for place, path in enumerate(found):
         write_json(folder / f"{place}-{path.name}", shown(read_json(path, "measure the run again")))

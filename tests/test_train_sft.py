@@ -324,7 +324,7 @@ def test_the_same_command_goes_on_and_another_is_told(train, chatml_model, small
 
 
 def test_a_run_goes_on_from_the_adapter_of_another(train, trained, chatml_model, small_suite, tmp_path):
-    """Without a step to take the weights are the first run's; with one they move on from there."""
+    """At a learning rate of 0 the weights stay the first run's; at another they move on from there."""
     begin = ["--begin_with", trained, "--tasks", "coinflip=4", "--lora_r", "2"]
     still = arguments(chatml_model, small_suite, tmp_path / "still", *begin, "--learning_rate", "0")
     code, error = train(*still)

@@ -201,6 +201,12 @@ def trained_rows(training: Mapping[str, Any]) -> Counter[str]:
     return rows
 
 
+def with_names(training: Mapping[str, Any], **names: str) -> dict[str, Any]:
+    """A training report with other names for what it names, in the runs that it went on from too."""
+    before = {"before": [run | names for run in training["before"]]} if "before" in training else {}
+    return {**training, **names, **before}
+
+
 def _dataset_on_hub(training: Mapping[str, Any]) -> str | None:
     """The suite that was trained on, if it came from a Hub."""
     suite: str = training["suite"]

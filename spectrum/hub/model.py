@@ -15,7 +15,7 @@ from dataset_builder.errors import UserError
 from spectrum.evaluation.report import REPORT
 from spectrum.hub.answers import Repository
 from spectrum.hub.card_merge import Ours
-from spectrum.hub.cards import base_model_of, read_training, render_model_card
+from spectrum.hub.cards import base_model_of, read_training, render_model_card, with_names
 from spectrum.hub.local_files import LocalFile, scan_folder
 from spectrum.hub.model_options import ModelOptions
 from spectrum.hub.plan import Publication, Remote
@@ -156,9 +156,7 @@ def _merged(folder: Path, output: Path) -> list[LocalFile]:
 def _shown_report(folder: Path, base: str, dataset: str | None) -> dict[str, Any]:
     """The training report, with names on the Hub in place of this machine's folders."""
     report = _read(folder / TRAINING_REPORT)
-    names = {"base_model": base, "suite": dataset or Path(report["suite"]).name}
-    before = {"before": [run | names for run in report["before"]]} if "before" in report else {}
-    return report | names | before
+    return with_names(report, base_model=base, suite=dataset or Path(report["suite"]).name)
 
 
 def _notes(dataset: str | None, reports: Sequence[Path]) -> tuple[str, ...]:
