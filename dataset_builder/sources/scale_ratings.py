@@ -1,0 +1,111 @@
+"""Answers on scales whose shares nobody tells: before the first example every listed answer is as likely as any other.
+
+Upstream: none, written for this project. Licence: Apache-2.0, as the code. Surveys put either end of a scale first
+and code it as they like; here all of that is drawn, and so are the answers, which only examples tell. A raw row:
+
+    description "Answers of people who are asked about places and services. Answer with the number."
+    input "How would you rate the ferry?\n1: excellent\n2: good\n3: fair\n4: poor\n5: very poor", output "2"
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dataset_builder.sources.rating_scales import CODINGS, LISTED, QUESTIONS, THINGS, Survey
+from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, as_draws, process_id
+from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
+
+_QUESTIONS_OF_A_ROW = 8
+_CONCENTRATIONS = (1.0, 2.0, 5.0)  # of the Dirichlet distributions that shares come from: flat to nearly even
+
+_ONE_QUESTION = (
+    "Different people answer one question: {question}", "{question}\nEach output is the answer of another person.",
+    "A poll asked: {question}", "How people replied to: {question}", "Replies of passers-by. {question}",
+)  # fmt: skip
+_ONE_PERSON = (
+    "One person fills in a questionnaire.", "All answers come from the same person.", "A single respondent's answers.",
+    "The same person rates one thing after another.", "{name}, {age}, answers some questions.",
+)  # fmt: skip
+_MANY_PEOPLE = (
+    "A random person answers each question.", "Every question is put to somebody else.", "Answers from a survey.",
+    "A random {who} is asked and answers.", "The answer of one {who}, picked at random.",
+    "Each output is what a different {who} answered.", "Place: {where}. One inhabitant answers a question.",
+)  # fmt: skip
+_REQUESTS = {
+    "numbers": ("The answer is a number.", "Outputs are the numbers of the options.", "Answer with the number.", ""),
+    "letters": ("The answer is a letter.", "Each output is the letter of an option.", "Answer with the letter.", ""),
+    "words": ("The answer is one of the options.", "Outputs are options, word for word.", "Answer in these words.", ""),
+}
+_WHO = ("commuter", "pensioner", "student", "nurse", "tourist", "shopper", "farmer", "parent", "club member", "visitor")
+_WHERE = ("Northfield", "Old Haven", "Lake Town", "Stonebridge", "the valley", "the islands", "the suburbs", "Eastport")
+_NAMES = ("Ada", "Bruno", "Chen", "Dalia", "Emeka", "Freya", "Goran", "Hana", "Ivo", "June", "Kofi", "Lena", "Mateo")
+
+
+def scale_rating(rng: np.random.Generator, index: int) -> Example:
+    """One question to many people, or one person or many of them on several questions, or on one about many things."""
+    survey = Survey(_pick(rng, CODINGS), _pick(rng, LISTED), rising=bool(rng.random() < 0.5))  # noqa: PLR2004
+    request = _pick(rng, _REQUESTS["numbers" if survey.coding == "from zero" else survey.coding])
+    first, people = _pick(rng, QUESTIONS), rng.choice(["one", "many", "one question"], p=[0.35, 0.4, 0.25])
+    things = rng.permutation(THINGS[first.kind]).tolist()
+    if people == "one question":
+        asked = survey.ask(first, things[0])
+        outputs = rng.choice(asked.answers, size=N_DRAWS, p=_shares(rng, len(asked.answers))).tolist()
+        description = _pick(rng, _ONE_QUESTION).format(question=asked.text)
+        return Example(process_id(index), (_and(description, request),), as_draws(outputs))
+    words = {
+        "name": _pick(rng, _NAMES),
+        "age": rng.integers(18, 90),
+        "who": _pick(rng, _WHO),
+        "where": _pick(rng, _WHERE),
+    }
+    description = _pick(rng, _ONE_PERSON if people == "one" else _MANY_PEOPLE).format(**words)
+    if rng.random() < 0.4:  # noqa: PLR2004
+        asked = [survey.ask(first, thing) for thing in things]
+        description = f"{description} {first.text.format(thing='this')} {'; '.join(asked[0].options)}."
+        inputs = things
+    else:
+        chosen = rng.choice(len(QUESTIONS), size=_QUESTIONS_OF_A_ROW, replace=False)
+        asked = [survey.ask(QUESTIONS[n], _pick(rng, THINGS[QUESTIONS[n].kind])) for n in chosen]
+        inputs = [each.text for each in asked]
+    tendency = rng.random() if people == "one" else None
+    draws = [Draw(given, _answer(rng, each.answers, tendency)) for given, each in zip(inputs, asked, strict=True)]
+    return Example(process_id(index), (_and(description, request),), tuple(draws))
+
+
+def _answer(rng: np.random.Generator, answers: tuple[str, ...], tendency: float | None) -> str:
+    """An answer of a person with a tendency towards the high end, from 0 to 1; or of anybody, with None."""
+    if tendency is None:
+        return str(rng.choice(answers, p=_shares(rng, len(answers))))
+    return answers[rng.binomial(len(answers) - 1, tendency)]
+
+
+def _shares(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Shares of so many answers; on average over all surveys they are even."""
+    return rng.dirichlet(np.full(size, _pick(rng, _CONCENTRATIONS)))
+
+
+def _and(description: str, request: str) -> str:
+    return f"{description}{chr(10) if chr(10) in description else ' '}{request}".strip()
+
+
+def _pick(rng: np.random.Generator, choices: tuple) -> object:
+    return choices[rng.integers(len(choices))]
+
+
+TASKS = [
+    TaskSpec(
+        name="scale_ratings",
+        kind="icl",
+        split="train",
+        source=SYNTHETIC,
+        group="random_draws",
+        summary="Made-up answers on scales of two to seven levels whose shares are not told.",
+        process="one question put to many people, one person asked many questions, or many people asked one each",
+        inputs=("question",),
+        outputs=("answer",),
+        sequences=Sequences("one"),
+        generate=scale_rating,
+        n_processes=8_000,
+        origin="ours",
+    ),
+]
