@@ -21,6 +21,7 @@ from spectrum.hub.results import LABELS, Results, model_index, read_json, read_r
 from spectrum.training.embedded_model import EMBEDDED_MODELS
 from spectrum.training.report import REPORT as TRAINING_REPORT
 
+_NEWER = ("before", "task_branching")  # what reports of earlier versions do not have
 _TEMPLATES = Path(__file__).parents[2] / "model_cards"
 
 
@@ -137,12 +138,14 @@ def read_training(adapter: Path) -> dict[str, Any]:
         "seen_tokens", "log", "seconds", "peak_rss_gib", "device", "versions",
     )  # fmt: skip
     with whole(path):
-        return {name: report[name] for name in needed} | {"before": report.get("before", [])}
+        return {name: report[name] for name in needed} | {name: report.get(name, []) for name in _NEWER}
 
 
 def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that was set, by the name of its flag."""
     ours = {name: training[name] for name in ("dtype", "description_dropout", "branching", "turn_tokens")}
+    if training["task_branching"]:
+        ours["task_branching"] = training["task_branching"]
     merged = training["hyperparameters"] | training["lora"] | ours
     return {name: json.dumps(value).strip('"') for name, value in merged.items() if value is not None}
 

@@ -72,6 +72,10 @@ class SpectrumArguments:
             "the draw before it. Sequences of a row share tokens, so many draws cost little; 0 is the paper's way."
         },
     )
+    task_branching: list[str] = field(
+        default_factory=list,
+        metadata={"help": "The same for single tasks, each 'name=probability'; --branching is that of the others."},
+    )
     turn_tokens: str = field(
         default="train",
         metadata={

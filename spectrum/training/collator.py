@@ -41,6 +41,8 @@ class SpectrumCollator:
     description. The sequences of a row are packed as a tree (:mod:`spectrum.training.draw_tree`), in which a token
     attends to its ancestors alone: the loss is that of separate rows, for a fraction of the tokens.
 
+    ``row_branching`` is that probability for each row, in place of one for all.
+
     With ``packing`` the sequences of a batch share lines of at most ``max_length`` tokens, each with positions and
     attention of its own, so that almost nothing is padded and the loss is the same.
 
@@ -67,6 +69,7 @@ class SpectrumCollator:
     max_length: int
     description_dropout: float = 0.2
     branching: float = 0.0
+    row_branching: Sequence[float] | None = None
     permute: bool = True
     train_on: TrainOn = "outputs"
     packing: bool = False
@@ -75,13 +78,19 @@ class SpectrumCollator:
     epoch: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        for name in ("description_dropout", "branching"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"--{name} {getattr(self, name)} is no probability: choose a number from 0 to 1")
+        probabilities = {"description_dropout": self.description_dropout, "branching": self.branching}
+        for name, value in probabilities.items():
+            if not 0 <= value <= 1:
+                raise UserError(f"--{name} {value} is no probability: choose a number from 0 to 1")
         if self.train_on not in get_args(TrainOn):
             raise UserError(f"no --train_on {self.train_on!r}: choose {', '.join(get_args(TrainOn))}")
-        if self.branching and self.train_on != "outputs":
+        if self.trees and self.train_on != "outputs":
             raise UserError(f"--train_on {self.train_on} is for plain sequences: leave --branching out")
+
+    @property
+    def trees(self) -> bool:
+        """Whether rows become trees rather than plain sequences."""
+        return bool(self.branching or self.row_branching is not None)
 
     @classmethod
     def for_format(cls, text_format: Format, tokenizer: PreTrainedTokenizerBase, **options: Any) -> SpectrumCollator:
@@ -106,17 +115,17 @@ class SpectrumCollator:
         Raises:
             UserError: A row gives a sequence with nothing to train on; the message has its id.
         """
-        made = [self.tree(row) if self.branching else self.sequence(row) for row in rows]
+        made = [self.tree(row) if self.trees else self.sequence(row) for row in rows]
         groups = [row.get("group", 0) for row in rows]
         lines = self._lines([len(each.ids) for each in made])
-        return self._trees(made, groups, lines) if self.branching else self._chains(made, groups, lines)
+        return self._trees(made, groups, lines) if self.trees else self._chains(made, groups, lines)
 
     def length(self, row: dict[str, Any]) -> int:
         """Tokens that ``row`` is in this epoch: of its sequence, or of its tree.
 
         A :data:`View` does not count: batches are then the same whatever it makes of the rows.
         """
-        return len((self._whole_tree(row) if self.branching else self._whole_sequence(row)).ids)
+        return len((self._whole_tree(row) if self.trees else self._whole_sequence(row)).ids)
 
     def sequence(self, row: dict[str, Any]) -> Sequenced:
         """The sequence of one row in this epoch; every draw follows the one before it."""
@@ -185,10 +194,11 @@ class SpectrumCollator:
 
     def _tree(self, row: dict[str, Any], order: list[int], rng: np.random.Generator, *, described: bool) -> DrawTree:
         """The draws in ``order``, as long as the tree fits; with a description some begin sequences of their own."""
+        branching = self.branching if self.row_branching is None else self.row_branching[row["row"]]
         tree = DrawTree()
         end = root = tree.begin(self.start + (row["description"] if described else []))
         for index in order:
-            if described and rng.random() < self.branching:
+            if described and rng.random() < branching:
                 end = root
             output, first = row["outputs"][index], end is root
             draw = ([] if first else self.separator) + row["contexts"][index] + output
@@ -204,9 +214,9 @@ class SpectrumCollator:
 
         Trees are always packed, for they differ much in length, and their mask is spelled out anyway.
         """
-        if not self.packing and not self.branching:
+        if not self.packing and not self.trees:
             return [[index] for index in range(len(lengths))]
-        longest = max(self.max_length, PACKED_LENGTH) if self.branching else self.max_length
+        longest = max(self.max_length, PACKED_LENGTH) if self.trees else self.max_length
         longest_first = sorted(range(len(lengths)), key=lambda index: -lengths[index])
         fewest = math.ceil(sum(lengths) / longest)
         return next(

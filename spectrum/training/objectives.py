@@ -5,6 +5,7 @@ A further objective is one more entry of :data:`OBJECTIVES`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -29,7 +30,7 @@ from spectrum.training.tokenize import tokenize_rows
 SUITE_OPTIONS = frozenset(
     {
         "suite", "tasks", "rows", "mixing_temperature", "allow_held_out", "train_on", "description_dropout", "permute",
-        "branching", "alignment_steps", "alignment_items",
+        "branching", "task_branching", "alignment_steps", "alignment_items",
     }
 )  # fmt: skip
 DATA_OPTIONS = frozenset({"data", "layout", "data_split", "data_limit"})
@@ -111,17 +112,6 @@ def _spectrum(
     arguments: SpectrumArguments, config: TuningConfig, tokenizer: PreTrainedTokenizerBase, text_format: Format
 ) -> TrainingData:
     """Draws of the processes of a suite."""
-    collator = SpectrumCollator.for_format(
-        text_format,
-        tokenizer,
-        max_length=config.max_length,
-        description_dropout=arguments.description_dropout,
-        branching=arguments.branching,
-        permute=arguments.permute,
-        train_on=arguments.train_on,
-        packing=config.packing,
-        seed=config.seed,
-    )
     mixture = load_mixture(
         arguments.suite,
         arguments.tasks,
@@ -130,10 +120,44 @@ def _spectrum(
         temperature=arguments.mixing_temperature,
         allow_held_out=arguments.allow_held_out,
     )
+    collator = SpectrumCollator.for_format(
+        text_format,
+        tokenizer,
+        max_length=config.max_length,
+        description_dropout=arguments.description_dropout,
+        branching=arguments.branching,
+        row_branching=row_branching(arguments, mixture.rows_per_task) if arguments.task_branching else None,
+        permute=arguments.permute,
+        train_on=arguments.train_on,
+        packing=config.packing,
+        seed=config.seed,
+    )
     tokenized, too_long = tokenize_rows(
         mixture.rows, tokenizer, text_format, max_length=config.max_length, groups=mixture.group_of_row
     )
     return TrainingData(tokenized, collator, mixture.groups, mixture.rows_per_task, too_long)
+
+
+def row_branching(arguments: SpectrumArguments, rows_per_task: Mapping[str, int]) -> list[float]:
+    """The probability of branching of every row of a mixture, whose tasks follow one another.
+
+    Raises:
+        UserError: An entry of ``--task_branching`` is no task of the mixture with a probability.
+    """
+    told: dict[str, float] = {}
+    for entry in arguments.task_branching:
+        task, _, text = entry.partition("=")
+        if task not in rows_per_task:
+            raise UserError(
+                f"--task_branching {entry!r}: no task {task!r} is trained on{did_you_mean(task, rows_per_task)}"
+            )
+        try:
+            told[task] = float(text)
+        except ValueError:
+            told[task] = math.nan
+        if not 0 <= told[task] <= 1:
+            raise UserError(f"--task_branching {entry!r}: give a number from 0 to 1, e.g. {task}=1")
+    return [told.get(task, arguments.branching) for task, count in rows_per_task.items() for _ in range(count)]
 
 
 def _implicit(

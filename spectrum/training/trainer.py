@@ -23,6 +23,7 @@ from spectrum.training import checkpoints
 from spectrum.training.batches import GroupedByLength
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.counts import RunCounts
+from spectrum.training.head_loss import FrozenHead, logits_are_plain, states_before
 from spectrum.training.losses import target_nats
 from spectrum.tree_attention import tree_inputs
 
@@ -55,6 +56,7 @@ class SpectrumTrainer(SFTTrainer):
         self._loss_shifts_labels = False  # our first label is a target in a tree, and ignored everywhere else
         self.counts = RunCounts(groups, self.accelerator)
         self.settings = settings or {}
+        self._logits_are_plain: bool | None = None
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         """Rows of similar length together, over the whole step of the optimizer on all processes."""
@@ -94,9 +96,14 @@ class SpectrumTrainer(SFTTrainer):
         scored, lines = torch.unique(lines[trained], return_inverse=True)
         positions = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
         positions.view(-1)[scored] = True
-        with scored_positions(plain_model, positions):
-            outputs = model(**inputs, use_cache=False)
-        nats = target_nats(outputs.logits.float(), lines, labels[trained])
+        if return_outputs or not (head := self._frozen_head(plain_model)):
+            with scored_positions(plain_model, positions):
+                outputs = model(**inputs, use_cache=False)
+            nats = target_nats(outputs.logits.float(), lines, labels[trained])
+        else:
+            with states_before(plain_model.get_output_embeddings(), positions) as found:
+                outputs = model(**inputs, use_cache=False)
+            nats = head.nats(found[0], lines, labels[trained])
         if model.training:
             self.counts.add(nats, groups[trained], seen=seen, run=run)
         if num_items_in_batch is None:
@@ -104,6 +111,13 @@ class SpectrumTrainer(SFTTrainer):
         else:  # the tokens of all processes, over which gradients are averaged
             loss = nats.sum() / num_items_in_batch * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def _frozen_head(self, model: nn.Module) -> FrozenHead | None:
+        """The head from whose states a loss can be computed at once; None where the model changes its logits."""
+        head = FrozenHead.of(model.get_output_embeddings())
+        if head is not None and self._logits_are_plain is None:
+            self._logits_are_plain = logits_are_plain(model)
+        return head if self._logits_are_plain else None
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs the loss by group, the tokens and the memory beside the rest."""

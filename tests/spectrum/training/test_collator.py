@@ -213,6 +213,14 @@ def test_some_draws_branch_off_at_the_rate_asked_for():
         assert tree.ids.count(7) == 20 - first_draws(tree)
 
 
+def test_rows_may_branch_at_rates_of_their_own():
+    made = collator(row_branching=[1.0, 0.0], max_length=500)
+    apart, in_line = (made.tree(many_draws(20, row=row)) for row in (0, 1))
+    assert (first_draws(apart), first_draws(in_line)) == (20, 1)
+    assert apart == collator(branching=1.0, max_length=500).tree(many_draws(20, row=0))
+    assert made.length(many_draws(20, row=1)) == len(collator(max_length=500).sequence(many_draws(20, row=1)).ids) - 1
+
+
 def test_equal_draws_cost_nothing_and_others_stop_at_the_budget():
     row = {"id": "r", "row": 0, "description": D, "contexts": [X1] * 90, "outputs": [Y1] * 90}
     tree = collator(branching=1.0, max_length=5).tree(row)
@@ -295,6 +303,7 @@ MISTAKES = {
     "--description_dropout 1.5 is no probability": {"description_dropout": 1.5},
     "--branching -1 is no probability": {"branching": -1},
     "--train_on last is for plain sequences": {"train_on": "last", "branching": 0.5},
+    "--train_on first is for plain sequences": {"train_on": "first", "row_branching": [0.5]},
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from dataset_builder.errors import UserError
 from spectrum.formats.tags import find_format
 from spectrum.training.arguments import SpectrumArguments, TuningConfig
-from spectrum.training.objectives import OBJECTIVES, find_objective
+from spectrum.training.objectives import OBJECTIVES, find_objective, row_branching
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,25 @@ def test_options_are_fields_and_common_ones_count_for_all():
         assert objective.options <= names
         settings = find_objective(SpectrumArguments(objective=name)).settings(SpectrumArguments(objective=name))
         assert settings.keys() == objective.options | {"objective", "format", "turn_tokens", "merge"}
+
+
+def test_single_tasks_branch_at_rates_of_their_own():
+    rows = {"coinflip": 2, "poisson": 1, "urns": 3}
+    arguments = SpectrumArguments(branching=0.25, task_branching=["urns=1", "coinflip=0"])
+    assert row_branching(arguments, rows) == [0.0, 0.0, 0.25, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("urn=1", "'urn=1': no task 'urn' is trained on, did you mean 'urns'"),
+        ("urns=2", "'urns=2': give a number from 0 to 1, e.g. urns=1"),
+        ("urns", "'urns': give a number from 0 to 1"),
+    ],
+)
+def test_rates_of_no_task_and_rates_that_are_none_are_refused(entry, message):
+    with pytest.raises(UserError, match=f"--task_branching {message}"):
+        row_branching(SpectrumArguments(task_branching=[entry]), {"urns": 3})
 
 
 def test_rows_know_their_data_set(tmp_path, tokenizer_of):
