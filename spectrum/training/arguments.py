@@ -103,7 +103,8 @@ class TuningConfig(SFTConfig):
     lr_scheduler_type: str = field(default="linear", metadata={"help": "Learning rate schedule."})
     logging_steps: float = field(default=10, metadata={"help": "Steps between two lines of the log."})
     bf16: bool = field(
-        default_factory=torch.cuda.is_available, metadata={"help": "Mixed precision; on by default on a GPU only."}
+        default_factory=torch.cuda.is_available,
+        metadata={"help": "Mixed precision; on by default on a GPU only, and fast on processors with bfloat16."},
     )
     gradient_checkpointing: bool | None = field(default=None, metadata={"help": "Trade time for memory."})
     packing: bool = field(
@@ -119,6 +120,8 @@ class TuningConfig(SFTConfig):
         optimizer = str(self.optim)
         if not torch.cuda.is_available() and any(mark in optimizer for mark in ("8bit", "4bit", "paged")):
             raise UserError(f"--optim {optimizer} needs a GPU, and there is none here: leave it out")
+        if self.bf16 and not torch.accelerator.is_available():
+            self.use_cpu = True  # else transformers refuses mixed precision, which processors have as well
         super().__post_init__()
 
 

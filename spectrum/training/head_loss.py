@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
+from peft.utils.other import TrainableTokensWrapper
 from torch import nn
 
 PIECE = 2048
@@ -39,7 +39,8 @@ class FrozenHead:
     def of(cls, head: nn.Module) -> FrozenHead | None:
         """The weights of a plain head on a CPU, with or without rows that an adapter trains; None for any other."""
         rows = token_ids = None
-        if isinstance(head, TrainableTokensLayer):
+        if isinstance(head, TrainableTokensWrapper):
+            head = head.token_adapter
             if head.disable_adapters or head.merged or len(head.active_adapters) != 1:
                 return None
             [name] = head.active_adapters
@@ -62,7 +63,8 @@ class FrozenHead:
             lines: (targets,), the position that each target follows; several may follow the same.
             targets: (targets,), token ids.
         """
-        return _HeadNats.apply(states, self.rows.to(states.dtype), self.weight, self.token_ids, lines, targets)
+        dtype = self.weight.dtype
+        return _HeadNats.apply(states.to(dtype), self.rows.to(dtype), self.weight, self.token_ids, lines, targets)
 
 
 @contextmanager

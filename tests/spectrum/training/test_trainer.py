@@ -70,6 +70,18 @@ def plain_loss(model, batch):
     return cross_entropy(logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten(), ignore_index=IGNORED)
 
 
+@pytest.mark.parametrize("architecture", ["gemma3", "llama"])
+@pytest.mark.parametrize("branching", [0.0, 1.0])
+def test_without_logits_the_loss_and_its_gradients_are_the_same(adapted, trainer_on, architecture, branching):
+    found = []
+    for plain in (True, False):
+        trainer = trainer_on(adapted(architecture), collator={"branching": branching}, optim="sgd")
+        assert trainer._frozen_head(trainer.model) is not None
+        trainer._logits_are_plain = plain
+        found.append((losses(trainer), weights(trainer.model)))
+    torch.testing.assert_close(*found, rtol=TOLERANCE, atol=TOLERANCE)
+
+
 def test_a_batch_of_eight_is_eight_batches_of_one(adapted, trainer_on):
     found = {}
     for size, accumulate in ((8, 1), (1, 8), (2, 4)):
