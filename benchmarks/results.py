@@ -45,7 +45,7 @@ def page(runs: Path) -> str:
 
 def result_files(runs: Path) -> list[Path]:
     """The results in a folder, by name."""
-    return sorted(runs.glob("*.json"))
+    return sorted(runs.glob("*.json"), key=lambda path: path.stem)
 
 
 def main(taken: Sequence[Path]) -> None:

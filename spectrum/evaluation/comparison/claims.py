@@ -54,6 +54,11 @@ class Claim:
     figures: tuple[Figure, ...]
     verdict: str
 
+    @property
+    def was_checked(self) -> bool:
+        """Whether every run that it needs is there."""
+        return all(figure.estimate for figure in self.figures)
+
 
 def check_claims(results: Results) -> list[Claim]:
     """The claims of arxiv 2510.06084, checked with the first Spectrum-tuned run that was measured."""

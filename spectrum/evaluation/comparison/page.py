@@ -40,19 +40,21 @@ def markdown(results: Results, images: Sequence[str] = (), *, level: int = 1) ->
         level: Of its title.
     """
     claims = check_claims(results)
+    checked = [claim for claim in claims if claim.was_checked]
     template = _environment().get_template("results.md.jinja")
     return template.render(
         results=results,
         title="#" * level,
         heading="#" * (level + 1),
-        claims=claims,
+        claims=checked,
+        unchecked=list(dict.fromkeys(claim.text.partition(":")[0] for claim in claims if not claim.was_checked)),
         tables={desideratum: _cross_table(results, desideratum) for desideratum in results.measure},
         base=base_of(results),
         differences=_differences(results),
         similarities=_similarities(results),
         of_tasks=_of_tasks(results),
         images=images,
-        verdicts=Counter(claim.verdict for claim in claims),
+        verdicts=Counter(claim.verdict for claim in checked),
     )
 
 
