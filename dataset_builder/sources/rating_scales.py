@@ -1,4 +1,4 @@
-"""Scales on which people answer, what they are asked about, and how a survey prints both: for ``scale_ratings``.
+"""What people are asked about, and the scales on which they answer: the words of ``scale_ratings``.
 
 Upstream: none, written for this project. Licence: Apache-2.0, as the code. A raw row:
 
@@ -66,55 +66,3 @@ def _questions() -> Iterator[Question]:
 
 
 QUESTIONS = tuple(_questions())
-
-CODINGS = ("numbers", "numbers", "from zero", "letters", "letters", "words")
-"""How a survey codes its answers; what is there twice is twice as frequent."""
-
-LISTED = (
-    "{code}. {level}",
-    "{code}: {level}",
-    "{code}) {level}",
-    "({code}) {level}",
-    "{code} - {level}",
-    "{code} = {level}",
-)
-"""Lines of options below a question."""
-
-
-def codes(coding: str, size: int) -> tuple[str, ...] | None:
-    """What stands for each of so many levels, in the order in which they are listed; None for the levels themselves."""
-    if coding == "words":
-        return None
-    if coding == "letters":
-        return tuple("ABCDEFG"[:size])
-    start = 0 if coding == "from zero" else 1
-    return tuple(str(code) for code in range(start, start + size))
-
-
-class Asked(NamedTuple):
-    """A question, the lines that list its options, and what stands for each level, from the low end to the high one."""
-
-    question: str
-    options: tuple[str, ...]
-    answers: tuple[str, ...]
-
-    @property
-    def text(self) -> str:
-        """The question as a survey prints it."""
-        return "\n".join((self.question, *self.options))
-
-
-class Survey(NamedTuple):
-    """How a survey prints its questions: what stands for a level, how a line looks, and which end comes first."""
-
-    coding: str
-    line: str
-    rising: bool
-
-    def ask(self, question: Question, thing: str) -> Asked:
-        """The question about a thing, with its levels listed and coded."""
-        listed = question.levels if self.rising else question.levels[::-1]
-        coded = codes(self.coding, len(listed)) or listed
-        named = zip(coded, listed, strict=True)
-        lines = listed if coded is listed else tuple(self.line.format(code=code, level=level) for code, level in named)
-        return Asked(question.text.format(thing=thing), lines, coded if self.rising else coded[::-1])

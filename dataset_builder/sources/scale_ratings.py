@@ -1,7 +1,8 @@
-"""Answers on scales whose shares nobody tells: before the first example every listed answer is as likely as any other.
+"""Answers on scales whose shares nobody tells: before the first example every level is as likely as any other.
 
 Upstream: none, written for this project. Licence: Apache-2.0, as the code. Surveys put either end of a scale first
-and code it as they like; here all of that is drawn, and so are the answers, which only examples tell. A raw row:
+and code it as they like; here all of that is drawn, and so are the answers, which only examples tell. That few people
+refuse to answer holds for all of them. A raw row:
 
     description "Answers of people who are asked about places and services. Answer with the number."
     input "How would you rate the ferry?\n1: excellent\n2: good\n3: fair\n4: poor\n5: very poor", output "2"
@@ -10,13 +11,16 @@ and code it as they like; here all of that is drawn, and so are the answers, whi
 from __future__ import annotations
 
 import numpy as np
+from scipy import stats
 
-from dataset_builder.sources.rating_scales import CODINGS, LISTED, QUESTIONS, THINGS, Survey
+from dataset_builder.sources.rating_scales import QUESTIONS, THINGS
+from dataset_builder.sources.rating_surveys import Asked, Survey
 from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, as_draws, process_id
 from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
 
 _QUESTIONS_OF_A_ROW = 8
-_CONCENTRATIONS = (1.0, 2.0, 5.0)  # of the Dirichlet distributions that shares come from: flat to nearly even
+_CONCENTRATIONS = (1.0, 3.0, 10.0)  # of the Dirichlet distributions that shares come from: flat to nearly even
+_SHARE_OF_NON_ANSWERS = 0.04
 
 _ONE_QUESTION = (
     "Different people answer one question: {question}", "{question}\nEach output is the answer of another person.",
@@ -43,21 +47,19 @@ _NAMES = ("Ada", "Bruno", "Chen", "Dalia", "Emeka", "Freya", "Goran", "Hana", "I
 
 def scale_rating(rng: np.random.Generator, index: int) -> Example:
     """One question to many people, or one person or many of them on several questions, or on one about many things."""
-    survey = Survey(_pick(rng, CODINGS), _pick(rng, LISTED), rising=bool(rng.random() < 0.5))  # noqa: PLR2004
+    survey = Survey.draw(rng)
     request = _pick(rng, _REQUESTS["numbers" if survey.coding == "from zero" else survey.coding])
     first, people = _pick(rng, QUESTIONS), rng.choice(["one", "many", "one question"], p=[0.35, 0.4, 0.25])
     things = rng.permutation(THINGS[first.kind]).tolist()
     if people == "one question":
         asked = survey.ask(first, things[0])
-        outputs = rng.choice(asked.answers, size=N_DRAWS, p=_shares(rng, len(asked.answers))).tolist()
+        shares = _shares(rng, len(asked.answers))
+        outputs = [_answer(rng, asked, shares) for _ in range(N_DRAWS)]
         description = _pick(rng, _ONE_QUESTION).format(question=asked.text)
         return Example(process_id(index), (_and(description, request),), as_draws(outputs))
     words = {
-        "name": _pick(rng, _NAMES),
-        "age": rng.integers(18, 90),
-        "who": _pick(rng, _WHO),
-        "where": _pick(rng, _WHERE),
-    }
+        "name": _pick(rng, _NAMES), "age": rng.integers(18, 90), "who": _pick(rng, _WHO), "where": _pick(rng, _WHERE)
+    }  # fmt: skip
     description = _pick(rng, _ONE_PERSON if people == "one" else _MANY_PEOPLE).format(**words)
     if rng.random() < 0.4:  # noqa: PLR2004
         asked = [survey.ask(first, thing) for thing in things]
@@ -67,20 +69,25 @@ def scale_rating(rng: np.random.Generator, index: int) -> Example:
         chosen = rng.choice(len(QUESTIONS), size=_QUESTIONS_OF_A_ROW, replace=False)
         asked = [survey.ask(QUESTIONS[n], _pick(rng, THINGS[QUESTIONS[n].kind])) for n in chosen]
         inputs = [each.text for each in asked]
-    tendency = rng.random() if people == "one" else None
-    draws = [Draw(given, _answer(rng, each.answers, tendency)) for given, each in zip(inputs, asked, strict=True)]
+    high = rng.random() if people == "one" else None  # how far up one person's answers tend to be
+    draws = [
+        Draw(given, _answer(rng, each, _shares(rng, len(each.answers), high)))
+        for given, each in zip(inputs, asked, strict=True)
+    ]
     return Example(process_id(index), (_and(description, request),), tuple(draws))
 
 
-def _answer(rng: np.random.Generator, answers: tuple[str, ...], tendency: float | None) -> str:
-    """An answer of a person with a tendency towards the high end, from 0 to 1; or of anybody, with None."""
-    if tendency is None:
-        return str(rng.choice(answers, p=_shares(rng, len(answers))))
-    return answers[rng.binomial(len(answers) - 1, tendency)]
+def _answer(rng: np.random.Generator, asked: Asked, shares: np.ndarray) -> str:
+    """An answer with these shares of the levels; now and then none, where that is an option."""
+    if asked.non_answer and rng.random() < _SHARE_OF_NON_ANSWERS:
+        return asked.non_answer
+    return str(rng.choice(asked.answers, p=shares))
 
 
-def _shares(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Shares of so many answers; on average over all surveys they are even."""
+def _shares(rng: np.random.Generator, size: int, high: float | None = None) -> np.ndarray:
+    """Shares of so many levels: those of a person who tends ``high``, from 0 to 1, or any; on average they are even."""
+    if high is not None:
+        return stats.binom.pmf(np.arange(size), size - 1, high)
     return rng.dirichlet(np.full(size, _pick(rng, _CONCENTRATIONS)))
 
 

@@ -9,11 +9,12 @@ import pytest
 from scipy import stats
 
 from dataset_builder.seeding import generator
-from dataset_builder.sources.rating_scales import CODINGS, LISTED, QUESTIONS, THINGS, Question, Survey, codes
+from dataset_builder.sources.rating_scales import QUESTIONS, THINGS, Question
+from dataset_builder.sources.rating_surveys import CODINGS, LINES, NON_ANSWERS, Survey, codes
 from dataset_builder.sources.scale_ratings import TASKS
 
 LEVEL = 1e-3
-CODE = r"\(?([\dA-G])(?:\)|\.| =|:| -) "
+CODE = r"\(?([\dA-H])(?:\)|\.| =|:| -) "
 IN_A_SENTENCE = rf"[?.] ((?:{CODE})?[^;.?]+; .+?[a-z])\.(?: [A-Z]|$)"
 TASTE = Question("How do you like {thing}?", ("bad", "fine", "good"), "dishes")
 
@@ -24,23 +25,25 @@ def processes():
     return [task.generate(generator(42, task.name, "process", index), index) for index in range(3000)]
 
 
-def listed(text):
-    """What may be answered, in the order of the lines or of the list in which a survey prints its options."""
-    lines = text.split("\n")[1:]
-    if not lines:
-        lines = re.search(IN_A_SENTENCE, text)[1].split("; ")
-    match = [re.match(CODE, line) for line in lines]
-    coded = [found[1] for found in match if found]
-    return coded or [line for line in lines if not re.match(r"[A-Z].*\.$", line)]
+def listed(example, draw):
+    """(what stands for each level, in the order of the lines or of the list in which a survey prints them; whether
+    there is an option to give no answer behind them, and what stands for it)."""
+    text = draw.input if draw.input and "\n" in draw.input else example.descriptions[0]
+    lines = text.split("\n")[1:] or re.search(IN_A_SENTENCE, text)[1].split("; ")
+    lines = [line for line in lines if not re.match(r"(The answer|Outputs|Each output|Answer) .*\.$", line)]
+    words = [re.sub(CODE, "", line) for line in lines]
+    coded = [found[1] for line in lines if (found := re.match(CODE, line))] or lines
+    if words[-1].lower() in NON_ANSWERS:
+        return coded[:-1], coded[-1]
+    return coded, None
 
 
-def answered():
-    """(codes of the options in the order of the print, index of the answer) of every draw."""
-    for example in processes():
-        for draw in example.draws:
-            text = draw.input if draw.input and "\n" in draw.input else example.descriptions[0]
-            options = listed(text)
-            yield options, options.index(draw.output)
+def answered(example):
+    """(number of levels, place of the answer among them in the print) of every draw that has an answer."""
+    for draw in example.draws:
+        levels, none = listed(example, draw)
+        if draw.output != none:
+            yield len(levels), levels.index(draw.output)
 
 
 def test_a_question_as_it_is_printed():
@@ -52,11 +55,31 @@ def test_a_question_as_it_is_printed():
     assert falling.answers == ("C", "B", "A")
     words = Survey("words", "{code}. {level}", rising=False).ask(TASTE, "rice")
     assert (words.text, words.answers) == ("How do you like rice?\ngood\nfine\nbad", TASTE.levels)
+    assert rising.non_answer is falling.non_answer is words.non_answer is None
+
+
+def test_the_option_to_give_no_answer_comes_last_whatever_the_order():
+    survey = Survey("numbers", "{code} = {level}", rising=False, capital=True, non_answer="refused")
+    asked = survey.ask(TASTE, "rice")
+    assert asked.text == "How do you like rice?\n1 = Good\n2 = Fine\n3 = Bad\n4 = Refused"
+    assert (asked.answers, asked.non_answer) == (("3", "2", "1"), "4")
+    words = Survey("words", "", rising=True, capital=True, non_answer="refused").ask(TASTE, "rice")
+    assert (words.answers, words.non_answer) == (("Bad", "Fine", "Good"), "Refused")
+
+
+def test_few_give_no_answer():
+    given = [
+        draw.output == none for example in processes() for draw in example.draws if (none := listed(example, draw)[1])
+    ]
+    assert len(given) > 5000
+    assert np.mean(given) == pytest.approx(0.04, abs=0.006)
+    with_none = [listed(example, example.draws[0])[1] is not None for example in processes()]
+    assert stats.binomtest(sum(with_none), len(with_none), 0.4).pvalue > LEVEL
 
 
 def test_codes():
     assert codes("numbers", 3) == ("1", "2", "3")
-    assert codes("letters", 7) == tuple("ABCDEFG")
+    assert codes("letters", 8) == tuple("ABCDEFGH")
     assert codes("words", 4) is None
     assert {codes(coding, 2) for coding in CODINGS} == {("1", "2"), ("0", "1"), ("A", "B"), None}
 
@@ -67,24 +90,20 @@ def test_questions_have_levels_and_things():
     assert all(len(set(question.levels)) == len(question.levels) for question in QUESTIONS)
     assert {question.kind for question in QUESTIONS} == set(THINGS)
     assert all("{thing}" in question.text for question in QUESTIONS)
-    assert all("{code}" in line and "{level}" in line for line in LISTED)
+    assert all("{code}" in line and "{level}" in line for line in LINES)
 
 
-def test_before_an_example_every_listed_answer_is_as_likely():
+def test_before_an_example_every_level_is_as_likely():
     """Of the first draws alone, since the draws of one process are alike."""
+    first = Counter(place for example in processes() for place in list(answered(example))[:1])
     for size in (2, 3, 4, 5, 7):
-        places = Counter()
-        for example in processes():
-            first = example.draws[0]
-            options = listed(first.input if first.input and "\n" in first.input else example.descriptions[0])
-            if len(options) == size:
-                places[options.index(first.output)] += 1
-        assert sum(places.values()) > 50
-        assert stats.chisquare([places[place] for place in range(size)]).pvalue > LEVEL
+        places = [first[size, place] for place in range(size)]
+        assert sum(places) > 50
+        assert stats.chisquare(places).pvalue > LEVEL
 
 
 def test_answers_are_of_those_listed():
-    sizes = Counter(len(options) for options, _ in answered())  # index() has found each
+    sizes = Counter(size for example in processes() for size, _ in answered(example))  # index() has found each
     assert set(sizes) == {2, 3, 4, 5, 6, 7}
 
 
@@ -94,10 +113,7 @@ def test_one_person_keeps_to_an_end_of_the_scales_and_many_do_not():
         if any(draw.input is None for draw in example.draws):
             continue
         one = re.match(r"One person|All answers|A single|The same person|\w+, \d+, answers", example.descriptions[0])
-        heights = []
-        for draw in example.draws:
-            options = listed(draw.input if "\n" in draw.input else example.descriptions[0])
-            heights.append(options.index(draw.output) / (len(options) - 1))
+        heights = [place / (size - 1) for size, place in answered(example)]
         spread["one" if one else "many"].append(np.var(heights))
     assert min(map(len, spread.values())) > 500
     assert np.mean(spread["one"]) < 0.7 * np.mean(spread["many"])
