@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.evaluation.comparison.page import markdown
+from spectrum.evaluation.comparison.page import claims_at_a_glance, markdown
 from spectrum.evaluation.comparison.plots import write_figures
 from spectrum.evaluation.comparison.results import read_results
 
@@ -27,15 +27,24 @@ INTRODUCTION = """# Results
 
 What came out of the runs that the recipes in `recipes/results/` list: models before and after tuning, on tasks that no
 training has seen. `python -m benchmarks.results` makes this page from the reports in `benchmarks/results/runs/`.
+
+## The claims at a glance
+
+What arXiv 2510.06084 claims, and what came of it here: the difference of two runs with its 95% interval. A claim *holds*
+or *does not hold* where the interval excludes zero on one side or the other. Each column is a section below, which says
+what was run and measured.
+
+{claims}
 """
 
 
 def page(runs: Path) -> str:
     """The whole page, from a folder of results."""
-    parts = [INTRODUCTION]
-    for path in result_files(runs):
+    found = {path: read_results(path) for path in result_files(runs)}
+    parts = [INTRODUCTION.format(claims=claims_at_a_glance(list(found.values())))]
+    for path, results in found.items():
         told = path.with_suffix(".md")
-        section = markdown(read_results(path), [f"results/{path.stem}-runs.png"], level=2)
+        section = markdown(results, [f"results/{path.stem}-runs.png"], level=2)
         if told.is_file():
             title, _, rest = section.partition("\n")
             section = f"{title}\n\n{told.read_text(encoding='utf-8').strip()}\n{rest}"

@@ -53,6 +53,20 @@ def test_results_are_taken_in_and_told(results_file, repository):
     assert (repository / "docs" / "results" / "tiny-runs.png").is_file()
 
 
+def test_claims_of_all_results_stand_side_by_side(results_file, repository):
+    command.main([results_file])
+    runs = repository / "runs"
+    (runs / "other.json").write_text((runs / "tiny.json").read_text().replace("Tiny", "Other"))
+    page = command.page(runs)
+    glance = page[: page.index("\n## Other model\n")].splitlines()
+    assert "| claim | Other model | Tiny model |" in glance
+    text = "Closer to held-out distributions than the base"
+    (line,) = [line for line in glance if line.startswith(f"| {text} |")]
+    _, claim, other, tiny, _ = map(str.strip, line.split("|"))
+    assert (claim, other) == (text, tiny)
+    assert tiny.startswith("**holds**: -0.1300 [")
+
+
 def test_words_stand_before_the_tables_of_their_results(results_file, repository):
     command.main([results_file])
     (repository / "runs" / "tiny.md").write_text("It is too small to tell.\n")

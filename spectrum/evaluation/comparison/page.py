@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from spectrum.evaluation.comparison.claims import check_claims, samples
+from spectrum.evaluation.comparison.claims import Claim, check_claims, samples
 from spectrum.evaluation.comparison.measures import MEASURES, Measure, uniform_is_the_answer
 from spectrum.evaluation.comparison.plots import write_figures
 from spectrum.evaluation.comparison.pooling import Estimate, difference, estimate
@@ -56,6 +56,22 @@ def markdown(results: Results, images: Sequence[str] = (), *, level: int = 1) ->
         images=images,
         verdicts=Counter(claim.verdict for claim in checked),
     )
+
+
+def claims_at_a_glance(pages: Sequence[Results]) -> str:
+    """A table of the paper's claims, with what came of each in several comparisons."""
+    checked = [{claim.text: claim for claim in check_claims(results) if claim.was_checked} for results in pages]
+    texts = dict.fromkeys(text for claims in checked for text in claims)
+    rows = [[text, *(_at_a_glance(claims.get(text)) for claims in checked)] for text in texts]
+    return _table(["claim", *(results.title for results in pages)], rows)
+
+
+def _at_a_glance(claim: Claim | None) -> str:
+    """``**holds**: -0.065 [-0.077, -0.053] *``."""
+    if claim is None:
+        return "-"
+    figures = "; ".join(_interval(figure.estimate, figure.measure) for figure in claim.figures)
+    return f"**{claim.verdict}**: {figures}"
 
 
 def base_of(results: Results) -> Measured | None:
