@@ -30,9 +30,9 @@ training has seen. `python -m benchmarks.results` makes this page from the repor
 
 ## The claims at a glance
 
-What arXiv 2510.06084 claims, and what came of it here: the difference of two runs with its 95% interval. A claim *holds*
-or *does not hold* where the interval excludes zero on one side or the other. Each column is a section below, which says
-what was run and measured.
+What arXiv 2510.06084 claims, and what came of it here: the difference of two runs with its 95% interval. A claim
+*holds* or *does not hold* where the interval excludes zero on one side or the other. Each column is a section below,
+which says what was run and measured.
 
 {claims}
 """
