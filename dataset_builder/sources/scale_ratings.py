@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from dataset_builder.sources.rating_people import SHARE_OF_NON_ANSWERS, people, pick, request
 from dataset_builder.sources.rating_scales import QUESTIONS, THINGS
 from dataset_builder.sources.rating_surveys import Asked, Survey
 from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, as_draws, process_id
@@ -20,66 +21,45 @@ from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
 
 _QUESTIONS_OF_A_ROW = 8
 _CONCENTRATIONS = (1.0, 3.0, 10.0)  # of the Dirichlet distributions that shares come from: flat to nearly even
-_SHARE_OF_NON_ANSWERS = 0.04
 
 _ONE_QUESTION = (
     "Different people answer one question: {question}", "{question}\nEach output is the answer of another person.",
     "A poll asked: {question}", "How people replied to: {question}", "Replies of passers-by. {question}",
 )  # fmt: skip
-_ONE_PERSON = (
-    "One person fills in a questionnaire.", "All answers come from the same person.", "A single respondent's answers.",
-    "The same person rates one thing after another.", "{name}, {age}, answers some questions.",
-)  # fmt: skip
-_MANY_PEOPLE = (
-    "A random person answers each question.", "Every question is put to somebody else.", "Answers from a survey.",
-    "A random {who} is asked and answers.", "The answer of one {who}, picked at random.",
-    "Each output is what a different {who} answered.", "Place: {where}. One inhabitant answers a question.",
-)  # fmt: skip
-_REQUESTS = {
-    "numbers": ("The answer is a number.", "Outputs are the numbers of the options.", "Answer with the number.", ""),
-    "letters": ("The answer is a letter.", "Each output is the letter of an option.", "Answer with the letter.", ""),
-    "words": ("The answer is one of the options.", "Outputs are options, word for word.", "Answer in these words.", ""),
-}
-_WHO = ("commuter", "pensioner", "student", "nurse", "tourist", "shopper", "farmer", "parent", "club member", "visitor")
-_WHERE = ("Northfield", "Old Haven", "Lake Town", "Stonebridge", "the valley", "the islands", "the suburbs", "Eastport")
-_NAMES = ("Ada", "Bruno", "Chen", "Dalia", "Emeka", "Freya", "Goran", "Hana", "Ivo", "June", "Kofi", "Lena", "Mateo")
 
 
 def scale_rating(rng: np.random.Generator, index: int) -> Example:
     """One question to many people, or one person or many of them on several questions, or on one about many things."""
     survey = Survey.draw(rng)
-    request = _pick(rng, _REQUESTS["numbers" if survey.coding == "from zero" else survey.coding])
-    first, people = _pick(rng, QUESTIONS), rng.choice(["one", "many", "one question"], p=[0.35, 0.4, 0.25])
+    wanted = request(rng, survey)
+    first, who = pick(rng, QUESTIONS), rng.choice(["one", "many", "one question"], p=[0.35, 0.4, 0.25])
     things = rng.permutation(THINGS[first.kind]).tolist()
-    if people == "one question":
+    if who == "one question":
         asked = survey.ask(first, things[0])
         shares = _shares(rng, len(asked.answers))
         outputs = [_answer(rng, asked, shares) for _ in range(N_DRAWS)]
-        description = _pick(rng, _ONE_QUESTION).format(question=asked.text)
-        return Example(process_id(index), (_and(description, request),), as_draws(outputs))
-    words = {
-        "name": _pick(rng, _NAMES), "age": rng.integers(18, 90), "who": _pick(rng, _WHO), "where": _pick(rng, _WHERE)
-    }  # fmt: skip
-    description = _pick(rng, _ONE_PERSON if people == "one" else _MANY_PEOPLE).format(**words)
+        description = pick(rng, _ONE_QUESTION).format(question=asked.text)
+        return Example(process_id(index), (_and(description, wanted),), as_draws(outputs))
+    description = people(rng, one=who == "one")
     if rng.random() < 0.4:  # noqa: PLR2004
         asked = [survey.ask(first, thing) for thing in things]
         description = f"{description} {first.text.format(thing='this')} {'; '.join(asked[0].options)}."
         inputs = things
     else:
         chosen = rng.choice(len(QUESTIONS), size=_QUESTIONS_OF_A_ROW, replace=False)
-        asked = [survey.ask(QUESTIONS[n], _pick(rng, THINGS[QUESTIONS[n].kind])) for n in chosen]
+        asked = [survey.ask(QUESTIONS[n], pick(rng, THINGS[QUESTIONS[n].kind])) for n in chosen]
         inputs = [each.text for each in asked]
-    high = rng.random() if people == "one" else None  # how far up one person's answers tend to be
+    high = rng.random() if who == "one" else None  # how far up one person's answers tend to be
     draws = [
         Draw(given, _answer(rng, each, _shares(rng, len(each.answers), high)))
         for given, each in zip(inputs, asked, strict=True)
     ]
-    return Example(process_id(index), (_and(description, request),), tuple(draws))
+    return Example(process_id(index), (_and(description, wanted),), tuple(draws))
 
 
 def _answer(rng: np.random.Generator, asked: Asked, shares: np.ndarray) -> str:
     """An answer with these shares of the levels; now and then none, where that is an option."""
-    if asked.non_answer and rng.random() < _SHARE_OF_NON_ANSWERS:
+    if asked.non_answer and rng.random() < SHARE_OF_NON_ANSWERS:
         return asked.non_answer
     return str(rng.choice(asked.answers, p=shares))
 
@@ -88,15 +68,11 @@ def _shares(rng: np.random.Generator, size: int, high: float | None = None) -> n
     """Shares of so many levels: those of a person who tends ``high``, from 0 to 1, or any; on average they are even."""
     if high is not None:
         return stats.binom.pmf(np.arange(size), size - 1, high)
-    return rng.dirichlet(np.full(size, _pick(rng, _CONCENTRATIONS)))
+    return rng.dirichlet(np.full(size, pick(rng, _CONCENTRATIONS)))
 
 
 def _and(description: str, request: str) -> str:
     return f"{description}{chr(10) if chr(10) in description else ' '}{request}".strip()
-
-
-def _pick(rng: np.random.Generator, choices: tuple) -> object:
-    return choices[rng.integers(len(choices))]
 
 
 TASKS = [
