@@ -29,7 +29,7 @@ LINES = (
 NON_ANSWERS = ("don't know", "no answer", "refused", "no opinion", "can't say", "prefer not to say")
 """What may be the last option of every question of a survey; few choose it."""
 
-_SHARE_WITH_NON_ANSWER = 0.4
+_SHARE_WITH_NON_ANSWER = 0.8  # every question of OpinionQA's waves has one
 
 
 class Asked(NamedTuple):
