@@ -9,7 +9,10 @@ import pytest
 
 from benchmarks import cards, gallery, results
 from dataset_builder.registry import all_tasks
+from spectrum.evaluation.comparison.claims import samples
+from spectrum.evaluation.comparison.measures import MEASURES
 from spectrum.evaluation.comparison.page import markdown
+from spectrum.evaluation.comparison.pooling import estimate
 from spectrum.evaluation.comparison.results import read_results
 
 ROOT = Path(__file__).parents[1]
@@ -108,6 +111,26 @@ def test_the_gallery_shows_what_was_measured():
     asked = [json.loads(json.dumps(vars(world))) for world in gallery.worlds()]
     assert [{name: world[name] for name in vars(gallery.worlds()[0])} for world in found] == asked
     assert (ROOT / gallery.PICTURE).stat().st_size < 200_000
+
+
+def test_what_is_said_of_the_method_is_what_the_runs_gave():
+    """The section `Does it work?` names the numbers of the page of results."""
+    found = read_results(results.RUNS / "gemma-3-270m.json")
+    page = markdown(found)
+    said = README[README.index("## Does it work?") : README.index("## What the quickstart shows")]
+    divergence, mass, generations = {}, {}, {}
+    for run in found.runs:
+        for measure, kept in (("js_divergence", divergence), ("coverage", mass), ("yield", generations)):
+            kept[run.name] = estimate(samples(run, MEASURES[measure]), MEASURES[measure].pooled).value
+    for name in ("spectrum", "base", "instruction"):
+        assert f"{divergence[name]:.4f}" in said
+    assert f"{mass['spectrum']:.0%} of its probability" in said
+    assert f"the base {mass['base']:.0%}" in said
+    assert f"({generations['spectrum']:.1f} of 10 for {generations['instruction']:.1f})" in said
+    [(guess, low, high)] = re.findall(r"by (0\.\d+), 95% interval (0\.\d+) to (0\.\d+)", said)
+    assert f"| -{guess} [-{high}, -{low}] * | **holds** |" in page
+    [minutes] = re.findall(r"after (\d+) minutes of tuning on two cores", README)
+    assert round(found.named("spectrum").seeds[0].training["seconds"] / 60) == int(minutes)
 
 
 def test_what_is_said_of_the_quickstart_is_what_it_gave():
