@@ -122,7 +122,7 @@ def test_what_is_said_of_the_method_is_what_the_runs_gave():
     for run in found.runs:
         for measure, kept in (("js_divergence", divergence), ("coverage", mass), ("yield", generations)):
             kept[run.name] = estimate(samples(run, MEASURES[measure]), MEASURES[measure].pooled).value
-    for name in ("spectrum", "base", "instruction"):
+    for name in ("spectrum", "base", "base in plain text", "instruction"):
         assert f"{divergence[name]:.4f}" in said
     assert f"{mass['spectrum']:.0%} of its probability" in said
     assert f"the base {mass['base']:.0%}" in said
