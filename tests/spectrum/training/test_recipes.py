@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from transformers import Gemma3TextConfig, LlamaConfig, Qwen3Config
 from trl import TrlParser
@@ -43,6 +44,14 @@ def test_a_recipe_is_understood(path, tmp_path):
     expected = others.get(path.stem, ("4-bit LoRA", 1))
     assert (adaptation.method, config.num_train_epochs) == expected
     assert f"recipes/{path.name}" in path.read_text().splitlines()[0]
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator, and it is used")
+def test_mixed_precision_needs_no_word_on_the_processor(tmp_path):
+    parser = TrlParser((SpectrumArguments, TuningConfig, AdaptationConfig))
+    recipe = RECIPES / "spectrum-gemma-3-270m-long.yaml"
+    _, config, adaptation = parser.parse_args_and_config(["--config", str(recipe), "--output_dir", str(tmp_path)])
+    assert (config.bf16, config.use_cpu, adaptation.dtype) == (True, True, "bfloat16")
 
 
 @pytest.mark.parametrize("path", sorted((RECIPES / "implicit").glob("*.yaml")), ids=lambda path: path.stem)
