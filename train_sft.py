@@ -41,6 +41,9 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
+import spectrum  # noqa: F401  before transformers, whose import of bitsandbytes is then silent
+
+# isort: split
 import torch
 from transformers import (
     AutoTokenizer,

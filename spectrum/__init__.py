@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ _HOME = {
     "option_table": "table",
     "sample": "sample",
 }
+
+
+# On a processor with bfloat16, bitsandbytes warns at import of a kernel that only a Hub has, and does without it.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def __getattr__(name: str) -> Any:

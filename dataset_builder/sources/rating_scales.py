@@ -51,7 +51,7 @@ How important is {thing} to you?|unimportant,of little importance,important,esse
 How good are you at {thing}?|hopeless,below average,average,above average,brilliant|skills
 How hard is {thing}?|very easy,easy,moderate,hard,very hard,nearly impossible|skills,hobbies
 Do you enjoy {thing}?|yes,no|sounds,habits,hobbies,skills,dishes
-How many times did you choose {thing} last month?|none,once,twice,three or more times|dishes,services,habits
+How many times did you choose {thing} last month?|not once,once,twice,three or more times|dishes,services,habits
 Has your opinion of {thing} changed?|got much worse,got worse,stayed the same,got better,got much better|services,places,plans
 How pleasant is {thing}?|painful,unpleasant,indifferent,pleasant,delightful|sounds,habits
 Do you trust {thing}?|never,seldom,mostly,entirely|services,gadgets

@@ -73,5 +73,6 @@ TASKS = [
         generate=scale_poll,
         n_processes=8_000,
         origin="ours",
+        version="1.1.0",
     ),
 ]

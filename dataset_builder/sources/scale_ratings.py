@@ -90,5 +90,6 @@ TASKS = [
         generate=scale_rating,
         n_processes=8_000,
         origin="ours",
+        version="1.1.0",
     ),
 ]

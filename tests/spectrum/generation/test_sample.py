@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from bitsandbytes.functional import has_avx512bf16
 from peft import LoraConfig, get_peft_model
 from scipy.stats import chi2_contingency, chisquare
 from tiny_models import save_model, tiny_model
@@ -171,6 +172,7 @@ def test_an_adapter_samples_as_it_is(tokenizer, seen):
         assert sample(model, tokenizer, [LONG], 6, max_new_tokens=SIZE, seed=0) != found
 
 
+@pytest.mark.skipif(has_avx512bf16(), reason="bitsandbytes cannot pack matrices this small on such a processor")
 def test_so_does_a_model_in_4_bits(tokenizer, seen, tmp_path):
     model, _ = load_for_scoring(str(save_model(tmp_path, tokenizer)), device="cpu", load_in_4bit=True)
     assert type(model.model.layers[0].mlp.up_proj).__name__ == "Linear4bit"
