@@ -9,13 +9,12 @@ Upstream: none, written for this project. Licence: Apache-2.0, as the code. A ra
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 
 from dataset_builder.sources.everyday_topics import TOPICS, Topic
 from dataset_builder.sources.share_phrasings import AFTER_A_COLON, clauses, in_words, listing, plural, with_unit
-from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, process_id
+from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, pick, process_id
 from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
 
 _BEFORE_A_COLON = (
@@ -90,19 +89,15 @@ def _sentence(rng: np.random.Generator, topic: Topic, names: list[str], counts: 
     if style == "words" and (said := in_words(names, counts)):
         return f"{topic.units.capitalize()} {topic.where}: {said}."
     if style == "list" and total <= 12:  # noqa: PLR2004
-        return _fill(_pick(rng, _LISTED), topic, shares=listing(rng, names, counts), total=total)
+        return _fill(pick(rng, _LISTED), topic, shares=listing(rng, names, counts), total=total)
     if style == "clauses":
-        return _fill(_pick(rng, _OF_ALL), topic, shares=clauses(rng, names, counts), total=total)
+        return _fill(pick(rng, _OF_ALL), topic, shares=clauses(rng, names, counts), total=total)
     if style == "unit":
         words = bool(rng.random() < 0.25)  # noqa: PLR2004
-        return _fill(_pick(rng, _WITH_UNIT), topic, shares=with_unit(names, counts, topic, words=words))
-    said = _pick(rng, AFTER_A_COLON)(names, counts)
-    before = _fill(_pick(rng, _BEFORE_A_COLON), topic)
-    return f"{before}{said}" if said.startswith("\n") else f"{before} {said}{_pick(rng, ('', '.', '.'))}"
-
-
-def _pick(rng: np.random.Generator, choices: tuple) -> Any:
-    return choices[rng.integers(len(choices))]
+        return _fill(pick(rng, _WITH_UNIT), topic, shares=with_unit(names, counts, topic, words=words))
+    said = pick(rng, AFTER_A_COLON)(names, counts)
+    before = _fill(pick(rng, _BEFORE_A_COLON), topic)
+    return f"{before}{said}" if said.startswith("\n") else f"{before} {said}{pick(rng, ('', '.', '.'))}"
 
 
 def _fill(pattern: str, topic: Topic, **more: object) -> str:

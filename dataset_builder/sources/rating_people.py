@@ -7,11 +7,10 @@ Upstream: none, written for this project. Licence: Apache-2.0, as the code. A ra
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from dataset_builder.sources.rating_surveys import Survey
+from dataset_builder.sources.synthetic import pick
 
 SHARE_OF_NON_ANSWERS = 0.04
 """How many choose to give no answer, where that is an option."""
@@ -46,8 +45,3 @@ def people(rng: np.random.Generator, *, one: bool = False) -> str:
 def request(rng: np.random.Generator, survey: Survey) -> str:
     """In which form the answer is wanted; now and then nothing is said of it."""
     return pick(rng, _REQUESTS["numbers" if survey.coding == "from zero" else survey.coding])
-
-
-def pick(rng: np.random.Generator, choices: tuple) -> Any:
-    """One of the choices."""
-    return choices[rng.integers(len(choices))]

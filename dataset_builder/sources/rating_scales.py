@@ -1,4 +1,4 @@
-"""What people are asked about, and the scales on which they answer: the words of ``scale_ratings``.
+"""What people are asked about, and the scales on which they answer: for ``scale_ratings`` and ``scale_polls``.
 
 Upstream: none, written for this project. Licence: Apache-2.0, as the code. A raw row:
 

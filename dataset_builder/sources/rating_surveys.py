@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dataset_builder.sources.rating_scales import Question
+from dataset_builder.sources.synthetic import pick
 
 CODINGS = ("numbers", "numbers", "from zero", "letters", "letters", "words")
 """How a survey codes its answers; what is there twice is twice as frequent."""
@@ -73,7 +74,7 @@ class Survey(NamedTuple):
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Survey:
         """Any way."""
-        coding, line, non_answer = (choices[rng.integers(len(choices))] for choices in (CODINGS, LINES, NON_ANSWERS))
+        coding, line, non_answer = (pick(rng, choices) for choices in (CODINGS, LINES, NON_ANSWERS))
         rising, capital = (bool(rng.random() < 0.5) for _ in range(2))  # noqa: PLR2004
         return cls(coding, line, rising, capital, non_answer if rng.random() < _SHARE_WITH_NON_ANSWER else None)
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_builder.sources.rating_people import SHARE_OF_NON_ANSWERS, people, pick, request
+from dataset_builder.sources.rating_people import SHARE_OF_NON_ANSWERS, people, request
 from dataset_builder.sources.rating_scales import QUESTIONS, THINGS
 from dataset_builder.sources.rating_surveys import Survey
-from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, process_id
+from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, pick, process_id
 from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
 
 _CONCENTRATION = 20.0  # of the Dirichlet distribution of shares: they stay within a few hundredths of even ones

@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from dataset_builder.sources.rating_people import SHARE_OF_NON_ANSWERS, people, pick, request
+from dataset_builder.sources.rating_people import SHARE_OF_NON_ANSWERS, people, request
 from dataset_builder.sources.rating_scales import QUESTIONS, THINGS
 from dataset_builder.sources.rating_surveys import Asked, Survey
-from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, as_draws, process_id
+from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, as_draws, pick, process_id
 from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
 
 _QUESTIONS_OF_A_ROW = 8

@@ -5,13 +5,16 @@ Upstream: none, every process is drawn from a generator. Licence: Apache-2.0, as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import TypeVar
 
 import numpy as np
 
 from dataset_builder.task_spec import Draw, Example, Mix, Sequences, Source, TaskSpec
+
+Choice = TypeVar("Choice")
 
 N_DRAWS = 32
 """Draws of a process in the tasks of our own: about as many as show its distribution."""
@@ -81,6 +84,11 @@ def draw_length(rng: np.random.Generator, mix: Mix) -> int:
 def as_draws(values: Iterable[object]) -> tuple[Draw, ...]:
     """One draw without input per value, in its plain string form."""
     return tuple(map(Draw, repeat(None), map(str, values)))
+
+
+def pick(rng: np.random.Generator, choices: Sequence[Choice]) -> Choice:
+    """One of the choices, each with the same probability."""
+    return choices[rng.integers(len(choices))]
 
 
 def process_id(index: int) -> str:

@@ -78,10 +78,9 @@ class SpectrumCollator:
     epoch: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        probabilities = {"description_dropout": self.description_dropout, "branching": self.branching}
-        for name, value in probabilities.items():
-            if not 0 <= value <= 1:
-                raise UserError(f"--{name} {value} is no probability: choose a number from 0 to 1")
+        for name in ("description_dropout", "branching"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"--{name} {getattr(self, name)} is no probability: choose a number from 0 to 1")
         if self.train_on not in get_args(TrainOn):
             raise UserError(f"no --train_on {self.train_on!r}: choose {', '.join(get_args(TrainOn))}")
         if self.trees and self.train_on != "outputs":

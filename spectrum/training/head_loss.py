@@ -17,6 +17,8 @@ import torch
 from peft.utils.other import TrainableTokensWrapper
 from torch import nn
 
+from spectrum.training.tokens import active_rows
+
 PIECE = 2048
 """Rows of the head that are multiplied at a time."""
 
@@ -41,11 +43,10 @@ class FrozenHead:
         rows = token_ids = None
         if isinstance(head, TrainableTokensWrapper):
             head = head.token_adapter
-            if head.disable_adapters or head.merged or len(head.active_adapters) != 1:
+            active = active_rows(head, head.active_adapters)
+            if active is None:
                 return None
-            [name] = head.active_adapters
-            rows = head.trainable_tokens_delta[name]
-            token_ids = torch.tensor(head.token_indices[name])
+            token_ids, rows = active
             head = head.base_layer
         if type(head) is not nn.Linear or head.bias is not None:
             return None

@@ -162,7 +162,7 @@ def train_rows_without_copies(model: nn.Module) -> int:
     return len(layers)
 
 
-def _active_rows(layer: TrainableTokensLayer, active_adapters: list[str]) -> tuple[torch.Tensor, torch.Tensor] | None:
+def active_rows(layer: TrainableTokensLayer, active_adapters: list[str]) -> tuple[torch.Tensor, torch.Tensor] | None:
     """(token ids, rows) of the one active adapter, or None where PEFT's own code has to answer."""
     if layer.disable_adapters or layer.merged or len(active_adapters) != 1:
         return None
@@ -173,7 +173,7 @@ def _active_rows(layer: TrainableTokensLayer, active_adapters: list[str]) -> tup
 
 def _embed_rows(layer: TrainableTokensLayer, x: torch.Tensor, active_adapters: list[str]) -> torch.Tensor:
     """Token ids of shape (batch, length) -> embeddings of shape (batch, length, width)."""
-    active = _active_rows(layer, active_adapters)
+    active = active_rows(layer, active_adapters)
     if active is None:
         return layer.rebuild_matrix(x, active_adapters)
     token_ids, rows = active
@@ -186,7 +186,7 @@ def _embed_rows(layer: TrainableTokensLayer, x: torch.Tensor, active_adapters: l
 
 def _score_rows(layer: TrainableTokensLayer, x: torch.Tensor, active_adapters: list[str]) -> torch.Tensor:
     """Hidden states of shape (..., width) -> logits of shape (..., vocabulary)."""
-    active = _active_rows(layer, active_adapters)
+    active = active_rows(layer, active_adapters)
     if active is None:
         return layer.rebuild_matrix(x, active_adapters)
     token_ids, rows = active
