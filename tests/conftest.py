@@ -1,5 +1,6 @@
-"""Tokenizers of the three families, small enough to train here, and rows of every task to write with them."""
+"""Tokenizers of the three families, small enough to train here, with models, and rows of every task."""
 
+import functools
 import os
 from copy import copy
 from pathlib import Path
@@ -15,6 +16,7 @@ from dataset_builder.registry import all_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
 from spectrum.training.embedded_model import embedded_model_path
 from tests.hub_server import Hub
+from tests.train_command import run_train, save_llama
 
 REPOSITORY = Path(__file__).parents[1]
 FIXTURES = REPOSITORY / "dataset_builder" / "fixtures"
@@ -175,3 +177,15 @@ def small_suite(tmp_path_factory):
     folder = tmp_path_factory.mktemp("suites") / "small-suite"
     build(["coinflip", "described_shares", "dist_urn"], BuildOptions(folder, max_rows=12))
     return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(tokenizer_of, tmp_path_factory):
+    """``model_folder(family)``: a tiny random model with that tokenizer."""
+    return functools.cache(lambda family: save_llama(tmp_path_factory.mktemp(family), tokenizer_of(family)))
+
+
+@pytest.fixture
+def train(monkeypatch, capsys):
+    """``train(*command)`` runs `train_sft.py` in this process, and returns (exit code, stderr)."""
+    return lambda *command: run_train(monkeypatch, capsys, command)

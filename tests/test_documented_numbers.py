@@ -126,7 +126,9 @@ def test_what_is_said_of_the_method_is_what_the_runs_gave():
         assert f"{divergence[name]:.4f}" in said
     assert f"{mass['spectrum']:.0%} of its probability" in said
     assert f"the base {mass['base']:.0%}" in said
-    assert f"({generations['spectrum']:.1f} of 10 for {generations['instruction']:.1f})" in said
+    drawn = found.measure["coverage"]["generations"]
+    assert f"({generations['spectrum']:.1f} of {drawn} for {generations['instruction']:.1f})" in said
+    assert f"seeds {', '.join(str(seed.seed) for seed in found.named('spectrum').seeds)}" in said
     [(guess, low, high)] = re.findall(r"by (0\.\d+), 95% interval (0\.\d+) to (0\.\d+)", said)
     assert f"| -{guess} [-{high}, -{low}] * | **holds** |" in page
     [minutes] = re.findall(r"after (\d+) minutes of tuning on two cores", README)

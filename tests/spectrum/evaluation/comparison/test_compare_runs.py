@@ -88,8 +88,11 @@ def compare(tmp_path):
     return run
 
 
-def test_a_recipe_becomes_a_page(recipe, compare, monkeypatch):
+def test_a_recipe_becomes_a_page(recipe, compare, monkeypatch, caplog):
+    caplog.set_level("INFO", "evaluate_model")
     out = compare(recipe())
+    assert "Closer to held-out distributions than the base: " in caplog.text
+    assert "Closer to held-out distributions than the instruction-tuned model: " not in caplog.text  # there is none
     results = read_results(out / "results.json")
     base, tuned = results.runs
     assert [seed.seed for seed in tuned.seeds] == [1, 2]
