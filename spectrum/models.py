@@ -28,7 +28,7 @@ from transformers import (
 )
 
 from dataset_builder.errors import UserError
-from spectrum.training.embedded_model import embedded_model_path
+from spectrum.training.embedded_model import embedded_model_path, embedded_name
 
 ADAPTER = "adapter_config.json"
 _NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
@@ -107,7 +107,7 @@ def find_model(name: str, *, base: str | None = None, revision: str | None = Non
         base = base or json.loads((folder / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
         if not base:
             raise UserError(f"adapter {name!r} does not name its base model: give it with --base")
-        return ModelFiles(name, folder, commit, find_model(base, weights=weights))
+        return ModelFiles(name, folder, commit, find_model(embedded_name(base) or base, weights=weights))
     if not (folder / "config.json").is_file():
         raise UserError(f"folder {name!r} holds no model: it has neither a config.json nor an {ADAPTER}")
     if base:

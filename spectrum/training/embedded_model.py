@@ -91,7 +91,7 @@ def embedded_model_path(name: str = "gemma-3-270m") -> Path:
         known = ", ".join(EMBEDDED_MODELS)
         raise UserError(f"no embedded model {name!r}{did_you_mean(name, EMBEDDED_MODELS)}: there are {known}")
     model = EMBEDDED_MODELS[name]
-    folder = Path(HF_HOME) / "spectrum" / "embedded" / name
+    folder = _folder(name)
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +104,15 @@ def embedded_model_path(name: str = "gemma-3-270m") -> Path:
         _convert(gguf, converted, splits_digits=model.splits_digits)
         _move_into_place(converted, folder)
     return folder
+
+
+def embedded_name(folder: str) -> str | None:
+    """``embedded:<name>`` for the folder that an embedded model was converted into, None for any other."""
+    return next((f"embedded:{name}" for name in EMBEDDED_MODELS if _folder(name) == Path(folder)), None)
+
+
+def _folder(name: str) -> Path:
+    return Path(HF_HOME) / "spectrum" / "embedded" / name
 
 
 def resolve_model(name: str | None) -> str:

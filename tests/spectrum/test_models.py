@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from dataset_builder.errors import UserError
 from spectrum.models import find_model, load_for_scoring
+from spectrum.training import embedded_model
 
 IDS = torch.tensor([[0, 5, 7, 9, 30, 5]])
 
@@ -61,6 +62,13 @@ def test_another_base_can_be_given(base, adapter, tmp_path):
     with pytest.raises(UserError, match="does not name its base model: give it with --base"):
         find_model(str(moved))
     assert find_model(str(moved), base=str(base)).base.folder == base
+
+
+def test_an_embedded_base_has_its_name_and_not_that_of_its_folder(base, adapter, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded_model, "HF_HOME", str(tmp_path))
+    place = shutil.copytree(base, tmp_path / "spectrum" / "embedded" / "smollm2-135m")
+    assert find_model(str(adapter), base=str(place)).base.name == "embedded:smollm2-135m"
+    assert find_model(str(adapter)).base.name == str(base)
 
 
 def test_the_fingerprint_follows_the_weights_and_not_the_place(base, adapter, tmp_path):
