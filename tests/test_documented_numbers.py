@@ -135,6 +135,18 @@ def test_what_is_said_of_the_method_is_what_the_runs_gave():
     assert round(found.named("spectrum").seeds[0].training["seconds"] / 60) == int(minutes)
 
 
+def test_what_is_said_of_single_seeds_is_what_they_gave():
+    """In the words beside the results: how many seeds are better than a uniform guess, task by task."""
+    better = Counter()
+    for seed in read_results(results.RUNS / "gemma-3-270m.json").named("spectrum").seeds:
+        for task, scores in seed.scores["alignment"].items():
+            better[task] += sum(scores["js_divergence"]) < sum(scores["uniform"])
+    assert better == {"dist_urn": 3, "dist_nytimes": 3, "dist_global_oqa": 2, "dist_states": 0}
+    words = (results.RUNS / "gemma-3-270m.md").read_text(encoding="utf-8")
+    assert "on which every seed is better than the guess" in words
+    assert "two of them are better than the guess and one is worse" in words
+
+
 def test_what_is_said_of_the_quickstart_is_what_it_gave():
     summary = summary_of("quickstart")
     urn = {side: summary["tasks"]["dist_urn"][side]["js_divergence"] for side in ("base", "tuned", "uniform")}
