@@ -16,7 +16,8 @@ from dataset_builder.registry import all_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
 from spectrum.training.embedded_model import embedded_model_path
 from tests.hub_server import Hub
-from tests.train_command import run_train, save_llama
+from tests.tiny_models import save_llama
+from tests.train_command import run_train
 
 REPOSITORY = Path(__file__).parents[1]
 FIXTURES = REPOSITORY / "dataset_builder" / "fixtures"

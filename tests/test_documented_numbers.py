@@ -133,6 +133,7 @@ def test_what_is_said_of_the_method_is_what_the_runs_gave():
     assert f"| -{guess} [-{high}, -{low}] * | **holds** |" in page
     [minutes] = re.findall(r"after (\d+) minutes of tuning on two cores", README)
     assert round(found.named("spectrum").seeds[0].training["seconds"] / 60) == int(minutes)
+    assert f"A seed takes {minutes} minutes of two cores" in said
 
 
 def test_what_is_said_of_single_seeds_is_what_they_gave():

@@ -3,9 +3,8 @@
 import json
 
 import pytest
-import torch
 import yaml
-from transformers import LlamaConfig, LlamaForCausalLM
+from tiny_models import save_llama
 
 import quickstart
 from dataset_builder.build import BuildOptions, build
@@ -18,15 +17,9 @@ LIMITS = {"dist_urn": 4, "dist_states": 1, "dist_coinflip": 3}
 @pytest.fixture(scope="module")
 def recipe(tokenizer_of, tmp_path_factory):
     folder = tmp_path_factory.mktemp("quickstart")
-    tokenizer = tokenizer_of("chatml")
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), initializer_range=0.2, **shape)).save_pretrained(
-        folder / "m"
-    )
-    tokenizer.save_pretrained(folder / "m")
+    model = save_llama(folder / "m", tokenizer_of("chatml"))
     settings = {
-        "model_name_or_path": str(folder / "m"), "tasks": ["described_shares=6"], "branching": 1.0, "max_length": 120,
+        "model_name_or_path": str(model), "tasks": ["described_shares=6"], "branching": 1.0, "max_length": 120,
         "lora_r": 4, "per_device_train_batch_size": 3, "report_to": "none", "save_strategy": "no", "disable_tqdm": True,
     }  # fmt: skip
     path = folder / "recipe.yaml"

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 
 from spectrum.formats.render import get_format
 from spectrum.training.markers.render import OPEN, mark_completion, mark_prompt
+from tests.train_command import report_of
 
 REPOSITORY = Path(__file__).parents[1]
 N = 12
@@ -73,7 +74,7 @@ def test_the_trained_tokens_are_completions_and_markers(marked, plain, tokenizer
             expected[is_marked] += len(tokenizer(text_format.output(text), add_special_tokens=False).input_ids)
     reports = {}
     for is_marked, folder in ((True, marked), (False, plain)):
-        reports[is_marked] = json.loads((folder / "training_report.json").read_text())
+        reports[is_marked] = report_of(folder)
         assert reports[is_marked]["trained_tokens"] == expected[is_marked]
     assert reports[True]["steps"] == reports[False]["steps"] == 3
     assert (reports[True]["markers_dropout"], reports[True]["markers_sample_dropout"]) == (0.5, 0.5)
@@ -104,10 +105,7 @@ def test_the_tokenizer_of_the_baseline_takes_no_markers(plain):
 
 def test_equal_seeds_show_equal_markers(marked, runs):
     again = runs("again")
-    losses = [
-        [entry["loss"] for entry in json.loads((folder / "training_report.json").read_text())["log"]]
-        for folder in (marked, again)
-    ]
+    losses = [[entry["loss"] for entry in report_of(folder)["log"]] for folder in (marked, again)]
     assert losses[0] == losses[1]
 
 

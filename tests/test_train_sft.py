@@ -42,7 +42,7 @@ def trained(chatml_model, small_suite, tmp_path_factory):
 
 
 def test_the_report_says_what_was_trained(trained, chatml_model, small_suite):
-    report = json.loads((trained / "training_report.json").read_text())
+    report = report_of(trained)
     assert report["rows_per_task"] == {"coinflip": 6, "described_shares": 12}
     assert (report["rows"], report["format"], report["family"]) == (18, "spectrum", "chatml")
     assert report["base_model"] == str(chatml_model)
@@ -57,7 +57,7 @@ def test_the_report_says_what_was_trained(trained, chatml_model, small_suite):
 def test_trained_tokens_are_those_of_the_outputs(train, tokenizer_of, chatml_model, small_suite, tmp_path):
     code, _ = train(*arguments(chatml_model, small_suite, tmp_path / "out", "--tasks", "described_shares"))
     assert code == 0
-    report = json.loads((tmp_path / "out" / "training_report.json").read_text())
+    report = report_of(tmp_path / "out")
     tokenizer = tokenizer_of("chatml")
     text_format = get_format("spectrum", tokenizer)
     rows = load_dataset(str(small_suite), "described_shares", split="train").select_columns(["id", "messages"])
@@ -105,7 +105,7 @@ def test_an_interrupted_run_is_taken_up(train, chatml_model, small_suite, tmp_pa
         path.rmdir()
     code, error = train(*arguments(chatml_model, small_suite, resumed, *command, "--resume_from_checkpoint", "auto"))
     assert code == 0, error
-    reports = [json.loads((folder / "training_report.json").read_text()) for folder in (straight, resumed)]
+    reports = [report_of(folder) for folder in (straight, resumed)]
     assert [entry["loss"] for entry in reports[1]["log"]] == pytest.approx(
         [entry["loss"] for entry in reports[0]["log"]], rel=1e-5
     )
@@ -219,7 +219,7 @@ def test_all_weights_train_and_looking_changes_nothing(train, chatml_model, smal
         command = ["--use_peft", "false", "--tasks", "coinflip", "--learning_rate", "1e-3", *options]
         code, error = train(*arguments(chatml_model, small_suite, tmp_path / name, *command))
         assert code == 0, error
-        reports.append(json.loads((tmp_path / name / "training_report.json").read_text()))
+        reports.append(report_of(tmp_path / name))
     plain, looked = reports
     assert [entry["loss"] for entry in plain["log"]] == [entry["loss"] for entry in looked["log"]]
     assert plain["alignment_log"] == []

@@ -60,6 +60,18 @@ def save_model(folder, tokenizer, *, seed=0):
     return folder
 
 
+def save_llama(folder, tokenizer):
+    """A Llama of two layers with random weights and this tokenizer, as a checkpoint."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, initializer_range=0.2, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def item(item_id, question, options, probabilities):
     return {
         "id": item_id,

@@ -111,10 +111,6 @@ def embedded_name(folder: str) -> str | None:
     return next((f"embedded:{name}" for name in EMBEDDED_MODELS if _folder(name) == Path(folder)), None)
 
 
-def _folder(name: str) -> Path:
-    return Path(HF_HOME) / "spectrum" / "embedded" / name
-
-
 def resolve_model(name: str | None) -> str:
     """A model's folder or Hub id; ``embedded:gemma-3-270m`` names an embedded model.
 
@@ -125,6 +121,10 @@ def resolve_model(name: str | None) -> str:
         raise UserError("no model given: use --model_name_or_path with a folder, a Hub id or embedded:gemma-3-270m")
     kind, _, rest = name.partition(":")
     return str(embedded_model_path(rest)) if kind == "embedded" else name
+
+
+def _folder(name: str) -> Path:
+    return Path(HF_HOME) / "spectrum" / "embedded" / name
 
 
 def _convert(gguf: Path, folder: Path, *, splits_digits: bool) -> None:

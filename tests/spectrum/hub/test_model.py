@@ -8,7 +8,8 @@ import torch
 import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 from peft import AutoPeftModelForCausalLM, LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig, LlamaForCausalLM
+from tiny_models import save_llama
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import get_format
@@ -24,16 +25,7 @@ NAME = "org/tiny-spectrum"
 
 @pytest.fixture(scope="module")
 def base(tokenizer_of, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "base"
-    tokenizer = tokenizer_of("chatml")
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, initializer_range=0.2, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_llama(tmp_path_factory.mktemp("models") / "base", tokenizer_of("chatml"))
 
 
 @pytest.fixture(scope="module")

@@ -40,9 +40,8 @@ def test_a_recipe_is_understood(path, tmp_path):
     parser = TrlParser((SpectrumArguments, TuningConfig, AdaptationConfig))
     more = ["--output_dir", str(tmp_path), "--use_cpu", "true", "--bf16", "false"]
     _, config, adaptation = parser.parse_args_and_config(["--config", str(path), *more])
-    others = {"markers": ("LoRA", 3)}
-    others |= dict.fromkeys(("spectrum-gemma-3-270m-long", "ablations-smollm2-135m"), ("LoRA", 1))
-    expected = others.get(path.stem, ("4-bit LoRA", 1))
+    in_16_bits = {"markers": 3, "spectrum-gemma-3-270m-long": 1, "ablations-smollm2-135m": 1}
+    expected = ("LoRA", in_16_bits[path.stem]) if path.stem in in_16_bits else ("4-bit LoRA", 1)
     assert (adaptation.method, config.num_train_epochs) == expected
     assert f"recipes/{path.name}" in path.read_text().splitlines()[0]
 
