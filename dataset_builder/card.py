@@ -24,7 +24,10 @@ _HUB_LICENSES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "c
 _SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"))
 _SHOWN_ITEMS, _SHOWN_CHARACTERS = 5, 240
 _ABOUT = {
-    "icl": "Draws of one process. `n_outputs` counts them; rows of the same `process` show the same process again.",
+    "icl": (
+        "Draws of one process. `n_outputs` counts them; `options` has their closed answers, one list for all of them "
+        "or one for each, and none where any answer is possible; rows of the same `process` show it again."
+    ),
     "distribution": (
         "A prompt, the answers it can have and how probable each one is. `n_responses` is the number of answers behind "
         "the shares (null: they are known exactly); `output_label` is what plain text formats call the answer."

@@ -149,12 +149,19 @@ def tables(spec: TaskSpec, examples: Iterable[Example], seed: int, max_rows: int
 
 def _sequences(
     spec: TaskSpec, examples: Iterable[Example], seed: int
-) -> Iterator[tuple[str, str, str | None, list[Draw]]]:
+) -> Iterator[tuple[str, str, str | None, list[Draw], list[tuple[str, ...]]]]:
     for example in examples:
+        options = _options(spec, example)
         key = (seed, spec.name, example.process)
         for row, order in enumerate(cut(len(example.draws), spec.sequences, *key)):
-            draws = [example.draws[i] for i in order.tolist()]
-            yield f"{spec.name}/{example.process}/{row}", example.process, _description(example, *key, row), draws
+            shown = order.tolist()
+            yield (
+                f"{spec.name}/{example.process}/{row}",
+                example.process,
+                _description(example, *key, row),
+                [example.draws[i] for i in shown],
+                [options[i] for i in shown] if len(options) > 1 else options,
+            )
 
 
 def _prompts(spec: TaskSpec, examples: Iterable[Example], seed: int) -> Iterator[tuple[str, str | None, Target]]:
@@ -182,6 +189,22 @@ def _description(example: Example, *key: str | int) -> str | None:
     if not example.descriptions:
         return None
     return example.descriptions[seeding.generator(*key, "description").integers(len(example.descriptions))]
+
+
+def _options(spec: TaskSpec, example: Example) -> list[tuple[str, ...]]:
+    """The closed answers of an example's draws: one list for all or one for each; empty where any are possible.
+
+    Raises:
+        UserError: A draw is none of the task's answers.
+    """
+    if example.options or spec.options is None:
+        return list(example.options)
+    if unknown := {draw.output for draw in example.draws} - set(spec.options):
+        raise UserError(
+            f"task {spec.name!r}: output {min(unknown)!r} of process {example.process!r} is none of its answers "
+            f"{list(spec.options)}: leave the row out of the raw files"
+        )
+    return [spec.options]
 
 
 def _read(spec: TaskSpec, files: RawFiles) -> Iterator[Example | Dropped]:

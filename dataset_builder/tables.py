@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -21,6 +22,7 @@ FEATURES: dict[Kind, Features] = {
             "messages": _MESSAGES,
             "source": Value("string"),
             "n_outputs": Value("int64"),
+            "options": List(List(Value("string"))),
         }
     ),
     "distribution": Features(
@@ -46,7 +48,9 @@ FEATURES: dict[Kind, Features] = {
         }
     ),
 }
-"""Columns by kind of task. The last message of a ``distribution`` row is what the answer follows."""
+"""Columns by kind of task. The last message of a ``distribution`` row is what the answer follows. The ``options`` of an
+``icl`` row are the closed answers of its outputs: one list for all of them, or one for each; none where any answer is
+possible."""
 
 _ROLES = pa.array(["description", "input", "output"])
 _DESCRIPTION, _INPUT, _OUTPUT = range(3)
@@ -94,6 +98,29 @@ class Messages:
 
 
 @dataclass
+class Options:
+    """The column ``options`` of some ``icl`` rows, kept flat like :class:`Messages`."""
+
+    texts: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+
+    def add(self, options: Sequence[Sequence[str]]) -> None:
+        """Add those of a row, one list for each output; if they are all the same, one list is kept for all of them."""
+        if len(set(options)) == 1:
+            options = options[:1]
+        for each in options:
+            self.texts += each
+            self.sizes.append(len(each))
+        self.lengths.append(len(options))
+
+    def array(self) -> pa.ListArray:
+        """The column as lists of lists."""
+        inner = pa.ListArray.from_arrays(_offsets(self.sizes), pa.array(self.texts, pa.string()))
+        return pa.ListArray.from_arrays(_offsets(self.lengths), inner)
+
+
+@dataclass
 class IclRows:
     """Rows of an ``icl`` task on their way to a table."""
 
@@ -102,23 +129,33 @@ class IclRows:
     processes: list[str] = field(default_factory=list)
     n_outputs: list[int] = field(default_factory=list)
     messages: Messages = field(default_factory=Messages)
+    options: Options = field(default_factory=Options)
 
-    def add(self, row_id: str, process: str, description: str | None, draws: list[Draw]) -> None:
-        """Add one sequence."""
+    def add(
+        self,
+        row_id: str,
+        process: str,
+        description: str | None,
+        draws: list[Draw],
+        options: Sequence[tuple[str, ...]] = (),
+    ) -> None:
+        """Add one sequence; ``options`` are the closed answers of its draws, one list for all or one for each."""
         self.ids.append(row_id)
         self.processes.append(process)
         self.n_outputs.append(len(draws))
         self.messages.add(description, draws)
+        self.options.add(options)
 
     @property
     def size(self) -> int:
         """Texts held."""
-        return len(self.messages.contents)
+        return len(self.messages.contents) + len(self.options.texts)
 
     def table(self) -> pa.Table:
         """The rows added so far, with the columns of ``FEATURES["icl"]``."""
         sources = [self.spec.source.name] * len(self.ids)
-        return _table("icl", [self.ids, self.processes, self.messages.array(), sources, self.n_outputs])
+        columns = [self.ids, self.processes, self.messages.array(), sources, self.n_outputs, self.options.array()]
+        return _table("icl", columns)
 
 
 @dataclass

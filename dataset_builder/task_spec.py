@@ -60,6 +60,8 @@ class Example:
         draws: Exchangeable draws in upstream order (``icl`` tasks), or outputs to show as examples (``coverage``).
         target: The true distribution (``distribution`` tasks).
         valid: The valid outputs, where they are a list rather than a rule (``coverage`` tasks).
+        options: The closed answers of the draws: one list for all of them, or one for each; empty where any answer is
+            possible. A task whose draws all have the same ones may leave them to :attr:`TaskSpec.options`.
     """
 
     process: str
@@ -67,6 +69,7 @@ class Example:
     draws: tuple[Draw, ...] = ()
     target: Target | None = None
     valid: tuple[str, ...] = ()
+    options: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.process:
@@ -76,6 +79,22 @@ class Example:
         _check_texts(self.descriptions, "description")
         _check_texts((draw.output for draw in self.draws), "output")
         _check_texts((draw.input for draw in self.draws if draw.input is not None), "input")
+        self._check_options()
+
+    def _check_options(self) -> None:
+        if len(self.options) not in (0, 1, len(self.draws)):
+            raise ValueError(
+                f"process {self.process!r} has {len(self.options)} lists of options for {len(self.draws)} draws: "
+                "give one for all of them, or one for each"
+            )
+        for options in set(self.options):
+            _check_texts(options, "option")
+            if len(set(options)) < len(options):
+                raise ValueError(f"process {self.process!r} has an option twice: {options!r}")
+        shared = self.options * len(self.draws) if len(self.options) == 1 else self.options
+        for draw, options in zip(self.draws, shared, strict=False):
+            if options and draw.output not in options:
+                raise ValueError(f"output {draw.output!r} of process {self.process!r} is not among {options!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +201,8 @@ class TaskSpec:
         inputs: Names of what is given in each draw (empty when nothing is).
         outputs: Names of what comes out.
         sequences: How draws become rows (``icl`` only).
-        options: The closed set of answers, if there is one for the whole task.
+        options: The closed set of answers, if there is one for the whole task; where questions have different ones,
+            they are those of :attr:`Example.options`.
         read: Upstream files -> processes and dropped rows, in upstream order.
         generate: (generator, index) -> the index-th process; called ``n_processes`` times.
         origin: ``paper`` for tasks of arXiv 2510.06084, ``ours`` for additions.

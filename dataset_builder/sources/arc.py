@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.sources.multiple_choice import LETTERS, draw, one_process, task
+from dataset_builder.sources.multiple_choice import LETTERS, draw, task
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile
 
 _HUB_PATH = "ARC-Challenge/test-00000-of-00001.parquet"
@@ -51,10 +51,19 @@ _DESCRIPTION = (
 
 def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
     """The test split as one process, in upstream order."""
-    return one_process("test", _DESCRIPTION, _items(raw_files))
+    draws, labels = [], []
+    for item, of_question in _items(raw_files):
+        if isinstance(item, Dropped):
+            yield item
+        else:
+            draws.append(item)
+            labels.append(of_question)
+    if draws:
+        yield Example("test", (_DESCRIPTION,), tuple(draws), options=tuple(labels))
 
 
-def _items(raw_files: RawFiles) -> Iterator[Draw | Dropped]:
+def _items(raw_files: RawFiles) -> Iterator[tuple[Draw | Dropped, tuple[str, ...]]]:
+    """Each question, and the labels of its choices."""
     [path] = raw_files.values()
     if _HUB_PATH in raw_files:
         table = raw.read_parquet(path, _HUB_TYPES)
@@ -71,7 +80,7 @@ def _items(raw_files: RawFiles) -> Iterator[Draw | Dropped]:
         yield item
 
 
-def _item(row: dict[str, Any]) -> Draw | Dropped:
+def _item(row: dict[str, Any]) -> tuple[Draw | Dropped, tuple[str, ...]]:
     if isinstance(row["question"], dict):
         question, choices = row["question"]["stem"], row["question"]["choices"]
         texts, labels = ([choice[name] for choice in choices] for name in ("text", "label"))
@@ -79,7 +88,7 @@ def _item(row: dict[str, Any]) -> Draw | Dropped:
         question, texts, labels = row["question"], row["choices"]["text"], row["choices"]["label"]
     if not set(labels) <= set(OPTIONS) or len(set(labels)) != len(labels):
         raise ValueError(f"the labels {labels!r} repeat, or are not all of {', '.join(OPTIONS)}")
-    return draw((question,), texts, row["answerKey"], names=labels, labels=labels)
+    return draw((question,), texts, row["answerKey"], names=labels, labels=labels), tuple(labels)
 
 
 TASKS = [

@@ -59,9 +59,8 @@ def described_shares(rng: np.random.Generator, index: int) -> Example:
     if place == "description" or ("Answer in" in request and place == "nowhere"):
         description += ("\n" if "\n" in description else " ") + request
     outputs = rng.choice(names, size=N_DRAWS, p=np.array(counts) / sum(counts)).tolist()
-    return Example(
-        process_id(index), (description,), tuple(Draw(request if place == "input" else None, o) for o in outputs)
-    )
+    draws = tuple(Draw(request if place == "input" else None, output) for output in outputs)
+    return Example(process_id(index), (description,), draws, options=(tuple(names),))
 
 
 def shares(rng: np.random.Generator, topic: Topic) -> tuple[list[str], list[int]]:

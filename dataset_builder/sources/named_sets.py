@@ -86,15 +86,16 @@ def named_set(rng: np.random.Generator, index: int) -> Example:
     kind, case = kinds[0], rng.random()
     if case < 0.4:  # noqa: PLR2004
         outputs = rng.choice(SETS[kind], size=N_DRAWS).tolist()
-        return Example(process_id(index), (_say(rng, _DESCRIPTIONS, kind),), tuple(Draw(None, o) for o in outputs))
+        described = (_say(rng, _DESCRIPTIONS, kind),)
+        return Example(process_id(index), described, tuple(Draw(None, o) for o in outputs), options=(SETS[kind],))
     if case < 0.6:  # noqa: PLR2004
         request = _say(rng, _REQUESTS, kind)
         outputs = rng.choice(SETS[kind], size=N_DRAWS).tolist()
-        return Example(process_id(index), (), tuple(Draw(request, output) for output in outputs))
+        return Example(process_id(index), (), tuple(Draw(request, o) for o in outputs), options=(SETS[kind],))
     chosen = kinds[: rng.integers(2, 6, endpoint=True)]
     draws = tuple(Draw(_say(rng, _REQUESTS, kind), str(rng.choice(SETS[kind]))) for kind in chosen)
     described = (_FAIR[rng.integers(len(_FAIR))],) if case < 0.85 else ()  # noqa: PLR2004
-    return Example(process_id(index), described, draws)
+    return Example(process_id(index), described, draws, options=tuple(SETS[kind] for kind in chosen))
 
 
 def _say(rng: np.random.Generator, patterns: tuple[str, ...], kind: str) -> str:

@@ -78,16 +78,17 @@ def _person(
     questions: Mapping[str, tuple[str, tuple[str, ...]]],
     about: Mapping[str, str],
 ) -> Iterator[Example | Dropped]:
-    draws, dropped = [], Counter[str]()
+    draws, letters, dropped = [], [], Counter[str]()
     for key, (question, options) in questions.items():
         answer = (person[key] or "").strip()
         if answer in options:
             draws.append(Draw(lettered(question, options), LETTERS[options.index(answer)]))
+            letters.append(tuple(LETTERS[: len(options)]))
         else:
             dropped["answer that is not among the options" if answer else "question without an answer"] += 1
     yield from (Dropped(reason, rows) for reason, rows in dropped.items())
     if draws:
-        yield Example(person["process"], _descriptions(person["process"], about), tuple(draws))
+        yield Example(person["process"], _descriptions(person["process"], about), tuple(draws), options=tuple(letters))
 
 
 def _descriptions(process: str, about: Mapping[str, str]) -> tuple[str, ...]:

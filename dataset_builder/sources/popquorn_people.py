@@ -20,6 +20,7 @@ from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequence
 _FACTS = ("gender", "race", "age", "occupation", "education")
 _MIN_ROWS, _MAX_PEOPLE = 6, 100
 _RATINGS = {"offensiveness", "politeness", "difficulty"}
+_SCALE = tuple("12345")
 _TEXTS = {
     "email_rewriting": (
         "One person rewrites e-mails so that they become more polite. The input is an e-mail, the output the same "
@@ -56,11 +57,13 @@ def read_people(raw_files: RawFiles) -> Iterator[Example | Dropped]:
             else:
                 facts.setdefault(person, about)
                 draws.setdefault(person, []).append(draw)
+        rated = len(task.out) == 1 and set(task.out.values()) <= _RATINGS
         people, dropped = choose(draws, f"popquorn/{task.folder}", at_least=_MIN_ROWS, at_most=_MAX_PEOPLE)
         yield from dropped
         for person in people:
             descriptions = with_and_without(_TEXTS[task.folder], facts[person])
-            yield Example(f"{task.folder}/{person}", descriptions, tuple(draws[person]))
+            options = (_SCALE,) if rated else ()
+            yield Example(f"{task.folder}/{person}", descriptions, tuple(draws[person]), options=options)
 
 
 def _answers(path: Path, task: SubTask) -> Iterator[tuple[str, dict[str, str], Draw | Dropped]]:

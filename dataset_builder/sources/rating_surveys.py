@@ -49,6 +49,11 @@ class Asked(NamedTuple):
     non_answer: str | None
 
     @property
+    def possible(self) -> tuple[str, ...]:
+        """All that may be answered, not answering included."""
+        return self.answers if self.non_answer is None else (*self.answers, self.non_answer)
+
+    @property
     def text(self) -> str:
         """The question as a survey prints it."""
         return "\n".join((self.question, *self.options))

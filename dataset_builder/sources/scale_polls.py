@@ -45,7 +45,7 @@ def scale_poll(rng: np.random.Generator, index: int) -> Example:
     if rng.random() < 0.3:  # noqa: PLR2004
         description += f" The options: {', '.join(asked.options)}."
     draws = tuple(Draw(text, answer) for answer in _answers(rng, asked.answers, asked.non_answer))
-    return Example(process_id(index), (description,), draws)
+    return Example(process_id(index), (description,), draws, options=(asked.possible,))
 
 
 def _answers(rng: np.random.Generator, answers: tuple[str, ...], non_answer: str | None) -> list[str]:

@@ -39,7 +39,8 @@ def scale_rating(rng: np.random.Generator, index: int) -> Example:
         shares = _shares(rng, len(asked.answers))
         outputs = [_answer(rng, asked, shares) for _ in range(N_DRAWS)]
         description = pick(rng, _ONE_QUESTION).format(question=asked.text)
-        return Example(process_id(index), (_and(description, wanted),), as_draws(outputs))
+        texts = (_and(description, wanted),)
+        return Example(process_id(index), texts, as_draws(outputs), options=(asked.possible,))
     description = people(rng, one=who == "one")
     if rng.random() < 0.4:  # noqa: PLR2004
         asked = [survey.ask(first, thing) for thing in things]
@@ -50,11 +51,12 @@ def scale_rating(rng: np.random.Generator, index: int) -> Example:
         asked = [survey.ask(QUESTIONS[n], pick(rng, THINGS[QUESTIONS[n].kind])) for n in chosen]
         inputs = [each.text for each in asked]
     high = rng.random() if who == "one" else None  # how far up one person's answers tend to be
-    draws = [
+    draws = tuple(
         Draw(given, _answer(rng, each, _shares(rng, len(each.answers), high)))
         for given, each in zip(inputs, asked, strict=True)
-    ]
-    return Example(process_id(index), (_and(description, wanted),), tuple(draws))
+    )
+    possible = tuple(each.possible for each in asked)
+    return Example(process_id(index), (_and(description, wanted),), draws, options=possible)
 
 
 def _answer(rng: np.random.Generator, asked: Asked, shares: np.ndarray) -> str:

@@ -30,7 +30,7 @@ def small_setting(rng: np.random.Generator, index: int) -> Example:
     """Draws from a small setting of a family chosen at random."""
     setting = FAMILIES[rng.integers(len(FAMILIES))](rng, index)
     outputs = rng.choice(setting.target.options, size=N_DRAWS, p=setting.target.probabilities).tolist()
-    return Example(process_id(index), setting.descriptions, as_draws(outputs))
+    return Example(process_id(index), setting.descriptions, as_draws(outputs), options=(setting.target.options,))
 
 
 TASKS = [

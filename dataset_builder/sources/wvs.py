@@ -51,7 +51,7 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
 def _person(
     person: Mapping[str, Any], questions: Mapping[str, Question], labels: Mapping[str, dict[float, str]]
 ) -> Iterator[Example | Dropped]:
-    draws, dropped = [], Counter[str]()
+    draws, letters, dropped = [], [], Counter[str]()
     for name, question in questions.items():
         if (code := person[name]) is None or code < 0:
             dropped["question without an answer"] += 1
@@ -59,9 +59,10 @@ def _person(
             dropped["answer without a label"] += 1
         else:
             draws.append(Draw(question.text, question.letters[code]))
+            letters.append(tuple(question.letters.values()))
     yield from (Dropped(reason, rows) for reason, rows in dropped.items())
     if draws:
-        yield Example(person["row"], _descriptions(person, labels), tuple(draws))
+        yield Example(person["row"], _descriptions(person, labels), tuple(draws), options=tuple(letters))
 
 
 def _descriptions(person: Mapping[str, Any], labels: Mapping[str, dict[float, str]]) -> tuple[str, ...]:
