@@ -29,10 +29,10 @@ from dataset_builder.errors import UserError
 from dataset_builder.files import FoundFiles, find_files
 from dataset_builder.registry import all_tasks, get_task, select_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
-from dataset_builder.suite_folder import REPORT, SUITE_VERSION, Record, SuiteFolder
+from dataset_builder.suite_folder import REPORT, SUITE_VERSION, Record, SuiteFolder, describe_file
 from dataset_builder.task_spec import RawFiles, Source, TaskSpec
 
-_BYTES_DEPEND_ON = ("datasets", "numpy", "polars", "pyarrow", "pyreadstat")
+_BYTES_DEPEND_ON = ("datasets", "ftfy", "numpy", "polars", "pyarrow", "pyreadstat")
 _DOES_NOT_CHANGE_ROWS = (
     "__main__.py",
     "archives.py",
@@ -154,7 +154,10 @@ def _base_record(spec: TaskSpec, raw: FoundFiles, options: BuildOptions) -> Reco
         "processes": 0,
         "draws": 0,
         "dropped": {},
+        "cleaned": {},
+        "verbatim": spec.verbatim,
         "bytes": 0,
+        "files": {},
         "seconds": 0.0,
     }
 
@@ -260,10 +263,13 @@ def _build_task(job: _Job) -> Record:
         "processes": builder.counts.processes,
         "draws": builder.counts.draws,
         "dropped": dict(builder.counts.dropped),
+        "cleaned": dict(sorted(builder.counts.cleaned.items())),
         "bytes": builder.info.dataset_size,
         "seconds": round(time.perf_counter() - started, 3),
     }
-    folder.finish(job.task, _parquet_files(folder.work / job.task, get_task(job.task).split), record)
+    files = _parquet_files(folder.work / job.task, get_task(job.task).split)
+    record["files"] = {name: describe_file(path) for name, path in files.items()}
+    folder.finish(job.task, files, record)
     return record
 
 

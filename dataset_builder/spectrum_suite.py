@@ -23,6 +23,7 @@ from datasets.utils.py_utils import classproperty
 from dataset_builder import seeding
 from dataset_builder.errors import UserError
 from dataset_builder.files import find_files
+from dataset_builder.hygiene import Hygiene
 from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.sequences import cut
 from dataset_builder.tables import FEATURES, CoverageRows, DistributionRows, IclRows
@@ -57,6 +58,7 @@ class Counts:
     processes: int = 0
     draws: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    cleaned: Counter[str] = field(default_factory=Counter)
 
 
 class SpectrumSuite(datasets.ArrowBasedBuilder):
@@ -95,7 +97,7 @@ class SpectrumSuite(datasets.ArrowBasedBuilder):
 
     def _generate_tables(self, spec: TaskSpec, files: RawFiles) -> Iterator[tuple[Key, pa.Table]]:
         self.counts = Counts()
-        examples = _count(read_examples(spec, files, self.config.seed), self.counts)
+        examples = _count(read_examples(spec, files, self.config.seed, self.counts.cleaned), self.counts)
         for index, table in enumerate(tables(spec, examples, self.config.seed, self.config.max_rows)):
             self.counts.rows += len(table)
             if spec.kind == "icl":
@@ -109,8 +111,16 @@ class SpectrumSuite(datasets.ArrowBasedBuilder):
             )
 
 
-def read_examples(spec: TaskSpec, files: RawFiles, seed: int) -> Iterator[Example | Dropped]:
-    """The processes of a task, in upstream order, and what its reader leaves out.
+def read_examples(
+    spec: TaskSpec, files: RawFiles, seed: int, cleaned: Counter[str] | None = None
+) -> Iterator[Example | Dropped]:
+    """The processes of a task, in upstream order, with clean texts, and what is left out.
+
+    Args:
+        spec: The task.
+        files: Its raw files.
+        seed: Of every random choice.
+        cleaned: Counts the texts that were repaired, by what was repaired in them.
 
     Raises:
         UserError: Raw rows do not make an example, or two processes have the same id.
@@ -118,8 +128,13 @@ def read_examples(spec: TaskSpec, files: RawFiles, seed: int) -> Iterator[Exampl
     if spec.generate is not None:
         yield from (spec.generate(seeding.generator(seed, spec.name, "process", i), i) for i in range(spec.n_processes))
         return
+    items = _different(spec, _read(spec, files))
+    yield from items if spec.verbatim else Hygiene(Counter() if cleaned is None else cleaned).examples(items)
+
+
+def _different(spec: TaskSpec, items: Iterable[Example | Dropped]) -> Iterator[Example | Dropped]:
     seen: set[str] = set()
-    for item in _read(spec, files):
+    for item in items:
         if isinstance(item, Example):
             if item.process in seen:
                 raise UserError(f"task {spec.name!r} has two processes {item.process!r}: its raw files hold one twice")
@@ -208,6 +223,7 @@ def _options(spec: TaskSpec, example: Example) -> list[tuple[str, ...]]:
 
 
 def _read(spec: TaskSpec, files: RawFiles) -> Iterator[Example | Dropped]:
+    """What the reader of a task gives; its errors name the task and the raw files."""
     try:
         yield from spec.read(files)
     except UserError:

@@ -1,4 +1,18 @@
-"""A built suite on disk, and how a new one takes its place at once."""
+"""A built suite on disk, and how a new one takes its place at once.
+
+``build_report.json`` says what the suite holds: ``seed``, ``versions`` and, under ``tasks``, a record for each task:
+
+    status       "built", "partial" (from some folders of a divisible source), "missing" (its raw files) or "failed"
+    error        why it failed; only there if it did
+    version      of the task; `seed` and `max_rows` are what it was built with
+    missing      raw file -> why it is not there
+    fingerprint  of all that the rows depend on
+    rows, processes, draws, bytes, seconds
+    dropped      reason -> raw rows that were left out
+    cleaned      what was repaired -> texts in which it was (:mod:`dataset_builder.hygiene`)
+    verbatim     why texts are left as they are; empty where they are repaired
+    files        Parquet file of the task's folder -> {"sha256": in hexadecimal, "rows": int, "bytes": int}
+"""
 
 from __future__ import annotations
 
@@ -10,8 +24,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from dataset_builder.download import file_sha256
 from dataset_builder.errors import UserError
 
 Record = dict[str, Any]
@@ -21,6 +37,11 @@ REPORT = "build_report.json"
 
 SUITE_VERSION = "0.1.0"
 """The version of the suite as a whole: what it is tagged with on a Hub."""
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """What the build report says of a Parquet file: its ``sha256``, ``rows`` and ``bytes``."""
+    return {"sha256": file_sha256(path), "rows": pq.read_metadata(path).num_rows, "bytes": path.stat().st_size}
 
 
 class SuiteFolder:

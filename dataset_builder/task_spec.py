@@ -209,6 +209,8 @@ class TaskSpec:
         output_label: What the answer is called in plain text formats.
         validator: The rule of :mod:`spectrum.evaluation.validators` by which an output is valid (``coverage`` only).
         max_new_tokens: Longest output to generate, in tokens (``coverage`` only).
+        verbatim: Why the texts are left as they are in the raw files, e.g. "code"; empty where
+            :mod:`dataset_builder.hygiene` repairs them.
         version: Raised whenever the rows change.
     """
 
@@ -232,6 +234,7 @@ class TaskSpec:
     output_label: str = "Output"
     validator: str = ""
     max_new_tokens: int = 0
+    verbatim: str = ""
     version: str = "1.0.0"
     quirks: str = field(default="", repr=False)  # what differs from the paper's release, and why
 

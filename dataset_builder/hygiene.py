@@ -1,0 +1,364 @@
+"""Repairs texts on their way from a reader to the rows: the one place through which the texts of every source pass.
+
+What is repaired, in this order (the names are those under which the build report counts changed texts):
+
+    lone surrogates             halves of a UTF-16 pair: joined, or U+FFFD
+    mojibake                    UTF-8 that was read as another encoding, e.g. "rÃ©sumÃ©" (`ftfy`)
+    C1 control characters       Windows-1252 punctuation that was read as Latin-1 (`ftfy`)
+    HTML entities               "&amp;", "&#39;", "&nbsp;"; "&" and "<" alone are left
+    HTML line breaks            "<br />": a line break, several in a row an empty line
+    line endings                "\\r\\n", "\\r" and Unicode's line and paragraph separators
+    control characters          those that mean nothing in a text; a vertical tab and a form feed end a line
+    e-mail addresses            replaced by "email@example.com"; addresses of example domains are left
+    runs of blanks              one blank; indentation and columns of a table are left
+
+The values of a JSON object are repaired, not its notation, and code between Markdown's fences keeps its entities and
+blanks. A task whose raw texts are not prose declares `verbatim` with the reason, and is left as it is, as are the texts
+that the builder writes itself. A repair is idempotent, and depends on the text alone: a draw, an option and a target
+that are the same text stay the same text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+from ftfy import TextFixerConfig, fix_encoding_and_explain
+from ftfy.badness import is_bad
+from ftfy.fixes import (
+    fix_c1_controls,
+    fix_surrogates,
+    remove_control_chars,
+    remove_terminal_escapes,
+    unescape_html,
+)
+
+from dataset_builder.task_spec import Draw, Dropped, Example, Target
+
+EMAIL = "email@example.com"
+"""What stands in the place of an e-mail address."""
+
+EMPTY = "text of which cleaning leaves nothing"
+SAME = "different answers that are the same text once cleaned"
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_C1 = re.compile("[\x80-\x9f]")
+_ENTITY = re.compile(r"&#?[A-Za-z0-9]{1,24};")
+_HTML_BLANK = re.compile("&(?:nbsp|#160|#xa0);", re.IGNORECASE)
+_BREAK = re.compile(r"</?br\b[^<>]{0,80}>", re.IGNORECASE)
+_LINE_ENDING = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
+_LETTER = "A-Za-z\u00c0-\u02af\u0370-\u052f"
+_SIGN = f"{_LETTER}0-9"
+_ADDRESS = re.compile(
+    rf"(?<![{_SIGN}._%+-])[{_SIGN}][{_SIGN}._%+'-]{{0,63}}@(?:[{_SIGN}][{_SIGN}-]{{0,62}}\.)+[{_LETTER}]{{2,24}}(?![{_SIGN}-])"
+)
+_EXAMPLE_DOMAIN = re.compile(r"[@.](?:example\.(?:com|net|org)|example|invalid|test)$", re.IGNORECASE)
+_BLANK = " \t\xa0\u2000-\u200a\u202f\u205f\u3000"
+_RUN = re.compile(rf"(?<=\S)[{_BLANK}]{{2,}}")
+_RUN_AT_LINE_END = re.compile(rf"[{_BLANK}]{{2,}}\n")
+_CELL = re.compile(rf"[^{_BLANK}]+(?:[{_BLANK}][^{_BLANK}]+)*")
+_CODE = re.compile(r"(^[ \t]*```.*?(?:^[ \t]*```[ \t]*$|\Z)|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+_JSON_START = re.compile(r'\{"|\["|\[\{"')
+_SUSPECT = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f@\u2028\u2029\ud800-\udfff\ufeff\ufff9-\ufffc]|&#?[A-Za-z0-9]+;|</?br\b|[ \t]{2}|\\[rufb]"
+    rf"|[{_BLANK}]{{2}}",
+    re.IGNORECASE,
+)
+"""What a text has to have for any repair but that of its encoding to be due; in JSON, escapes stand for characters."""
+_ENCODING = TextFixerConfig(unescape_html=False, fix_c1_controls=False)
+
+
+class SameOnceCleanedError(ValueError):
+    """Two different answers to choose from would become the same text."""
+
+
+@dataclass
+class Hygiene:
+    """Cleans the examples of a task.
+
+    Attributes:
+        counts: What was repaired -> how many texts; a text counts once for each process that has it.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def examples(self, items: Iterable[Example | Dropped]) -> Iterator[Example | Dropped]:
+        """The items in order, the texts of the examples clean; what cannot be kept is dropped and counted."""
+        for item in items:
+            if isinstance(item, Example) and _is_suspect(texts := _texts(item)):
+                yield from self._repaired(item, texts)
+            else:
+                yield item
+
+    def _repaired(self, example: Example, texts: list[str]) -> Iterator[Example | Dropped]:
+        new: dict[str, str] = {}
+        for text in dict.fromkeys(texts):
+            try:
+                new[text], repairs = clean(text)
+            except SameOnceCleanedError:
+                continue  # what has it is dropped
+            self.counts.update(repairs)
+        if all(new.get(text) == text for text in texts):
+            yield example
+        else:
+            yield from _with_texts(example, new)
+
+
+def _with_texts(example: Example, new: Mapping[str, str]) -> Iterator[Example | Dropped]:
+    """The example with its texts replaced by the new ones, after what cannot be kept of it."""
+    kept: list[Draw] = []
+    for draw in example.draws:
+        if (why := _why_not(_draw_texts(draw), new)) is None:
+            kept.append(draw._replace(input=draw.input and new[draw.input], output=new[draw.output]))
+        else:
+            yield Dropped(why)
+    target = example.target
+    if target is not None:
+        options = dict.fromkeys(new.get(option, "") for option in target.options)
+        why = _why_not(_target_texts(target), new) or (SAME if len(options) < len(target.options) else None)
+        if why is not None:
+            yield Dropped(why)
+            return
+        target = replace(target, input=target.input and new[target.input], options=tuple(options))
+    valid = dict.fromkeys(new[text] for text in example.valid if new.get(text))
+    if lost := len(example.valid) - len(valid):
+        yield Dropped(SAME, lost)
+    descriptions = tuple(dict.fromkeys(new[text] for text in example.descriptions if new.get(text)))
+    if kept or target is not None:
+        yield replace(example, descriptions=descriptions, draws=tuple(kept), target=target, valid=tuple(valid))
+
+
+def _why_not(texts: Iterable[str], new: Mapping[str, str]) -> str | None:
+    """Why what has these texts cannot be kept."""
+    cleaned = [new.get(text) for text in texts]
+    if None in cleaned:
+        return SAME
+    return None if all(cleaned) else EMPTY
+
+
+@lru_cache(maxsize=10_000)
+def clean(text: str) -> tuple[str, tuple[str, ...]]:
+    """A text without its faults, and the names of what was repaired.
+
+    Raises:
+        SameOnceCleanedError: It is JSON with a list of different texts that would become the same.
+    """
+    if not _SUSPECT.search(text) and not any(map(_is_mojibake, text.split("\n"))):
+        return text, ()
+    repairs: dict[str, None] = {}
+    return _cleaned(text, repairs), tuple(repairs)
+
+
+def _is_suspect(texts: list[str]) -> bool:
+    """Whether any of the texts may need a repair: quick, and true too often rather than too seldom."""
+    whole = "\n".join(texts)
+    return not whole.isascii() or _SUSPECT.search(whole) is not None
+
+
+def _cleaned(text: str, repairs: dict[str, None]) -> str:
+    """The text repaired; notes what was."""
+    new = "".join(
+        part if isinstance(part, str) else json.dumps(_values(part.value, repairs), **part.form)
+        for part in _repaired_parts(text, repairs)
+    )
+    return text if new == text else new.strip()
+
+
+@dataclass(frozen=True)
+class _Json:
+    """A part of a text that is JSON as `json.dumps` writes it with the settings of ``form``."""
+
+    value: Any
+    form: Mapping[str, Any]
+
+
+def _repaired_parts(text: str, repairs: dict[str, None]) -> Iterator[str | _Json]:
+    """The text in parts: JSON that we can write as it was, and all else, repaired."""
+    position = 0
+    for match in _JSON_START.finditer(text):
+        if match.start() < position:
+            continue
+        try:
+            value, end = json.JSONDecoder().raw_decode(text, match.start())
+        except (ValueError, RecursionError):
+            continue
+        yield _prose(text[position : match.start()], repairs)
+        written = text[match.start() : end]
+        form = next((form for form in _JSON_FORMS if json.dumps(value, **form) == written), None)
+        yield _Json(value, form) if form else _repair(written, repairs, _ANYWHERE)
+        position = end
+    yield _prose(text[position:], repairs)
+
+
+def _values(value: Any, repairs: dict[str, None]) -> Any:
+    """A JSON value whose texts are repaired."""
+    if isinstance(value, str):
+        return _cleaned(value, repairs)
+    if isinstance(value, dict):
+        keys = _apart(list(value), repairs)
+        return {key: _values(item, repairs) for key, item in zip(keys, value.values(), strict=True)}
+    if isinstance(value, list):
+        _apart([item for item in value if isinstance(item, str)], {})
+        return [_values(item, repairs) for item in value]
+    return value
+
+
+def _apart(texts: list[str], repairs: dict[str, None]) -> list[str]:
+    cleaned = [_cleaned(text, repairs) for text in texts]
+    if len(set(cleaned)) < len(set(texts)):
+        raise SameOnceCleanedError
+    return cleaned
+
+
+def _prose(text: str, repairs: dict[str, None]) -> str:
+    """Prose, repaired; of code between Markdown's fences or backticks, only what is no notation."""
+    text = _repair(text, repairs, _ANYWHERE)
+    if "`" not in text:
+        return _repair(text, repairs, _IN_PROSE)
+    return "".join(
+        part if index % 2 else _repair(part, repairs, _IN_PROSE) for index, part in enumerate(_CODE.split(text))
+    )
+
+
+def _repair(text: str, repairs: dict[str, None], how: dict[str, Callable[[str], str]]) -> str:
+    for name, repair in how.items():
+        if (new := repair(text)) != text:
+            text, repairs[name] = new, None
+    return text
+
+
+def _fix_mojibake(text: str) -> str:
+    """Repairs line by line, as `ftfy` advises: lines may have been read differently."""
+    if text.isascii():
+        return text
+    return "\n".join(_fix_line(line) if _is_mojibake(line) else line for line in text.split("\n"))
+
+
+def _is_mojibake(line: str) -> bool:
+    return not line.isascii() and is_bad(line)
+
+
+def _fix_line(line: str) -> str:
+    fixed, steps = fix_encoding_and_explain(line, _ENCODING)
+    only_c1 = all(step in _C1_STEPS for step in steps or ())
+    return line if only_c1 else fixed
+
+
+def _fix_c1(text: str) -> str:
+    return fix_c1_controls(text) if _C1.search(text) else text
+
+
+def _unescape(text: str) -> str:
+    """Until nothing is left to unescape: "&amp;quot;" is a quotation mark that was escaped twice."""
+    while _ENTITY.search(text) and (new := unescape_html(_HTML_BLANK.sub(" ", text))) != text:
+        text = new
+    return text
+
+
+def _break_lines(text: str) -> str:
+    """HTML's line breaks as line breaks, and two or more in a row as an empty line."""
+    first, *pieces = _BREAK.split(text)
+    if not pieces:
+        return text
+    lines, breaks = [first.rstrip()], 0
+    *inner, last = pieces
+    for piece in (*(piece.strip() for piece in inner), last.lstrip()):
+        breaks += 1
+        if piece:
+            lines.append("\n" * min(breaks, 2) + piece)
+            breaks = 0
+    return "".join(lines) + "\n" * min(breaks, 2)
+
+
+def _remove_controls(text: str) -> str:
+    return _C1.sub("", remove_control_chars(remove_terminal_escapes(text)))
+
+
+def _replace_addresses(text: str) -> str:
+    if "@" not in text:
+        return text
+    return _ADDRESS.sub(lambda match: match[0] if _EXAMPLE_DOMAIN.search(match[0]) else EMAIL, text)
+
+
+def _shorten_runs(text: str) -> str:
+    """One blank for several within a line; none at its end. Lines whose cells stand in columns are left."""
+    if not _RUN.search(text):
+        return text
+    lines = [_Line.of(line) for line in _RUN_AT_LINE_END.sub("\n", text).split("\n")]
+    around = zip([None, *lines], [*lines[1:], None], strict=False)
+    return "\n".join(
+        line.text if line.is_row(neighbours) else _RUN.sub(_one_blank, line.text)
+        for line, neighbours in zip(lines, around, strict=True)
+    )
+
+
+def _one_blank(run: re.Match[str]) -> str:
+    return " " if {" ", "\t"} & set(run[0]) else run[0][0]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line, and where its cells, which runs of blanks part, begin and end."""
+
+    text: str
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    @classmethod
+    def of(cls, text: str) -> _Line:
+        cells = [match.span() for match in _CELL.finditer(text)]
+        return cls(text, tuple(start for start, _ in cells), tuple(end for _, end in cells))
+
+    def is_row(self, neighbours: tuple[_Line | None, ...]) -> bool:
+        """Whether it is a row of a table: in Markdown, or with a line above or below that is parted alike."""
+        return self.text.lstrip().startswith("|") or any(map(self._is_parted_like, filter(None, neighbours)))
+
+    def _is_parted_like(self, other: _Line) -> bool:
+        """By tabs, or in as many columns, whose left or right edges are the same."""
+        if "\t" in self.text.strip() and "\t" in other.text.strip():
+            return True
+        if not 1 < len(self.starts) == len(other.starts):
+            return False
+        return self.starts[1:] == other.starts[1:] or self.ends[1:] == other.ends[1:]
+
+
+_JSON_FORMS = tuple(
+    {"ensure_ascii": ascii_only, "separators": separators}
+    for separators in (None, (",", ":"))
+    for ascii_only in (False, True)
+)
+_C1_STEPS = {("encode", "latin-1"), ("decode", "windows-1252"), ("transcode", "fix_c1_controls")}
+_ANYWHERE: dict[str, Callable[[str], str]] = {
+    "lone surrogates": lambda text: fix_surrogates(text) if _SURROGATE.search(text) else text,
+    "mojibake": _fix_mojibake,
+    "C1 control characters": _fix_c1,
+    "line endings": lambda text: _LINE_ENDING.sub("\n", text),
+    "control characters": _remove_controls,
+    "e-mail addresses": _replace_addresses,
+}
+"""Repairs that are due in code and foreign JSON as well, in order: name -> what it does."""
+_IN_PROSE: dict[str, Callable[[str], str]] = {
+    "HTML entities": _unescape,
+    "HTML line breaks": _break_lines,
+    "runs of blanks": _shorten_runs,
+}
+
+
+def _texts(example: Example) -> list[str]:
+    texts = [*example.descriptions, *example.valid]
+    for draw in example.draws:
+        texts += _draw_texts(draw)
+    return texts + (_target_texts(example.target) if example.target else [])
+
+
+def _draw_texts(draw: Draw) -> list[str]:
+    return [draw.output] if draw.input is None else [draw.input, draw.output]
+
+
+def _target_texts(target: Target) -> list[str]:
+    return [*target.options, *([] if target.input is None else [target.input])]

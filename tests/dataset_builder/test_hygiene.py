@@ -1,0 +1,120 @@
+"""Texts are repaired in one place, whatever their source; what is not a fault stays as it is."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from dataset_builder.hygiene import EMPTY, SAME, Hygiene, clean
+from dataset_builder.registry import all_tasks
+from dataset_builder.task_spec import Draw, Dropped, Example, Target
+
+FAULTS = {
+    "don\x92t go\x85": "don’t go…",
+    "“curly\x94 and \x80 5": "“curly” and € 5",
+    "it\x81s": "its",
+    "rÃ©sumÃ© of the manâ€™s": "résumé of the man’s",
+    "日本 cafÃ©": "日本 café",
+    "ÃƒÂ©tÃƒÂ©": "été",
+    "a mark â€œthus\x9d\nand a line": "a mark “thus\nand a line",
+    "fish &amp; chips &lt; &#39;5&#39; &#x2014; 6&nbsp;pounds": "fish & chips < '5' — 6 pounds",
+    "&amp;quot;twice&amp;quot;": '"twice"',
+    "one<br />two<BR><br/>three<br>": "one\ntwo\n\nthree",
+    "&lt;br /&gt;first": "first",
+    "a\r\nb\rc\u2028d": "a\nb\nc\nd",
+    "two  blanks.   And\t  more \xa0of": "two blanks. And more of",
+    "ends  \nhere": "ends\nhere",
+    "bell\x07 \x1b[31mred\x1b[0m \ufeffmark": "bell red mark",
+    "\ud83d\ude00 and \ud83d": "\U0001f600 and \ufffd",
+    "write to Bob.O'Neil+x@mail.corp.co.uk, please": "write to email@example.com, please",
+    "请联系abc@qq.com谢谢, иван@почта.рф": "请联系email@example.com谢谢, email@example.com",
+    "A. x  y\nB. zzz  w": "A. x y\nB. zzz w",
+}
+INTACT = [
+    "if a < b and b > c, then a <b> c; x&y; 3 && 4; AT&T; R&D; Q&A;",
+    "MAÇÃ VERDE, IRMÃ E MANHÃ; São Paulo; NÃO",
+    "l’été à Noël «ça» — œuvre, 5£ – 10°, x² ± ½",
+    "Đà Nẵng, Tp. Hồ Chí Minh; ÄÖÜ ß; Привет мир; αβγ; שלום; مرحبا; 日本語のテキスト。",
+    "« mot\xa0» : dix\u202f%",
+    "def f(x):\n    if x:\n        return x\n\n    return None",
+    "Name    Age\nBob      30\nAnn       5",
+    "A\tB\tC\n1\t\t3\n\t5\t6",
+    "| a   | b |\n|-----|---|\n| x   | y |",
+    "Use the `<br>` tag or `&amp;`:\n```html\n<p>a &lt;  b<br /></p>\n```",
+    "at 5@10, @user and me@home, a@example.org",
+    r"\frac{a}{b} \rightarrow \beta",
+    '{"name": "A&B", "x": 1}',
+]
+
+
+@pytest.mark.parametrize(("text", "repaired"), FAULTS.items())
+def test_a_fault_is_repaired_for_good(text, repaired):
+    new, repairs = clean(text)
+    assert new == repaired
+    assert repairs
+    assert clean(new) == (new, ())
+
+
+@pytest.mark.parametrize("text", INTACT)
+def test_what_is_not_a_fault_stays(text):
+    assert clean(text) == (text, ())
+
+
+@pytest.mark.parametrize("written", [{}, {"ensure_ascii": False}, {"separators": (",", ":")}])
+def test_the_values_of_json_are_repaired_and_not_its_notation(written):
+    given = {
+        "post": "a<br />b &quot;x&quot;\r\n and  more",
+        "tags": ["R&amp;B", 1, None],
+        "people": [{"job": "x\x92s"}],
+    }
+    repaired = {"post": 'a\nb "x"\n and more', "tags": ["R&B", 1, None], "people": [{"job": "x’s"}]}
+    for before, after in (("", ""), ("The  person: ", "The person: ")):
+        new, repairs = clean(before + json.dumps(given, **written))
+        assert new == after + json.dumps(repaired, **written)
+        assert {"HTML entities", "HTML line breaks", "line endings", "C1 control characters"} <= set(repairs)
+
+
+def examples(*items):
+    hygiene = Hygiene()
+    return list(hygiene.examples(items)), hygiene.counts
+
+
+def test_every_text_of_an_example_is_cleaned_alike_and_counted_once_for_its_process():
+    text = "R&amp;B  \x96 ok"
+    draws = Example("p", (text,), (Draw(text, text), Draw(None, text), Draw("plain", "too")))
+    prompt = Example("q", (text,), target=Target(text, (text, "other"), (0.5, 0.5)))
+    listed = Example("r", (), (Draw(None, text),), valid=(text, "other"))
+    new = "R&B – ok"
+    found, counts = examples(draws, Dropped("why"), prompt, listed)
+    assert found == [
+        Example("p", (new,), (Draw(new, new), Draw(None, new), Draw("plain", "too"))),
+        Dropped("why"),
+        Example("q", (new,), target=Target(new, (new, "other"), (0.5, 0.5))),
+        Example("r", (), (Draw(None, new),), valid=(new, "other")),
+    ]
+    assert counts == Counter({"HTML entities": 3, "C1 control characters": 3, "runs of blanks": 3})
+
+
+def test_answers_that_would_become_the_same_are_never_merged():
+    target = Example("q", target=Target(None, ("a  b", "a b"), (0.5, 0.5)))
+    options = Example("p", (), (Draw('{"options": ["a  b", "a b"]}', "a b"), Draw(None, "kept")))
+    found, _ = examples(target, options)
+    assert found == [Dropped(SAME), Dropped(SAME), Example("p", (), (Draw(None, "kept"),))]
+
+
+def test_a_text_of_which_nothing_is_left_is_dropped():
+    found, _ = examples(Example("p", ("<br />",), (Draw("&nbsp;", "x"), Draw("x", "<br />"), Draw("x", "y"))))
+    assert found == [Dropped(EMPTY), Dropped(EMPTY), Example("p", (), (Draw("x", "y"),))]
+
+
+def test_an_example_without_faults_is_passed_on_as_it_is():
+    example = Example("p", ("An été.",), (Draw(None, "été"),))
+    [found], counts = examples(example)
+    assert found is example
+    assert not counts
+
+
+def test_closed_answers_are_clean_themselves():
+    for spec in all_tasks():
+        for option in spec.options or ():
+            assert clean(option)[0] == option, spec.name
