@@ -38,6 +38,10 @@ MAY_IMPORT = {
     "spectrum.instruction_data": {*GROUND, "spectrum.suite", "spectrum.formats"},
     "spectrum.formats": {*GROUND, "spectrum.formats"},
     "spectrum.training": {*GROUND, *HEADS, *DATA, "spectrum.formats", "spectrum.training"},
+    "spectrum.training.run": {  # the body of a script
+        *GROUND, *HEADS, *DATA, "spectrum.formats", "spectrum.training", "spectrum.models", "spectrum.generation",
+        "spectrum.evaluation", "spectrum.hub.cards",
+    },
     "spectrum.models": {*GROUND, "spectrum.training.embedded_model"},
     "spectrum.generation": {
         *GROUND, *HEADS, *MARKERS, "spectrum.models", "spectrum.formats", "spectrum.generation",
@@ -144,7 +148,7 @@ def test_a_wrong_arrow_is_found(module, line):
         ("spectrum.training.collator", "from dataset_builder import seeding"),
         ("spectrum.evaluation.alignment", "from metrics.spectrum_alignment.scoring import score_items"),
         ("spectrum.hub.cards", "from dataset_builder.registry import get_task"),
-        ("train_sft", "from spectrum.training.tokenize import tokenize_rows"),
+        ("train_sft", "from spectrum.training.run import train"),
         ("metrics.spectrum_alignment.app", "from .scoring import score_items"),
     ],
 )
