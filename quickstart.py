@@ -15,7 +15,6 @@ import hashlib
 import logging
 import math
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from rich.table import Table
 
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import UserError, exit_on_user_error
+from spectrum.devices import peak_process_gib
 from spectrum.evaluation.report import Report, compare, finite, write_json
 from spectrum.evaluation.run import evaluate
 from spectrum.evaluation.settings import EvaluationSettings
@@ -80,7 +80,7 @@ def main(recipe: Path, output: Path) -> None:
     console.rule("[bold]4 of 4: describe")
     summary = {
         "seconds": round(time.monotonic() - started, 1),
-        "peak_rss_gib": peak_rss_gib(),
+        "peak_rss_gib": peak_process_gib(children=True),
         "tasks": {task: summarize(task, base, tuned) for task in limits},
         "base_formats": formats,
     }
@@ -209,12 +209,6 @@ def divergence(cell: dict[str, float | None]) -> str:
     """``0.0123 (0.0010)``."""
     error = "" if cell["se"] is None else f" ({cell['se']:.4f})"
     return f"{cell['js_divergence']:.4f}{error}"
-
-
-def peak_rss_gib() -> float:
-    """The largest resident memory of this process or of one that it ran, in GiB."""
-    kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return round(kib / 2**20, 2)
 
 
 if __name__ == "__main__":

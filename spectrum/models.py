@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from dataset_builder.errors import UserError
+from spectrum.devices import best_device, device_count, has_dtype
 from spectrum.training.embedded_model import embedded_model_path, embedded_name
 
 ADAPTER = "adapter_config.json"
@@ -130,8 +131,8 @@ def load_for_scoring(
 
     Args:
         model: A path, a Hub id, ``embedded:gemma-3-270m``, or the result of :func:`find_model`.
-        device: By default ``cuda`` where there is a GPU, else ``cpu``.
-        dtype: By default bfloat16 on a GPU and float32 elsewhere.
+        device: By default the accelerator where there is one, else ``cpu``.
+        dtype: By default bfloat16 on an accelerator that has it, and float32 elsewhere.
         revision: Branch, tag or commit of a model on a Hub.
         load_in_4bit: Load the weights as NF4 with double quantization, as in training.
 
@@ -162,13 +163,13 @@ def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerBase:
 
 
 def torch_dtype(name: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """The dtype of that name; by default bfloat16 on a GPU and float32 elsewhere.
+    """The dtype of that name; by default bfloat16 on an accelerator that has it, and float32 elsewhere.
 
     Raises:
         UserError: It is none that a model is scored in.
     """
     if name is None:
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        return torch.bfloat16 if device.type != "cpu" and has_dtype(device, torch.bfloat16) else torch.float32
     if isinstance(name, torch.dtype):
         return name
     if name not in ("float32", "bfloat16", "float16"):
@@ -177,17 +178,17 @@ def torch_dtype(name: str | torch.dtype | None, device: torch.device) -> torch.d
 
 
 def scoring_device(name: str | torch.device | None) -> torch.device:
-    """The device of that name; by default the GPU where there is one.
+    """The device of that name; by default the accelerator where there is one.
 
     Raises:
         UserError: There is no such device here.
     """
     try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = best_device() if name is None else torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"no device {name!r}: use cpu, cuda or cuda:1") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"no device {name!r} here, which has {torch.cuda.device_count()} GPUs: use --device cpu")
+        raise UserError(f"no device {name!r}: use cpu, cuda, cuda:1, mps or xpu") from error
+    if device.type != "cpu" and (device.index or 0) >= device_count(device):
+        raise UserError(f"no device {name!r} here, which has {device_count(device)} of this kind: use --device cpu")
     return device
 
 

@@ -9,7 +9,7 @@ REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = {"train_sft", "evaluate_model", "push_to_hub", "quickstart"}
 PACKAGES = ("dataset_builder", "spectrum", "metrics", "demo")
 
-GROUND = {"dataset_builder.task_spec", "dataset_builder.errors", "dataset_builder.seeding"}
+GROUND = {"dataset_builder.task_spec", "dataset_builder.errors", "dataset_builder.seeding", "spectrum.devices"}
 FETCHING = {"dataset_builder.download", "dataset_builder.archives", "dataset_builder.hub_files"}
 READING = GROUND | {"dataset_builder.raw"}
 HEADS = {"spectrum.lm_head", "spectrum.tree_attention"}
@@ -32,6 +32,7 @@ MAY_IMPORT = {
     },
     "dataset_builder": {"dataset_builder"},
     "spectrum.__init__": {"spectrum.generation", "spectrum.evaluation"},
+    "spectrum.devices": set(),
     "spectrum.lm_head": set(),
     "spectrum.tree_attention": set(),
     "spectrum.suite": {*GROUND, "dataset_builder.mixtures"},

@@ -27,6 +27,7 @@ from transformers.utils import ModelOutput
 
 from dataset_builder.errors import UserError
 from dataset_builder.seeding import generator
+from spectrum.devices import widest_float
 from spectrum.formats.render import Format, get_format
 from spectrum.generation.logprobs import Prompt, TokenIds, prompt_token_ids
 from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
@@ -127,8 +128,8 @@ def sample_uniforms(seed: int, prompt_ids: TokenIds, occurrence: int, number: in
 def draw_tokens(logits: torch.Tensor, rows: Sequence[int], uniforms: Sequence[float]) -> list[int]:
     """For each sample the token in whose interval of the cumulative distribution its uniform number lies.
 
-    Probabilities are added up in float64, so that tokens of very small probability are drawn as often as they should
-    be. A block of tokens is found first and a token in it second, so no second array of the logits' size is made.
+    Probabilities are added up in float64 where the device has it, so that tokens of very small probability are drawn
+    as often as they should be. A block of tokens is found first and a token in it second, so no second array of the logits' size is made.
 
     Args:
         logits: (rows, vocabulary); their content is lost.
@@ -139,15 +140,16 @@ def draw_tokens(logits: torch.Tensor, rows: Sequence[int], uniforms: Sequence[fl
         UserError: The logits are not finite.
     """
     lines = torch.tensor(rows, device=logits.device)
+    exact = widest_float(logits.device)
     weights = logits.float()
     weights.sub_(weights.amax(-1, keepdim=True)).exp_()
-    masses = torch.stack([part.sum(-1, dtype=torch.float64) for part in weights.split(_BLOCK, dim=-1)], dim=-1)
+    masses = torch.stack([part.sum(-1, dtype=exact) for part in weights.split(_BLOCK, dim=-1)], dim=-1)
     if not masses.isfinite().all():
         raise UserError("the model's logits are not finite: load it in float32 or bfloat16 (--dtype)")
-    block, rest = _invert(masses[lines], torch.tensor(uniforms, dtype=torch.float64, device=logits.device))
+    block, rest = _invert(masses[lines], torch.tensor(uniforms, dtype=exact, device=logits.device))
     columns = block[:, None] * _BLOCK + torch.arange(_BLOCK, device=logits.device)
     last = weights.shape[-1] - 1
-    members = weights[lines[:, None], columns.clamp(max=last)].double() * (columns <= last)
+    members = weights[lines[:, None], columns.clamp(max=last)].to(exact) * (columns <= last)
     place, _ = _invert(members, rest)
     return (block * _BLOCK + place).tolist()
 
@@ -156,7 +158,7 @@ def _invert(weights: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor
     """The place where each cumulative distribution passes its uniform number, and how far into the place, in [0, 1).
 
     Args:
-        weights: (samples, places), in float64, not divided by their sums.
+        weights: (samples, places), not divided by their sums.
         uniforms: (samples,).
     """
     cumulative = weights.cumsum(-1)

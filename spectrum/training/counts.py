@@ -9,13 +9,16 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from spectrum.devices import widest_float
+
 SEEN, RUN, TRAINED = range(3)
 
 
 class RunCounts:
     """Sums over all batches: tokens seen, tokens run (padding too), tokens trained, and nats by group.
 
-    The sums stay on the device of the loss, in float64, so that counting waits for nothing.
+    The sums stay on the device of the loss, in the widest float that it has, so that counting waits
+    for nothing; tokens are whole numbers.
 
     Args:
         groups: Names of the groups, in the order of their numbers in a batch.
@@ -25,10 +28,13 @@ class RunCounts:
     def __init__(self, groups: Sequence[str], accelerator: Accelerator) -> None:
         self.groups = list(groups)
         self.accelerator = accelerator
-        self.tokens = self._zeros(3)
-        self.nats = self._zeros(2, len(self.groups))  # since the last line of the log: nats, and tokens they fell on
+        self._exact = widest_float(accelerator.device)
+        self.tokens = self._zeros(3, dtype=torch.int64)
+        self.nats = self._zeros(
+            2, len(self.groups), dtype=self._exact
+        )  # since the last line of the log: nats, and tokens they fell on
         self.started = time.monotonic()
-        self.logged = self._zeros(3)
+        self.logged = self._zeros(3, dtype=torch.int64)
 
     def add(self, nats: torch.Tensor, groups: torch.Tensor, *, seen: torch.Tensor, run: int) -> None:
         """Count a batch.
@@ -40,7 +46,7 @@ class RunCounts:
             run: Tokens with padding.
         """
         self.tokens += torch.stack([seen, torch.tensor(run, device=seen.device), seen.new_tensor(len(nats))])
-        both = torch.stack([nats.detach().double(), torch.ones_like(nats, dtype=torch.float64)])
+        both = torch.stack([nats.detach().to(self._exact), torch.ones_like(nats, dtype=self._exact)])
         self.nats.index_add_(1, groups, both)
 
     def line(self) -> dict[str, float]:
@@ -86,11 +92,11 @@ class RunCounts:
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint; the first process takes the sums of all."""
         for name in ("tokens", "nats", "logged"):
-            saved = torch.tensor(state[name], dtype=torch.float64, device=self.accelerator.device)
+            saved = torch.tensor(state[name], dtype=getattr(self, name).dtype, device=self.accelerator.device)
             setattr(self, name, saved if self.accelerator.is_main_process else torch.zeros_like(saved))
 
-    def _zeros(self, *shape: int) -> torch.Tensor:
-        return torch.zeros(shape, dtype=torch.float64, device=self.accelerator.device)
+    def _zeros(self, *shape: int, dtype: torch.dtype) -> torch.Tensor:
+        return torch.zeros(shape, dtype=dtype, device=self.accelerator.device)
 
     def _summed(self, value: torch.Tensor) -> torch.Tensor:
         return self.accelerator.reduce(value.clone(), reduction="sum").cpu()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import resource
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from datasets import Dataset
 from transformers import TrainingArguments
 
+from spectrum.devices import device_name, peak_process_gib
 from spectrum.formats.render import Format
 from spectrum.training.adaptation import AdaptationConfig
 from spectrum.training.trainer import SpectrumTrainer
@@ -101,7 +100,7 @@ def training_report(
         **trainer.counts.totals(),
         "log": [entry for entry in trainer.state.log_history if "loss" in entry],
         "alignment_log": [entry for entry in trainer.state.log_history if any("alignment/" in name for name in entry)],
-        "peak_rss_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "peak_rss_gib": peak_process_gib(),
+        "device": device_name(trainer.args.device),
         "versions": {name: version(name) for name in packages},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import TrainOutput, rotate_checkpoints
 from trl import SFTTrainer
 
+from spectrum.devices import peak_memory_gib
 from spectrum.lm_head import scored_positions
 from spectrum.training import checkpoints
 from spectrum.training.batches import GroupedByLength
@@ -123,7 +123,7 @@ class SpectrumTrainer(SFTTrainer):
         """Logs the loss by group, the tokens and the memory beside the rest."""
         if "loss" in logs and self.counts.pending:
             logs |= self.counts.line()
-            logs["memory_gib"] = memory_gib()
+            logs["memory_gib"] = peak_memory_gib(self.args.device)
         super().log(logs, start_time)
 
     def _save_checkpoint(self, model: nn.Module, trial: None) -> None:
@@ -152,13 +152,6 @@ def in_one_line(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """A packed batch as one line without padding, as attention of variable length wants it: shape (1, tokens)."""
     kept = batch["attention_mask"].bool()
     return {name: value[kept][None] for name, value in batch.items()}
-
-
-def memory_gib() -> float:
-    """The most memory that was in use so far: of the GPU where there is one, else of the process."""
-    if torch.cuda.is_available():
-        return round(torch.cuda.max_memory_allocated() / 2**30, 2)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 
 class _EpochSeeds(TrainerCallback):

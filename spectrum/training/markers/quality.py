@@ -94,7 +94,7 @@ class RewardModel:
         for start in tqdm(range(0, len(order), self.batch_size), desc="Scoring quality", disable=not self.progress):
             batch = order[start : start + self.batch_size]
             inputs = self._inputs([examples[index] for index in batch]).to(self.model.device)
-            found[batch] = self.model(**inputs).logits[:, 0].double().cpu().numpy()
+            found[batch] = self.model(**inputs).logits[:, 0].cpu().double().numpy()
         return found.tolist()
 
     def _inputs(self, examples: Sequence[tuple[str, str]]) -> BatchEncoding:

@@ -1,0 +1,83 @@
+"""Scores and samples on an accelerator are the CPU's, and the host waits for it no more often than it must."""
+
+import pytest
+import torch
+
+from spectrum.formats.render import get_format
+from spectrum.generation.logprobs import option_logprobs
+from spectrum.generation.output_logprobs import output_logprobs
+from spectrum.generation.respond import respond
+from spectrum.generation.rule_adapter import Rules
+from spectrum.generation.sample import rule_adapter, sample
+from spectrum.generation.table import option_table
+
+COIN = [{"role": "description", "content": "A coin is tossed."}]
+URN = [{"role": "description", "content": "An urn has 6 red and 4 blue balls, and one is drawn."}]
+DRAWS = [*COIN, *({"role": "output", "content": text} for text in ("Heads", "Tails", "Heads"))]
+
+
+@pytest.fixture
+def tokenizer(tokenizer_of):
+    return tokenizer_of("chatml")
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma3", "mistral", "bloom"])
+def test_option_scores_are_those_of_the_cpu(pair, tokenizer, architecture, device):
+    here, there = pair(architecture)
+    options = [["Heads", "Tails", "Heads or tails"], ["red", "blue"]]
+    expected = option_logprobs(here, tokenizer, [COIN, URN], options)
+    device.clear()
+    found = option_logprobs(there, tokenizer, [COIN, URN], options)
+    for mine, other in zip(found, expected, strict=True):
+        assert mine.device.type == "cpu"
+        torch.testing.assert_close(mine, other, atol=1e-5, rtol=0)
+
+
+def test_scoring_waits_once_a_pass(pair, tokenizer, device):
+    _, there = pair("llama")
+    option_logprobs(there, tokenizer, [COIN], [["Heads", "Tails"]])  # what is found out once for a model
+    waits = []
+    for options in (["Heads", "Tails"], [f"side {number}" for number in range(30)]):
+        device.clear()
+        option_logprobs(there, tokenizer, [COIN], [options])
+        waits.append(device.waits)
+    assert waits[0] == waits[1] <= 4
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma3", "bloom"])
+def test_output_scores_are_those_of_the_cpu(pair, tokenizer, architecture):
+    here, there = pair(architecture)
+    (expected,), (found,) = (output_logprobs(model, tokenizer, [DRAWS]) for model in (here, there))
+    torch.testing.assert_close(torch.tensor(found.log_probs.tolist()), torch.tensor(expected.log_probs.tolist()))
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma3", "bloom"])
+@pytest.mark.parametrize("rules", [False, True])
+def test_samples_are_those_of_the_cpu(pair, tokenizer, architecture, rules):
+    found = []
+    for model in pair(architecture):
+        adapter = rule_adapter(model, tokenizer, None, Rules()) if rules else None
+        found.append(sample(model, tokenizer, [COIN, URN], 6, max_new_tokens=8, seed=1, rules=adapter))
+    assert found[0] == found[1]
+
+
+def test_sampling_waits_once_a_token(pair, tokenizer, device):
+    _, there = pair("llama")
+    sample(there, tokenizer, [COIN], 1, max_new_tokens=2, seed=1)
+    waits = []
+    for size in (8, 16):
+        device.clear()
+        sample(there, tokenizer, [COIN], 6, max_new_tokens=size, seed=1)
+        waits.append(device.waits)
+    assert (waits[1] - waits[0]) / 8 <= 3
+
+
+def test_tables_and_greedy_responses_are_those_of_the_cpu(pair, tokenizer):
+    here, there = pair("llama")
+    assert option_table(there, tokenizer, COIN, ["Heads", "Tails"]).mass == pytest.approx(
+        option_table(here, tokenizer, COIN, ["Heads", "Tails"]).mass, abs=1e-6
+    )
+    text_format = get_format("spectrum", tokenizer)
+    assert respond(there, tokenizer, [COIN], text_format=text_format, max_new_tokens=5) == respond(
+        here, tokenizer, [COIN], text_format=text_format, max_new_tokens=5
+    )
