@@ -1,9 +1,10 @@
 """An accelerator that computes on the CPU, and is as strict as a GPU: what only shows on another device shows here.
 
 PyTorch lets Python register a backend for its spare device type. A tensor of it is a wrapper around a tensor on the
-CPU; every operation on it is computed there, after the checks that CUDA makes: tensors of two devices do not mix, except
-where CUDA lets them (a 0-dimensional CPU tensor, CPU indices into a device tensor, ``copy_``), and NumPy cannot look
-inside. As on Apple's GPUs, there is no float64. Every wait of the host for the device is counted, so that a hidden one shows.
+CPU; every operation on it is computed there, after the checks that CUDA makes: tensors of two devices do not mix,
+except where CUDA lets them (a 0-dimensional CPU tensor, CPU indices into a device tensor, ``copy_``), and NumPy cannot
+look inside. As on Apple's GPUs, there is no float64. Every wait of the host for the device is counted, so that a
+hidden one shows.
 
 Registering is for the whole process and cannot be undone, so :func:`simulated_device` switches availability on and off.
 """

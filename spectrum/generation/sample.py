@@ -129,7 +129,8 @@ def draw_tokens(logits: torch.Tensor, rows: Sequence[int], uniforms: Sequence[fl
     """For each sample the token in whose interval of the cumulative distribution its uniform number lies.
 
     Probabilities are added up in float64 where the device has it, so that tokens of very small probability are drawn
-    as often as they should be. A block of tokens is found first and a token in it second, so no second array of the logits' size is made.
+    as often as they should be. A block of tokens is found first and a token in it second, so no second array of the
+    logits' size is made.
 
     Args:
         logits: (rows, vocabulary); their content is lost.

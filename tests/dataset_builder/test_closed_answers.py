@@ -67,7 +67,9 @@ def test_an_output_outside_the_answers_of_its_task_is_named():
         rows_of(spec, [Example("p", (), (Draw(None, "Maybe"),))])
 
 
-@pytest.mark.parametrize(("task", "split", "sizes"), [("opinionqa_individual", "train", {3}), ("arc", "test", {3, 4, 5})])
+@pytest.mark.parametrize(
+    ("task", "split", "sizes"), [("opinionqa_individual", "train", {3}), ("arc", "test", {3, 4, 5})]
+)
 def test_a_question_with_lettered_options_has_its_letters(task, split, sizes):
     builder = SpectrumSuite(config_name=task, data_dir=str(FIXTURES), allow_missing=True)
     found = [draw for row in builder.as_streaming_dataset(split=split) for draw in outputs_of(row)]
