@@ -48,7 +48,8 @@ from spectrum.hub.dataset import dataset_publication
 from spectrum.hub.metric import metric_publication
 from spectrum.hub.model_options import ModelOptions
 from spectrum.hub.plan import Plan, Publication, Remote
-from spectrum.hub.publish import MAIN, PushOptions, preview, push
+from spectrum.hub.publish import PushOptions, preview, push
+from spectrum.hub.remote import MAIN
 from spectrum.hub.space import space_publication
 from spectrum.hub.verify import load_back
 
@@ -68,7 +69,14 @@ def main(arguments: Namespace) -> None:
 
 def publish(publication: Publication, arguments: Namespace) -> None:
     """Show a publication, or push it."""
-    options = PushOptions(arguments.private, arguments.revision, arguments.create_pr, arguments.message)
+    options = PushOptions(
+        private=arguments.private,
+        revision=arguments.revision,
+        create_pr=arguments.create_pr,
+        message=arguments.message,
+        overwrite=arguments.overwrite,
+        remove_tasks=getattr(arguments, "remove_tasks", False),
+    )
     for note in publication.notes:
         logger.info("%s", note)
     token = get_token()
@@ -93,7 +101,9 @@ def show(publication: Publication, remote: Remote, plan: Plan) -> None:
     logger.info("%s (%s)", publication.repository, there)
     for change in plan.changes:
         logger.info("%s", change)
-    counts = ", ".join(f"{len(plan.names(action))} to {action}" for action in ("add", "update", "delete", "keep"))
+    counts = ", ".join(
+        f"{len(plan.names(action))} to {action}" for action in ("add", "update", "replace", "delete", "keep")
+    )
     logger.info("%s; %s bytes to send in one commit; nothing was sent", counts, f"{plan.upload_bytes:,}")
 
 
@@ -176,6 +186,7 @@ def parser() -> ArgumentParser:
         action="store_true",
         help="publish tasks whose source does not say whether it may be passed on, too",
     )
+    dataset.add_argument("--remove-tasks", action="store_true", help="remove tasks on the Hub that the suite lacks")
     _with_folder(_kind(kinds.add_parser, "metric", "a metric of metrics/", prepare_metric))
     space = _with_folder(_kind(kinds.add_parser, "space", "the playground of demo/", prepare_space))
     space.add_argument("--base", metavar="ORG/NAME", help="its base model (default: what the tuned one is made from)")
@@ -207,6 +218,11 @@ def _kind(
     command.add_argument("--create-pr", action="store_true", help="open a pull request instead of writing to main")
     command.add_argument("--dry-run", action="store_true", help="show every file, size and action, and send nothing")
     command.add_argument("--message", help="the summary of the commit")
+    command.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace and delete files that no earlier push made, or that were changed since; each is named",
+    )
     return command
 
 

@@ -41,6 +41,8 @@ INJECTED = {
     507: "Insufficient Storage",
     429: "You have been rate limited, please try again later.",
     401: "Invalid credentials in Authorization header",
+    403: "Forbidden: you must have the right to do this",
+    501: "Not Implemented",
 }
 
 Need = Literal["read", "propose", "write"]

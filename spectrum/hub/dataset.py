@@ -61,6 +61,7 @@ def dataset_publication(folder: Path, repo_id: str, *, include_unlicensed: bool 
         loads=("dataset", *published, *mixtures(map(get_task, published))),
         reads=(REPORT,),
         tag=f"v{version}",
+        task_of=_task_of,
         notes=(*left_out.values(), *_strangers(names, built)),
     )
 
@@ -125,6 +126,11 @@ def _our_tasks(remote: Remote) -> set[str]:
 def _owns(name: str, remote: Remote) -> bool:
     match = _SHARD.fullmatch(name)
     return match is not None and match["task"] in _our_tasks(remote)
+
+
+def _task_of(name: str) -> str | None:
+    match = _SHARD.fullmatch(name)
+    return match["task"] if match else None
 
 
 def _ours(remote: Remote) -> Ours:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import re
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -21,8 +22,8 @@ _SECRET_NAMES = (
 )  # fmt: skip
 """Files that hold passwords, keys or tokens, by their names in lower case."""
 
-_TOKEN = re.compile(rb"\bhf_[A-Za-z0-9]{20,}\b")
-_TEXT = {".cfg", ".csv", ".ini", ".jinja", ".json", ".jsonl", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml"}
+_ENVIRONMENT = "pyvenv.cfg"  # a folder with it is a virtual environment
+_NOT_OURS = {"__pycache__", ".git", "node_modules", "venv", ".venv"}
 _BLOCK = 2**20
 
 
@@ -51,7 +52,10 @@ class LocalFile:
     @property
     def size(self) -> int:
         """Bytes."""
-        return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
+        if isinstance(self.source, bytes):
+            return len(self.source)
+        with self._readable():
+            return self.source.stat().st_size
 
     @cached_property
     def sha256(self) -> str:
@@ -72,21 +76,39 @@ class LocalFile:
         return operation
 
     def _digest(self, digest: hashlib._Hash) -> str:
-        for block in self._blocks():
+        for block in self.blocks():
             digest.update(block)
         return digest.hexdigest()
 
-    def _blocks(self) -> Iterator[bytes]:
+    def blocks(self, size: int = _BLOCK) -> Iterator[bytes]:
+        """The content, so many bytes at a time."""
         if isinstance(self.source, bytes):
-            yield self.source
+            yield from (self.source[start : start + size] for start in range(0, len(self.source), size))
             return
-        with self.source.open("rb") as file:
-            while block := file.read(_BLOCK):
+        with self._readable(), self.source.open("rb") as file:
+            while block := file.read(size):
                 yield block
+
+    def read(self, start: int, size: int) -> bytes:
+        """At most so many bytes from there."""
+        if isinstance(self.source, bytes):
+            return self.source[start : start + size]
+        with self._readable(), self.source.open("rb") as file:
+            file.seek(start)
+            return file.read(size)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"file {str(self.source)!r} cannot be read ({error.strerror}): see to it, and push again"
+            ) from error
 
 
 def scan_folder(folder: Path) -> list[str]:
-    """The names of all files below a folder, sorted, relative to it. Python's caches are left out.
+    """The names of all files below a folder, sorted, relative to it, without caches and virtual environments.
 
     Raises:
         UserError: There is no such folder, or it holds a link or a file of secrets, which is then named.
@@ -94,10 +116,8 @@ def scan_folder(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise UserError(f"folder {str(folder)!r} not found: give the folder of what is to be published")
     names = []
-    for path in sorted(folder.rglob("*")):
+    for path in _below(folder):
         name = path.relative_to(folder).as_posix()
-        if "__pycache__" in path.parts:
-            continue
         if path.is_symlink():
             raise UserError(f"{name!r} in {str(folder)!r} is a link: put the file itself in its place, or remove it")
         if _is_secret(path.name):
@@ -109,19 +129,39 @@ def scan_folder(folder: Path) -> list[str]:
     return names
 
 
-def refuse_tokens(files: list[LocalFile], token: str | None) -> None:
-    """Look for access tokens in the texts among the files.
+def left_out(names: list[str], sent: set[str], why: str) -> tuple[str, ...]:
+    """A line for each file, or folder of files, that is not sent."""
+    counts = Counter(name.partition("/")[0] for name in names if name not in sent)
+    folders = {name.partition("/")[0] for name in names if "/" in name}
+    return tuple(
+        f"left out: {top}{f'/ ({count} files)' if top in folders else ''} ({why})"
+        for top, count in sorted(counts.items())
+    )
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
 
     Raises:
-        UserError: A file has one in it; the file is named, the token is not.
+        UserError: It cannot be read, or is not in UTF-8.
     """
-    known = token.encode() if token else None
-    for file in files:
-        if Path(file.name).suffix not in _TEXT:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"file {str(path)!r} cannot be read ({error.strerror}): put a readable file there") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"file {str(path)!r} is not in UTF-8: save it in UTF-8") from error
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Everything below a folder, in the order of the names; caches and environments are not looked into."""
+    for path in sorted(folder.iterdir()):
+        is_folder = path.is_dir() and not path.is_symlink()
+        if is_folder and (path.name in _NOT_OURS or (path / _ENVIRONMENT).exists()):
             continue
-        content = file.source if isinstance(file.source, bytes) else file.source.read_bytes()
-        if _TOKEN.search(content) or (known and known in content):
-            raise UserError(f"file {file.name!r} has an access token in it: take it out, and revoke the token")
+        yield path
+        if is_folder:
+            yield from _below(path)
 
 
 def _is_secret(name: str) -> bool:

@@ -7,10 +7,13 @@ from pathlib import Path, PurePosixPath
 from dataset_builder.errors import UserError
 from spectrum.hub.answers import Repository
 from spectrum.hub.card_merge import Ours, split_card
-from spectrum.hub.local_files import LocalFile, scan_folder
+from spectrum.hub.local_files import LocalFile, left_out, read_text, scan_folder
 from spectrum.hub.plan import CARD, Publication, Remote
 
 _CHECKOUT = "  # in a checkout; from the Hub, the id of this Space"
+_SENT = {"requirements.txt", "packages.txt", "LICENSE"}
+"""What is sent beside the modules: nothing else that lies in the folder, such as an environment, weights or notes."""
+
 _NEEDED = (CARD, "app.py", "requirements.txt")
 _KEYS = {
     "title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "app_file", "pinned", "license",
@@ -29,9 +32,7 @@ def metric_publication(folder: Path, repo_id: str) -> Publication:
         UserError: A file is missing, the repository has another name, or the card is not that of a gradio Space.
     """
     folder = folder.resolve()
-    names = [
-        name for name in scan_folder(folder) if not any(part.startswith(".") for part in PurePosixPath(name).parts)
-    ]
+    names = scan_folder(folder)
     module = f"{folder.name}.py"
     for needed in (module, *_NEEDED):
         if needed not in names:
@@ -41,24 +42,30 @@ def metric_publication(folder: Path, repo_id: str) -> Publication:
             f"a metric is loaded by the name of its module: use '--repo-id {repo_id.partition('/')[0]}/{folder.name}', "
             f"not {repo_id!r}"
         )
-    card = (folder / CARD).read_text(encoding="utf-8")
+    card = read_text(folder / CARD)
     if split_card(card, f"{str(folder / CARD)!r}")[0].get("sdk") != "gradio":
         raise UserError(f"the card of {str(folder)!r} is not that of a Space: give it 'sdk: gradio'")
+    sent = {name for name in names if name in _SENT or _is_module(name)}
     return Publication(
         repository=Repository(repo_id, "space"),
         card=card.replace(_CHECKOUT, "").replace(f'"metrics/{folder.name}"', f'"{repo_id}"'),
-        files=tuple(LocalFile(name, folder / name) for name in names if name != CARD),
+        files=tuple(LocalFile(name, folder / name) for name in names if name in sent),
         ours=_ours,
         owns=_owns,
         message=f"{folder.name}, a metric for evaluate",
         loads=("metric",),
+        notes=left_out(names, sent | {CARD}, "not part of a metric"),
     )
 
 
-def _owns(name: str, _: Remote) -> bool:
-    """The modules beside the app: a metric's folder has no others."""
+def _is_module(name: str) -> bool:
+    """Whether a file is one of the modules beside the app: a metric's folder has no others."""
     path = PurePosixPath(name)
-    return path.suffix == ".py" and len(path.parts) == 1
+    return path.suffix == ".py" and len(path.parts) == 1 and not name.startswith(".")
+
+
+def _owns(name: str, _: Remote) -> bool:
+    return _is_module(name)
 
 
 def _ours(_: Remote) -> Ours:

@@ -6,33 +6,26 @@ all or nothing and names the state that it was planned on, and a plan made after
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
-
-from huggingface_hub import CommitInfo, HfApi, RepoCard, hf_hub_url
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
-from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff
 
 from dataset_builder.errors import UserError
 from spectrum.hub.answers import Repository, failure_of
-from spectrum.hub.local_files import refuse_tokens
-from spectrum.hub.plan import CARD, Plan, Publication, Remote, RemoteFile, make_plan
+from spectrum.hub.manifest import MANIFEST
+from spectrum.hub.plan import CARD, Consent, Plan, Publication, Remote, make_plan
+from spectrum.hub.remote import MAIN, Hub
+from spectrum.hub.secret_rules import own_tokens, redacted
+from spectrum.hub.secret_scan import SecretScan
 
 logger = logging.getLogger(__name__)
 
-MAIN = "main"
 ATTEMPTS = 5
 PATIENCE_S = 300
 """After so many attempts, or so many seconds, a failing push is given up."""
 
-_SPACE_SDK = "gradio"
-_NOT_FOUND = 404
-_HIDDEN = 401  # what a Hub answers to strangers in place of 404
 _Result = TypeVar("_Result")
 
 
@@ -45,12 +38,21 @@ class PushOptions:
         revision: The branch; it is made from ``main`` where there is none.
         create_pr: Open a pull request instead of writing to ``main``.
         message: The summary of the commit, in place of ours.
+        overwrite: Replace and delete what no push of ours made, too.
+        remove_tasks: Remove tasks that a suite has lost.
     """
 
     private: bool = False
     revision: str = MAIN
     create_pr: bool = False
     message: str | None = None
+    overwrite: bool = False
+    remove_tasks: bool = False
+
+    @property
+    def consent(self) -> Consent:
+        """What may be lost."""
+        return Consent(self.overwrite, self.remove_tasks)
 
 
 @dataclass(frozen=True)
@@ -72,132 +74,6 @@ class Published:
     notes: tuple[str, ...] = ()
 
 
-@dataclass
-class Hub:
-    """A repository on a Hub, as one user sees it.
-
-    Attributes:
-        repository: Which one.
-        token: The user's; None asks as a stranger.
-    """
-
-    repository: Repository
-    token: str | None = field(repr=False)
-
-    def __post_init__(self) -> None:
-        self._api = HfApi(token=self.token or False)
-        self._where = {"repo_id": self.repository.id, "repo_type": self.repository.type}
-        self._pull_requests: set[str] | None = None
-
-    def check_writer(self) -> None:
-        """Ask who the user is.
-
-        Raises:
-            UserError: The token is for reading only.
-        """
-        token = self._api.whoami().get("auth", {}).get("accessToken", {})
-        if token.get("role") == "read":
-            raise UserError("this token may only read: make one with the role 'write', and set HF_TOKEN to it")
-
-    def check_models(self, names: tuple[str, ...]) -> None:
-        """Look for the models that a published one needs.
-
-        Raises:
-            UserError: One is not on the Hub, or hidden from this token.
-        """
-        for name in names:
-            try:
-                self._api.model_info(name)
-            except RepositoryNotFoundError as error:
-                if error.response.status_code != _NOT_FOUND:
-                    raise
-                raise UserError(
-                    f"model {name!r} is not on the Hub, or hidden from this token, and {self.repository} does not load "
-                    "without it: publish it first, or name another one"
-                ) from error
-
-    def read(self, revision: str, texts: tuple[str, ...]) -> Remote:
-        """What the repository holds, with the content of ``texts``; an empty :class:`Remote` where there is none."""
-        try:
-            info = self._api.repo_info(**self._where, revision=revision)
-        except RevisionNotFoundError:
-            return replace(self.read(MAIN, texts), commit=None) if revision != MAIN else Remote()
-        except RepositoryNotFoundError as error:
-            if error.response.status_code == _NOT_FOUND or (
-                self.token is None and error.response.status_code == _HIDDEN
-            ):
-                return Remote()
-            raise
-        entries = self._api.list_repo_tree(**self._where, revision=info.sha, recursive=True)
-        files = {entry.path: _remote_file(entry) for entry in entries if isinstance(entry, RepoFile)}
-        found = {name: self._text(name, info.sha) for name in (CARD, *texts) if name in files}
-        restricted = bool(info.private or getattr(info, "gated", False))  # a Space is never gated
-        return Remote(info.sha, files, found, private=bool(info.private), restricted=restricted)
-
-    def make(self, revision: str, *, private: bool) -> None:
-        """Make the repository and the branch, where they are not there."""
-        sdk = {"space_sdk": _SPACE_SDK} if self.repository.type == "space" else {}
-        self._api.create_repo(**self._where, private=private, exist_ok=True, **sdk)
-        if revision != MAIN:
-            self._api.create_branch(**self._where, branch=revision, exist_ok=True)
-
-    def validate(self, card: str) -> None:
-        """Have the Hub look at a card.
-
-        Raises:
-            UserError: It does not accept the card's metadata.
-        """
-        try:
-            RepoCard(card, ignore_metadata_errors=False).validate(self.repository.type)
-        except HfHubHTTPError:
-            raise
-        except ValueError as error:
-            raise UserError(
-                f"the Hub does not accept the card of {self.repository} ({_complaint(error)}): correct its metadata"
-            ) from error
-
-    def commit(self, plan: Plan, parent: str, options: PushOptions, message: str) -> CommitInfo:
-        """Upload what is large, then commit everything at once onto ``parent``."""
-        return self._api.create_commit(
-            **self._where,
-            operations=plan.operations(),
-            commit_message=options.message or message,
-            revision=options.revision,
-            create_pr=options.create_pr,
-            parent_commit=parent,
-        )
-
-    def tag(self, name: str, commit: str) -> str | None:
-        """Mark a version; a tag that is there already stays, with a line that says so."""
-        tags = {tag.name: tag.target_commit for tag in self._api.list_repo_refs(**self._where).tags}
-        if name not in tags:
-            self._api.create_tag(**self._where, tag=name, revision=commit)
-        elif tags[name] != commit:
-            return f"tag {name!r} stays at {tags[name][:8]}: a new version of the suite gets a tag of its own"
-        return None
-
-    def new_pull_requests(self) -> list[str]:
-        """Refs of the pull requests that were opened since this was asked first."""
-        refs = self._api.list_repo_refs(**self._where, include_pull_requests=True)
-        there = {request.ref for request in refs.pull_requests}
-        self._pull_requests = there if self._pull_requests is None else self._pull_requests
-        return sorted(there - self._pull_requests)
-
-    def pull_request_url(self, ref: str) -> str:
-        """The page of a pull request."""
-        prefix = "" if self.repository.type == "model" else f"{self.repository.type}s/"
-        return f"{self._api.endpoint}/{prefix}{self.repository.id}/discussions/{ref.rpartition('/')[2]}"
-
-    def _text(self, name: str, revision: str) -> str:
-        url = hf_hub_url(**self._where, filename=name, revision=revision)
-        response = http_backoff("GET", url, headers=build_hf_headers(token=self.token or False))
-        hf_raise_for_status(response)
-        try:
-            return response.content.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(f"file {name!r} in {self.repository} is no UTF-8 text: correct it on the Hub") from error
-
-
 def push(publication: Publication, options: PushOptions, token: str) -> Published:
     """Publish a thing: whole, or not at all.
 
@@ -210,79 +86,159 @@ def push(publication: Publication, options: PushOptions, token: str) -> Publishe
         UserError: It cannot be published, or the Hub keeps failing; the repository is then as it was or as it should
             be.
     """
-    refuse_tokens([*publication.files], token)
-    hub = Hub(publication.repository, token)
-    _patiently(lambda: _check(hub, publication, options), publication.repository)
-    return _patiently(lambda: _attempt(hub, publication, options), publication.repository)
+    check_secrets(publication, options, token)
+    return _Push(publication, options, token).run()
 
 
 def preview(publication: Publication, options: PushOptions, token: str | None) -> tuple[Remote, Plan]:
     """What the Hub has, and what a push would do; nothing is sent."""
-    refuse_tokens([*publication.files], token)
+    check_secrets(publication, options, token)
     hub = Hub(publication.repository, token)
-    remote = _patiently(lambda: hub.read(options.revision, publication.reads), publication.repository)
-    return remote, make_plan(publication, remote)
+    remote = _patiently(lambda: hub.read(options.revision, publication.reads), publication.repository, token)
+    return remote, make_plan(publication, remote, options.consent)
 
 
-def _check(hub: Hub, publication: Publication, options: PushOptions) -> None:
-    """Refuse, before anything is sent, what can be seen to be wrong."""
-    hub.check_writer()
-    hub.check_models(publication.depends_on)
-    remote = hub.read(MAIN, publication.reads)
-    if options.private and remote.commit and not remote.private:
-        raise UserError(f"{publication.repository} is public: make it private in its settings, or leave --private out")
-    if remote.commit is None:
-        plan = make_plan(publication, remote)
-        hub.validate(next(change.file.source for change in plan.changes if change.name == CARD).decode())
+def check_secrets(publication: Publication, options: PushOptions, token: str | None) -> None:
+    """Look through all that would be sent, the words around the files included.
+
+    Raises:
+        UserError: There is a secret in it.
+    """
+    texts = [
+        ("the card", publication.card),
+        ("the commit message", options.message or publication.message),
+        ("the name of the repository", publication.repository.id),
+        ("the name of the branch", options.revision),
+        ("the name of the tag", publication.tag or ""),
+    ]
+    SecretScan(token).check(publication.files, texts)
 
 
-def _attempt(hub: Hub, publication: Publication, options: PushOptions) -> Published:
-    """One go: it has nothing left to do where an earlier one, or somebody else, has done it."""
-    remote = hub.read(options.revision, publication.reads)
-    if remote.commit is None:
-        hub.make(options.revision, private=options.private)
-        remote = hub.read(options.revision, publication.reads)
-    if options.create_pr and (done := _opened_before(hub, publication)):
-        return done
-    plan = make_plan(publication, remote)
-    commit, pull_request = remote.commit, None
-    if not plan.is_empty:
-        made = hub.commit(plan, remote.commit, options, publication.message)
-        commit, pull_request = made.oid, made.pr_url
-        _check_whole(hub, publication, commit)
-    notes = []
-    if publication.tag and options.revision == MAIN and not options.create_pr:
-        notes.append(hub.tag(publication.tag, commit))
-    return Published(commit, not plan.is_empty, remote.restricted, pull_request, tuple(filter(None, notes)))
+class _Push:
+    """One push, of as many attempts as it takes."""
+
+    def __init__(self, publication: Publication, options: PushOptions, token: str) -> None:
+        self.publication, self.options = publication, options
+        self.hub = Hub(publication.repository, token)
+        self.user: str | None = None
+        self.committed: str | None = None
+        self._told: set[str] = set()
+
+    def run(self) -> Published:
+        """Check, commit, tag.
+
+        Raises:
+            UserError: It cannot be published. Where something of it is on the Hub, the line says so.
+        """
+        repository = self.publication.repository
+        try:
+            _patiently(self._check, repository, self.hub.token)
+            published = _patiently(self._attempt, repository, self.hub.token)
+        except UserError as error:
+            raise UserError(self._after(str(error))) from error
+        except BaseException:  # an interruption, or a fault of ours
+            if left := self._after("interrupted"):
+                logger.info("%s", left)
+            raise
+        if not self.publication.tag or self.options.revision != MAIN or self.options.create_pr:
+            return published
+        try:
+            note = self._tag(published.commit)
+        except UserError as error:
+            raise UserError(
+                f"{repository} is published, commit {published.commit[:8]}, but tag {self.publication.tag!r} is not "
+                f"made ({error}): the same command makes it"
+            ) from error
+        return replace(published, notes=(note,)) if note else published
+
+    def _after(self, line: str) -> str:
+        """Clean up after a failure, and add to its line what is left on the Hub."""
+        if self.committed:
+            return f"{self.publication.repository} is published, commit {self.committed[:8]}, but: {line}"
+        left = self.hub.unmake()
+        return f"{line}; {left}" if left else line
+
+    def _check(self) -> None:
+        """Refuse, before anything is sent, what can be seen to be wrong."""
+        publication, options = self.publication, self.options
+        self.user = self.hub.check_writer()
+        self.hub.check_models(publication.depends_on)
+        remote = self.hub.read(MAIN, publication.reads)
+        if options.private and remote.commit and not remote.private:
+            raise UserError(
+                f"{publication.repository} is public: make it private in its settings, or leave --private out"
+            )
+        if remote.commit is None:
+            plan = make_plan(publication, remote, options.consent)
+            self.hub.validate(next(change.file.source for change in plan.changes if change.name == CARD).decode())
+
+    def _attempt(self) -> Published:
+        """One go: it has nothing left to do where an earlier one, or somebody else, has done it."""
+        remote = self._read(self.options.revision)
+        if remote.commit is None:
+            self.hub.make(self.options.revision, private=self.options.private)
+            remote = self._read(self.options.revision)
+        revision = self.options.revision
+        plan = self._plan(remote)
+        if self.options.create_pr and not plan.is_empty and (request := self._pull_request(remote)):
+            revision, remote = request, self._read(request)
+            plan = self._plan(remote)
+        if plan.is_empty:
+            return Published(remote.commit, self.committed is not None, remote.restricted, self._page(revision))
+        self._tell(plan)
+        new_request = self.options.create_pr and revision == MAIN
+        message = self.options.message or self.publication.message
+        made = self.hub.commit(plan, remote.commit, message, revision=revision, create_pr=new_request)
+        self.committed = made.oid
+        self._check_whole(made.oid)
+        return Published(made.oid, True, remote.restricted, made.pr_url if new_request else self._page(revision))
+
+    def _page(self, revision: str) -> str | None:
+        """The page of the pull request that a revision is, if it is one."""
+        return None if revision == self.options.revision else self.hub.pull_request_url(revision)
+
+    def _tag(self, commit: str) -> str | None:
+        return _patiently(lambda: self.hub.tag(self.publication.tag, commit), self.hub.repository, self.hub.token)
+
+    def _read(self, revision: str) -> Remote:
+        return self.hub.read(revision, self.publication.reads)
+
+    def _plan(self, remote: Remote) -> Plan:
+        return make_plan(self.publication, remote, self.options.consent)
+
+    def _pull_request(self, main: Remote) -> str | None:
+        """The open pull request of this user that a push of the same kind of thing made, if there is one."""
+        for ref in self.hub.open_pull_requests(self.user):
+            there = self._read(ref).texts.get(MANIFEST)
+            if there is not None and there != main.texts.get(MANIFEST):
+                return ref
+        return None
+
+    def _tell(self, plan: Plan) -> None:
+        """Say, before it is done, what will not be there any more."""
+        for line in map(str, plan.losses):
+            if line not in self._told:
+                logger.info("%s", line)
+        self._told |= set(map(str, plan.losses))
+
+    def _check_whole(self, commit: str) -> None:
+        """See that a commit of ours holds all of it; a ``.gitignore`` on the Hub leaves files out without a word."""
+        plan = self._plan(self._read(commit))
+        if not plan.is_empty:
+            missing = [change.name for change in plan.changes if change.action != "keep"]
+            raise UserError(
+                f"the Hub left {', '.join(missing)} out of commit {commit[:8]}: is there a .gitignore in "
+                f"{self.publication.repository}? Remove it and run the command again"
+            )
 
 
-def _opened_before(hub: Hub, publication: Publication) -> Published | None:
-    """The pull request of an attempt whose answer got lost."""
-    for ref in hub.new_pull_requests():
-        remote = hub.read(ref, publication.reads)
-        if remote.commit and make_plan(publication, remote).is_empty:
-            return Published(remote.commit, True, remote.restricted, hub.pull_request_url(ref))
-    return None
-
-
-def _check_whole(hub: Hub, publication: Publication, commit: str) -> None:
-    """See that a commit of ours holds all of it; a ``.gitignore`` on the Hub would leave files out without a word."""
-    plan = make_plan(publication, hub.read(commit, publication.reads))
-    if not plan.is_empty:
-        missing = [*plan.names("add"), *plan.names("update")]
-        raise UserError(
-            f"the Hub left {', '.join(missing)} out of commit {commit[:8]}: is there a .gitignore in "
-            f"{publication.repository}? Remove it and run the command again"
-        )
-
-
-def _patiently(act: Callable[[], _Result], repository: Repository) -> _Result:
+def _patiently(act: Callable[[], _Result], repository: Repository, token: str | None) -> _Result:
     """Try again, ever more slowly, while it may help.
 
     Raises:
         UserError: It does not, or has not for too long.
     """
-    started, wait = time.monotonic(), 1.0
+    started, wait, own = time.monotonic(), 1.0, own_tokens(token)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return act()
@@ -294,20 +250,8 @@ def _patiently(act: Callable[[], _Result], repository: Repository) -> _Result:
                 raise
             tired = attempt == ATTEMPTS or time.monotonic() - started > PATIENCE_S
             if failure.kind == "final" or tired:
-                raise UserError(failure.line) from error
-            logger.info("%s; trying again", failure.line.partition(": run ")[0])
+                raise UserError(redacted(failure.line, own)) from error
+            logger.info("%s; trying again", redacted(failure.line.partition(": run ")[0], own))
         time.sleep(wait)
         wait *= 2
     raise AssertionError("an attempt returns or raises")
-
-
-def _remote_file(entry: RepoFile) -> RemoteFile:
-    return RemoteFile(entry.size, entry.blob_id, entry.lfs.sha256 if entry.lfs else None)
-
-
-def _complaint(error: ValueError) -> str:
-    """What the Hub says about a card: the messages in its answer, or the error as it is."""
-    try:
-        return "; ".join(found["message"] for found in json.loads(str(error))["errors"])
-    except (ValueError, KeyError, TypeError):
-        return str(error).splitlines()[0]

@@ -14,12 +14,15 @@ from pathlib import Path, PurePosixPath
 from dataset_builder.errors import UserError
 from spectrum.hub.answers import Repository
 from spectrum.hub.card_merge import Ours, split_card
-from spectrum.hub.local_files import LocalFile, scan_folder
+from spectrum.hub.local_files import LocalFile, left_out, read_text, scan_folder
 from spectrum.hub.plan import CARD, Publication, Remote
 
 _ROOT = Path(__file__).parents[2]
 _APP, _PROGRAM, _REQUIREMENTS = "app.py", "__main__.py", "requirements.txt"
 _CODE = {".py", ".jinja"}
+_SENT = _CODE | {".css", ".js"}
+"""What is sent of the folder: nothing else that lies in it, such as an environment, weights or notes."""
+
 _KEYS = {
     "title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file", "pinned", "license",
     "short_description",
@@ -46,11 +49,11 @@ def space_publication(folder: Path, repo_id: str, *, base: str | None = None, tu
             raise UserError(f"folder {str(folder)!r} is no Space: it has no {needed!r}")
     if not folder.is_relative_to(_ROOT):
         raise UserError(f"folder {str(folder)!r} lies outside {str(_ROOT)!r}, whose code it would be published with")
-    card = (folder / CARD).read_text(encoding="utf-8")
+    card = read_text(folder / CARD)
     if split_card(card, f"{str(folder / CARD)!r}")[0].get("sdk") != "gradio":
         raise UserError(f"the card of {str(folder)!r} is not that of a Space: give it 'sdk: gradio'")
-    own = [folder / name for name in names if name not in (CARD, _REQUIREMENTS) and not name.startswith(".")]
-    code = sorted({*own, *carried_code(folder / _PROGRAM)})
+    own = {name for name in names if PurePosixPath(name).suffix in _SENT and not _is_hidden(name) and name != CARD}
+    code = sorted({*(folder / name for name in own), *carried_code(folder / _PROGRAM)})
     return Publication(
         repository=Repository(repo_id, "space"),
         card=card,
@@ -64,6 +67,7 @@ def space_publication(folder: Path, repo_id: str, *, base: str | None = None, tu
         owns=_owns,
         message=f"{folder.name}, with the code that it runs on",
         loads=("space", f"{_package(folder)}.{Path(_APP).stem}"),
+        notes=left_out(names, own | {CARD, _REQUIREMENTS}, "not part of a Space"),
         depends_on=tuple(name for name in (base, tuned) if name and not name.startswith("embedded:")),
     )
 
@@ -97,6 +101,10 @@ def _starter(package: str, base: str | None, tuned: str | None) -> bytes:
         "",
     ]
     return "\n".join(lines).encode()
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
 def _owns(name: str, _: Remote) -> bool:

@@ -13,7 +13,9 @@ from dataset_builder.errors import UserError
 from dataset_builder.suite_folder import SUITE_VERSION
 from spectrum.hub.card_merge import END, Ours
 from spectrum.hub.dataset import dataset_publication
-from spectrum.hub.publish import Hub, PushOptions, preview, push
+from spectrum.hub.manifest import MANIFEST
+from spectrum.hub.publish import PushOptions, preview, push
+from spectrum.hub.remote import Hub
 from tests.hub_storage import put
 
 pytestmark = pytest.mark.hub
@@ -73,7 +75,7 @@ def test_everything_comes_in_one_commit(here, old):
     assert first.id == done.commit
     assert done.changed
     assert set(before[0].files) == {".gitattributes"}
-    assert set(first.files) - {".gitattributes"} == {"README.md", *(file.name for file in old.files)}
+    assert set(first.files) - {".gitattributes"} == {"README.md", MANIFEST, *(file.name for file in old.files)}
     card = suite_on(here).content("README.md").decode()
     assert [entry["config_name"] for entry in metadata(card)["configs"]][:2] == ["coinflip", "dist_urn"]
     assert suite_on(here).refs[f"refs/tags/{TAG}"] == done.commit
@@ -89,7 +91,7 @@ def test_the_same_push_again_makes_no_commit(here, old):
 def test_a_second_push_uploads_what_changed_and_removes_what_vanished(here, old, new):
     send(old, here)
     here.journal.clear()
-    send(new, here)
+    send(new, here, remove_tasks=True)
     assert shards(suite_on(here)) == [
         "described_shares/train-00000-of-00001.parquet",
         "dist_urn/test-00000-of-00001.parquet",
@@ -104,7 +106,7 @@ def test_what_people_wrote_into_the_card_is_kept(here, old, new):
     edit_card(
         suite_on(here), lambda card: card.replace("---\n", "---\nviewer: false\n", 1) + "\n## Who uses it\n\nWe do.\n"
     )
-    send(new, here)
+    send(new, here, remove_tasks=True)
     card = suite_on(here).content("README.md").decode()
     assert card.endswith(f"{END}\n\n## Who uses it\n\nWe do.\n")
     assert metadata(card)["viewer"] is False
@@ -114,7 +116,7 @@ def test_what_people_wrote_into_the_card_is_kept(here, old, new):
 
 def test_a_tag_that_is_there_stays(here, old, new):
     first = send(old, here)
-    done = send(new, here)
+    done = send(new, here, remove_tasks=True)
     assert suite_on(here).refs[f"refs/tags/{TAG}"] == first.commit
     assert done.notes == (f"tag '{TAG}' stays at {first.commit[:8]}: a new version of the suite gets a tag of its own",)
 
@@ -128,7 +130,7 @@ def test_a_tag_that_is_missing_is_made_by_the_next_push(here, old):
 
 def test_a_pull_request_leaves_main_alone(here, old, new):
     first = send(old, here)
-    done = send(new, here, create_pr=True)
+    done = send(new, here, remove_tasks=True, create_pr=True)
     assert suite_on(here).refs["refs/heads/main"] == first.commit
     assert done.pull_request.endswith(f"/datasets/{NAME}/discussions/1")
     assert "described_shares/train-00000-of-00001.parquet" in shards(suite_on(here), "refs/pr/1")
@@ -137,14 +139,14 @@ def test_a_pull_request_leaves_main_alone(here, old, new):
 def test_a_lost_answer_opens_no_second_pull_request(here, old, new):
     send(old, here)
     here.fail("lost-reply", path="/commit/")
-    done = send(new, here, create_pr=True)
+    done = send(new, here, remove_tasks=True, create_pr=True)
     assert done.pull_request.endswith("/discussions/1")
     assert [ref for ref in suite_on(here).refs if ref.startswith("refs/pr/")] == ["refs/pr/1"]
 
 
 def test_a_branch_is_made_from_main(here, old, new):
     first = send(old, here)
-    done = send(new, here, revision="next")
+    done = send(new, here, remove_tasks=True, revision="next")
     assert suite_on(here).refs["refs/heads/main"] == first.commit
     assert suite_on(here).refs["refs/heads/next"] == done.commit
     assert history(suite_on(here), "next")[1].id == first.commit
@@ -170,7 +172,7 @@ def test_a_new_repository_may_be_private(here, old):
 def test_a_public_repository_is_not_taken_for_private(here, old, new):
     first = send(old, here)
     with pytest.raises(UserError, match=r"is public: make it private in its settings, or leave --private out"):
-        send(new, here, private=True)
+        send(new, here, remove_tasks=True, private=True)
     assert suite_on(here).refs["refs/heads/main"] == first.commit
 
 
@@ -178,13 +180,13 @@ def test_who_loses_a_race_starts_again_from_the_winner(here, old, new, monkeypat
     """Somebody else publishes all of ``old`` between our look and our commit."""
     commit, races = Hub.commit, iter([old])
 
-    def late(self, *arguments):
+    def late(self, *arguments, **more):
         for other in races:
-            send(other, here)
-        return commit(self, *arguments)
+            send(other, here, remove_tasks=True)
+        return commit(self, *arguments, **more)
 
     monkeypatch.setattr(Hub, "commit", late)
-    done = send(new, here)
+    done = send(new, here, remove_tasks=True)
     states = [sorted(state.files) for state in history(suite_on(here))]
     assert suite_on(here).refs["refs/heads/main"] == done.commit
     assert [name for name in states[0] if name.endswith(".parquet")] == shards(suite_on(here))
@@ -197,7 +199,7 @@ def test_two_pushes_at_once_do_not_mix(here, old, new):
 
     def run(name, publication):
         try:
-            ends[name] = send(publication, here).commit
+            ends[name] = send(publication, here, remove_tasks=True).commit
         except UserError as error:
             ends[name] = str(error)
 
@@ -208,7 +210,7 @@ def test_two_pushes_at_once_do_not_mix(here, old, new):
         thread.join()
     whole = {tuple(sorted(file.name for file in publication.files)) for publication in (old, new)}
     for state in history(suite_on(here))[:-1]:
-        assert tuple(sorted(set(state.files) - {".gitattributes", "README.md"})) in whole
+        assert tuple(sorted(set(state.files) - {".gitattributes", "README.md", MANIFEST})) in whole
     assert suite_on(here).refs["refs/heads/main"] in ends.values()
 
 
@@ -217,15 +219,17 @@ def test_a_push_that_never_wins_ends_in_a_line(here, old, new, monkeypatch):
     commit = Hub.commit
     stale = suite_on(here).refs["refs/heads/main"]
     edit_card(suite_on(here), lambda card: card + "\n")
-    monkeypatch.setattr(Hub, "commit", lambda self, plan, parent, *rest: commit(self, plan, stale, *rest))
+    monkeypatch.setattr(
+        Hub, "commit", lambda self, plan, parent, *rest, **more: commit(self, plan, stale, *rest, **more)
+    )
     with pytest.raises(UserError, match=r"^somebody else is writing to dataset .*: run the command again$"):
-        send(new, here)
+        send(new, here, remove_tasks=True)
 
 
 def test_a_dry_run_only_reads(here, old, new):
     send(old, here)
     here.journal.clear()
-    remote, plan = preview(new, PushOptions(), here.write_token)
+    remote, plan = preview(new, PushOptions(remove_tasks=True), here.write_token)
     assert {request.method for request in here.journal.requests} == {"GET"}
     assert plan.names("delete") == ["coinflip/train-00000-of-00001.parquet"]
     assert plan.names("keep") == ["dist_urn/test-00000-of-00001.parquet"]
@@ -235,7 +239,7 @@ def test_a_dry_run_only_reads(here, old, new):
 def test_a_dry_run_of_what_is_not_there_needs_no_token(here, old):
     remote, plan = preview(old, PushOptions(), None)
     assert remote.commit is None
-    assert len(plan.names("add")) == len(plan.changes) == 4
+    assert len(plan.names("add")) == len(plan.changes) == 5
 
 
 def test_a_token_for_reading_is_refused(here, old):
@@ -308,5 +312,5 @@ def test_the_dry_run_shows_every_file(here, folders, old, monkeypatch, caplog):
     shown = {tuple(line.split()) for line in caplog.messages}
     for file in old.files:
         assert ("add", f"{file.size:,}", file.name) in shown
-    assert caplog.messages[-1].startswith("4 to add, 0 to update, 0 to delete, 0 to keep; ")
+    assert caplog.messages[-1].startswith("5 to add, 0 to update, 0 to replace, 0 to delete, 0 to keep; ")
     assert caplog.messages[-1].endswith("nothing was sent")

@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from dataset_builder.errors import UserError
-from spectrum.hub.local_files import LocalFile, refuse_tokens, scan_folder
+from spectrum.hub.local_files import LocalFile, scan_folder
 
 pytestmark = pytest.mark.hub
 
@@ -78,12 +78,8 @@ def test_a_missing_folder_is_named(tmp_path):
         scan_folder(tmp_path / "nowhere")
 
 
-def test_tokens_in_texts_are_found_and_not_shown(tmp_path):
-    token = "short-token"  # noqa: S105
-    (tmp_path / "notes.md").write_text(f"export HF_TOKEN={token}")
-    with pytest.raises(UserError, match=r"'notes.md' has an access token in it") as caught:
-        refuse_tokens([LocalFile("notes.md", tmp_path / "notes.md")], token)
-    assert token not in str(caught.value)
-    with pytest.raises(UserError, match=r"'a.py' has an access token"):
-        refuse_tokens([LocalFile("a.py", b"TOKEN = 'hf_" + b"x" * 34 + b"'")], None)
-    refuse_tokens([LocalFile("a.py", b"the prefix hf_ of names such as hf_hub_download")], None)
+def test_environments_and_caches_are_not_looked_into(tmp_path):
+    for name in ("venv/pyvenv.cfg", "venv/lib/.env", "a/env/pyvenv.cfg", ".git/config", "node_modules/x.js", "b.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("x")
+    assert scan_folder(tmp_path) == ["b.txt"]

@@ -15,7 +15,7 @@ from dataset_builder.errors import UserError
 from spectrum.formats.render import get_format
 from spectrum.hub.model import EVAL_RESULTS, model_card, model_publication
 from spectrum.hub.model_options import ModelOptions
-from spectrum.hub.plan import Remote, RemoteFile, make_plan
+from spectrum.hub.plan import Consent, Remote, RemoteFile, make_plan
 from spectrum.models import find_model
 
 pytestmark = pytest.mark.hub
@@ -150,7 +150,8 @@ def test_merged_weights_are_those_of_the_adapter_on_its_base(trained, report, tm
 def test_files_of_an_adapter_go_when_merged_weights_come(trained, report, tmp_path):
     found = publication(trained, tmp_path, report, merge=True)
     there = {name: RemoteFile(1, "0" * 40) for name in ("adapter_config.json", "adapter_model.safetensors", "notes.md")}
-    assert make_plan(found, Remote("0" * 40, there)).names("delete") == [
+    plan = make_plan(found, Remote("0" * 40, there), Consent(overwrite=True))
+    assert plan.names("delete") == [
         "adapter_config.json", "adapter_model.safetensors",
     ]  # fmt: skip
 

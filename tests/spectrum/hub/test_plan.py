@@ -14,8 +14,9 @@ from spectrum.hub.answers import Repository
 from spectrum.hub.card_merge import Ours, merge_card
 from spectrum.hub.dataset import dataset_publication
 from spectrum.hub.local_files import LocalFile
+from spectrum.hub.manifest import MANIFEST, Manifest
 from spectrum.hub.metric import metric_publication
-from spectrum.hub.plan import Publication, Remote, RemoteFile, make_plan
+from spectrum.hub.plan import Consent, Publication, Remote, RemoteFile, make_plan
 
 pytestmark = pytest.mark.hub
 
@@ -52,10 +53,21 @@ def actions(plan):
     return {change.name: change.action for change in plan.changes}
 
 
-def test_only_what_differs_is_sent():
+def listed(**files):
+    """The text of a manifest with those files."""
+    return Manifest.of("dataset", CARD, [LocalFile(name, content) for name, content in files.items()]).text()
+
+
+def remote(files, before=None, **texts):
+    """A repository with those files, the last push of which made ``before``."""
     card = merge_card(CARD, None, NOTHING_OURS)
+    manifest = {} if before is None else {MANIFEST: listed(**before)}
+    there = {name: small(text.encode()) for name, text in ({"README.md": card} | manifest).items()}
+    return Remote("0" * 40, files | there, {"README.md": card} | manifest | texts)
+
+
+def test_only_what_differs_is_sent():
     there = {
-        "README.md": small(card.encode()),
         "same_small": small(b"1"),
         "same_large": large(b"22"),
         "other_small": small(b"x"),
@@ -63,23 +75,74 @@ def test_only_what_differs_is_sent():
         "ours_gone": large(b"zzz"),
         "theirs": small(b"people's"),
     }
+    before = {"same_small": b"1", "same_large": b"22", "other_small": b"x", "other_large": b"yy", "ours_gone": b"zzz"}
     local = {"same_small": b"1", "same_large": b"22", "other_small": b"3", "other_large": b"44", "new": b"5"}
-    plan = make_plan(publication(**local), Remote("0" * 40, there, {"README.md": card}))
+    plan = make_plan(publication(**local), remote(there, before))
     assert actions(plan) == {
-        "README.md": "keep", "new": "add", "other_large": "update", "other_small": "update", "ours_gone": "delete",
-        "same_large": "keep", "same_small": "keep",
+        "README.md": "keep", MANIFEST: "update", "new": "add", "other_large": "update", "other_small": "update",
+        "ours_gone": "delete", "same_large": "keep", "same_small": "keep",
     }  # fmt: skip
-    assert plan.upload_bytes == 1 + 2 + 1
+    assert [(change.action, change.name) for change in plan.losses] == [("delete", "ours_gone")]
     assert sorted(operation.path_in_repo for operation in plan.operations()) == [
-        "new", "other_large", "other_small", "ours_gone",
+        MANIFEST, "new", "other_large", "other_small", "ours_gone",
     ]  # fmt: skip
     assert not plan.is_empty
 
 
 def test_a_plan_made_after_the_push_is_empty():
-    card = merge_card(CARD, None, NOTHING_OURS)
-    there = {"README.md": small(card.encode()), "a": large(b"1")}
-    assert make_plan(publication(a=b"1"), Remote("0" * 40, there, {"README.md": card})).is_empty
+    assert make_plan(publication(a=b"1"), remote({"a": large(b"1")}, {"a": b"1"})).is_empty
+
+
+def test_a_repository_that_no_push_of_ours_made_is_refused_and_says_what_would_go():
+    there = remote({"a": small(b"theirs"), "ours_like": large(b"2"), "other": small(b"3")})
+    with pytest.raises(UserError) as caught:
+        make_plan(publication(a=b"1"), there)
+    assert str(caught.value) == (
+        "dataset 'org/thing' holds 3 files that no push of ours made (a, other, ours_like): give another --repo-id, or "
+        "--overwrite, which would delete ours_like and would replace a"
+    )
+    plan = make_plan(publication(a=b"1"), there, Consent(overwrite=True))
+    assert actions(plan) == {"README.md": "keep", MANIFEST: "add", "a": "replace", "ours_like": "delete"}
+
+
+def test_a_repository_with_a_card_alone_is_as_good_as_new():
+    there = remote({".gitattributes": small(b"*.bin filter=lfs")})
+    assert actions(make_plan(publication(a=b"1"), there)) == {"README.md": "keep", MANIFEST: "add", "a": "add"}
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        {"a": small(b"edited"), "gone": small(b"2")},  # would be updated
+        {"a": small(b"1"), "gone": large(b"edited")},  # would be deleted
+        {"a": small(b"1"), "gone": small(b"2"), "new": small(b"put there by hand")},  # would be replaced
+    ],
+)
+def test_what_somebody_changed_since_is_not_lost(there):
+    before = {"a": b"1", "gone": b"2"}
+    with pytest.raises(UserError, match=r"^1 files of .* were changed or added since our last push \((a|gone|new)\)"):
+        make_plan(publication(a=b"9", new=b"3"), remote(there, before))
+    plan = make_plan(publication(a=b"9", new=b"3"), remote(there, before), Consent(overwrite=True))
+    assert plan.losses
+
+
+def test_what_somebody_changed_to_what_we_send_is_kept():
+    plan = make_plan(publication(a=b"9"), remote({"a": small(b"9")}, {"a": b"1"}))
+    assert actions(plan)["a"] == "keep"
+
+
+def test_another_kind_of_thing_is_refused():
+    found = replace(publication(a=b"1"), loads=("space",))
+    with pytest.raises(UserError, match="holds a dataset, not a space"):
+        make_plan(found, remote({"a": small(b"1")}, {"a": b"1"}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"files": {"a": 1}}', '{"files": [], "what": 1, "card": 2}'])
+def test_a_list_that_does_not_read_is_refused(text):
+    there = Remote("0" * 40, {"a": small(b"1"), MANIFEST: small(text.encode())}, {MANIFEST: text})
+    with pytest.raises(UserError, match="the list of what an earlier push made, does not read"):
+        make_plan(publication(a=b"1"), there)
+    assert make_plan(publication(a=b"2"), there, Consent(overwrite=True)).names("replace") == ["a"]
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +211,10 @@ def test_tasks_that_vanished_go_and_files_of_others_stay(suite):
         "img/plot.png": large(b"5"),
     }
     report = json.dumps({"tasks": {"gone_task": {}}})
-    plan = make_plan(dataset_publication(suite, "org/suite"), Remote("0" * 40, there, {"build_report.json": report}))
+    found, without = dataset_publication(suite, "org/suite"), Remote("0" * 40, there, {"build_report.json": report})
+    with pytest.raises(UserError, match=r"has 1 tasks that this suite does not have \(gone_task\): build them too, or"):
+        make_plan(found, without, Consent(overwrite=True))
+    plan = make_plan(found, without, Consent(overwrite=True, remove_tasks=True))
     assert plan.names("delete") == [
         "coinflip/train-00000-of-00003.parquet", "gone_task/train-00000-of-00002.parquet",
     ]  # fmt: skip
@@ -207,4 +273,25 @@ def test_half_a_metric_is_refused(tmp_path, name):
     folder = shutil.copytree(METRIC, tmp_path / "spectrum_alignment")
     (folder / name).unlink()
     with pytest.raises(UserError, match=f"it has no '{name}'"):
+        metric_publication(folder, "org/spectrum_alignment")
+
+
+def test_what_lies_in_the_folder_of_a_metric_beside_its_code_is_not_sent(tmp_path):
+    folder = shutil.copytree(METRIC, tmp_path / "spectrum_alignment", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("venv/lib/x.py", "env/pyvenv.cfg", "env/y.py", "model.safetensors", "data/rows.csv", "notes.ipynb"):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_text("x")
+    found = metric_publication(folder, "org/spectrum_alignment")
+    assert published_files(found) == {"app.py", "requirements.txt", "scoring.py", "spectrum_alignment.py"}
+    assert found.notes == (
+        "left out: data/ (1 files) (not part of a metric)",
+        "left out: model.safetensors (not part of a metric)",
+        "left out: notes.ipynb (not part of a metric)",
+    )
+
+
+def test_the_card_of_a_metric_in_another_encoding_ends_in_a_line(tmp_path):
+    folder = shutil.copytree(METRIC, tmp_path / "spectrum_alignment")
+    (folder / "README.md").write_bytes("---\ntitle: Zürich\n---\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"README.md' is not in UTF-8: save it in UTF-8$"):
         metric_publication(folder, "org/spectrum_alignment")

@@ -1,6 +1,7 @@
 """What is published of the playground: all the code that it needs, and no more."""
 
 import ast
+import shutil
 import sys
 from pathlib import Path
 
@@ -106,3 +107,43 @@ def test_a_folder_elsewhere_a_link_and_a_secret_are_refused(tmp_path):
     (tmp_path / "data").symlink_to(tmp_path)
     with pytest.raises(UserError, match=r"'data' in .* is a link"):
         space_publication(tmp_path, NAME)
+
+
+@pytest.fixture
+def littered(tmp_path, monkeypatch):
+    """A Space in a checkout of its own, and beside its code what people leave in a folder."""
+    monkeypatch.setattr("spectrum.hub.space._ROOT", tmp_path)
+    monkeypatch.setattr("spectrum.hub.space.carried_code", lambda app: [app])
+    (tmp_path / "LICENSE").write_text("x")
+    folder = tmp_path / "demo"
+    shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (
+        "venv/lib/x.py",
+        "env/pyvenv.cfg",
+        "env/y.py",
+        "model.safetensors",
+        "notes.txt",
+        ".hidden/z.py",
+        "style.css",
+    ):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_text("x")
+    return folder
+
+
+def test_what_lies_in_the_folder_beside_the_code_is_not_sent(littered):
+    found = space_publication(littered, NAME)
+    names = {file.name for file in found.files if file.name.startswith("demo/")}
+    expected = {f"demo/{path.name}" for path in DEMO.glob("*.py")} | {"demo/style.css"}
+    assert names == expected
+    assert found.notes == (
+        "left out: .hidden/ (1 files) (not part of a Space)",
+        "left out: model.safetensors (not part of a Space)",
+        "left out: notes.txt (not part of a Space)",
+    )
+
+
+def test_a_card_in_another_encoding_ends_in_a_line(littered):
+    (littered / "README.md").write_bytes("---\ntitle: Zürich\n---\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"README.md' is not in UTF-8: save it in UTF-8$"):
+        space_publication(littered, NAME)
