@@ -112,25 +112,42 @@ class Hygiene:
 def _with_texts(example: Example, new: Mapping[str, str]) -> Iterator[Example | Dropped]:
     """The example with its texts replaced by the new ones, after what cannot be kept of it."""
     kept: list[Draw] = []
-    for draw in example.draws:
-        if (why := _why_not(_draw_texts(draw), new)) is None:
-            kept.append(draw._replace(input=draw.input and new[draw.input], output=new[draw.output]))
-        else:
+    options: list[tuple[str, ...]] = []
+    one_for_all = len(example.options) == 1
+    for index, draw in enumerate(example.draws):
+        choices = example.options[0 if one_for_all else index] if example.options else ()
+        if why := _why_not(_draw_texts(draw), new) or _why_not_options(choices, new):
             yield Dropped(why)
+        else:
+            kept.append(draw._replace(input=draw.input and new[draw.input], output=new[draw.output]))
+            options.append(tuple(new[choice] for choice in choices))
     target = example.target
     if target is not None:
-        options = dict.fromkeys(new.get(option, "") for option in target.options)
-        why = _why_not(_target_texts(target), new) or (SAME if len(options) < len(target.options) else None)
-        if why is not None:
+        if why := _why_not(_target_texts(target), new) or _why_not_options(target.options, new):
             yield Dropped(why)
             return
-        target = replace(target, input=target.input and new[target.input], options=tuple(options))
+        target = replace(
+            target, input=target.input and new[target.input], options=tuple(new[option] for option in target.options)
+        )
     valid = dict.fromkeys(new[text] for text in example.valid if new.get(text))
     if lost := len(example.valid) - len(valid):
         yield Dropped(SAME, lost)
-    descriptions = tuple(dict.fromkeys(new[text] for text in example.descriptions if new.get(text)))
     if kept or target is not None:
-        yield replace(example, descriptions=descriptions, draws=tuple(kept), target=target, valid=tuple(valid))
+        yield replace(
+            example,
+            descriptions=tuple(dict.fromkeys(new[text] for text in example.descriptions if new.get(text))),
+            draws=tuple(kept),
+            target=target,
+            valid=tuple(valid),
+            options=tuple(options[:1] if one_for_all else options if example.options else ()),
+        )
+
+
+def _why_not_options(options: tuple[str, ...], new: Mapping[str, str]) -> str | None:
+    """Why what has these answers to choose from cannot be kept."""
+    if why := _why_not(options, new):
+        return why
+    return SAME if len({new[option] for option in options}) < len(options) else None
 
 
 def _why_not(texts: Iterable[str], new: Mapping[str, str]) -> str | None:
@@ -350,7 +367,7 @@ _IN_PROSE: dict[str, Callable[[str], str]] = {
 
 
 def _texts(example: Example) -> list[str]:
-    texts = [*example.descriptions, *example.valid]
+    texts = [*example.descriptions, *example.valid, *(text for options in set(example.options) for text in options)]
     for draw in example.draws:
         texts += _draw_texts(draw)
     return texts + (_target_texts(example.target) if example.target else [])

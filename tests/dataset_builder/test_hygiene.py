@@ -84,22 +84,33 @@ def test_every_text_of_an_example_is_cleaned_alike_and_counted_once_for_its_proc
     draws = Example("p", (text,), (Draw(text, text), Draw(None, text), Draw("plain", "too")))
     prompt = Example("q", (text,), target=Target(text, (text, "other"), (0.5, 0.5)))
     listed = Example("r", (), (Draw(None, text),), valid=(text, "other"))
+    closed = Example("s", (), (Draw("1", text), Draw("2", "no")), options=((text, "x"), ("no", text)))
     new = "R&B – ok"
-    found, counts = examples(draws, Dropped("why"), prompt, listed)
+    found, counts = examples(draws, Dropped("why"), prompt, listed, closed)
     assert found == [
         Example("p", (new,), (Draw(new, new), Draw(None, new), Draw("plain", "too"))),
         Dropped("why"),
         Example("q", (new,), target=Target(new, (new, "other"), (0.5, 0.5))),
         Example("r", (), (Draw(None, new),), valid=(new, "other")),
+        Example("s", (), (Draw("1", new), Draw("2", "no")), options=((new, "x"), ("no", new))),
     ]
-    assert counts == Counter({"HTML entities": 3, "C1 control characters": 3, "runs of blanks": 3})
+    assert counts == Counter({"HTML entities": 4, "C1 control characters": 4, "runs of blanks": 4})
 
 
 def test_answers_that_would_become_the_same_are_never_merged():
     target = Example("q", target=Target(None, ("a  b", "a b"), (0.5, 0.5)))
     options = Example("p", (), (Draw('{"options": ["a  b", "a b"]}', "a b"), Draw(None, "kept")))
-    found, _ = examples(target, options)
-    assert found == [Dropped(SAME), Dropped(SAME), Example("p", (), (Draw(None, "kept"),))]
+    each = Example("r", (), (Draw("1", "a b"), Draw("2", "x")), options=(("a b", "a  b"), ("x",)))
+    for_all = Example("s", (), (Draw("1", "a b"),), options=(("a b", "a  b"),))
+    found, _ = examples(target, options, each, for_all)
+    assert found == [
+        Dropped(SAME),
+        Dropped(SAME),
+        Example("p", (), (Draw(None, "kept"),)),
+        Dropped(SAME),
+        Example("r", (), (Draw("2", "x"),), options=(("x",),)),
+        Dropped(SAME),
+    ]
 
 
 def test_a_text_of_which_nothing_is_left_is_dropped():
