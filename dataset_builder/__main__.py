@@ -6,18 +6,20 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import exit_on_user_error
 from dataset_builder.preview import missing_lines, show_task
-from dataset_builder.registry import all_tasks, get_task
+from dataset_builder.registry import all_tasks, get_task, select_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
+from dataset_builder.suite_folder import Record
 from dataset_builder.task_spec import TaskSpec
 
 _EXAMPLES = """\
@@ -36,7 +38,8 @@ _COUNTED = 1_000  # rows that a preview reads to tell the size of a task
 _COUNTS = ("rows", "processes", "draws", "dropped rows", "seconds")
 _BUILD = """\
 Build tasks into a folder that load_dataset reads. Building more tasks into a suite adds to it. An interrupted build
-goes on where it stopped when the same command is given again; a task that has not changed is not built again.
+goes on where it stopped when the same command is given again; a task that has not changed is not built again. A task
+that cannot be built is named at the end and left out: the exit code is then 1, or 2 where nothing could be built.
 """
 
 
@@ -193,6 +196,22 @@ def _build(options: argparse.Namespace) -> None:
     for line in missing_lines(report["tasks"]):
         console.print(line, soft_wrap=True, highlight=False)
     console.print(f"suite in {options.output}", soft_wrap=True, highlight=False)
+    if failed := {name: record for name, record in report["tasks"].items() if record["status"] == "failed"}:
+        _show_failed(console, failed)
+        if any(spec.name in failed for spec in select_tasks(options.tasks)):
+            sys.exit(1)
+
+
+def _show_failed(console: Console, failed: Mapping[str, Record]) -> None:
+    table = Table(
+        "task",
+        Column("why", overflow="fold"),
+        title=f"{len(failed)} {'task' if len(failed) == 1 else 'tasks'} failed",
+        title_justify="left",
+    )
+    for name, record in failed.items():
+        table.add_row(name, escape(record["error"]))
+    console.print(table, highlight=False)
 
 
 if __name__ == "__main__":

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import importlib.metadata
 import json
+import logging
 import multiprocessing
 import os
 import platform
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 import datasets
+from huggingface_hub import constants
 from tqdm import tqdm
 
 from dataset_builder.card import render_card
 from dataset_builder.errors import UserError
-from dataset_builder.files import FoundFiles, find_files
+from dataset_builder.files import FoundFiles, MissingFilesError, find_files
 from dataset_builder.registry import all_tasks, get_task, select_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
-from dataset_builder.suite_folder import REPORT, SUITE_VERSION, Record, SuiteFolder, describe_file
+from dataset_builder.suite_folder import REPORT, SUITE_VERSION, Record, SuiteFolder, describe_file, has_rows
 from dataset_builder.task_spec import RawFiles, Source, TaskSpec
 
+logger = logging.getLogger(__name__)
+
+_PACKAGE = Path(__file__).parent
+_ENDS_THE_BUILD = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What no other task could be built after either."""
 _BYTES_DEPEND_ON = ("datasets", "ftfy", "numpy", "polars", "pyarrow", "pyreadstat")
 _DOES_NOT_CHANGE_ROWS = (
     "__main__.py",
@@ -81,7 +90,8 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
     """Build tasks into the output folder, which afterwards holds them besides those it held before.
 
     A task that is there already, or was finished by an interrupted build, is taken as it is when its fingerprint
-    (version, seed, raw files, code and libraries) is the same.
+    (version, seed, raw files, code and libraries) is the same. A task that cannot be built is reported as failed, with
+    the line that says why, and is not in the suite; the others are.
 
     Args:
         names: Tasks, or the words of :data:`dataset_builder.registry.WORDS`.
@@ -91,8 +101,8 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
         The build report, as written to ``build_report.json``.
 
     Raises:
-        UserError: A name is unknown, a raw file is missing or malformed, a task comes out empty, or the output holds
-            something else. Nothing is left behind, and the output is as it was.
+        UserError: A name is unknown, a raw file is missing, the output holds something else, or none of the tasks can
+            be built. Nothing is left behind, and the output is as it was.
     """
     specs = select_tasks(names)
     raw = _find_all(specs, options)
@@ -103,14 +113,16 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
     _check_plan(wanted, carried, options)
     try:
         with folder.stage():
-            jobs = [_Job(n, r, raw[n].found, options) for n, r in wanted.items() if n not in carried]
-            records = carried | _build_tasks(folder, jobs)
-            for name in filter(lambda n: _has_rows(carried[n]), carried):
+            jobs = [_Job(n, r, raw[n].files.found, options) for n, r in wanted.items() if n not in carried]
+            built = _build_tasks(folder, jobs)
+            _check_any_built(wanted, built | carried)
+            records = carried | built
+            for name in filter(lambda n: has_rows(carried[n]), carried):
                 folder.carry_over(name)
             report = _report(records, options)
             folder.write({REPORT: json.dumps(report, indent=2) + "\n"})
             folder.write({"README.md": render_card(folder.staging, report)})
-            folder.publish(keep={name for name, record in records.items() if _has_rows(record)})
+            folder.publish(keep={name for name, record in records.items() if has_rows(record)})
     except BrokenProcessPool as error:
         raise UserError(
             "a worker process died, perhaps for want of memory: run the same command with a smaller '--num-proc'; "
@@ -119,36 +131,60 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
     return report
 
 
-def _find_all(specs: Iterable[TaskSpec], options: BuildOptions) -> dict[str, FoundFiles]:
+@dataclass(frozen=True)
+class _Raw:
+    """The raw files of a source, and their SHA-256 by their upstream paths."""
+
+    files: FoundFiles
+    checksums: Mapping[str, str] = field(default_factory=dict)
+
+
+def _find_all(specs: Iterable[TaskSpec], options: BuildOptions) -> dict[str, _Raw]:
     """The raw files of every task; the tasks of a source that need the same files look for them once."""
     unreachable: dict[str, str] = {}
-    by_source: dict[Source, FoundFiles] = {}
+    by_source: dict[Source, _Raw] = {}
     for spec in specs:
         if spec.source not in by_source:
-            by_source[spec.source] = find_files(
-                spec, options.sources_dir, allow_missing=options.allow_missing, unreachable=unreachable
-            )
+            by_source[spec.source] = _find(spec, options, unreachable)
     return {spec.name: by_source[spec.source] for spec in specs}
 
 
-def _base_record(spec: TaskSpec, raw: FoundFiles, options: BuildOptions) -> Record:
+def _find(spec: TaskSpec, options: BuildOptions, unreachable: dict[str, str]) -> _Raw:
+    """The raw files of a task; files that are damaged or cannot be read do not stop the other tasks.
+
+    Raises:
+        MissingFilesError: A file is missing and may not be.
+    """
+    try:
+        found = find_files(spec, options.sources_dir, allow_missing=options.allow_missing, unreachable=unreachable)
+        return _Raw(found, found.checksums())
+    except MissingFilesError:
+        raise
+    except (UserError, OSError) as error:
+        if getattr(error, "errno", None) in _ENDS_THE_BUILD:
+            raise
+        return _Raw(FoundFiles({}, {}, error=_publishable(_line(error, spec.name), spec.source, {}, options)))
+
+
+def _base_record(spec: TaskSpec, raw: _Raw, options: BuildOptions) -> Record:
     """What is known of a task before it is built."""
     ingredients = {
         "task": spec.name,
         "version": spec.version,
         "seed": options.seed,
         "max_rows": options.max_rows,
-        "files": raw.checksums(),
+        "files": raw.checksums,
         "code": code_version(),
         "libraries": {name: importlib.metadata.version(name) for name in _BYTES_DEPEND_ON},
     }
     digest = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
     return {
-        "status": raw.status,
+        "status": raw.files.status,
+        "error": raw.files.error,
         "version": spec.version,
         "seed": options.seed,
         "max_rows": options.max_rows,
-        "missing": dict(raw.missing),
+        "missing": dict(raw.files.missing),
         "fingerprint": digest[:16],
         "rows": 0,
         "processes": 0,
@@ -165,24 +201,30 @@ def _base_record(spec: TaskSpec, raw: FoundFiles, options: BuildOptions) -> Reco
 @functools.cache
 def code_version() -> str:
     """A hash of the code that decides what the rows are: equal for equal code."""
-    package = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(_PACKAGE.rglob("*.py")):
         if path.name not in _DOES_NOT_CHANGE_ROWS:
-            digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
+            digest.update(str(path.relative_to(_PACKAGE)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def _still_good(record: Record, wanted: Record) -> bool:
-    return _has_rows(record) and (wanted["status"] == "missing" or record["fingerprint"] == wanted["fingerprint"])
+    return has_rows(record) and (wanted["status"] == "missing" or record["fingerprint"] == wanted["fingerprint"])
 
 
-def _has_rows(record: Record) -> bool:
-    return record["status"] != "missing"
+def _check_any_built(wanted: dict[str, Record], records: dict[str, Record]) -> None:
+    """Raises a UserError when all that is asked for and has its raw files failed."""
+    failed = {name: records[name]["error"] for name in wanted if records[name]["status"] == "failed"}
+    if failed and not any(has_rows(records[name]) for name in wanted):
+        [why, *others] = dict.fromkeys(failed.values())
+        if len(failed) > 1:
+            tasks = f"{len(failed) - 1} more task{'s' if len(failed) > 2 else ''}"  # noqa: PLR2004
+            why += f" (and {tasks} failed{': ' + '; '.join(others) if others else ' for the same reason'})"
+        raise UserError(why)
 
 
 def _check_plan(wanted: dict[str, Record], carried: dict[str, Record], options: BuildOptions) -> None:
-    if not any(map(_has_rows, [*wanted.values(), *carried.values()])):
+    if all(record["status"] == "missing" for record in (*wanted.values(), *carried.values())):
         raise UserError(
             f"none of the tasks asked for has its raw files ({', '.join(wanted)}): give '--sources-dir', "
             "or build '--tasks synthetic', which needs none"
@@ -215,8 +257,8 @@ def _build_tasks(folder: SuiteFolder, jobs: list[_Job]) -> dict[str, Record]:
 
 
 def _known_record(folder: SuiteFolder, job: _Job) -> Record | None:
-    """The record of a task that needs no work: it is finished in staging, or its raw files are missing."""
-    if not _has_rows(job.base):
+    """The record of a task that needs no work: it is finished in staging, or its raw files cannot be used."""
+    if not has_rows(job.base):
         return job.base
     staged = folder.staged_record(job.task)
     return staged if staged and staged["fingerprint"] == job.base["fingerprint"] else None
@@ -246,7 +288,45 @@ def _start_worker() -> None:
 
 
 def _build_task(job: _Job) -> Record:
-    """Build one task into staging and return its record."""
+    """Build one task into staging and return its record; one that cannot be built has a record that says why."""
+    try:
+        return _build_rows(job)
+    except Exception as error:  # a fault in one task, be it ours, is no reason to lose the others
+        if isinstance(error, OSError) and error.errno in _ENDS_THE_BUILD:
+            raise
+        logger.debug("task %s failed", job.task, exc_info=True)
+        line = _publishable(_line(error, job.task), get_task(job.task).source, job.files, job.options)
+        return job.base | {"status": "failed", "error": line}
+
+
+def _line(error: Exception, task: str) -> str:
+    """What is said of an error; of one that no reader foresees, also where in our code it came up."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        file = f" {str(error.filename)!r}" if error.filename else ""
+        return f"task {task!r} cannot be built: file{file}: {error.strerror or error}"
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if str(_PACKAGE) in frame.filename]
+    where = f" ({Path(ours[-1].filename).name}, line {ours[-1].lineno})" if ours else ""
+    return f"task {task!r} cannot be built: {type(error).__name__}: {error}{where}"
+
+
+def _publishable(line: str, source: Source, files: RawFiles, options: BuildOptions) -> str:
+    """A line that names raw files by their place below the sources, not on this machine."""
+    for name, path in files.items():
+        line = line.replace(f"'{path}'", f"'{source.folder}/{name}'")
+    for folder, name in ((options.sources_dir, ""), (constants.HF_HOME, "~cache/"), (Path.home(), "~/")):
+        line = line.replace(f"{folder}{os.sep}", name) if folder else line
+    return " ".join(line.split())
+
+
+def _build_rows(job: _Job) -> Record:
+    """Build one task into staging and return its record.
+
+    Raises:
+        UserError: Its raw files cannot be used, or it comes out empty.
+        OSError: It cannot be written, or a raw file cannot be read.
+    """
     started = time.perf_counter()
     folder = SuiteFolder(job.options.output)
     builder = SpectrumSuite(

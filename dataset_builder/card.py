@@ -15,7 +15,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from dataset_builder.mixtures import mixtures
 from dataset_builder.registry import get_task
-from dataset_builder.suite_folder import Record
+from dataset_builder.suite_folder import Record, has_rows
 from dataset_builder.tables import FEATURES
 from dataset_builder.task_spec import Source, Split, TaskSpec
 
@@ -48,7 +48,7 @@ def render_card(folder: Path, report: Mapping[str, Any], repo_id: str = "spectru
         repo_id: What its examples load: the repository that the suite is in, once it is published.
     """
     records: dict[str, Record] = report["tasks"]
-    built = {get_task(name): record for name, record in records.items() if record["status"] != "missing"}
+    built = {get_task(name): record for name, record in records.items() if has_rows(record)}
     card = DatasetCard.from_template(
         _metadata(folder, built),
         template_path=str(_TEMPLATE),
@@ -56,6 +56,7 @@ def render_card(folder: Path, report: Mapping[str, Any], repo_id: str = "spectru
         sources=_sources(built),
         quirks=[spec for spec in built if spec.quirks],
         missing=_names(n for n, record in records.items() if record["status"] == "missing"),
+        failed=_names(n for n, record in records.items() if record["status"] == "failed"),
         partial=_names(n for n, record in records.items() if record["status"] == "partial"),
         limited=_names(spec.name for spec, record in built.items() if record["max_rows"] is not None),
         mixtures=mixtures(built),

@@ -17,7 +17,11 @@ from dataset_builder.errors import UserError
 from dataset_builder.hub_files import fetch_from_hub
 from dataset_builder.task_spec import Source, SourceFile, TaskSpec
 
-Status = Literal["built", "partial", "missing"]
+Status = Literal["built", "partial", "missing", "failed"]
+
+
+class MissingFilesError(UserError):
+    """Raw files are not there; the message says where to get them."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +31,20 @@ class FoundFiles:
     Attributes:
         found: Upstream path -> local path, of the files a task can be built from.
         missing: Upstream path -> why it is not there.
+        error: Why they cannot be used, in a line; empty where they can.
         status: What a task built from them is: ``built`` from all files, ``partial`` from some folders of a divisible
-            source, or ``missing`` when it cannot be built.
+            source, ``missing`` when it cannot be built, or ``failed`` when the files are not what they should be.
     """
 
     found: Mapping[str, Path]
     missing: Mapping[str, str]
+    error: str = ""
 
     @property
     def status(self) -> Status:
         """What a task built from these files is."""
+        if self.error:
+            return "failed"
         if not self.missing:
             return "built"
         return "partial" if self.found else "missing"
@@ -66,10 +74,11 @@ def find_files(
             answer is added, and then costs time only once.
 
     Raises:
-        UserError: A file is missing, or a download is not what it should be; or ``sources_dir`` is no folder.
+        MissingFilesError: A file is missing, or ``sources_dir`` is no folder.
+        UserError: A download is not what it should be.
     """
     if sources_dir is not None and not sources_dir.is_dir():
-        raise UserError(f"folder {str(sources_dir)!r} of raw files not found: check '--sources-dir'")
+        raise MissingFilesError(f"folder {str(sources_dir)!r} of raw files not found: check '--sources-dir'")
     source, unreachable = spec.source, {} if unreachable is None else unreachable
     layouts = (source.files, *source.other_layouts)
     for layout in layouts:
@@ -81,7 +90,7 @@ def find_files(
         if not attempts[-1][1]:
             return FoundFiles(*attempts[-1])
     if not allow_missing:
-        raise UserError(_how_to_get(spec, attempts[0][1], sources_dir))
+        raise MissingFilesError(_how_to_get(spec, attempts[0][1], sources_dir))
     return next(
         (FoundFiles(usable, missing) for found, missing in attempts if (usable := _usable(source, found, missing))),
         FoundFiles({}, attempts[0][1]),

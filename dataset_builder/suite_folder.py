@@ -39,6 +39,11 @@ SUITE_VERSION = "0.1.0"
 """The version of the suite as a whole: what it is tagged with on a Hub."""
 
 
+def has_rows(record: Record) -> bool:
+    """Whether a task has rows in the suite: it is neither missing nor failed."""
+    return record["status"] not in ("missing", "failed")
+
+
 def describe_file(path: Path) -> dict[str, Any]:
     """What the build report says of a Parquet file: its ``sha256``, ``rows`` and ``bytes``."""
     return {"sha256": file_sha256(path), "rows": pq.read_metadata(path).num_rows, "bytes": path.stat().st_size}

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ import pytest
 from dataset_builder import build as build_module
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import UserError
+from dataset_builder.registry import get_task
+from dataset_builder.spectrum_suite import read_examples
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -74,6 +77,15 @@ def test_a_suite_has_parquet_files_a_card_and_a_report(toy_tasks, people_dir, ou
     assert people["dropped"] == {"no person": 1}
     assert people["rows"] == pq.read_metadata(output / "toy_people/train-00000-of-00001.parquet").num_rows
     assert report["tasks"]["toy_numbers"]["draws"] == 6 * 20
+    for name, record in report["tasks"].items():
+        for file, facts in record["files"].items():
+            path = output / name / file
+            assert facts == {
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                "rows": record["rows"],
+                "bytes": path.stat().st_size,
+            }
+        assert sorted(record["files"]) == sorted(path.name for path in (output / name).iterdir())
     assert report["seed"] == 42
 
 
@@ -179,14 +191,71 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path):
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_malformed_row_leaves_everything_as_it_was(toy_tasks, people_dir, write_people, output, exists):
+def test_a_build_of_which_nothing_comes_leaves_everything_as_it_was(
+    toy_tasks, people_dir, write_people, output, exists
+):
     if exists:
         build(["toy_people"], BuildOptions(output, sources_dir=people_dir))
     before = bytes_of(output), beside(output)
     write_people("ann", last_line="{broken")
-    with pytest.raises(UserError, match=r"people\.jsonl', row 2: "):
-        build(["all"], BuildOptions(output, sources_dir=people_dir))
+    with pytest.raises(UserError, match=r"'people/raw/people\.jsonl', row 2: "):
+        build(["toy_people"], BuildOptions(output, sources_dir=people_dir))
     assert (bytes_of(output), beside(output)) == before
+
+
+def test_a_task_that_fails_is_named_and_the_others_are_built(toy_tasks, write_people, output, tmp_path):
+    sources_dir = write_people("ann", last_line="{broken")
+    options = BuildOptions(output, sources_dir=sources_dir)
+    report = build(["all"], options)
+    people = report["tasks"]["toy_people"]
+    assert (people["status"], people["rows"], people["files"]) == ("failed", 0, {})
+    assert people["error"].startswith("raw file 'people/raw/people.jsonl', row 2: ")
+    assert set(inodes(output)) == {"toy_numbers", "toy_urn"}
+    card = (output / "README.md").read_text()
+    assert "because they could not be built (`build_report.json` says why): `toy_people`." in card
+    assert str(tmp_path) not in card + (output / "build_report.json").read_text()
+
+    assert build(["toy_urn"], options)["tasks"]["toy_people"] == people  # it is still not there
+    write_people("ann")
+    report = build(["all"], options)
+    assert report["tasks"]["toy_people"]["status"] == "built"
+    assert "could not be built" not in (output / "README.md").read_text()
+
+
+def test_all_that_failed_is_named_when_nothing_could_be_built(tmp_path, output):
+    path = tmp_path / "gsm8k" / get_task("gsm8k_question").source.files[0].path
+    path.parent.mkdir(parents=True)
+    path.write_text("{broken")
+    done = run(
+        output, "--sources-dir", str(tmp_path), "--num-proc", "2", tasks=("gsm8k_question", "gsm8k_question_answer")
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: raw file 'gsm8k/")
+    assert "(and 1 more task failed for the same reason)" in done.stderr
+    assert not output.exists()
+
+
+def test_a_fault_that_no_reader_foresees_is_that_of_one_task(toy_tasks, people_dir, output, monkeypatch):
+    def broken(spec, files, seed, cleaned=None):
+        if spec.name == "toy_people":
+            raise ZeroDivisionError("one by nought")
+        return read_examples(spec, files, seed, cleaned)
+
+    monkeypatch.setattr("dataset_builder.spectrum_suite.read_examples", broken)
+    people = build(["all"], BuildOptions(output, sources_dir=people_dir))["tasks"]["toy_people"]
+    assert people["status"] == "failed"
+    assert people["error"].startswith(
+        "task 'toy_people' cannot be built: ZeroDivisionError: one by nought (spectrum_su"
+    )
+
+
+def test_a_raw_file_that_cannot_be_read_is_a_fault_of_its_tasks(toy_tasks, people_dir, output, monkeypatch):
+    def unreadable(self):
+        raise PermissionError(errno.EACCES, "Permission denied", str(people_dir / "people/raw/people.jsonl"))
+
+    monkeypatch.setattr("dataset_builder.files.FoundFiles.checksums", unreadable)
+    with pytest.raises(UserError, match=r"task 'toy_people'.*file 'people/raw/people\.jsonl': Permission denied"):
+        build(["toy_people"], BuildOptions(output, sources_dir=people_dir))
 
 
 def test_a_full_disk_ends_with_its_own_error_and_nothing_half_written(toy_tasks, output, monkeypatch):

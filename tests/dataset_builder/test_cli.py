@@ -120,11 +120,22 @@ def test_counts_must_be_positive(capsys, option):
 
 def test_a_mistake_in_a_raw_file_ends_in_one_line(toy_tasks, write_people, tmp_path, capsys):
     sources_dir = write_people("ann", last_line="[]")
-    code, shown = failing(
-        capsys, "build", "--tasks", "all", "--sources-dir", str(sources_dir), "--output", str(tmp_path / "suite"),
-        "--num-proc", "1",
-    )  # fmt: skip
+    options = ("--sources-dir", str(sources_dir), "--output", str(tmp_path / "suite"), "--num-proc", "1")
+    code, shown = failing(capsys, "build", "--tasks", "toy_people", *options)
     assert code == 2
     assert shown.splitlines()[-1].startswith("error: raw file ")
     assert "people.jsonl', row 2: it is not a JSON object but list" in shown
     assert "Traceback" not in shown
+
+
+def test_the_last_table_names_what_failed(toy_tasks, write_people, tmp_path, capsys):
+    sources_dir = write_people("ann", last_line="[]")
+    options = ("--sources-dir", str(sources_dir), "--output", str(tmp_path / "suite"), "--num-proc", "1")
+    with pytest.raises(SystemExit) as stopped:
+        main(("build", "--tasks", "all", *options))
+    assert stopped.value.code == 1
+    last = capsys.readouterr().out.partition("1 task failed")[2]
+    assert "toy_people" in last
+    assert "raw file 'people/raw/people.jsonl', row 2: it is not a JSON object but list" in " ".join(last.split())
+    main(("build", "--tasks", "toy_urn", *options))  # all that is asked for is there
+    assert "1 task failed" in capsys.readouterr().out
