@@ -125,7 +125,12 @@ def check(arguments: Namespace) -> None:
 
 def prepare_dataset(arguments: Namespace) -> Publication:
     """What is published of a suite."""
-    return dataset_publication(arguments.path, arguments.repo_id, include_unlicensed=arguments.include_unlicensed)
+    return dataset_publication(
+        arguments.path,
+        arguments.repo_id,
+        include_unlicensed=arguments.include_unlicensed,
+        allow_failed=arguments.allow_failed,
+    )
 
 
 def prepare_metric(arguments: Namespace) -> Publication:
@@ -185,6 +190,9 @@ def parser() -> ArgumentParser:
         "--include-unlicensed",
         action="store_true",
         help="publish tasks whose source does not say whether it may be passed on, too",
+    )
+    dataset.add_argument(
+        "--allow-failed", action="store_true", help="publish the others when some tasks failed to build"
     )
     dataset.add_argument("--remove-tasks", action="store_true", help="remove tasks on the Hub that the suite lacks")
     _with_folder(_kind(kinds.add_parser, "metric", "a metric of metrics/", prepare_metric))

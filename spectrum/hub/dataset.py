@@ -12,7 +12,7 @@ from dataset_builder.card import render_card
 from dataset_builder.errors import UserError
 from dataset_builder.mixtures import MIXTURES, mixtures
 from dataset_builder.registry import all_tasks, get_task
-from dataset_builder.suite_folder import REPORT, Record
+from dataset_builder.suite_folder import REPORT, Record, has_rows
 from dataset_builder.task_spec import TaskSpec
 from spectrum.hub.answers import Repository
 from spectrum.hub.card_merge import Ours
@@ -26,27 +26,31 @@ _KEYS = {
 }  # fmt: skip
 
 
-def dataset_publication(folder: Path, repo_id: str, *, include_unlicensed: bool = False) -> Publication:
+def dataset_publication(
+    folder: Path, repo_id: str, *, include_unlicensed: bool = False, allow_failed: bool = False
+) -> Publication:
     """What is published of the suite in ``folder``.
 
     Args:
         folder: As ``python -m dataset_builder build`` left it.
         repo_id: Where, ``<org>/<name>``.
         include_unlicensed: Publish tasks whose source does not say whether it may be passed on, too.
+        allow_failed: Publish a suite some of whose tasks failed to build; its card says which.
 
     Raises:
-        UserError: The folder is no built suite, lacks files of a task, holds what must not be published, or has no
-            task that may be passed on.
+        UserError: The folder is no built suite, has tasks that failed, lacks files of a task, holds what must not be
+            published, or has no task that may be passed on.
     """
     names = scan_folder(folder)
     report = _build_report(folder)
-    built = {name: record for name, record in report["tasks"].items() if record["status"] != "missing"}
+    failed = _failed(folder, report, allow_failed)
+    built = {name: record for name, record in report["tasks"].items() if has_rows(record)}
     left_out = {name: why for name in built if (why := _why_not(get_task(name), include_unlicensed))}
     published = {name: record for name, record in built.items() if name not in left_out}
     if not published:
         raise UserError(f"no task of {str(folder)!r} may be passed on: {'; '.join(left_out.values()) or 'it has none'}")
     shards = {name: _shards(name, names) for name in published}
-    report = report | {"tasks": published}
+    report = report | {"tasks": dict(sorted((published | failed).items()))}
     version = report["versions"]["suite"]
     return Publication(
         repository=Repository(repo_id, "dataset"),
@@ -62,8 +66,23 @@ def dataset_publication(folder: Path, repo_id: str, *, include_unlicensed: bool 
         reads=(REPORT,),
         tag=f"v{version}",
         task_of=_task_of,
-        notes=(*left_out.values(), *_strangers(names, built)),
+        notes=(
+            *(f"left out: {name} (failed to build)" for name in failed),
+            *left_out.values(),
+            *_strangers(names, built),
+        ),
     )
+
+
+def _failed(folder: Path, report: dict[str, Any], allow_failed: bool) -> dict[str, Record]:
+    """The tasks that failed to build; raises a UserError when there are some and there may be none."""
+    failed = {name: record for name, record in report["tasks"].items() if record["status"] == "failed"}
+    if failed and not allow_failed:
+        raise UserError(
+            f"{len(failed)} task{'s' if len(failed) > 1 else ''} of {str(folder)!r} failed to build "
+            f"({', '.join(failed)}): build them again, or publish the others with --allow-failed"
+        )
+    return failed
 
 
 def _build_report(folder: Path) -> dict[str, Any]:
@@ -78,7 +97,7 @@ def _build_report(folder: Path) -> dict[str, Any]:
     if "suite" not in report["versions"]:
         raise UserError(f"suite {str(folder)!r} has no version: build it again; tasks that have not changed are kept")
     for name, record in tasks.items():
-        if record["status"] != "missing" and get_task(name).version != record["version"]:
+        if has_rows(record) and get_task(name).version != record["version"]:
             raise UserError(
                 f"task {name!r} of {str(folder)!r} has version {record['version']}, this checkout knows "
                 f"{get_task(name).version}: build the suite again"

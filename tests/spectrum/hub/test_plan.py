@@ -246,6 +246,23 @@ def test_a_task_with_a_path_for_a_name_is_refused(suite, tmp_path):
         dataset_publication(folder, "org/suite")
 
 
+def test_a_suite_with_failed_tasks_is_published_on_request_only(suite, tmp_path):
+    folder = copy_of(suite, tmp_path)
+    report = json.loads((folder / "build_report.json").read_text())
+    report["tasks"]["jeopardy_answer_prediction"] = report["tasks"]["coinflip"] | {
+        "status": "failed", "error": "raw file 'jeopardy/JEOPARDY_CSV.csv', row 3: it is broken", "rows": 0,
+    }  # fmt: skip
+    (folder / "build_report.json").write_text(json.dumps(report))
+    with pytest.raises(UserError, match=r"1 task of .* failed to build \(jeopardy_answer_prediction\).*--allow-failed"):
+        dataset_publication(folder, "org/suite")
+    found = dataset_publication(folder, "org/suite", allow_failed=True)
+    assert "left out: jeopardy_answer_prediction (failed to build)" in found.notes
+    assert "could not be built (`build_report.json` says why): `jeopardy_answer_prediction`." in found.card
+    published = json.loads(next(file.source for file in found.files if file.name == "build_report.json"))
+    assert published["tasks"]["jeopardy_answer_prediction"]["status"] == "failed"
+    assert "jeopardy_answer_prediction" not in found.loads
+
+
 def test_files_that_are_no_part_of_a_suite_are_named(suite, tmp_path):
     folder = copy_of(suite, tmp_path)
     (folder / "notes.txt").write_text("x")
