@@ -27,8 +27,9 @@ from dataset_builder.hygiene import Hygiene
 from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.sequences import cut
 from dataset_builder.tables import FEATURES, CoverageRows, DistributionRows, IclRows
-from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Target, TaskSpec
+from dataset_builder.task_spec import MIN_DRAWS, Draw, Dropped, Example, RawFiles, Target, TaskSpec
 
+_TOO_SHORT = f"row with fewer than {MIN_DRAWS} draws"
 _TABLE_TEXTS = 200_000  # a table is closed once it holds so many texts: this bounds memory
 
 
@@ -97,8 +98,8 @@ class SpectrumSuite(datasets.ArrowBasedBuilder):
 
     def _generate_tables(self, spec: TaskSpec, files: RawFiles) -> Iterator[tuple[Key, pa.Table]]:
         self.counts = Counts()
-        examples = _count(read_examples(spec, files, self.config.seed, self.counts.cleaned), self.counts)
-        for index, table in enumerate(tables(spec, examples, self.config.seed, self.config.max_rows)):
+        examples = _without_dropped(read_examples(spec, files, self.config.seed, self.counts.cleaned), self.counts)
+        for index, table in enumerate(tables(spec, examples, self.config.seed, self.config.max_rows, self.counts)):
             self.counts.rows += len(table)
             if spec.kind == "icl":
                 self.counts.draws += pc.sum(table["n_outputs"]).as_py()
@@ -142,18 +143,21 @@ def _different(spec: TaskSpec, items: Iterable[Example | Dropped]) -> Iterator[E
         yield item
 
 
-def tables(spec: TaskSpec, examples: Iterable[Example], seed: int, max_rows: int | None = None) -> Iterator[pa.Table]:
-    """Cut the processes into rows and yield them in tables of bounded size.
+def tables(
+    spec: TaskSpec, examples: Iterable[Example], seed: int, max_rows: int | None = None, counts: Counts | None = None
+) -> Iterator[pa.Table]:
+    """Cut the processes into rows and yield them in tables of bounded size; rows with fewer than two draws are dropped.
 
     Args:
         spec: The task.
         examples: Its processes.
         seed: Every choice depends on it, on the names of task and process, and on the row, and on nothing else.
         max_rows: Stop after so many rows.
+        counts: Where the processes that have rows, and the dropped rows, are counted.
     """
     empty, rows_of = _KINDS[spec.kind]
     batch = empty(spec)
-    for row in islice(rows_of(spec, examples, seed), max_rows):
+    for row in islice(rows_of(spec, examples, seed, counts or Counts()), max_rows):
         batch.add(*row)
         if batch.size >= _TABLE_TEXTS:
             yield batch.table()
@@ -163,12 +167,18 @@ def tables(spec: TaskSpec, examples: Iterable[Example], seed: int, max_rows: int
 
 
 def _sequences(
-    spec: TaskSpec, examples: Iterable[Example], seed: int
+    spec: TaskSpec, examples: Iterable[Example], seed: int, counts: Counts
 ) -> Iterator[tuple[str, str, str | None, list[Draw], list[tuple[str, ...]]]]:
     for example in examples:
         options = _options(spec, example)
         key = (seed, spec.name, example.process)
+        counted = False
         for row, order in enumerate(cut(len(example.draws), spec.sequences, *key)):
+            if len(order) < MIN_DRAWS:
+                counts.dropped[_TOO_SHORT] += 1
+                continue
+            if not counted:
+                counts.processes, counted = counts.processes + 1, True
             shown = order.tolist()
             yield (
                 f"{spec.name}/{example.process}/{row}",
@@ -179,16 +189,20 @@ def _sequences(
             )
 
 
-def _prompts(spec: TaskSpec, examples: Iterable[Example], seed: int) -> Iterator[tuple[str, str | None, Target]]:
+def _prompts(
+    spec: TaskSpec, examples: Iterable[Example], seed: int, counts: Counts
+) -> Iterator[tuple[str, str | None, Target]]:
     for example in examples:
+        counts.processes += 1
         description = _description(example, seed, spec.name, example.process, 0)
         yield f"{spec.name}/{example.process}", description, example.target
 
 
 def _generation_tasks(
-    spec: TaskSpec, examples: Iterable[Example], seed: int
+    spec: TaskSpec, examples: Iterable[Example], seed: int, counts: Counts
 ) -> Iterator[tuple[str, str | None, Example]]:
     for example in examples:
+        counts.processes += 1
         description = _description(example, seed, spec.name, example.process, 0)
         yield f"{spec.name}/{example.process}", description, example
 
@@ -235,10 +249,9 @@ def _read(spec: TaskSpec, files: RawFiles) -> Iterator[Example | Dropped]:
         ) from error
 
 
-def _count(items: Iterable[Example | Dropped], counts: Counts) -> Iterator[Example]:
+def _without_dropped(items: Iterable[Example | Dropped], counts: Counts) -> Iterator[Example]:
     for item in items:
         if isinstance(item, Dropped):
             counts.dropped[item.reason] += item.rows
         else:
-            counts.processes += 1
             yield item

@@ -131,6 +131,9 @@ class Sequences:
 MAX_DRAWS = 5000
 """No row holds more draws than this, as in the paper's release."""
 
+MIN_DRAWS = 2
+"""No row holds fewer draws than this: a single draw tells nothing of how the process draws again."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:

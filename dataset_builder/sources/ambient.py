@@ -9,10 +9,15 @@ ambient_full.jsonl, with a disambiguation for each label of an ambiguous pair:
      "premise_ambiguous": true, "hypothesis_ambiguous": false, "labels": "entailment, neutral", "meta": null,
      "disambiguations": [{"premise": "Ada saw the man who had the telescope.", "hypothesis": "The man had a telescope.",
                           "label": "entailment"}, {"premise": "Ada used the telescope to see the man.", ...}]}
+
+The whole files: 1,645 pairs, and 2,020 pairs with the labels of linguists, each id once; 542 rows of crowd workers,
+where two ids stand twice: the pair was given out in two rounds, with the distractor at another place and nine votes in
+each.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import UnionType
@@ -57,12 +62,14 @@ def source_of(path: str) -> Source:
 
 
 def read_rows(raw_files: RawFiles, path: str, fields: Mapping[str, type | UnionType]) -> Iterator[tuple[int, Any]]:
-    """Yield (line number, row) of a file; premise and hypothesis are stripped, and no row comes twice."""
+    """Yield (line number, row) of a file; premise and hypothesis are stripped.
+
+    An id may come again, as a further round of annotation, but a row may not: then the file is not the upstream's.
+    """
     seen = set()
     texts = {"premise": str, "hypothesis": str}
     for number, row in raw.read_json_lines(raw_files[path], {"id": int | str, **texts, **fields}):
-        row |= {name: row[name].strip() for name in texts}
-        if (key := (row["id"], *(row[name] for name in texts))) in seen:
+        if (whole := json.dumps(row, sort_keys=True)) in seen:
             raise raw.bad_row(raw_files[path], number, f"the row with id {row['id']!r} comes a second time")
-        seen.add(key)
-        yield number, row
+        seen.add(whole)
+        yield number, row | {name: row[name].strip() for name in texts}

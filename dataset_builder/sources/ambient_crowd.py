@@ -7,6 +7,9 @@ are the votes on the pair as it stands, ``q1_gold`` to ``q3_gold`` those with on
      "distractor_idx": 2.0, "labels": ["entailment", "contradiction", null],
      "interpretations": ["Bo left the riverside.", "Bo left the bank's office.", "Bo went to the bank."],
      "q0_gold": ["neutral", "entailment", ...], "q1_gold": [...], "q2_gold": [...], "q3_gold": [...], ...}
+
+The whole file: 542 rows with nine votes each; 7 of them have no distractor. Two pairs have two rows, one for each round
+of annotation, with the distractor at another place and other votes: each row stands for itself.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ _SPLIT_TEXTS = (
 
 def read_readings(raw_files: RawFiles) -> Iterator[Example | Dropped]:
     """The relation under each reading that has one."""
-    fields = {"ambiguous_sent": str, "labels": list, "interpretations": list}
+    fields = {"ambiguous_sent": str, "labels": list, "interpretations": list, "distractor_idx": float | int | None}
     return read_table(raw_files, CROWD, fields, _readings, _READING_TEXTS)
 
 
@@ -54,6 +57,8 @@ def _given(row: dict[str, Any]) -> dict[str, str]:
 def _readings(row: dict[str, Any]) -> Iterator[Draw | Dropped]:
     if len(row["labels"]) != len(row["interpretations"]):
         raise ValueError(f"there are {len(row['labels'])} labels for {len(row['interpretations'])} interpretations")
+    if (distractor := row["distractor_idx"]) is not None and row["labels"][int(distractor)] is not None:
+        raise ValueError(f"the distractor at {distractor} has the label {row['labels'][int(distractor)]!r}")
     for label, reading in zip(row["labels"], row["interpretations"], strict=True):
         if label is None:
             yield Dropped("distractor, a reading without a label")

@@ -4,10 +4,14 @@ Upstream and licence: see ``ambient.py``. A raw row (made up); the labels are in
 
     {"id": 12, "worker_ids": ["AAA", "BBB"], "premise": "Bo left the bank.", "hypothesis": "Bo had money there.",
      "annotations": ["neutral", "entailment|neutral"], "disambiguations": {...}}
+
+The whole file: 4,090 labels of 28 linguists. In 53 rows one linguist (GFH in 52, KVG in one) stands twice, as they
+labelled the pair in two rounds; 31 of these pairs got the same labels again, the others got others.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
@@ -27,8 +31,13 @@ _TEXTS = (
 
 
 def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
-    """One process per linguist, in order of appearance; draws in upstream order."""
+    """One process per linguist and round of labelling, in order of appearance; draws in upstream order.
+
+    Who labels a pair again does so in a further round, so that each pair stands once in a process. The first round is
+    called after the linguist, a further one also after its number.
+    """
     draws: dict[str, list[Draw]] = {}
+    rounds: Counter[tuple[str, str]] = Counter()
     for number, row in read_rows(raw_files, LINGUISTS, {"worker_ids": list, "annotations": list}):
         with raw.at_row(raw_files[LINGUISTS], number):
             labelled = list(_labels(row))
@@ -36,8 +45,10 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
             item = draw_of({"premise": row["premise"], "hypothesis": row["hypothesis"]}, {"annotation": labels})
             if isinstance(item, Dropped):
                 yield item
-            else:
-                draws.setdefault(linguist, []).append(item)
+                continue
+            rounds[linguist, item.input] += 1
+            again = rounds[linguist, item.input]
+            draws.setdefault(linguist if again == 1 else f"{linguist}/{again}", []).append(item)
     for linguist, labelled in draws.items():
         yield Example(linguist, _TEXTS, tuple(labelled))
 
@@ -62,11 +73,13 @@ TASKS = [
         source=source_of(LINGUISTS),
         group="human_variation",
         summary="How one linguist labels pairs of sentences, with a label for each reading.",
-        process="one linguist",
+        process="one linguist in one round of labelling",
         inputs=("premise", "hypothesis"),
         outputs=("annotation",),
         options=OPTIONS,
         sequences=Sequences("several", Mix(64), count=2),
         read=read,
+        version="1.1.0",
+        quirks="What a linguist labelled a second time is a process of its own; the release puts both rounds together.",
     )
 ]

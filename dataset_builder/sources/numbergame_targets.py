@@ -4,7 +4,7 @@ Upstream: https://doi.org/10.7910/DVN/A8ZWLF (doi 10.5334/jopd.19), to be fetche
 (made up):
 
     set,target,rating,id,p
-    2_4_8,16,1,0,0.9
+    2_ 4_ 8,16,1,0,0.9
 """
 
 from __future__ import annotations

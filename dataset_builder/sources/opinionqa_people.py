@@ -6,6 +6,9 @@ column for each key of metadata.csv and info.csv:
 
     0,AGE,"['18-29', '30-49', '50-64', '65+']"
     Often,18-29,...
+
+The whole files: the metadata of every wave has the same twelve keys. A key of info.csv may stand several times, once
+per wording (see ``opinionqa.py``): which one a respondent was asked depends on the race.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ import polars as pl
 
 from dataset_builder import raw
 from dataset_builder.seeding import stable_sample
-from dataset_builder.sources.opinionqa import OPINIONQA, WAVES, file_path, read_info
+from dataset_builder.sources.opinionqa import OPINIONQA, WAVES, Asked, file_path, read_info
+from dataset_builder.sources.opinionqa_wordings import RACE, by_race
 from dataset_builder.sources.surveys import LETTERS, lettered, literal, text_list
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, TaskSpec
 
@@ -34,7 +38,7 @@ ATTRIBUTES = {
     "POLPARTY": "party",
     "INCOME": "income",
     "POLIDEOLOGY": "political views",
-    "RACE": "race",
+    RACE: "race",
 }
 _MAX_PEOPLE = 200
 _SHARE_TOLD = 0.7
@@ -49,8 +53,8 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
     """One process per respondent, at most 200 of a wave; draws in the order of the questionnaire."""
     for wave in WAVES:
         if (path := raw_files.get(file_path(wave, "responses"))) is not None:
-            questions = read_info(raw_files[file_path(wave, "info")])
             values = _read_values(raw_files[file_path(wave, "metadata")])
+            questions = by_race(read_info(raw_files[file_path(wave, "info")]), values[RACE])
             people = raw.read_csv(path, dict.fromkeys((*questions, *ATTRIBUTES), pl.String))
             rows = [f"{wave}/{row}" for row in range(1, len(people) + 1)]
             chosen = stable_sample(rows, _MAX_PEOPLE, "opinionqa")
@@ -75,12 +79,16 @@ def _read_values(path: Path) -> dict[str, tuple[str, ...]]:
 
 def _person(
     person: Mapping[str, str | None],
-    questions: Mapping[str, tuple[str, tuple[str, ...]]],
+    questions: Mapping[str, Mapping[str | None, Asked]],
     about: Mapping[str, str],
 ) -> Iterator[Example | Dropped]:
     draws, letters, dropped = [], [], Counter[str]()
-    for key, (question, options) in questions.items():
+    for key, wordings in questions.items():
         answer = (person[key] or "").strip()
+        if (asked := wordings.get(about.get(RACE))) is None:
+            dropped["question whose wording for the race of the respondent cannot be told"] += 1
+            continue
+        question, options = asked
         if answer in options:
             draws.append(Draw(lettered(question, options), LETTERS[options.index(answer)]))
             letters.append(tuple(LETTERS[: len(options)]))
@@ -115,6 +123,9 @@ TASKS = [
         sequences=Sequences("one"),
         read=read,
         domain="SocialSciences",
-        quirks="An attribute is told only if it has one of the values of metadata.csv, so never as refused or unknown.",
+        version="1.1.0",
+        quirks="Where a question has a wording per race, a respondent is asked that of their own race; where it cannot "
+        "be told which that is, the question is dropped. An attribute is told only if it has one of the values of "
+        "metadata.csv, so never as refused or unknown.",
     ),
 ]

@@ -73,8 +73,8 @@ def test_a_suite_has_parquet_files_a_card_and_a_report(toy_tasks, people_dir, ou
     assert beside(output) == ["suite"]
     assert json.loads((output / "build_report.json").read_text()) == report
     people = report["tasks"]["toy_people"]
-    assert (people["status"], people["processes"], people["draws"]) == ("built", 3, 90)
-    assert people["dropped"] == {"no person": 1}
+    assert (people["status"], people["processes"], people["draws"]) == ("built", 3, 87)
+    assert people["dropped"] == {"no person": 1, "row with fewer than 2 draws": 3}  # the other three of 90 draws
     assert people["rows"] == pq.read_metadata(output / "toy_people/train-00000-of-00001.parquet").num_rows
     assert report["tasks"]["toy_numbers"]["draws"] == 6 * 20
     for name, record in report["tasks"].items():

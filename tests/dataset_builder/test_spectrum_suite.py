@@ -7,7 +7,8 @@ import pytest
 from dataset_builder import seeding, spectrum_suite
 from dataset_builder.errors import UserError
 from dataset_builder.registry import get_task
-from dataset_builder.spectrum_suite import SpectrumSuite, read_examples, tables
+from dataset_builder.sequences import cut
+from dataset_builder.spectrum_suite import Counts, SpectrumSuite, read_examples, tables
 from dataset_builder.task_spec import Draw, Example, Sequences, Source, TaskSpec
 
 SOURCE = Source("s", "S", "https://example.org", "mit", "yes", "nobody")
@@ -96,7 +97,7 @@ def test_the_columns_are_those_of_the_declared_features(toy_tasks, tmp_path):
 
 
 def test_each_description_is_chosen_about_equally_often():
-    how = Sequences("several", 1, 4000)
+    how = Sequences("several", 2, 4000)
     example = Example("p", ("a", "b", "c", "d"), (Draw(None, "x"), Draw(None, "y")))
     chosen = [row["messages"][0]["content"] for row in rows_of(icl_task(sequences=how), [example])]
     counts = np.array([chosen.count(text) for text in "abcd"])
@@ -132,14 +133,45 @@ def test_generated_processes_depend_on_seed_task_and_index_only():
     assert outputs("task", 3)[1] == str(expected)
 
 
-def test_each_draw_of_a_partition_is_used_once(toy_tasks, people_dir):
-    rows = toy_rows("toy_people", data_dir=str(people_dir))
+def test_each_draw_of_a_partition_is_used_once_but_for_those_that_would_be_alone(toy_tasks, people_dir, tmp_path):
+    builder = SpectrumSuite(config_name="toy_people", data_dir=str(people_dir), cache_dir=str(tmp_path / "cache"))
+    builder.download_and_prepare(str(tmp_path / "out"), file_format="parquet")
+    rows = datasets.load_dataset("parquet", data_files=str(tmp_path / "out" / "*.parquet"), split="train")
+    alone = builder.counts.dropped["row with fewer than 2 draws"]
     for person in ("ann", "bob", "cy"):
         messages = [m for row in rows if row["process"] == person for m in row["messages"]]
-        assert sorted(m["content"] for m in messages if m["role"] == "input") == sorted(
-            f"question {i}" for i in range(30)
-        )
-    assert sum(row["n_outputs"] for row in rows) == 90
+        used = [m["content"] for m in messages if m["role"] == "input"]
+        assert len(set(used)) == len(used)
+        assert set(used) <= {f"question {i}" for i in range(30)}
+    assert alone == sum(
+        len(order) == 1
+        for person in ("ann", "bob", "cy")
+        for order in cut(30, get_task("toy_people").sequences, 42, "toy_people", person)
+    )
+    assert alone > 0
+    assert sum(row["n_outputs"] for row in rows) == builder.counts.draws == 90 - alone
+    assert min(row["n_outputs"] for row in rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("sequences", "n_draws", "ids", "dropped"),
+    [
+        (Sequences("one"), 1, [], 1),
+        (Sequences("one"), 2, [0], 0),
+        (Sequences("one", 1), 9, [], 1),
+        (Sequences("several", 5, 3), 1, [], 3),
+        (Sequences("partition", 4), 9, [0, 1], 1),
+        (Sequences("partition", 4), 10, [0, 1, 2], 0),
+    ],
+)
+def test_a_row_has_at_least_two_draws_and_those_that_stay_are_called_as_before(sequences, n_draws, ids, dropped):
+    examples = [Example(name, (), tuple(Draw(None, str(i)) for i in range(n_draws))) for name in "pq"]
+    counts = Counts()
+    rows = rows_of(icl_task(sequences=sequences), examples, counts=counts)
+    assert [row["id"] for row in rows] == [f"task/{name}/{row}" for name in "pq" for row in ids]
+    assert all(row["n_outputs"] >= 2 for row in rows)
+    assert counts.dropped.total() == 2 * dropped
+    assert counts.processes == (2 if ids else 0)
 
 
 def test_the_size_of_tables_does_not_change_the_rows(monkeypatch):

@@ -11,8 +11,8 @@ from dataset_builder import sources
 from dataset_builder.files import find_files
 from dataset_builder.mixtures import MIXTURES
 from dataset_builder.registry import all_tasks
-from dataset_builder.spectrum_suite import read_examples, tables
-from dataset_builder.task_spec import MAX_DRAWS, Dropped
+from dataset_builder.spectrum_suite import Counts, read_examples, tables
+from dataset_builder.task_spec import MAX_DRAWS, MIN_DRAWS, Dropped
 
 FIXTURES = Path(__file__).parents[2] / "dataset_builder" / "fixtures"
 TASKS = all_tasks()
@@ -109,13 +109,22 @@ def test_several_fields_are_a_json_object_with_the_declared_names_in_order(spec)
 
 
 @from_files
-def test_partitions_use_each_draw_once(spec):
+def test_partitions_use_each_draw_once_but_for_those_that_would_be_alone(spec):
     if spec.kind != "icl" or spec.sequences.mode != "partition":
         return
-    examples = fixture_examples(spec)
-    rows = [row for table in tables(spec, examples, 42) for row in table.to_pylist()]
+    examples, counts = fixture_examples(spec), Counts()
+    rows = [row for table in tables(spec, examples, 42, counts=counts) for row in table.to_pylist()]
     drawn = Counter(message["content"] for row in rows for message in row["messages"] if message["role"] == "output")
-    assert drawn == Counter(draw.output for example in examples for draw in example.draws)
+    every = Counter(draw.output for example in examples for draw in example.draws)
+    assert drawn <= every
+    assert (every - drawn).total() == counts.dropped.total()
+
+
+@by_name
+def test_rows_of_icl_tasks_have_at_least_two_draws(spec):
+    if spec.kind == "icl":
+        rows = [row for table in tables(spec, fixture_examples(spec), 42) for row in table.to_pylist()]
+        assert min(row["n_outputs"] for row in rows) >= MIN_DRAWS
 
 
 def test_no_source_is_both_trained_on_and_held_out():

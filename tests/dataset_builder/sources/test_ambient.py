@@ -68,10 +68,12 @@ def test_linguists_keep_all_their_labels_in_one_order(read_fixture):
     processes, dropped = read_fixture("linguist_annotations")
     assert {name: [draw.output for draw in one.draws] for name, one in processes.items()} == {
         "AAA": ["entailment", "entailment|neutral|contradiction"],
-        "BBB": ["entailment|neutral", "neutral|contradiction", "neutral"],  # the last two on the same pair
+        "BBB": ["entailment|neutral", "neutral|contradiction"],
         "CCC": ["neutral", "entailment"],
+        "BBB/2": ["neutral"],  # the second label of the same pair
     }
-    assert list(processes) == ["AAA", "BBB", "CCC"]
+    assert list(processes) == ["AAA", "BBB", "CCC", "BBB/2"]
+    assert processes["BBB/2"].draws[0].input == processes["BBB"].draws[1].input
     assert processes["CCC"].draws[1].input == '{"premise": "It rained.", "hypothesis": "It was wet."}'
     assert dropped == {"empty premise": 1}
     assert len(set(TASK["linguist_annotations"].options)) == 7
@@ -103,6 +105,45 @@ def test_votes_on_other_sentences_are_not_pooled_and_percentages_are_rounded(rea
     ]
     assert json.loads(processes["all"].draws[0].input)["ambiguous_sent"] == "premise"
     assert dropped == {"pair without votes": 1}
+
+
+def second_round(files, **changes):
+    """Adds the first pair of the crowd's file once more, with the same id."""
+    first = json.loads(files[CROWD].read_text(encoding="utf-8").splitlines()[0])
+    with files[CROWD].open("a", encoding="utf-8") as file:
+        file.write(json.dumps(first | changes) + "\n")
+
+
+def test_a_pair_that_was_given_out_again_stands_once_per_round(damaged_files, split):
+    files = damaged_files(AMBIENT)
+    second_round(
+        files,
+        distractor_idx=0,
+        labels=[None, "entailment", "contradiction"],
+        interpretations=["Bo went to the bank.", "Bo left the riverside.", "Bo left a bench."],
+        q0_gold=["contradiction"] * 6 + ["neutral"] * 3,
+    )
+    processes, dropped = split(TASK["interpretation_labels"].read(files))
+    draws = [(json.loads(draw.input)["interpretation"], draw.output) for draw in processes["all"].draws]
+    assert draws[:2] + draws[-2:] == [
+        ("Bo left the riverside.", "entailment"),
+        ("Bo left the bank's office.", "contradiction"),
+        ("Bo left the riverside.", "entailment"),
+        ("Bo left a bench.", "contradiction"),
+    ]
+    assert dropped["distractor, a reading without a label"] == 4
+    processes, _ = split(TASK["annotation_distributions"].read(files))
+    first, *_, last = processes["all"].draws
+    assert first.input == last.input
+    assert json.loads(first.output)["entailment"] == "5/9 (55.6%)"  # the votes of the rounds are not added up
+    assert json.loads(last.output)["contradiction"] == "6/9 (66.7%)"
+
+
+def test_a_distractor_with_a_label_is_named(damaged_files):
+    files = damaged_files(AMBIENT)
+    second_round(files, distractor_idx=1)
+    with pytest.raises(UserError, match="row 4: the distractor at 1 has the label 'contradiction'"):
+        list(TASK["interpretation_labels"].read(files))
 
 
 @pytest.mark.parametrize("name", TASK)
@@ -201,7 +242,10 @@ def test_real_linguists(real_files, split):
     rows = real_rows(files, LINGUISTS)
     processes, dropped = split(TASK["linguist_annotations"].read(files))
     answers = sum(len(row["annotations"]) for row in rows)
-    assert (len(processes), answers) == {900: (26, 1821), 2020: (28, 4090)}[len(rows)]
+    linguists = {name.partition("/")[0] for name in processes}
+    assert (len(linguists), answers) == {900: (26, 1821), 2020: (28, 4090)}[len(rows)]
+    for one in processes.values():
+        assert len({draw.input for draw in one.draws}) == len(one.draws)
     assert sum(len(one.draws) for one in processes.values()) == answers
     assert {draw.output for one in processes.values() for draw in one.draws} <= set(
         TASK["linguist_annotations"].options

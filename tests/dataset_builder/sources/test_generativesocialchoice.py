@@ -16,7 +16,8 @@ ABORTION = "data/abortion_survey.csv"
 
 def test_texts_of_a_person_keep_their_order_and_markup(fixture_files, split):
     people, dropped = split(TEXTS(fixture_files(GENERATIVE_SOCIAL_CHOICE)))
-    assert list(people) == ["abortion/generation1", "abortion/generation3", "chatbot_personalization/generation1"]
+    abortion = [f"abortion/generation{number}" for number in (1, 3, 4)]
+    assert list(people) == [*abortion, "chatbot_personalization/generation1"]
     law = "<p>What should the law say?</p>\n<p><em>(Two sentences.)</em></p>"
     assert people["abortion/generation1"].draws == (Draw(law, 'The law should be clear. "Clear" means short.'),)
     assert people["chatbot_personalization/generation1"].draws == (
@@ -27,7 +28,7 @@ def test_texts_of_a_person_keep_their_order_and_markup(fixture_files, split):
 
 def test_ratings_are_those_of_the_validation_sample(fixture_files, split):
     people, dropped = split(RATINGS(fixture_files(GENERATIVE_SOCIAL_CHOICE)))
-    assert list(people) == ["abortion/validation2", "chatbot_personalization/validation2"]
+    assert list(people) == ["abortion/validation2", "abortion/validation5", "chatbot_personalization/validation2"]
     [draw] = people["abortion/validation2"].draws
     choices = ["very poorly", "poorly", "moderately", "well", "very well", "excellently", "exceptionally"]
     assert json.loads(draw.input) == {

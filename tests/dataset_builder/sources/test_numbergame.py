@@ -57,6 +57,18 @@ def test_targets_are_shares_of_at_least_nine_answers(fixture_files, split):
     assert numbergame_targets.TASKS[0].output_label == "Target Number Membership (Yes/No)"
 
 
+@pytest.mark.parametrize("written", [b"2_ 4_ 8", b" 2 _4_  8 "])
+@pytest.mark.parametrize("read", [read_people, read_shares, read_targets])
+def test_spaces_around_the_underscores_change_nothing(damaged_files, fixture_files, split, read, written):
+    files = damaged_files(NUMBERGAME)
+    files[PATH].write_bytes(files[PATH].read_bytes().replace(b"2_4_8", written, 5))  # the other rows stay as they are
+    processes, dropped = split(read(files))
+    assert (processes, dropped) == split(read(fixture_files(NUMBERGAME)))
+    texts = [str(one.draws) + str(one.target) for one in processes.values()]
+    assert any("2, 4, 8" in text for text in texts)
+    assert not any("  " in text for text in texts)
+
+
 @pytest.mark.parametrize("read", [read_people, read_shares, read_targets])
 @pytest.mark.parametrize(
     ("old", "new", "message"),
@@ -64,6 +76,7 @@ def test_targets_are_shares_of_at_least_nine_answers(fixture_files, split):
         (b"set,target", b"set,goal", "lacks a column it should have"),
         (b"0,2_4_8,16", b"0,2_4_8,sixteen", "row 1: column 'target' holds 'sixteen'"),
         (b"0,2_4_8,16", b"0,2 and 4,16", "row 1: a set must be numbers joined by _"),
+        (b"0,2_4_8,16", b"0,2 4_8,16", "row 1: a set must be numbers joined by _"),
         (b",0.29", b",29", "row 20: a set must be numbers joined by _, and p a share between 0 and 1"),
         (b"16,1,1.5", b"16,yes,1.5", "row 1: column 'rating' holds 'yes'"),
         (b"60,61", b"60", "row 10: it has 5 fields where 6 are due"),

@@ -47,6 +47,66 @@ def test_descriptions_tell_nothing_or_seven_in_ten_attributes(fixture_files, spl
     assert people["W92/1"].descriptions[2:] != told  # other attributes for other people
 
 
+SOUP = {
+    "White": "How proud are you of white soup?",
+    "Black": "How proud are you of black soup?",
+    "Hispanic": "How proud are you of Hispanic soup?",
+    "Asian": "How proud are you of Asian soup?",
+    "Other": "How proud are you of your soup?",
+}
+
+
+def with_wordings(folder, split, questions, people):
+    """Questions of a made-up key ``SOUP_W92`` and what people of some races answered to them: read in both ways."""
+    path = folder / "info.csv"
+    rows = [("BELL_W92", "Do you hear bells?", "['Yes', 'No']")]
+    write_csv(
+        path, ("key", "question", "references"), [*rows, *(("SOUP_W92", text, "['Very', 'Not']") for text in questions)]
+    )
+    attributes = sorted(opinionqa_people.ATTRIBUTES)
+    races = "['White', 'Black', 'Asian', 'Hispanic', 'Other', 'Mixed']"
+    known = [(name, races if name == "RACE" else "['known']") for name in attributes]
+    write_csv(folder / "metadata.csv", ("key", "options"), known)
+    told = [["Yes", "Not", *(race if name == "RACE" else "Refused" for name in attributes)] for race in people]
+    write_csv(folder / "responses.csv", ("BELL_W92", "SOUP_W92", *attributes), told)
+    wave = "human_resp/American_Trends_Panel_W92"
+    files = {f"{wave}/{name}.csv": folder / f"{name}.csv" for name in ("info", "metadata", "responses")}
+    return split(opinionqa_people.read(files)), split(opinionqa.read_questions({f"{wave}/info.csv": path}))
+
+
+def test_a_respondent_is_asked_the_wording_of_their_own_race(tmp_path, split):
+    asked = [*SOUP, "Mixed", "Refused", ""]
+    (people, dropped), (waves, _) = with_wordings(tmp_path, split, SOUP.values(), asked)
+    soups = {
+        race: [draw for draw in person.draws if "soup" in draw.input]
+        for race, person in zip(asked, people.values(), strict=True)
+    }
+    for race, question in SOUP.items():
+        assert soups[race] == [Draw(f"{question}\nA. Very\nB. Not", "B")]
+    assert soups["Mixed"] == soups["Refused"] == soups[""] == []  # no wording is theirs, or it is not known
+    assert dropped == {"question whose wording for the race of the respondent cannot be told": 3}
+    assert [draw.output.split("\n")[0] for draw in waves["W92"].draws] == ["Do you hear bells?", *SOUP.values()]
+
+
+@pytest.mark.parametrize(
+    ("questions", "told"),
+    [
+        ([SOUP["White"], SOUP["White"]], {"White", "Other", "Asian"}),  # the same row twice is one wording
+        ([SOUP["White"], SOUP["Other"]], {"White", "Other"}),
+        ([SOUP["White"], "Is white soup good?", SOUP["Other"]], {"Other"}),
+        (["Is soup good?", SOUP["Other"]], set()),
+        (["Do white people like Asian soup?", SOUP["Asian"]], {"Asian"}),
+        (["Is whitefish good?", SOUP["White"]], {"White", "Other"}),
+    ],
+)
+def test_a_question_is_dropped_where_its_wording_cannot_be_told(tmp_path, split, questions, told):
+    asked = ["White", "Other", "Asian"]
+    (people, dropped), _ = with_wordings(tmp_path, split, questions, asked)
+    got = {race for race, person in zip(asked, people.values(), strict=True) if len(person.draws) == 2}
+    assert got == told
+    assert sum(dropped.values()) == 3 - len(told)
+
+
 def test_at_most_200_respondents_of_a_wave(damaged_files, split):
     files = damaged_files(OPINIONQA)
     path = files["human_resp/American_Trends_Panel_W92/responses.csv"]
@@ -94,7 +154,7 @@ def write_csv(path, header, rows):
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("info", b"LAKE_W26", b"SWIM_W26", "row 2: the key 'SWIM_W26' is empty or is there already"),
+        ("info", b"LAKE_W26", b"", "row 2: column 'key' is empty"),
         ("info", b"Where do you swim?", b"", "row 2: column 'question' is empty"),
         ("info", b"['Often', 'Never', 'Refused']", b"'Often'", "row 1: 'Often' is not a list of texts"),
         ("info", b"['Often', 'Never', 'Refused']", b"exec('1')", "row 1: \"exec('1')\" is not a Python literal"),

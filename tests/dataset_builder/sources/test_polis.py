@@ -29,11 +29,13 @@ def test_votes_are_in_the_order_of_voting_and_the_last_vote_on_a_statement_stand
     )
     assert [draw.output for draw in voters["vtaiwan.uberx/5"].draws] == ["Agree", "Disagree", "Agree", "Pass"]
     assert dropped == {
+        "statement that the moderators rejected": 1,
         "statement without text": 1,
         "statement with fewer than 4 words": 1,
         "test statement with fewer than 3 words": 2,
         "empty vote": 1,
-        "vote on a dropped statement": 2,
+        "vote on a dropped statement": 3,
+        "vote that was cast for the author together with the statement": 1,
         "vote that the same person cast again later": 1,
         "vote by a person with fewer than 4": 3,
     }
@@ -51,7 +53,30 @@ def test_comments_keep_upstream_order_and_repetitions(fixture_files, split):
         "我覺得需要更多路燈",
         "我覺得音樂可以小聲一點",
     ]
-    assert sum(dropped.values()) == 4
+    assert sum(dropped.values()) == 5
+    assert dropped["statement that the moderators rejected"] == 1
+
+
+def test_a_vote_of_an_author_is_left_out_only_where_polis_cast_it(damaged_files, split):
+    files = damaged_files(POLIS)
+    path = files["brexit-consensus/votes.csv"]
+    written = 1599996400800  # when the second statement was written, by voter 0
+    row = "{time},then,6,{voter},{vote}\n"
+    for time, voter, vote, kept in [
+        (written, 0, 1, "Agree"),  # at once: the later vote, of the fixture, stands
+        (written + 8_000, 0, 0, "Agree"),
+        (written - 3, 0, 1, "Agree"),  # the clocks of two machines
+        (1600000019999, 0, -1, "Disagree"),  # the author thought again
+    ]:
+        content = path.read_text()
+        path.write_text(content + row.format(time=time, voter=voter, vote=vote))
+        voters, _ = split(polis_votes.read_votes(files))
+        assert dict(voters["brexit-consensus/0"].draws)[MUSIC] == kept
+        path.write_text(content)
+    path.write_text(path.read_text().replace("1600000010003", str(written + 7_000)))  # no vote of a person is left
+    voters, dropped = split(polis_votes.read_votes(files))
+    assert "brexit-consensus/0" not in voters  # three votes are too few
+    assert dropped["vote that was cast for the author together with the statement"] == 2
 
 
 def test_descriptions_vary_in_the_context_they_give(fixture_files, split):
@@ -92,6 +117,8 @@ def test_at_most_500_voters_of_a_conversation(damaged_files, split):
         ("votes.csv", "voter-id", "voter", "votes.csv' lacks a column"),
         ("comments.csv", "comment-body", "text", "comments.csv' lacks a column"),
         ("comments.csv", ",7,2,1,", ",seven,2,1,", "comments.csv', row 1: column 'comment-id' holds 'seven'"),
+        ("comments.csv", ",7,2,1,", ",6,2,1,", "comments.csv' has two statements 6"),
+        ("comments.csv", ",7,2,1,0,0", ",7,2,1,0,2", "comments.csv', row 1: column 'moderated' holds 2"),
         ("summary.csv", "views,12", "views,12,13", "summary.csv', row 3: it has 3 fields"),
     ],
 )
@@ -117,12 +144,16 @@ def test_real_votes_agree_with_a_reading_by_the_csv_module(real_files, split):
     files = real_files(POLIS)
     voters, _ = split(polis_votes.read_votes(files))
     with files["brexit-consensus/comments.csv"].open(encoding="utf-8", newline="") as file:
-        statements = {row["comment-id"]: row["comment-body"].strip() for row in csv.DictReader(file)}
-    assert len(statements) == 50  # none of which is short or a test
+        written = {row["comment-id"]: row for row in csv.DictReader(file)}
+    statements = {number: row["comment-body"].strip() for number, row in written.items()}
+    assert len(statements) == 50  # none of which is short, a test or rejected
     with files["brexit-consensus/votes.csv"].open(encoding="utf-8", newline="") as file:
         votes = sorted(csv.DictReader(file), key=lambda row: int(row["timestamp"]))
     expected = defaultdict(dict)
     for row in votes:
+        statement = written[row["comment-id"]]
+        if row["voter-id"] == statement["author-id"] and int(row["timestamp"]) - int(statement["timestamp"]) < 10_000:
+            continue
         expected[row["voter-id"]].pop(row["comment-id"], None)
         expected[row["voter-id"]][row["comment-id"]] = {"1": "Agree", "0": "Pass", "-1": "Disagree"}[row["vote"]]
     expected = {f"brexit-consensus/{voter}": given for voter, given in expected.items() if len(given) >= 4}
