@@ -94,6 +94,7 @@ TASKS = [
         read=read_texts,
         domain="Conversation",
         quirks=_QUIRKS.strip(),
+        version="1.1.0",
     ),
     TaskSpec(
         name="changemyview_posts",
@@ -109,5 +110,6 @@ TASKS = [
         read=read_parts,
         domain="Conversation",
         quirks=_QUIRKS + f"A variant has at most {_MAX_DRAWS} posts, about 470 sequences.",
+        version="1.1.0",
     ),
 ]

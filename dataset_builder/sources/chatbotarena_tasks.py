@@ -78,6 +78,7 @@ def _task(name: str, summary: str, inputs: tuple[str, ...], outputs: tuple[str, 
         inputs=inputs,
         outputs=outputs,
         domain="Conversation",
+        version="1.1.0",
         **more,
     )
 

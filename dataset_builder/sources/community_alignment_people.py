@@ -89,6 +89,7 @@ def _task(name: str, summary: str, inputs: tuple[str, ...], outputs: tuple[str, 
         sequences=Sequences("partition", Mix(25)),
         domain="Conversation",
         languages=("en", "fr", "hi", "it", "pt"),
+        version="1.1.0",
         **more,
     )
 

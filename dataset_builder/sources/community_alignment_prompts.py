@@ -69,6 +69,7 @@ def _task(name: str, summary: str, inputs: tuple[str, ...], outputs: tuple[str, 
         outputs=outputs,
         domain="Conversation",
         languages=tuple(LANGUAGES),
+        version="1.1.0",
         **more,
     )
 

@@ -110,6 +110,7 @@ TASKS = [
         read=partial(read, rating=True),
         domain="SocialSciences",
         quirks="Ratings without an explanation are dropped. The choices are a JSON list, not text of a list.",
+        version="1.1.0",
     ),
     TaskSpec(
         name="generativesocialchoice_freetext",
@@ -124,5 +125,6 @@ TASKS = [
         sequences=Sequences("one"),
         read=partial(read, rating=False),
         domain="SocialSciences",
+        version="1.1.0",
     ),
 ]

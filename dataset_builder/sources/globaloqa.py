@@ -103,6 +103,7 @@ TASKS = [
             "Two of three descriptions name the country, which the release never tells. Percentages sum to 100 by the "
             f"largest remainder; the release cuts them off. {_SOURCES_DIFFER}"
         ),
+        version="1.1.0",
     ),
     TaskSpec(
         name="dist_global_oqa",
@@ -118,5 +119,6 @@ TASKS = [
         domain="SocialSciences",
         output_label="Response (letter)",
         quirks=f"Shares that are all zero are dropped; the release keeps them unnormalised. {_SOURCES_DIFFER}",
+        version="1.1.0",
     ),
 ]

@@ -82,6 +82,7 @@ def _task(name: str, summary: str, inputs: tuple[str, ...], outputs: tuple[str, 
         outputs=outputs,
         sequences=Sequences("several", Mix(64), count=50),
         read=partial(read, inputs=inputs, outputs=outputs),
+        version="1.1.0",
     )
 
 

@@ -130,5 +130,6 @@ TASKS = [
         read=read,
         domain="Culture",
         quirks="A poem that comes twice is used once. The word to include depends on the poem alone.",
+        version="1.1.0",
     )
 ]

@@ -85,5 +85,6 @@ TASKS = [
         sequences=Sequences("several", Mix(128), count=200),
         read=read,
         domain="Culture",
+        version="1.1.0",
     )
 ]

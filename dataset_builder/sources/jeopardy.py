@@ -90,6 +90,7 @@ def _task(name: str, summary: str, *, answers: bool) -> TaskSpec:
         domain="Culture",
         quirks="A clue that comes again is kept once. Where the paper's release stops after 1000 sequences, ours "
         f"holds a fixed sample of {_MAX_CLUES} clues.",
+        version="1.1.0",
     )
 
 

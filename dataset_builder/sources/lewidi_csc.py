@@ -67,5 +67,6 @@ TASKS = [
         read=read,
         domain="Conversation",
         quirks="The id of the annotator is in no text; what is unknown of a person is left out.",
+        version="1.1.0",
     )
 ]

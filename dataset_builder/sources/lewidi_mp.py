@@ -82,5 +82,6 @@ TASKS = [
         domain="Conversation",
         languages=("ar", "de", "en", "es", "fr", "hi", "it", "nl", "pt"),
         quirks="The id of the annotator is in no text; what is unknown of a person is left out.",
+        version="1.1.0",
     )
 ]

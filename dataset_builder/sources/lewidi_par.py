@@ -93,6 +93,7 @@ def _task(name: str, summary: str, outputs: tuple[str, ...], *, reasons: bool) -
         sequences=Sequences("partition", 20),
         read=partial(read, reasons=reasons),
         quirks="The id of the annotator is in no text.",
+        version="1.1.0",
     )
 
 

@@ -95,6 +95,7 @@ def _task(name: str, summary: str, outputs: tuple[str, ...], *, reasons: bool) -
         sequences=Sequences("partition", 30),
         read=partial(read, reasons=reasons),
         quirks="The id of the annotator is in no text. Reasons for several labels are joined by line breaks.",
+        version="1.1.0",
     )
 
 

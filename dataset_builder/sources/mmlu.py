@@ -78,5 +78,6 @@ TASKS = [
         "Multiple choice questions from 57 subjects.",
         Sequences("several", 20, count=1000),
         quirks="Which questions are in a row depends on the seed alone; the release shuffles with a global generator.",
+        version="1.1.0",
     )
 ]

@@ -73,6 +73,7 @@ def task(
     options: tuple[str, ...] = LETTERS,
     domain: str = "Unspecified",
     quirks: str = "",
+    version: str = "1.0.0",
 ) -> TaskSpec:
     """The held-out task of a source of multiple choice questions; they are all one process."""
     return TaskSpec(
@@ -90,4 +91,5 @@ def task(
         read=read,
         domain=domain,
         quirks=quirks,
+        version=version,
     )

@@ -90,5 +90,6 @@ TASKS = [
             "Descriptions name what is known of the person, which the release leaves as an unfilled gap; whether and "
             "how a person is described differs between people."
         ),
+        version="1.1.0",
     )
 ]

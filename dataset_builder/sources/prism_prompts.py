@@ -107,6 +107,7 @@ def _task(name: str, summary: str, process: str, mean: int, **more: object) -> T
         outputs=("opening_prompt",),
         sequences=Sequences("partition", Mix(mean)),
         domain="Conversation",
+        version="1.1.0",
         **more,
     )
 

@@ -66,5 +66,6 @@ TASKS = [
         "Which of two words fills the blank of a sentence.",
         Sequences("partition", 10),
         options=LETTERS[:2],
+        version="1.1.0",
     )
 ]
