@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.suite_folder import REPORT
+from dataset_builder.suite_folder import REPORT, describe_file
 from dataset_builder.tables import FEATURES
 
 TASK, REPOSITORY = "coinflip", "org/large-suite"
@@ -68,7 +68,8 @@ def write_suite(folder: Path, size: int) -> int:
             for group in range(groups):
                 writer.write_table(random_rows(generator, f"{shard}/{group}"))
     report = json.loads((folder / REPORT).read_text())
-    report["tasks"][TASK] |= {"rows": SHARDS * groups * ROWS_PER_GROUP, "bytes": size}
+    files = {path.name: describe_file(path) for path in sorted((folder / TASK).iterdir())}
+    report["tasks"][TASK] |= {"rows": SHARDS * groups * ROWS_PER_GROUP, "bytes": size, "files": files}
     (folder / REPORT).write_text(json.dumps(report))
     return sum(path.stat().st_size for path in (folder / TASK).iterdir())
 

@@ -18,12 +18,23 @@ from spectrum.hub.answers import Repository
 from spectrum.hub.card_merge import Ours
 from spectrum.hub.local_files import LocalFile, scan_folder
 from spectrum.hub.plan import CARD, Publication, Remote
+from spectrum.hub.results import read_json
+from spectrum.hub.secret_scan import open_parquet
+from spectrum.hub.shapes import COUNT, Each, Maybe, check_shape
 
 _SHARD = re.compile(r"(?P<task>[a-z][a-z0-9_]*)/(?:train|test)-\d{5}-of-(?P<count>\d{5})\.parquet")
 _KEYS = {
     "pretty_name", "language", "license", "license_name", "license_link", "size_categories", "source_datasets",
     "task_categories",
 }  # fmt: skip
+
+
+_BUILD_REPORT = {"seed": int, "versions": Each(str), "tasks": Each({"status": str, "version": str})}
+_BUILT = {
+    "rows": COUNT, "processes": COUNT, "draws": COUNT, "bytes": COUNT, "dropped": Each(COUNT), "missing": Each(str),
+    "max_rows": Maybe(COUNT), "seed": int, "files?": Each({"sha256": str, "rows": COUNT, "bytes": COUNT}),
+}  # fmt: skip
+"""What the build report says of a task that has rows."""
 
 
 def dataset_publication(
@@ -38,8 +49,8 @@ def dataset_publication(
         allow_failed: Publish a suite some of whose tasks failed to build; its card says which.
 
     Raises:
-        UserError: The folder is no built suite, has tasks that failed, lacks files of a task, holds what must not be
-            published, or has no task that may be passed on.
+        UserError: The folder is not a built suite, has tasks that failed, lacks files of a task or has others than the
+            build wrote, holds what must not be published, or has no task that may be passed on.
     """
     names = scan_folder(folder)
     report = _build_report(folder)
@@ -49,16 +60,13 @@ def dataset_publication(
     published = {name: record for name, record in built.items() if name not in left_out}
     if not published:
         raise UserError(f"no task of {str(folder)!r} may be passed on: {'; '.join(left_out.values()) or 'it has none'}")
-    shards = {name: _shards(name, names) for name in published}
+    shards = [file for name, record in published.items() for file in _checked_shards(folder, name, record, names)]
     report = report | {"tasks": dict(sorted((published | failed).items()))}
     version = report["versions"]["suite"]
     return Publication(
         repository=Repository(repo_id, "dataset"),
         card=render_card(folder, report, repo_id=repo_id),
-        files=(
-            LocalFile(REPORT, (json.dumps(report, indent=2) + "\n").encode()),
-            *(LocalFile(shard, folder / shard) for found in shards.values() for shard in found),
-        ),
+        files=(LocalFile(REPORT, (json.dumps(report, indent=2) + "\n").encode()), *shards),
         ours=_ours,
         owns=_owns,
         message=f"Spectrum Suite {version}: {len(published)} tasks",
@@ -89,14 +97,13 @@ def _build_report(folder: Path) -> dict[str, Any]:
     path = folder / REPORT
     if not path.is_file():
         raise UserError(f"folder {str(folder)!r} is no built suite (it has no {REPORT}): build one, or give its folder")
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        tasks: dict[str, Record] = report["tasks"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{str(path)!r} does not read as a build report: build the suite again") from error
+    report = read_json(path, "build the suite again")
+    check_shape(report, _BUILD_REPORT, str(path))
     if "suite" not in report["versions"]:
         raise UserError(f"suite {str(folder)!r} has no version: build it again; tasks that have not changed are kept")
-    for name, record in tasks.items():
+    for name, record in report["tasks"].items():
+        if has_rows(record):
+            check_shape(record, _BUILT, str(path), f"tasks.{name}")
         if has_rows(record) and get_task(name).version != record["version"]:
             raise UserError(
                 f"task {name!r} of {str(folder)!r} has version {record['version']}, this checkout knows "
@@ -115,15 +122,47 @@ def _why_not(spec: TaskSpec, include_unlicensed: bool) -> str | None:
     return f"left out: {spec.name} (source {source.name!r}, licence {source.license!r}, {why}{more})"
 
 
-def _shards(task: str, names: list[str]) -> list[str]:
-    """The Parquet files of a task."""
+def _checked_shards(folder: Path, task: str, record: Record, names: list[str]) -> list[LocalFile]:
+    """The Parquet files of a task, each as the build wrote it.
+
+    Raises:
+        UserError: One is missing, or too many, or was changed since.
+    """
     found = {name: match for name in names if (match := _SHARD.fullmatch(name)) and match["task"] == task}
     counts = {int(match["count"]) for match in found.values()}
     if counts != {len(found)}:
         raise UserError(
             f"task {task!r} of the suite has {len(found)} Parquet files of {counts or 'none'}: build it again"
         )
-    return list(found)
+    if "files" not in record:
+        raise UserError(f"task {task!r} of the suite has no checksums in {REPORT}: build it again, in a new folder")
+    listed = {f"{task}/{name}": entry for name, entry in record["files"].items()}
+    if listed.keys() != found.keys():
+        raise UserError(
+            f"task {task!r} of the suite has other files than {REPORT} lists: build it again, in a new folder"
+        )
+    files = [LocalFile(name, folder / name) for name in found]
+    for file in files:
+        _check_shard(file, listed[file.name])
+    if sum(entry["rows"] for entry in listed.values()) != record["rows"]:
+        raise UserError(f"the files of task {task!r} have not the {record['rows']} rows of {REPORT}: build it again")
+    return files
+
+
+def _check_shard(file: LocalFile, listed: Record) -> None:
+    """See that a Parquet file is the one that the build wrote."""
+    if not file.size:
+        raise UserError(f"file {file.name!r} of the suite is empty: build its task again, in a new folder")
+    if file.size != listed["bytes"] or file.sha256 != listed["sha256"]:
+        raise UserError(
+            f"file {file.name!r} of the suite was changed after the build: build its task again, in a new folder"
+        )
+    with open_parquet(file) as table:
+        rows = table.metadata.num_rows
+    if rows != listed["rows"]:
+        raise UserError(
+            f"file {file.name!r} of the suite has {rows} rows, {REPORT} says {listed['rows']}: build it again"
+        )
 
 
 def _strangers(names: list[str], built: dict[str, Record]) -> list[str]:
