@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers.utils import ModelOutput
 
 HEAD_POSITIONS = 128
 """The LM head runs on at most so many positions at a time (128 x 262,144 logits in float32 are 134 MB)."""
@@ -22,36 +23,101 @@ VOCABULARY_PIECE = 1024
 Adjustment = Callable[[torch.Tensor, int], torch.Tensor]
 """Logits of some scored positions, (positions, vocabulary), and the rank of the first of them -> other logits."""
 
+Choice = Callable[[torch.Tensor], torch.Tensor]
+"""Hidden states of shape (batch, length, width) -> those that the LM head is given, (positions, width)."""
 
-@contextmanager
-def in_pieces(head: nn.Module) -> Iterator[None]:
-    """Within, a plain LM head on a CPU multiplies its weights piece by piece.
 
-    That takes a fifth less time for few states, because a product of few with many rows otherwise reads the weights
-    more than once. A head of another kind (quantized, adapted, with a bias) is left as it is.
+class HeadView:
+    """A model that shares everything with another but sees its own LM head, which is given chosen hidden states.
+
+    Only the modules on the way to the head are copied, without their weights, so that a view costs next to nothing.
+    The model itself is left as it is: threads that share a model each have a view of their own.
+
+    Args:
+        model: A causal language model, with or without an adapter.
+        in_pieces: Whether a plain head on a CPU multiplies its weights piece by piece. That takes a fifth less time
+            for few states, because a product of few with many rows otherwise reads the weights more than once. A head
+            of another kind (quantized, adapted, with a bias) computes as it always does.
     """
-    if type(head) is not nn.Linear or head.bias is not None or head.weight.device.type != "cpu":
-        yield
-        return
 
+    def __init__(self, model: nn.Module, *, in_pieces: bool = False) -> None:
+        self._choose: Choice | None = None
+        self.sees_head = True
+        head = model.get_output_embeddings()
+        path = next((name for name, module in model.named_modules() if head is not None and module is head), None)
+        if path is None:
+            self._model = model
+            return
+        compute = _multiply_in_pieces(head) if in_pieces and _is_plain(head) else head.forward
+        own = _shallow_copy(head)
+
+        def forward(states: torch.Tensor) -> torch.Tensor:
+            choose, self._choose = self._choose, None
+            return compute(states if choose is None else choose(states))
+
+        own.forward = forward
+        self._model = _with_module(model, path.split("."), own)
+
+    def __call__(self, choose: Choice, **inputs: Any) -> ModelOutput:
+        """Run the model; the logits of what it returns have shape (positions, vocabulary).
+
+        Whatever the model does to its logits (soft caps, scales) is done. Where its head is none of its modules, all
+        logits are made and ``choose`` takes from those; ``sees_head`` is False then.
+        """
+        self._choose = choose
+        output = self._model(**inputs)
+        if self._choose is not None:
+            self._choose, self.sees_head = None, False
+            output.logits = choose(output.logits)
+        return output
+
+
+def _shallow_copy(module: nn.Module) -> nn.Module:
+    """A module with the same parameters, buffers, hooks and children, whose children can be exchanged.
+
+    A ``forward`` that was put in the place of the class's is left out: it is bound to the original.
+    """
+    copy = type(module).__new__(type(module))
+    copy.__dict__ = {name: value for name, value in module.__dict__.items() if name != "forward"}
+    copy.__dict__["_modules"] = dict(module._modules)
+    return copy
+
+
+def _with_module(module: nn.Module, path: list[str], replacement: nn.Module) -> nn.Module:
+    """A view of a module in which the one at ``path`` is another."""
+    if not path:
+        return replacement
+    copy = _shallow_copy(module)
+    copy._modules[path[0]] = _with_module(module._modules[path[0]], path[1:], replacement)
+    return copy
+
+
+def _is_plain(head: nn.Module) -> bool:
+    """Whether a head is a matrix on a CPU and nothing else."""
+    return (
+        type(head) is nn.Linear
+        and head.bias is None
+        and head.weight.device.type == "cpu"
+        and "forward" not in head.__dict__
+    )
+
+
+def _multiply_in_pieces(head: nn.Linear) -> Choice:
     def multiply(states: torch.Tensor) -> torch.Tensor:
         logits = states.new_empty(len(states), len(head.weight))
         for weights, part in zip(head.weight.split(VOCABULARY_PIECE), logits.split(VOCABULARY_PIECE, -1), strict=True):
             torch.mm(states, weights.T, out=part)
         return logits
 
-    head.forward = multiply
-    try:
-        yield
-    finally:
-        del head.forward
+    return multiply
 
 
 @contextmanager
 def scored_positions(model: nn.Module, positions: torch.Tensor) -> Iterator[None]:
     """Within, the LM head of ``model`` sees only ``positions``, so its logits have shape (positions, vocabulary).
 
-    The selection is a copy and thus contiguous, which a CPU needs for speed.
+    It does so in every thread, and is meant for a model that something else calls, as in training; a :class:`HeadView`
+    leaves the model as it is. The selection is a copy and thus contiguous, which a CPU needs for speed.
 
     Args:
         model: A causal language model, with or without an adapter.
@@ -89,13 +155,15 @@ def target_log_probs(
         lines: (targets,), ascending: for each target the rank of the position that predicts it, among ``positions``.
         targets: (targets,), token ids.
         adjust: Changes logits before they become probabilities.
+
+    Returns:
+        (targets,), on the CPU; NaN where the logits give no probabilities because some of them are NaN or infinite.
     """
     waiting: list[torch.Tensor] = []
 
-    def next_states(_: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        if not waiting:
-            waiting.extend(arguments[0][positions].split(HEAD_POSITIONS))
-        return (waiting.pop(0), *arguments[1:])
+    def first_states(states: torch.Tensor) -> torch.Tensor:
+        waiting.extend(states[positions].split(HEAD_POSITIONS))
+        return waiting.pop(0)
 
     found: list[torch.Tensor] = []
 
@@ -104,15 +172,13 @@ def target_log_probs(
         logits = logits.float() if adjust is None else adjust(logits.float(), first)
         found.append(_step_log_probs(logits, lines - first, targets))
 
-    head = model.get_output_embeddings()
-    handle = head.register_forward_pre_hook(next_states)
-    try:
-        with in_pieces(head):
-            score(model(**inputs, use_cache=False).logits)
-            while waiting:
-                score(model(input_ids=inputs["input_ids"][:1, :1], use_cache=False).logits)
-    finally:
-        handle.remove()
+    view = HeadView(model, in_pieces=True)
+    score(view(first_states, **inputs, use_cache=False).logits)
+    while waiting:
+        if view.sees_head:
+            score(view(lambda _: waiting.pop(0), input_ids=inputs["input_ids"][:1, :1], use_cache=False).logits)
+        else:
+            score(waiting.pop(0))
     return torch.cat(found)
 
 
@@ -120,4 +186,6 @@ def _step_log_probs(logits: torch.Tensor, lines: torch.Tensor, targets: torch.Te
     """The log-probability of those targets whose lines lie in ``logits``, (positions, vocabulary)."""
     here = (lines >= 0) & (lines < len(logits))
     lines, targets = lines[here].to(logits.device), targets[here].to(logits.device)
-    return (logits[lines, targets] - logits.logsumexp(-1)[lines]).cpu()
+    normalizers = logits.logsumexp(-1)
+    normalizers.masked_fill_(~normalizers.isfinite(), torch.nan)  # an infinite logit would make others -inf, not NaN
+    return (logits[lines, targets] - normalizers[lines]).cpu()

@@ -15,6 +15,7 @@ Sliding windows are kept by position in the text rather than in the row, so that
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -72,7 +73,8 @@ def option_logprobs(
         progress: Show a progress bar.
 
     Returns:
-        Per prompt a float32 tensor on the CPU of shape (n_options,), in nats.
+        Per prompt a float32 tensor on the CPU of shape (n_options,), in nats; NaN where the model's logits are not
+        finite.
 
     Raises:
         UserError: The numbers of prompts and option lists differ, a prompt or an option has no tokens, or a prompt
@@ -89,17 +91,33 @@ def option_logprobs(
     share = shares_prefixes(model)
     if not share:
         logger.warning("%s cannot share a prompt between options: scoring them one by one", type(model).__name__)
-    scores: dict[_Candidate, float] = {}
     rows = _pack(prompt_ids, option_ids, batch_size=batch_size, share=share, apart=rules is not None)
+    scores = _scores(model, rows, rules, batch_size, progress=progress)
+    if broken := [candidate for candidate, score in scores.items() if math.isnan(score)]:
+        # a NaN of one text spreads over all that share its row, whatever attends to it: each text alone tells its own
+        scores |= _scores(model, [_row_of(*candidate) for candidate in broken], rules, batch_size, progress=progress)
+    return [
+        torch.tensor([scores[prompt, option] for option in options_of_prompt], dtype=torch.float32)
+        for prompt, options_of_prompt in zip(prompt_ids, option_ids, strict=True)
+    ]
+
+
+def _scores(
+    model: PreTrainedModel,
+    rows: Sequence[_Row],
+    rules: RuleBasedAdapter | None,
+    batch_size: int,
+    *,
+    progress: bool,
+) -> dict[_Candidate, float]:
+    """The log-probability of each option of each prompt in some rows."""
+    scores: dict[_Candidate, float] = {}
     for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
         wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
         found = step_log_probs(model, [row.tree for row in batch], wanted, rules)
         for row, log_probs in zip(batch, found, strict=True):
             scores |= {candidate: sum(log_probs[step] for step in steps) for candidate, steps in row.steps.items()}
-    return [
-        torch.tensor([scores[prompt, option] for option in options_of_prompt], dtype=torch.float32)
-        for prompt, options_of_prompt in zip(prompt_ids, option_ids, strict=True)
-    ]
+    return scores
 
 
 def prompt_token_ids(
@@ -207,6 +225,13 @@ def _pack(
                 rows.append(_Row())
             rows[-1].add(prompt, option)
     return rows
+
+
+def _row_of(prompt: TokenIds, option: TokenIds) -> _Row:
+    """A row of a single option."""
+    row = _Row()
+    row.add(prompt, option)
+    return row
 
 
 def _fits(tree: TokenTree, other: TokenTree) -> bool:

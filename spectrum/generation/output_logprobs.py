@@ -64,15 +64,18 @@ class OutputLogProbs:
     """Log-probabilities of the outputs of a sequence. Output k has k examples before it.
 
     Attributes:
-        log_probs: (n_outputs,), float32, in nats: of each output with its terminator, given all before it. NaN for the
-            first output of a sequence without a description.
+        log_probs: (n_outputs,), float32, in nats: of each output with its terminator, given all before it. NaN for an
+            output that is not asked for, and for one where the model's logits are not finite.
         tokens: (n_outputs,), int64: tokens of each output, terminator included.
+        asked: (n_outputs,), boolean: false for the first output of a sequence without a description, which nothing
+            tells. A NaN where it is true is a fault of the model, and counts as one.
         options: (n_outputs, n_options), float32, in nats: the same of each option in place of the output, so that the
             events exclude one another; None where no options were asked for.
     """
 
     log_probs: torch.Tensor
     tokens: torch.Tensor
+    asked: torch.Tensor
     options: torch.Tensor | None = None
 
 
@@ -119,15 +122,36 @@ def output_logprobs(
         logger.warning("%s cannot share a sequence between options: scoring them one by one", type(model).__name__)
     pack = _pack if share else _pack_apart
     rows = [row for index, sequence in enumerate(tokenized) for row in pack(index, sequence, option_ids)]
-    found: list[dict[tuple[int, int], float]] = [{} for _ in tokenized]
+    found = _scores(model, rows, rules, batch_size, progress=progress)
+    if share and option_ids:
+        # a NaN of one option spreads over all of its row, whatever attends to it: each option alone tells its own
+        broken = sorted({sequence for (sequence, *_), score in found.items() if math.isnan(score)})
+        rows = [row for index in broken for row in _pack_apart(index, tokenized[index], option_ids)]
+        found |= _scores(model, rows, rules, batch_size, progress=progress)
+    of_sequence: list[dict[tuple[int, int], float]] = [{} for _ in tokenized]
+    for (index, *candidate), score in found.items():
+        of_sequence[index][tuple(candidate)] = score
+    n_options = None if options is None else len(option_ids)
+    return [as_result(sequence, scores, n_options) for sequence, scores in zip(tokenized, of_sequence, strict=True)]
+
+
+def _scores(
+    model: PreTrainedModel,
+    rows: Sequence[_Row],
+    rules: RuleBasedAdapter | None,
+    batch_size: int,
+    *,
+    progress: bool,
+) -> dict[tuple[int, int, int], float]:
+    """(sequence, output, option) -> log-probability, for all that some rows score."""
+    found = {}
     for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
         wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
         scores = step_log_probs(model, [row.tree for row in batch], wanted, rules)
         for row, log_probs in zip(batch, scores, strict=True):
             for candidate, steps in row.steps.items():
-                found[row.sequence][candidate] = sum(log_probs[step] for step in steps)
-    n_options = None if options is None else len(option_ids)
-    return [as_result(sequence, scores, n_options) for sequence, scores in zip(tokenized, found, strict=True)]
+                found[row.sequence, *candidate] = sum(log_probs[step] for step in steps)
+    return found
 
 
 def tokenize_sequences(
@@ -285,6 +309,7 @@ def as_result(
     return OutputLogProbs(
         log_probs=torch.tensor([scores.get((output, TRUE_OUTPUT), math.nan) for output in outputs]),
         tokens=torch.tensor([end - start for start, end in sequence.outputs], dtype=torch.int64),
+        asked=torch.tensor([output in sequence.scored for output in outputs], dtype=torch.bool),
         options=None
         if n_options is None
         else torch.tensor(

@@ -9,10 +9,11 @@ import torch
 from tqdm import tqdm
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
+from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message
 from spectrum.generation.logprobs import prompt_token_ids
 from spectrum.generation.rule_adapter import RuleBasedAdapter
-from spectrum.generation.sample import Ending, ending_of
+from spectrum.generation.sample import NOT_FINITE, Ending, ending_of
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ def respond(
         A response per prompt.
 
     Raises:
-        UserError: A role is out of place, or a prompt has no tokens.
+        UserError: A role is out of place, a prompt has no tokens, or the model's logits are not finite.
     """
     prompt_ids = prompt_token_ids(tokenizer, prompts, text_format)
     end = ending_of(model, tokenizer, text_format)
-    processors = [] if rules is None else [rules]
+    processors = [_finite, *([] if rules is None else [rules])]
     pad = min(end.ids) if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     config = GenerationConfig(
         do_sample=False,
@@ -92,6 +93,13 @@ def respond(
                 found[index] = _response(row, end)
             bar.update(len(batch))
     return [found[index] for index in range(len(prompts))]
+
+
+def _finite(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """The logits, (rows, vocabulary); the most likely of some that are NaN would be any token."""
+    if not logits.logsumexp(-1).isfinite().all():
+        raise UserError(NOT_FINITE)
+    return logits
 
 
 def _response(tokens: list[int], end: Ending) -> Response:

@@ -18,6 +18,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -31,9 +32,12 @@ from spectrum.devices import widest_float
 from spectrum.formats.render import Format, get_format
 from spectrum.generation.logprobs import Prompt, TokenIds, prompt_token_ids
 from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
-from spectrum.lm_head import scored_positions
+from spectrum.lm_head import HeadView
 
 logger = logging.getLogger(__name__)
+
+NOT_FINITE = "the model's logits are not finite: load it in float32 or bfloat16 (--dtype)"
+"""What to say of a model that gives NaN or infinity, as some do in float16."""
 
 _BLOCK = 1024  # tokens whose probabilities are added up before one of them is looked for
 _BELOW_ONE = 1 - 2.0**-53
@@ -146,7 +150,7 @@ def draw_tokens(logits: torch.Tensor, rows: Sequence[int], uniforms: Sequence[fl
     weights.sub_(weights.amax(-1, keepdim=True)).exp_()
     masses = torch.stack([part.sum(-1, dtype=exact) for part in weights.split(_BLOCK, dim=-1)], dim=-1)
     if not masses.isfinite().all():
-        raise UserError("the model's logits are not finite: load it in float32 or bfloat16 (--dtype)")
+        raise UserError(NOT_FINITE)
     block, rest = _invert(masses[lines], torch.tensor(uniforms, dtype=exact, device=logits.device))
     columns = block[:, None] * _BLOCK + torch.arange(_BLOCK, device=logits.device)
     last = weights.shape[-1] - 1
@@ -261,6 +265,16 @@ class _Drawing:
     end: Ending
     rules: RuleBasedAdapter | None
 
+    @cached_property
+    def view(self) -> HeadView:
+        """The model, with a head that sees the last token of each row."""
+        return HeadView(self.model)
+
+    def run(self, tokens: Sequence[Sequence[int]], cache: Cache | None = None) -> ModelOutput:
+        """One pass: the logits after the last token of each row, (rows, vocabulary), and the cache with all tokens."""
+        inputs = torch.tensor(tokens, device=self.model.device)
+        return self.view(_last_of_each_row, input_ids=inputs, past_key_values=cache, use_cache=True)
+
     def extend(self, samples: Sequence[_Sample], rows: Sequence[int], output: ModelOutput) -> None:
         """Draw a token for each sample from its row of the logits, which are lost."""
         logits = output.logits if self.rules is None else self._with_rules(self.rules, samples, rows, output.logits)
@@ -281,7 +295,7 @@ class _Drawing:
 
 def _draw_all(drawing: _Drawing, samples: Sequence[_Sample], batch_size: int) -> Iterator[int]:
     """Draw the samples of a prompt; yields how many were finished, now and then."""
-    output = _forward(drawing.model, [drawing.prompt])
+    output = drawing.run([drawing.prompt])
     if "past_key_values" not in output:
         raise UserError(
             f"{type(drawing.model).__name__} keeps no keys and values to go on from: sample with its generate"
@@ -303,7 +317,6 @@ def _finish(drawing: _Drawing, cache: Cache, samples: Sequence[_Sample]) -> Iter
     Yields:
         How many samples were finished by the step before.
     """
-    model = drawing.model
     row_of, n_rows = [0] * len(samples), 1
     while True:
         going = [(row, drawn) for row, drawn in zip(row_of, samples, strict=True) if drawn.live]
@@ -315,15 +328,11 @@ def _finish(drawing: _Drawing, cache: Cache, samples: Sequence[_Sample]) -> Iter
         samples = [drawn for _, drawn in going]
         parents, tokens = zip(*rows, strict=True)
         if parents != tuple(range(n_rows)):
-            cache.reorder_cache(torch.tensor(parents, device=model.device))
+            cache.reorder_cache(torch.tensor(parents, device=drawing.model.device))
         n_rows = len(rows)
-        drawing.extend(samples, row_of, _forward(model, [[token] for token in tokens], cache))
+        drawing.extend(samples, row_of, drawing.run([[token] for token in tokens], cache))
 
 
-def _forward(model: PreTrainedModel, tokens: Sequence[Sequence[int]], cache: Cache | None = None) -> ModelOutput:
-    """One pass: the logits after the last token of each row, (rows, vocabulary), and the cache with all tokens."""
-    inputs = torch.tensor(tokens, device=model.device)
-    last = torch.zeros_like(inputs, dtype=torch.bool)
-    last[:, -1] = True
-    with scored_positions(model, last):
-        return model(input_ids=inputs, past_key_values=cache, use_cache=True)
+def _last_of_each_row(states: torch.Tensor) -> torch.Tensor:
+    """(rows, length, width) -> (rows, width), contiguous, which a CPU needs for speed."""
+    return states[:, -1].contiguous()

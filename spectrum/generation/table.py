@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, get_format
 from spectrum.generation.exclusive import exclusive_log_probs
 from spectrum.generation.logprobs import Prompt, option_logprobs, option_token_ids
+from spectrum.generation.sample import NOT_FINITE
 
 _BAR = 40  # characters of a bar that stands for probability 1
 
@@ -59,11 +61,14 @@ def option_table(
         text_format: How messages are written; by default the one that fits the tokenizer (``auto``).
 
     Raises:
-        UserError: Two options are the same tokens, or as :func:`spectrum.generation.logprobs.option_logprobs`.
+        UserError: Two options are the same tokens, the model's logits are not finite, or as
+            :func:`spectrum.generation.logprobs.option_logprobs`.
     """
     if not isinstance(prompt, str) and text_format is None:
         text_format = get_format("auto", tokenizer)
     (log_probs,) = option_logprobs(model, tokenizer, [prompt], [options], text_format=text_format)
+    if log_probs.isnan().any():
+        raise UserError(NOT_FINITE)
     token_ids = option_token_ids(tokenizer, options, None if isinstance(prompt, str) else text_format)
     exclusive = exclusive_log_probs(log_probs, token_ids)
     return OptionTable(

@@ -17,6 +17,7 @@ import torch
 from peft.utils.other import TrainableTokensWrapper
 from torch import nn
 
+from spectrum.lm_head import HeadView
 from spectrum.training.tokens import active_rows
 
 PIECE = 2048
@@ -92,15 +93,17 @@ def states_before(head: nn.Module, positions: torch.Tensor) -> Iterator[list[tor
 @torch.no_grad()
 def logits_are_plain(model: nn.Module) -> bool:
     """Whether the logits of a model are what its head makes, neither capped nor scaled nor cut afterwards."""
-    made: list[torch.Tensor] = []
-    handle = model.get_output_embeddings().register_forward_hook(lambda head, given, logits: made.append(logits))
+    given: list[torch.Tensor] = []
+
+    def keep(states: torch.Tensor) -> torch.Tensor:
+        given.append(states)
+        return states
+
+    view = HeadView(model)
     tokens = torch.arange(1, 9, device=model.device)[None]  # more than one: that of padding may be all zeros
-    try:
-        with torch.random.fork_rng(devices=[]):  # what training draws next stays what it was
-            logits = model(input_ids=tokens, use_cache=False).logits
-    finally:
-        handle.remove()
-    return torch.equal(logits, made[0])
+    with torch.random.fork_rng(devices=[]):  # what training draws next stays what it was
+        logits = view(keep, input_ids=tokens, use_cache=False).logits
+    return view.sees_head and torch.equal(logits, model.get_output_embeddings()(given[0]))
 
 
 class _HeadNats(torch.autograd.Function):
