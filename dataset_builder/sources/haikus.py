@@ -5,6 +5,8 @@ spoken in two ways, the syllables of its line are several counts:
 
     0,1,2,source,0_syllables,1_syllables,2_syllables
     frost on the hour hand,a fire that nobody lit,waits for the morning,attic,"5,6",7,5
+
+The whole file: 25,886 different poems in four collections, 128 of which lack a line or its syllables.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import polars as pl
@@ -82,7 +84,10 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
         else:
             poems[poem.text] = poem
     for variant, descriptions in _DESCRIPTIONS.items():
-        for collection, members in _collections(poems, variant).items():
+        collections = _collections(poems, variant)
+        if beyond := len(poems) - sum(map(len, collections.values())):
+            yield Dropped(f"poem beyond those of the variant {variant}", beyond)
+        for collection, members in collections.items():
             yield Example(f"{collection}/{variant}", descriptions, tuple(poem.draw(variant) for poem in members))
 
 
@@ -104,14 +109,13 @@ def _count(field: str) -> str:
     return " or ".join(map(str, sorted(map(int, field.split(",")))))
 
 
-def _collections(poems: dict[str, Poem], variant: str) -> dict[str, list[Poem]]:
+def _collections(poems: Mapping[str, Poem], variant: str) -> dict[str, list[Poem]]:
     """At most so many poems that a variant has no more than its sequences, of which each collection's last is short."""
-    names = {"all"} if variant == "poem" else {poem.collection for poem in poems.values()}
-    chosen = stable_sample(poems, _LENGTH * (_MAX_SEQUENCES - len(names)), variant)
+    names = {text: "all" if variant == "poem" else poem.collection for text, poem in poems.items()}
+    chosen = stable_sample(poems, _LENGTH * (_MAX_SEQUENCES - len(set(names.values()))), variant)
     collections = defaultdict(list)
-    for poem in poems.values():
-        if poem.text in chosen:
-            collections["all" if variant == "poem" else poem.collection].append(poem)
+    for text in filter(chosen.__contains__, poems):
+        collections[names[text]].append(poems[text])
     return collections
 
 
@@ -129,7 +133,8 @@ TASKS = [
         sequences=Sequences("partition", _LENGTH),
         read=read,
         domain="Culture",
-        quirks="A poem that comes twice is used once. The word to include depends on the poem alone.",
         version="1.1.0",
+        quirks=f"A poem that comes twice is used once. A variant has a fixed sample of poems, {_MAX_SEQUENCES} rows at "
+        "most. The word to include depends on the poem alone.",
     )
 ]

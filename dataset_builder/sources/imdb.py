@@ -6,6 +6,9 @@ file per review instead, whose folder tells the label:
 
     {"text": "Two hours of fog.<br /><br />I liked the fog.", "label": 1}
     aclImdb/train/pos/17_8.txt
+
+The whole files: 12,500 negative and 12,500 positive reviews; 96 come again, all with the same label. The table and the
+folder have them in different orders, so that here they are sorted.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ _DESCRIPTIONS = (
 
 
 def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
-    """The training reviews as one process: in the order of the table, or by folder and file name."""
+    """The training reviews as one process, sorted by rating and text: the same in both layouts."""
     draws = []
     for review, rating in _table(raw_files[_PARQUET]) if _PARQUET in raw_files else _text_files(raw_files):
         if review:
@@ -53,7 +56,7 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
         else:
             yield Dropped("empty review")
     if draws:
-        yield Example("train", _DESCRIPTIONS, tuple(draws))
+        yield Example("train", _DESCRIPTIONS, tuple(sorted(draws, key=lambda draw: (draw.output, draw.input))))
 
 
 def _table(path: Path) -> Iterator[tuple[str, str]]:
@@ -61,7 +64,8 @@ def _table(path: Path) -> Iterator[tuple[str, str]]:
     for row, (text, label) in enumerate(table.iter_rows(), start=1):
         if label not in range(len(_LABELS)):
             raise raw.bad_row(path, row, f"the label is {label!r}, neither 0 nor 1")
-        yield (text or "").strip(), _LABELS[label]
+        # As a text file is read, where every kind of line ending becomes the same.
+        yield (text or "").replace("\r\n", "\n").replace("\r", "\n").strip(), _LABELS[label]
 
 
 def _text_files(raw_files: RawFiles) -> Iterator[tuple[str, str]]:

@@ -7,12 +7,15 @@ each; the Hub counts the answer from 0:
     {"question": "Which of these floats?", "subject": "physics", "choices": ["a key", "a cork", "a coin", "a nail"],
      "answer": 1}
     Which of these floats?,a key,a cork,a coin,a nail,B
+
+The whole files: 14,042 questions of 57 subjects. The layouts need not have the subjects in one order, so that here they
+are sorted by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import polars as pl
 
@@ -44,20 +47,26 @@ _DESCRIPTION = (
 
 
 def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
-    """The test split as one process, in upstream order (by subject)."""
+    """The test split as one process, by subject and then in upstream order: the same in both layouts."""
     if _HUB_PATH in raw_files:
         items = _hub_items(raw_files[_HUB_PATH])
     else:
-        items = (item for _, path in raw.matching(raw_files, _ORIGINAL_PATHS) for item in _original_items(path))
+        files = sorted(raw.matching(raw_files, _ORIGINAL_PATHS), key=lambda file: _subject(file[0]))
+        items = (item for _, path in files for item in _original_items(path))
     return one_process("test", _DESCRIPTION, items)
 
 
 def _hub_items(path: Path) -> Iterator[Draw | Dropped]:
-    table = raw.read_parquet(path, {"question": pl.String, "choices": pl.List(pl.String), "answer": pl.Int64})
-    for row, (question, choices, answer) in enumerate(table.iter_rows(), start=1):
+    columns = {"subject": pl.String, "question": pl.String, "choices": pl.List(pl.String), "answer": pl.Int64}
+    table = raw.read_parquet(path, columns).with_row_index("row", offset=1).sort("subject", maintain_order=True)
+    for row, _, question, choices, answer in table.iter_rows():
         with raw.at_row(path, row):
             item = draw((question,), choices, answer, names=range(4))
         yield item
+
+
+def _subject(path: str) -> str:
+    return PurePosixPath(path).name.removesuffix("_test.csv")
 
 
 def _original_items(path: Path) -> Iterator[Draw | Dropped]:

@@ -72,8 +72,8 @@ def task(
     *,
     options: tuple[str, ...] = LETTERS,
     domain: str = "Unspecified",
-    quirks: str = "",
     version: str = "1.0.0",
+    quirks: str = "",
 ) -> TaskSpec:
     """The held-out task of a source of multiple choice questions; they are all one process."""
     return TaskSpec(
@@ -90,6 +90,6 @@ def task(
         options=options,
         read=read,
         domain=domain,
-        quirks=quirks,
         version=version,
+        quirks=quirks,
     )

@@ -7,6 +7,9 @@ and so on, without the first three fields. A raw row (made up):
     {"controversial": true, "language": "english", "country": "us", "question": "Should bells ring at night?",
      "original": "Should bells ring at night?", "topic": "Bells", "options": {"yes": "supports", "no": "opposes"},
      "rephrase": 0, ...}
+
+The whole files of GitHub: 8,005 rows in 14 slices, of which 1,461 are no paraphrases. The merged file is read slice by
+slice, in the same order.
 """
 
 from __future__ import annotations
@@ -76,7 +79,8 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
 def _rows(raw_files: RawFiles) -> Iterator[tuple[Path, int, dict[str, Any]]]:
     """(file, line, row with all fields) of whichever layout is there."""
     if _MERGED in raw_files:
-        for row, fields in raw.read_json_lines(raw_files[_MERGED], _ROW | _SLICE):
+        merged = raw.read_json_lines(raw_files[_MERGED], _ROW | _SLICE)
+        for row, fields in sorted(merged, key=lambda numbered: _slice_order(numbered[1])):
             yield raw_files[_MERGED], row, fields
         return
     for name in SLICES:
@@ -84,6 +88,13 @@ def _rows(raw_files: RawFiles) -> Iterator[tuple[Path, int, dict[str, Any]]]:
         of_the_file = {"controversial": topics == "controversial", "language": language, "country": country}
         for row, fields in raw.read_json_lines(raw_files[name], _ROW):
             yield raw_files[name], row, fields | of_the_file
+
+
+def _slice_order(fields: dict[str, Any]) -> tuple[int, str]:
+    """The place of a row's slice among ``SLICES``; slices that are not there come last, by name."""
+    topics = "controversial" if fields["controversial"] else "uncontroversial"
+    name = f"data/{topics}_{fields['language'].strip()}_{fields['country'].strip()}.jsonl"
+    return (SLICES.index(name) if name in SLICES else len(SLICES)), name
 
 
 def _draw(fields: dict[str, Any]) -> Draw | Dropped:
@@ -111,5 +122,6 @@ TASKS = [
         read=read,
         domain="Culture",
         languages=("en", "zh", "de", "ja"),
+        version="1.1.0",
     ),
 ]

@@ -29,6 +29,16 @@ def test_compounds_are_given_in_the_notations_that_are_known(fixture_files, spli
     assert "measured solubility" in description
 
 
+def test_a_compound_that_was_measured_twice_is_drawn_twice(damaged_files, split):
+    files = damaged_files(CHEMISTRY_ESOL)
+    [path] = [file.path for file in CHEMISTRY_ESOL.files]
+    header, first, *others = files[path].read_bytes().splitlines(keepends=True)
+    files[path].write_bytes(header + first + b"".join(others) + first.replace(b",-1.5,", b",-1.75,"))
+    processes, _ = split(ESOL.read(files))
+    first, *_, last = processes["esol"].draws
+    assert (first.input, first.output, last.output) == (last.input, "-1.5", "-1.75")
+
+
 def test_experiments_are_told_in_prose(fixture_files, split):
     processes, dropped = split(OCM.read(fixture_files(CHEMISTRY_OCM)))
     assert {name: process.draws for name, process in processes.items()} == {

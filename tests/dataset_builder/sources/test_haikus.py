@@ -61,7 +61,12 @@ def test_a_variant_has_at_most_so_many_sequences(damaged_files, split, monkeypat
     rows = [f"line {n} of a,poem in,collection {n % 3},c{n % 3},1,1,1\n" for n in range(900)]
     files[PATH].write_text(HEADER + "".join(rows))
     monkeypatch.setattr(haikus, "_MAX_SEQUENCES", 6)
-    processes, _ = split(TASK.read(files))
+    processes, dropped = split(TASK.read(files))
+    assert dropped == {
+        "poem beyond those of the variant syllables": 900 - 3 * 64,
+        "poem beyond those of the variant include_word": 900 - 3 * 64,
+        "poem beyond those of the variant poem": 900 - 5 * 64,
+    }
     sequences = {
         process: sum(1 for _ in cut(len(example.draws), TASK.sequences, 1, process))
         for process, example in processes.items()

@@ -25,8 +25,8 @@ def table(tmp_path):
 def test_text_files_take_their_label_from_the_folder(fixture_files, split):
     processes, dropped = split(TASK.read(fixture_files(IMDB)))
     assert processes["train"].draws == (
-        Draw("The plot left before I did.<br /><br />Avoid.", "negative"),
         Draw("A café, a rainstorm, and two hours of nobody talking.", "negative"),
+        Draw("The plot left before I did.<br /><br />Avoid.", "negative"),
         Draw("Slow, strange, and worth every minute.", "positive"),
         Draw("The dog steals the film. Good dog.", "positive"),
     )
@@ -38,8 +38,31 @@ def test_text_files_take_their_label_from_the_folder(fixture_files, split):
 def test_the_table_of_the_hub_reads_the_same(table, split):
     files = table({"text": [FOG, " Zoë left early. ", " ", None], "label": [1, 0, 0, 1]})
     processes, dropped = split(TASK.read(files))
-    assert processes["train"].draws == (Draw(FOG, "positive"), Draw("Zoë left early.", "negative"))
+    assert processes["train"].draws == (Draw("Zoë left early.", "negative"), Draw(FOG, "positive"))
     assert dropped == {"empty review": 2}
+
+
+def test_both_layouts_give_the_same_rows_in_whatever_order_they_have_the_reviews(table, tmp_path, split):
+    reviews = [
+        ("Zest.", 1),
+        (FOG, 1),
+        ("A long\nnight.", 0),
+        ("Beans.", 0),
+        ("A long day.", 0),
+        (FOG, 1),
+        ("Beans.", 1),
+    ]
+    files = {}
+    for number, (text, label) in enumerate(reviews):
+        name = f"aclImdb/train/{('neg', 'pos')[label]}/{number}_{9 - number}.txt"
+        files[name] = tmp_path / f"{number}.txt"
+        files[name].write_bytes(text.encode())
+    of_folder, _ = split(TASK.read(files))
+    assert len(of_folder["train"].draws) == 7
+    for order in ([3, 1, 4, 0, 6, 2, 5], [6, 5, 4, 3, 2, 1, 0]):
+        texts, labels = zip(*(reviews[place] for place in order), strict=True)
+        of_table, _ = split(TASK.read(table({"text": [f"{text}\r\n" for text in texts], "label": labels})))
+        assert of_table == of_folder
 
 
 def test_descriptions_name_both_answers(fixture_files, split):
@@ -87,4 +110,4 @@ def test_real_rows(real_files, split):
     assert not dropped
     if len(ratings) == len(files):  # the layout of the original
         first = min(name for name in files if "/pos/" in name)
-        assert processes["train"].draws[150] == Draw(files[first].read_text(encoding="utf-8").strip(), "positive")
+        assert Draw(files[first].read_text(encoding="utf-8").strip(), "positive") in processes["train"].draws[150:]

@@ -42,6 +42,27 @@ def test_the_hub_copy_counts_answers_from_zero(tmp_path, split):
     assert not dropped
 
 
+def test_the_subjects_are_in_one_order_in_both_layouts(tmp_path, split):
+    subjects = {
+        "college": ("Q1?", ["1", "2", "3", "4"], 0),
+        "college_art": ("Q2?", ["5", "6", "7", "8"], 1),
+        "birds": ("Q3?", ["9", "10", "11", "12"], 3),
+    }
+    files = {}
+    for subject, (question, choices, answer) in subjects.items():
+        files[f"data/test/{subject}_test.csv"] = tmp_path / f"{subject}.csv"
+        row = ",".join([question, *choices, "ABCD"[answer]])
+        files[f"data/test/{subject}_test.csv"].write_text(f"{row}\n{row}\n")
+    columns = {"subject": [], "question": [], "choices": [], "answer": []}
+    for subject in ("college_art", "birds", "college"):
+        for column, value in zip(columns, (subject, *subjects[subject]), strict=True):
+            columns[column] += [value, value]
+    pl.DataFrame(columns).write_parquet(tmp_path / "test.parquet")
+    of_hub, of_archive = split(TASK.read({HUB: tmp_path / "test.parquet"})), split(TASK.read(files))
+    assert of_hub == of_archive
+    assert [draw.input[:3] for draw in of_hub[0]["test"].draws] == ["Q3?", "Q3?", "Q1?", "Q1?", "Q2?", "Q2?"]
+
+
 def test_the_task_is_held_out_and_has_a_thousand_rows_of_20():
     assert (TASK.split, TASK.options) == ("test", ("A", "B", "C", "D"))
     assert TASK.sequences == Sequences("several", 20, count=1000)

@@ -172,11 +172,12 @@ def test_counts_of_the_real_sample(real_files, split):
     voters, dropped = split(polis_votes.read_votes(files))
     assert len(voters) == 52 + 60 + 60 + 60 + 21 + 60 + 80
     votes = 1474 + 2056 + 3625 + 2280 + 598 + 2728 + 4148
-    assert sum(len(voter.draws) for voter in voters.values()) == votes - 214 - 241
-    assert dropped["vote on a dropped statement"] == 214
-    assert dropped["vote that the same person cast again later"] == 241
+    assert sum(len(voter.draws) for voter in voters.values()) == votes - 322 - 192 - 239
+    assert dropped["vote on a dropped statement"] == 322
+    assert dropped["vote that was cast for the author together with the statement"] == 192
+    assert dropped["vote that the same person cast again later"] == 239
     conversations, dropped = split(polis.read_comments(files))
     assert len(conversations) == 7
-    assert dropped["statement without text"] == 1
+    assert dropped["statement that the moderators rejected"] == 264
     assert sum(len(one.draws) for one in conversations.values()) + sum(dropped.values()) == 883
-    assert len(conversations["vtaiwan.uberx"].draws) == 197
+    assert len(conversations["vtaiwan.uberx"].draws) == 119

@@ -63,6 +63,22 @@ def test_slices_take_the_fields_from_the_name_of_their_file(slices, split):
     assert dropped == {"paraphrase of a question": 14}
 
 
+def test_the_merged_file_gives_the_same_rows_in_whatever_order_it_has_the_slices(slices, tmp_path, split):
+    of_slices, _ = split(TASK.read(slices))
+    merged = []
+    for name in reversed(SLICES):
+        topics, language, country = name.removeprefix("data/").removesuffix(".jsonl").split("_")
+        fields = {"controversial": topics == "controversial", "language": language, "country": country}
+        merged += [json.dumps(json.loads(line) | fields) for line in slices[name].read_text().splitlines()]
+    elsewhere = {"controversial": True, "language": "french", "country": "france", "question": "Oui?", "rephrase": 0}
+    (tmp_path / "merged.jsonl").write_text("\n".join([json.dumps(elsewhere), *merged]) + "\n")
+    of_merged, _ = split(TASK.read({PATH: tmp_path / "merged.jsonl"}))
+    assert of_merged["train"].draws == (
+        *of_slices["train"].draws,
+        Draw(given("true", "french", "france"), "Oui?"),
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
