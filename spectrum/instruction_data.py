@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from datasets import Dataset, Features, List, Value, load_dataset
 from datasets.exceptions import DatasetsError
 
 from dataset_builder.errors import UserError, did_you_mean
+from spectrum.content_key import content_key
 from spectrum.formats.render import Message, split_messages
+from spectrum.json_rows import has_dates, hub_json_rows, is_read_by_arrow, json_rows
 from spectrum.suite import draw_rows
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ Row = Mapping[str, Any]
 Conversation = list[Message]
 
 _ROLES = {"system": "description", "user": "input", "assistant": "output"}
+_UNREADABLE = (DatasetsError, ValueError, ConnectionError, FileNotFoundError)
 _READERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
 
 
@@ -127,23 +130,50 @@ def read_data(data: str, split: str = "train") -> Dataset:
         raise UserError(f"data {data!r} is no file that is read: give one of {', '.join(_READERS)}")
     if not path.exists() and (data.count("/") != 1 or Path(data).suffix in _READERS):
         raise UserError(f"data {data!r} not found: check the path, or give the id of a data set on a Hub")
+    if path.is_file() and _READERS[path.suffix] == "json" and (exact := _json_with_dates(data, path, split)):
+        return exact
     try:
         if path.is_file():
             options = _all_text(path) if path.suffix == ".csv" else {}
-            return load_dataset(_READERS[path.suffix], data_files=str(path), split=split, **options)
-        return load_dataset(data, split=split)
-    except (DatasetsError, ValueError, ConnectionError, FileNotFoundError) as error:
+            return load_dataset(
+                _READERS[path.suffix], data_files=str(path), split=split, **content_key([path]), **options
+            )
+        return _with_texts(data, load_dataset(data, split=split), split)
+    except _UNREADABLE as error:
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"data {data!r} cannot be read: {reason}; check the file, its split or the connection"
         ) from error
 
 
+def _json_with_dates(data: str, path: Path, split: str) -> Dataset | None:
+    """The rows of a JSON file whose strings Arrow would take for dates, or that it cannot read; else None."""
+    if is_read_by_arrow(path):
+        try:
+            rows = load_dataset("json", data_files=str(path), split="train", **content_key([path]))
+        except _UNREADABLE:
+            rows = None
+        if rows is not None and not has_dates(rows.features):
+            return None
+    return json_rows(data, [path], split)
+
+
+def _with_texts(data: str, rows: Dataset, split: str) -> Dataset:
+    """Rows of a folder or of a data set on a Hub, read again as text where its files are JSON with dates, or CSV."""
+    if rows.info.builder_name == "csv":
+        return load_dataset(data, split=split, **_texts(rows.column_names))
+    return (hub_json_rows(data, split) if has_dates(rows.features) else None) or rows
+
+
 def _all_text(path: Path) -> dict[str, Any]:
     """Options with which every field of a CSV file is text, "None" and "007" too."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         header = next(csv.reader(file), [])
-    return {"features": Features({name: Value("string") for name in header}), "keep_default_na": False}
+    return _texts(header)
+
+
+def _texts(names: Iterable[str]) -> dict[str, Any]:
+    return {"features": Features({name: Value("string") for name in names}), "keep_default_na": False}
 
 
 def _layout(data: str, name: str, columns: list[str]) -> tuple[str, Layout]:

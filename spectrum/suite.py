@@ -27,6 +27,7 @@ from dataset_builder.errors import UserError, did_you_mean
 from dataset_builder.mixtures import MIXTURES
 from dataset_builder.seeding import generator
 from dataset_builder.task_spec import Group
+from spectrum.content_key import content_key
 
 KIND_COLUMNS = {
     "distribution": {"messages", "options", "probabilities"},
@@ -98,7 +99,7 @@ def task_rows(suite: str, task: str) -> Dataset:
     card = _local_card(suite)
     if card and (tables := card.tables(task)):
         split, paths = tables
-        rows = Dataset.from_parquet(paths, split=split)
+        rows = Dataset.from_parquet(paths, split=split, **content_key(paths))
     else:
         rows = next(
             iter(load_dataset(suite, task).values())
@@ -148,11 +149,14 @@ def _local_card(suite: str) -> _LocalCard | None:
     when it has changed.
     """
     path = Path(suite).expanduser() / "README.md"
-    return _parsed_card(path, path.stat().st_mtime_ns) if path.is_file() else None
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return _parsed_card(path, (status.st_mtime_ns, status.st_size))
 
 
 @lru_cache(maxsize=4)
-def _parsed_card(path: Path, changed: int) -> _LocalCard:
+def _parsed_card(path: Path, changed: tuple[int, int]) -> _LocalCard:
     data = DatasetCard.load(path, ignore_metadata_errors=True).data
     configurations = {
         name: _patterns(configuration.get("data_files"))

@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
 
@@ -157,3 +159,76 @@ def test_a_part_of_a_file(tmp_path):
     assert len(first) == 8
     with pytest.raises(UserError, match="cannot be read"):
         load_conversations(path, split="test")
+
+
+WHENS = ["1969-07-20", "1971-02-05T09:18:11", "1971-02-05 09:18:11+02:00", "1969-07-20T20:17:40Z", "20:17", "007"]
+
+
+@pytest.mark.parametrize("when", WHENS)
+@pytest.mark.parametrize("layout", ["lines", "list", "pretty", "folder", "messages"])
+def test_answers_that_look_like_dates_are_the_texts_they_are(tmp_path, when, layout):
+    rows = [{"instruction": f"When? {number}", "output": when} for number in range(3)]
+    path = tmp_path / "whens.json"
+    if layout == "messages":
+        keys = {"instruction": "user", "output": "assistant"}
+        rows = [{"messages": [{"role": keys[key], "content": row[key]} for key in keys]} for row in rows]
+    if layout == "folder":
+        (tmp_path / "folder").mkdir()
+        write(tmp_path / "folder" / "train.jsonl", *rows)
+        path = tmp_path / "folder"
+    elif layout in ("lines", "messages"):
+        write(path, *rows)
+    else:
+        path.write_text("\n" + json.dumps(rows, indent=2) if layout == "pretty" else json.dumps(rows))
+    found = load_conversations(str(path), split="train[1:]")
+    assert [row["messages"][-1]["content"] for row in found] == [when, when]
+
+
+def test_dates_and_other_answers_may_be_mixed(tmp_path):
+    rows = [
+        {"instruction": "When?", "output": "2020-01-02"},
+        {"instruction": "Why?", "output": "Because.", "at": "2021-03-04"},
+    ]
+    found = load_conversations(write(tmp_path / "mixed.jsonl", *rows))
+    assert [row["messages"][1]["content"] for row in found] == ["2020-01-02", "Because."]
+
+
+def test_a_line_that_is_not_json_is_named(tmp_path):
+    path = tmp_path / "d.jsonl"
+    path.write_text('{"instruction": "When?", "output": "2020-01-02"}\n{"instruction": \n')
+    with pytest.raises(UserError, match=r"cannot be read: line 2 is not JSON"):
+        load_conversations(str(path))
+    write(path, {"instruction": "When?", "output": "2020-01-02"})
+    with pytest.raises(UserError, match="'test'"):
+        load_conversations(str(path), split="test")
+
+
+def test_a_folder_of_csv_has_texts_only(tmp_path):
+    (tmp_path / "train.csv").write_text('instruction,output\n"Code?",007\n"Country?",NA\n')
+    found = load_conversations(str(tmp_path))
+    assert [row["messages"][1]["content"] for row in found] == ["007", "NA"]
+
+
+def test_a_file_written_anew_is_read_anew_whatever_its_time(tmp_path):
+    path = tmp_path / "d.jsonl"
+
+    def answer(text):
+        write(path, {"instruction": "q", "output": text})
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        return load_conversations(str(path))[0]["messages"][1]["content"]
+
+    assert [answer("one"), answer("two")] == ["one", "two"]
+
+
+@pytest.mark.parametrize("kind", ["large", "dictionary", "view"])
+def test_parquet_texts_of_every_arrow_type(tmp_path, kind):
+    texts = ["What?", "This."]
+    arrays = {
+        "large": lambda text: pa.array([text], pa.large_string()),
+        "dictionary": lambda text: pa.array([text]).dictionary_encode(),
+        "view": lambda text: pa.array([text], pa.string_view()),
+    }
+    table = pa.table({name: arrays[kind](text) for name, text in zip(("instruction", "output"), texts, strict=True)})
+    pq.write_table(table, tmp_path / "d.parquet")
+    [row] = load_conversations(str(tmp_path / "d.parquet"))
+    assert [message["content"] for message in row["messages"]] == texts

@@ -1,7 +1,11 @@
 """What a suite says of its tasks, on its card or only in its files."""
 
+import os
 import shutil
 
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 from huggingface_hub import DatasetCard
@@ -86,3 +90,47 @@ def test_a_suite_that_is_none(name, message, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=message):
         suite_tasks(name)
+
+
+def test_a_suite_built_anew_is_read_anew_whatever_its_times(tmp_path):
+    def first_rows(seed):
+        shutil.rmtree(tmp_path / "suite", ignore_errors=True)
+        build(["coinflip", "dist_urn"], BuildOptions(tmp_path / "suite", max_rows=4, seed=seed))
+        for path in (tmp_path / "suite").rglob("*"):
+            os.utime(path, (1_700_000_000, 1_700_000_000))
+        name = str(tmp_path / "suite")
+        loaded = [next(iter(load_dataset(name, task).values())).to_list() for task in ("coinflip", "dist_urn")]
+        return loaded, [task_rows(name, task).to_list() for task in ("coinflip", "dist_urn")]
+
+    for seed in (1, 2, 1):
+        loaded, read = first_rows(seed)
+        assert loaded == read
+        other, _ = first_rows(seed + 10)
+        assert all(a != b for a, b in zip(loaded, other, strict=True))
+
+
+@pytest.mark.parametrize("writer", ["polars", "large"])
+def test_tables_of_other_writers_have_the_same_rows(tmp_path, writer):
+    tasks = ["coinflip", "dist_urn", "cov_rng_1_10"]
+    build(tasks, BuildOptions(tmp_path / "suite", max_rows=4))
+    ours = {task: task_rows(str(tmp_path / "suite"), task).to_list() for task in tasks}
+    infos = task_infos(str(tmp_path / "suite"))
+    for path in (tmp_path / "suite").rglob("*.parquet"):
+        if writer == "polars":
+            pl.read_parquet(path).write_parquet(path)
+        else:
+            table = pq.read_table(path).replace_schema_metadata(None)
+            fields = [(field.name, large(field.type)) for field in table.schema]
+            pq.write_table(table.cast(pa.schema(fields)), path)
+    assert {task: task_rows(str(tmp_path / "suite"), task).to_list() for task in tasks} == ours
+    assert task_infos(str(tmp_path / "suite")) == infos
+
+
+def large(kind):
+    if pa.types.is_string(kind):
+        return pa.large_string()
+    if pa.types.is_list(kind):
+        return pa.large_list(large(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, large(field.type)) for field in kind])
+    return kind
