@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -68,6 +69,12 @@ def read_csv(
     if frame.is_empty():
         raise _unusable(path, "holds no row")
     return frame.select(_cast(path, frame[name], dtype) for name, dtype in columns.items())
+
+
+def column_names(path: Path) -> list[str]:
+    """The names in the first row of a CSV file, for sources whose copies differ in them; none in an empty file."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return next(csv.reader(file), [])
 
 
 def read_parquet(path: Path, columns: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:

@@ -53,8 +53,14 @@ class Thread(NamedTuple):
 def read_threads(raw_files: RawFiles) -> Iterator[Thread | Dropped]:
     """The usable ones of a fixed pseudo-random sample of threads, in upstream order, without repetitions."""
     path = raw_files[_PATH]
+    with path.open("rb") as file:
+        total = sum(1 for _ in file)
+    if not total:
+        raise raw.bad_row(path, 1, "the file is empty")
+    if total > _MAX_THREADS:
+        yield Dropped(f"thread beyond the sample of {_MAX_THREADS}", total - _MAX_THREADS)
     seen = set()
-    for number, line in _sampled(path):
+    for number, line in _sampled(path, total):
         with raw.at_row(path, number):
             thread = _thread(number, json.loads(line.decode()))
         if isinstance(thread, Dropped):
@@ -66,12 +72,8 @@ def read_threads(raw_files: RawFiles) -> Iterator[Thread | Dropped]:
             yield thread
 
 
-def _sampled(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(number, line) of at most so many lines."""
-    with path.open("rb") as file:
-        total = sum(1 for _ in file)
-    if not total:
-        raise raw.bad_row(path, 1, "the file is empty")
+def _sampled(path: Path, total: int) -> Iterator[tuple[int, bytes]]:
+    """(number, line) of at most so many of all lines."""
     chosen = stable_sample(map(str, range(1, total + 1)), _MAX_THREADS, "changemyview")
     with path.open("rb") as file:
         yield from ((number, line) for number, line in enumerate(file, start=1) if str(number) in chosen)

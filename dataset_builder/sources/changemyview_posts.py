@@ -65,6 +65,8 @@ def read_parts(raw_files: RawFiles) -> Iterator[Example | Dropped]:
             threads.append(thread)
     for variant, descriptions in _PARTS.items():
         chosen = stable_sample((str(thread.line) for thread in threads), _MAX_DRAWS, variant)
+        if len(threads) > len(chosen):
+            yield Dropped(f"post beyond the {_MAX_DRAWS} of the variant {variant}", len(threads) - len(chosen))
         if draws := tuple(_draw(variant, thread) for thread in threads if str(thread.line) in chosen):
             yield Example(variant, descriptions, draws)
 

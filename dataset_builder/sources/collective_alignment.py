@@ -45,18 +45,19 @@ _FIELDS = {
 
 
 def read_prompts(raw_files: RawFiles) -> dict[str, dict[str, str]]:
-    """Prompt id -> the conversation and its four replies, by name."""
+    """Prompt id -> the conversation and its four replies, by name; nothing for an id with several of them."""
     path = raw_files[_PROMPTS]
     prompts: dict[str, dict[str, str]] = {}
     for number, row in raw.read_json_lines(path, {"prompt_id": str, "prompt": dict, "responses": list}):
         with raw.at_row(path, number):
-            if row["prompt_id"] in prompts:
-                raise ValueError(f"the prompt {row['prompt_id']!r} was in an earlier line")
             replies = {reply["response_index"]: _said(reply["messages"], "assistant") for reply in row["responses"]}
-            prompts[row["prompt_id"]] = {
+            texts = {
                 "conversation": _said(row["prompt"]["messages"], "user"),
                 **{f"response_{letter.lower()}": replies[letter] for letter in LETTERS},
             }
+        # Of an id that comes again with other texts, nothing tells which of them people saw.
+        same = prompts.get(row["prompt_id"], texts) == texts
+        prompts[row["prompt_id"]] = texts if same else {}
     return prompts
 
 

@@ -52,6 +52,8 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
         given = prompts.get(row["prompt_id"])
         if given is None:
             yield Dropped("assessment of an unknown prompt")
+        elif not given:
+            yield Dropped("assessment of a prompt whose id has several texts")
         elif not all(given.values()):
             yield Dropped("assessment of a prompt or a reply without text")
         elif not answers:

@@ -10,13 +10,11 @@ A raw row (made up), with some columns left out; replies may end in a marker, wh
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from itertools import count, islice
-from pathlib import Path
 from typing import NamedTuple
 
 from dataset_builder import raw
+from dataset_builder.sources.community_alignment_rows import read_rows
 from dataset_builder.task_spec import Dropped, RawFiles, Source, SourceFile
 
 COMMUNITY_ALIGNMENT = Source(
@@ -83,12 +81,18 @@ class Turn(NamedTuple):
 def read_turns(raw_files: RawFiles) -> Iterator[Turn | Dropped]:
     """The first turns among the first 10,000 rows, in upstream order."""
     path = next(iter(raw_files.values()))
-    for number, row in islice(_rows(path), _MAX_ROWS):
+    beyond = 0
+    for number, row in read_rows(path, _COLUMNS, _MAX_ROWS):
+        if row is None:
+            beyond += 1
+            continue
         if not (row["first_turn_prompt"] and row["first_turn_preferred_response"]):
             yield Dropped("row without a first prompt or a preferred reply")
             continue
         with raw.at_row(path, number):
             yield _turn(row)
+    if beyond:
+        yield Dropped(f"row beyond the first {_MAX_ROWS}", beyond)
 
 
 def _turn(row: dict[str, str]) -> Turn:
@@ -106,27 +110,3 @@ def _turn(row: dict[str, str]) -> Turn:
         row["second_turn_prompt"],
         {name: row[column] for name, column in _FACTS.items()},
     )
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (number from 1, row) without reading the large file to its end; values are stripped."""
-    with path.open("rb") as file:
-        reader = csv.reader((line.decode("utf-8-sig") for line in file), strict=True)
-        header = _next(reader, path, 0) or []
-        if lacking := [name for name in _COLUMNS if name not in header]:
-            raise raw.bad_row(path, 0, f"the header lacks column {lacking[0]!r}")
-        for number in count(1):
-            if (values := _next(reader, path, number)) is None:
-                break
-            if len(values) != len(header):
-                raise raw.bad_row(path, number, f"it has {len(values)} fields where {len(header)} are due")
-            yield number, {name: value.strip() for name, value in zip(header, values, strict=True)}
-    if number == 1:
-        raise raw.bad_row(path, 1, "the file ends before its first row")
-
-
-def _next(reader: Iterator[list[str]], path: Path, number: int) -> list[str] | None:
-    try:
-        return next(reader, None)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise raw.bad_row(path, number, str(error)) from error

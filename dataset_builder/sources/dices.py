@@ -5,6 +5,9 @@ Upstream: https://github.com/google-research-datasets/dices-dataset (arXiv 2306.
 
     id,rater_id,rater_gender,rater_locale,rater_raw_race,rater_age,rater_education,context,response,Q_overall
     0,29,Woman,US,White,gen z,College degree or higher,USER: Is tea good?,It can be.,No
+
+The whole files have a row for each rater and conversation, with an id of its own. Nothing rests on the ids: only a row
+that is the same in all columns is taken for a copy.
 """
 
 from __future__ import annotations
@@ -55,8 +58,12 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
     for size, path in ((size, raw_files[name]) for size, name in _PATHS.items() if name in raw_files):
         draws: dict[str, list[Draw]] = {}
         facts: dict[str, dict[str, str | None]] = {}
-        for number, row in enumerate(_table(path, size).iter_rows(named=True), start=1):
-            with raw.at_row(path, number):
+        table = _table(path, size)
+        rows = table.unique(pl.exclude("row"), keep="first", maintain_order=True)
+        if len(rows) < len(table):
+            yield Dropped("row that is a copy of an earlier one", len(table) - len(rows))
+        for row in rows.iter_rows(named=True):
+            with raw.at_row(path, row["row"]):
                 draw = _draw(row)
             if isinstance(draw, Dropped):
                 yield draw
@@ -72,16 +79,9 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
 def _table(path: Path, size: str) -> pl.DataFrame:
     columns = ["id", "rater_id", "rater_gender", "rater_age", "rater_education", "context", "response", "Q_overall"]
     locale = ["rater_locale"] if size == "990" else []
-    table = raw.read_csv(path, dict.fromkeys([*columns, *locale, _race_column(path)], pl.String))
-    if len(again := table.select((~pl.col("id").is_first_distinct()).arg_true()).to_series()):
-        raise raw.bad_row(path, again[0] + 1, f"the id {table['id'][again[0]]!r} was in an earlier row")
-    return table
-
-
-def _race_column(path: Path) -> str:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        header = file.readline().strip().split(",")
-    return next((name for name in _RACE_COLUMNS if name in header), _RACE_COLUMNS[0])
+    header = raw.column_names(path)
+    race = next((name for name in _RACE_COLUMNS if name in header), _RACE_COLUMNS[0])
+    return raw.read_csv(path, dict.fromkeys([*columns, *locale, race], pl.String)).with_row_index("row", offset=1)
 
 
 def _draw(row: dict[str, str | None]) -> Draw | Dropped:

@@ -2,7 +2,7 @@
 
 Upstream: JEOPARDY_CSV.csv, collected from the J! Archive and passed around as a shared file:
 https://www.reddit.com/r/datasets/comments/1uyd0t/200000_jeopardy_questions_in_a_json_file/. Licence: unstated. A raw
-row (made up); all names but the first begin with a space:
+row (made up); all names but the first begin with a space (in some copies none does):
 
     Show Number, Air Date, Round, Category, Value, Question, Answer
     1,2001-02-03,Jeopardy!,"RIVERS","$200","It flows through Exampleville","the Sample"
@@ -48,8 +48,10 @@ _ANSWER_TEXTS = (
 
 def read(raw_files: RawFiles, *, answers: bool) -> Iterator[Example | Dropped]:
     """The table as one process, in upstream order."""
-    columns = dict.fromkeys((" Round", " Category", " Question", " Answer"), pl.String)
-    table = raw.read_csv(raw_files[_PATH], columns).rename(str.strip)
+    path = raw_files[_PATH]
+    spelled = {name.strip(): name for name in raw.column_names(path)}
+    columns = [spelled.get(name, name) for name in ("Round", "Category", "Question", "Answer")]
+    table = raw.read_csv(path, dict.fromkeys(columns, pl.String)).rename(str.strip)
     table = table.with_columns(pl.col("Category", "Question", "Answer").str.strip_chars().replace("", None))
     for reason, kept in _filtered(table):
         if len(kept) < len(table):

@@ -89,14 +89,15 @@ def test_a_large_file_is_sampled_and_only_the_sample_is_decoded(damaged_files, m
     lines = [json.dumps(row(title=f"CMV: {number}")) for number in range(1, 1001)]
     monkeypatch.setattr(changemyview, "_MAX_THREADS", 100)
     files[PATH].write_text("\n".join(lines) + "\n")
-    threads = list(read_threads(files))
+    beyond, *threads = read_threads(files)
+    assert beyond == Dropped("thread beyond the sample of 100", 900)
     assert len(threads) == 100
     chosen = sorted(map(int, stable_sample(map(str, range(1, 1001)), 100, "changemyview")))
     assert [thread.title for thread in threads] == [f"CMV: {number}" for number in chosen]
     [left_out, *_] = sorted(set(range(1, 1001)) - set(chosen))
     lines[left_out - 1] = "{"
     files[PATH].write_text("\n".join(lines) + "\n")
-    assert list(read_threads(files)) == threads
+    assert list(read_threads(files)) == [beyond, *threads]
 
 
 def test_memory_is_bounded_by_the_sample(damaged_files, monkeypatch):
@@ -106,7 +107,7 @@ def test_memory_is_bounded_by_the_sample(damaged_files, monkeypatch):
     with files[PATH].open("w") as file:
         file.writelines(json.dumps(row(title=f"CMV: {i}", comments=comments)) + "\n" for i in range(600))
     tracemalloc.start()
-    threads = list(read_threads(files))
+    _, *threads = read_threads(files)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(threads) == 20
@@ -118,8 +119,9 @@ def test_a_variant_has_at_most_so_many_draws(fixture_files, damaged_files, split
     lines = [json.dumps(row(title=f"CMV: {number}", selftext=f"View {number}.")) for number in range(60)]
     files[PATH].write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(changemyview_posts, "_MAX_DRAWS", 20)
-    processes, _ = split(TASK["changemyview_posts"].read(files))
+    processes, dropped = split(TASK["changemyview_posts"].read(files))
     assert {len(example.draws) for example in processes.values()} == {20}
+    assert dropped == {f"post beyond the 20 of the variant {variant}": 40 for variant in processes}
     titles = [draw.input for draw in processes["selftext_from_title"].draws]
     assert titles == sorted(titles, key=lambda title: int(title.split()[1]))  # in upstream order
     assert set(titles) != {draw.output for draw in processes["title_from_selftext"].draws}
@@ -158,4 +160,4 @@ def test_an_empty_file_is_named(damaged_files):
 
 def test_real_rows(real_files):
     items = list(read_threads(real_files(CHANGEMYVIEW)))
-    assert sum(isinstance(item, Dropped) for item in items) < len(items) == 10_000
+    assert sum(isinstance(item, Dropped) for item in items) < len(items) == 10_001

@@ -79,7 +79,6 @@ def test_at_most_1000_judges(damaged_files, split):
     ("change", "message"),
     [
         ({"winner": pl.lit("both")}, "row 1: column 'winner' holds 'both', which is none of"),
-        ({"question_id": pl.lit("q")}, "row 2: the id 'q' was in an earlier row"),
         ({"judge": pl.lit("")}, "row 1: column 'judge', 'model_a' or 'model_b' is empty"),
         ({"conversation_a": pl.lit("Hi")}, "conversation_a"),
     ],
@@ -91,6 +90,18 @@ def test_a_damaged_row_is_named(damaged_files, change, message):
         with pytest.raises(UserError, match=r"cced8514c7ed782a\.parquet") as error:
             list(task.read(files))
         assert message in str(error.value)
+
+
+def test_only_a_row_that_is_the_same_in_all_columns_is_a_copy(damaged_files, fixture_files, split):
+    files = damaged_files(CHATBOTARENA)
+    table = pl.read_parquet(files[FILE])
+    before, _ = split(PROMPTS.read(fixture_files(CHATBOTARENA)))
+    table.with_columns(question_id=pl.lit("q")).write_parquet(files[FILE])
+    assert split(PROMPTS.read(files))[0] == before
+    pl.concat([table, table.head(1)]).write_parquet(files[FILE])
+    judges, dropped = split(PROMPTS.read(files))
+    assert judges == before
+    assert dropped["row that is a copy of an earlier one"] == 1
 
 
 def test_an_unreadable_file_is_named(damaged_files):

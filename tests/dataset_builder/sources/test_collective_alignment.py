@@ -77,10 +77,21 @@ def test_descriptions_explain_every_field_and_tell_what_is_known(fixture_files, 
             assert not any(trace in text for trace in ("anno-", "None", "null", "{}", ': ""'))
 
 
+def test_a_prompt_that_comes_again_is_used_only_if_it_has_the_same_texts(damaged_files, fixture_files, split):
+    files = damaged_files(COLLECTIVE_ALIGNMENT)
+    before = split(TASK.read(fixture_files(COLLECTIVE_ALIGNMENT)))
+    lines = files[PROMPTS].read_text().splitlines()
+    files[PROMPTS].write_text("\n".join([*lines, lines[0]]) + "\n")
+    assert split(TASK.read(files)) == before
+    edited(files[PROMPTS], 2, lambda row: row.update(prompt_id="p1"))
+    _, dropped = split(TASK.read(files))
+    about = [json.loads(line)["prompt_id"] for line in files[ASSESSMENTS].read_text().splitlines()]
+    assert dropped["assessment of a prompt whose id has several texts"] == about.count("p1") > 0
+
+
 @pytest.mark.parametrize(
     ("file", "number", "change", "message"),
     [
-        (PROMPTS, 2, lambda row: row.update(prompt_id="p1"), "row 2: the prompt 'p1' was in an earlier line"),
         (PROMPTS, 2, lambda row: row["responses"].pop(), "row 2: there is no 'D'"),
         (PROMPTS, 2, lambda row: row["prompt"].pop("messages"), "row 2: there is no 'messages'"),
         (PROMPTS, 2, lambda row: row["responses"][0]["messages"][0].update(content=None), "row 2: "),

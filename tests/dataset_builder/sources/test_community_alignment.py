@@ -125,8 +125,9 @@ def test_only_the_first_10000_rows_are_looked_at(damaged_files, split):
     write(files[FILE], [row | {"first_turn_prompt": f"Prompt {n}"} for n in range(10_001)])
     with files[FILE].open("a") as file:
         file.write("a row that is not looked at\n")
-    languages, _ = split(PROMPTS.read(files))
+    languages, dropped = split(PROMPTS.read(files))
     assert len(languages["en"].draws) == 10_000
+    assert dropped == {"row beyond the first 10000": 2}
     assert languages["en"].draws[-1].output == "Prompt 9999"
 
 

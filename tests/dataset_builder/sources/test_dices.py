@@ -1,3 +1,4 @@
+import csv
 import json
 
 import pytest
@@ -67,7 +68,6 @@ def test_at_most_500_raters_of_a_set(damaged_files, split):
     ("old", "new", "message"),
     [
         ("Health,Unsure", "Health,Maybe", "row 2: column 'Q_overall' holds 'Maybe'"),
-        ("\n1,902", "\n0,902", "row 2: the id '0' was in an earlier row"),
         ("\n1,902", "\n1,", "row 2: column 'rater_id' is empty"),
         ("Q_overall", "overall", "lacks a column"),
         ("rater_locale", "locale", "lacks a column"),
@@ -82,6 +82,27 @@ def test_a_damaged_table_is_named_with_its_row(damaged_files, old, new, message)
     with pytest.raises(UserError, match=r"dialog_990\.csv") as error:
         list(TASK.read(files))
     assert message in str(error.value)
+
+
+def test_only_a_row_that_is_the_same_in_all_columns_is_a_copy(damaged_files, fixture_files, split):
+    files = damaged_files(DICES)
+    with files[LARGE].open(newline="") as file:
+        header, *rows = csv.reader(file)
+    before, _ = split(TASK.read(fixture_files(DICES)))
+
+    def add(*more):
+        with files[LARGE].open("w", newline="") as file:
+            csv.writer(file).writerows([header, *rows, *more])
+
+    again = [cell.replace("Is tea good?", "Is tea bad?") for cell in rows[0]]  # of the same id
+    assert again != rows[0]
+    add(rows[0], again)
+    raters, dropped = split(TASK.read(files))
+    assert dropped["row that is a copy of an earlier one"] == 1
+    assert sum(len(rater.draws) for rater in raters.values()) == 1 + sum(len(rater.draws) for rater in before.values())
+    add(rows[0], [*again[:-1], "Maybe"])
+    with pytest.raises(UserError, match=f"row {len(rows) + 2}: column 'Q_overall' holds 'Maybe'"):
+        list(TASK.read(files))  # a copy above moves no number of a row
 
 
 @pytest.mark.parametrize("content", [b"", b"id,rater_id\n", b"\xff\xfe\x00id"])

@@ -40,6 +40,16 @@ def test_answers_to_the_same_clues(fixture_files, split):
     assert dropped == DROPPED
 
 
+def test_names_of_columns_may_begin_with_a_space_or_not(damaged_files, fixture_files, split):
+    files = damaged_files(JEOPARDY)
+    [path] = files.values()
+    header, rest = path.read_bytes().split(b"\n", 1)
+    assert b", Round" in header
+    path.write_bytes(header.replace(b", ", b",") + b"\n" + rest)
+    for task in TASKS:
+        assert split(task.read(files)) == split(task.read(fixture_files(JEOPARDY)))
+
+
 def test_what_the_tasks_say(fixture_files, split):
     for task in TASKS:
         assert (task.split, task.sequences.mode, task.sequences.length.mean) == ("train", "partition", 64)
