@@ -14,17 +14,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
-from spectrum.formats.render import FORMATS, Format, Message, get_format, split_messages, turn_tokens
-from spectrum.generation.output_logprobs import OutputLogProbs, outputs_that_fit
-
-MAX_OPTIONS = 12
-DRAWS_PER_OPTION = 10
+from spectrum.evaluation.closed_answers import (
+    Answers,
+    ClosedAnswers,
+    closed_answers,  # noqa: F401  # what makes the options of steer_rows
+    shared_answers,
+)
+from spectrum.formats.render import FORMATS, Format, Message, get_format, split_messages
+from spectrum.generation.output_logprobs import OutputLogProbs, OutputOptions, outputs_that_fit
 
 Written = tuple[PreTrainedTokenizerBase, Format]
 """A way to write a sequence: a tokenizer and a format."""
@@ -34,7 +35,7 @@ class OutputScorer(Protocol):
     """A model behind a function: ``partial(output_logprobs, model, tokenizer, text_format=...)``, or an endpoint."""
 
     def __call__(
-        self, sequences: Sequence[Sequence[Message]], *, options: Sequence[str] | None = None
+        self, sequences: Sequence[Sequence[Message]], *, options: OutputOptions | None = None
     ) -> Sequence[OutputLogProbs]:
         """The log-probabilities of the outputs of each sequence, and of the options in their places."""
 
@@ -47,10 +48,12 @@ class ScoredSequence:
         id: The row's id in the suite.
         content: A hash of the whole row's messages, by which results of different models are paired.
         k: Examples before the output.
-        losses: Minus the log-probability of the output with its terminator, in nats.
+        losses: Minus the log-probability of the output with its terminator, in nats; NaN where it failed.
         tokens: Its tokens, terminator included.
-        answers: The index of the true option; empty where the task has no options.
+        answers: The index of the true option, None for an output without options; empty where the task has none.
         log_probs: The log-probability of each option with its terminator, in nats; empty likewise.
+        asked: The place of the output's options among the lists of the task, None without; empty likewise.
+        failed: The k of outputs for which the model gave NaN instead of a number.
     """
 
     id: str
@@ -58,22 +61,33 @@ class ScoredSequence:
     k: tuple[int, ...]
     losses: tuple[float, ...]
     tokens: tuple[int, ...]
-    answers: tuple[int, ...] = ()
+    answers: tuple[int | None, ...] = ()
     log_probs: tuple[tuple[float, ...], ...] = ()
+    asked: tuple[int | None, ...] = ()
+    failed: tuple[int, ...] = ()
 
     @classmethod
     def from_dict(cls, sequence: Mapping[str, Any]) -> ScoredSequence:
-        """The sequence in a report; None stands for a number that is not finite."""
+        """The sequence in a report; None stands for a number that is not finite: NaN for an output that failed."""
+        k, failed = tuple(sequence["k"]), tuple(sequence.get("failed", ()))
+        unknown = [math.nan if each in failed else math.inf for each in k]
+        log_probs = [
+            tuple(-other if value is None else value for value in row)
+            for row, other in zip(sequence["log_probs"], unknown, strict=False)
+        ]
+        answers = tuple(sequence["answers"])
         return cls(
             id=sequence["id"],
             content=sequence["content"],
-            k=tuple(sequence["k"]),
-            losses=tuple(math.inf if loss is None else loss for loss in sequence["losses"]),
-            tokens=tuple(sequence["tokens"]),
-            answers=tuple(sequence["answers"]),
-            log_probs=tuple(
-                tuple(-math.inf if value is None else value for value in row) for row in sequence["log_probs"]
+            k=k,
+            losses=tuple(
+                other if loss is None else loss for loss, other in zip(sequence["losses"], unknown, strict=True)
             ),
+            tokens=tuple(sequence["tokens"]),
+            answers=answers,
+            log_probs=tuple(log_probs),
+            asked=tuple(sequence.get("asked", [0] * len(answers))),  # earlier reports have one list for the whole task
+            failed=failed,
         )
 
 
@@ -82,8 +96,9 @@ def steer_rows(
     rows: Dataset,
     written: Iterable[Written],
     *,
-    options: Sequence[str] | None = None,
+    options: Sequence[str] | ClosedAnswers | None = None,
     max_length: int,
+    max_positions: int | None = None,
 ) -> tuple[ScoredSequence | None, ...]:
     """Score a model on sequences of an ``icl`` task.
 
@@ -92,8 +107,9 @@ def steer_rows(
         rows: The sequences, with the columns ``id`` and ``messages``.
         written: The tokenizers and formats in each of which a sequence has to fit: the model's own, and those of all
             that it is to be compared with, so that all are scored on the same outputs.
-        options: The task's closed set of answers, or None.
+        options: The closed answers of the rows' outputs; a list of texts holds for all of them, and None for no output.
         max_length: Tokens in a sequence, at most; later outputs are left out.
+        max_positions: Tokens that the model takes, options in the place of an output included; None for any number.
 
     Returns:
         One result per row, None where no output to score fits.
@@ -102,33 +118,31 @@ def steer_rows(
         UserError: An output is none of the options.
     """
     messages: list[list[Message]] = rows["messages"][:]
-    kept = _cut(messages, written, max_length)
-    scores = score(list(kept.values()), options=options) if kept else []
+    if options is not None and not isinstance(options, ClosedAnswers):
+        options = shared_answers(options, rows)
+    if options is not None and not options.lists:
+        options = None
+    answers = None if options is None else [options.of_row(index) for index in range(len(rows))]
+    kept = _cut(messages, written, max_length, answers=answers, max_positions=max_positions)
+    asked = None if answers is None else [answers[index][: _count(part)] for index, part in kept.items()]
+    scores = score(list(kept.values()), options=asked) if kept else []
     ids = rows["id"][:]
     found = {
-        index: _scored(ids[index], _hash(messages[index]), part, of_part, options)
+        index: _scored((ids[index], _hash(messages[index])), part, of_part, index, options)
         for (index, part), of_part in zip(kept.items(), scores, strict=True)
     }
     return tuple(found.get(index) for index in range(len(rows)))
 
 
 def formats_of(tokenizer: PreTrainedTokenizerBase) -> list[Written]:
-    """The tokenizer with every format that it has the tokens for."""
-    names = FORMATS if turn_tokens(tokenizer) else ("colon",)
-    return [(tokenizer, get_format(name, tokenizer)) for name in names]
-
-
-def closed_answers(rows: Dataset) -> tuple[str, ...] | None:
-    """The distinct outputs of a task in sorted order, where they are a closed set; None where they are not.
-
-    They are taken for one if there are two to twelve, and ten draws or more of each on average.
-    """
-    column: pa.ChunkedArray = rows.select_columns(["messages"]).with_format("arrow")[:]["messages"]
-    messages = pc.list_flatten(column)
-    outputs = pc.filter(pc.struct_field(messages, "content"), pc.equal(pc.struct_field(messages, "role"), "output"))
-    answers = pc.unique(outputs).to_pylist()
-    closed = 1 < len(answers) <= MAX_OPTIONS and len(outputs) >= DRAWS_PER_OPTION * len(answers)
-    return tuple(sorted(answers)) if closed else None
+    """The tokenizer with every format that it can write; plain text at least."""
+    found = []
+    for name in FORMATS:
+        try:
+            found.append((tokenizer, get_format(name, tokenizer)))
+        except UserError:  # it lacks the tokens, or its family has no such turns
+            continue
+    return found
 
 
 def sequences_fingerprint(rows: Dataset) -> str:
@@ -137,47 +151,66 @@ def sequences_fingerprint(rows: Dataset) -> str:
 
 
 def _cut(
-    sequences: Sequence[Sequence[Message]], written: Iterable[Written], max_length: int
+    sequences: Sequence[Sequence[Message]],
+    written: Iterable[Written],
+    max_length: int,
+    *,
+    answers: Sequence[Sequence[Answers]] | None,
+    max_positions: int | None,
 ) -> dict[int, list[Message]]:
     """Index -> the messages up to the last output that fits, for the sequences that keep an output to score."""
+    counts = outputs_that_fit(sequences, written, max_length, options=answers, max_positions=max_positions)
     found = {}
-    for index, (messages, count) in enumerate(
-        zip(sequences, outputs_that_fit(sequences, written, max_length), strict=True)
-    ):
+    for index, (messages, count) in enumerate(zip(sequences, counts, strict=True)):
         ends = [place for place, message in enumerate(messages) if message["role"] == "output"]
-        described = split_messages(messages)[0] is not None
-        if count >= (1 if described else 2):
+        if count > _first_scored(messages):
             found[index] = list(messages[: ends[count - 1] + 1])
     return found
 
 
+def _first_scored(messages: Sequence[Message]) -> int:
+    """The first output that counts: without a description nothing tells what the very first one should be."""
+    return 0 if split_messages(messages)[0] is not None else 1
+
+
+def _count(messages: Sequence[Message]) -> int:
+    return sum(message["role"] == "output" for message in messages)
+
+
 def _scored(
-    row_id: str,
-    content: str,
+    names: tuple[str, str],
     messages: Sequence[Message],
     scores: OutputLogProbs,
-    options: Sequence[str] | None,
+    row: int,
+    options: ClosedAnswers | None,
 ) -> ScoredSequence:
+    row_id, content = names
     log_probs = scores.log_probs.tolist()
-    k = [index for index, value in enumerate(log_probs) if not math.isnan(value)]
+    k = [index for index, asked in enumerate(scores.asked.tolist()) if asked]
     found = ScoredSequence(
         id=row_id,
         content=content,
         k=tuple(k),
         losses=tuple(-log_probs[index] for index in k),
         tokens=tuple(scores.tokens[k].tolist()),
+        failed=tuple(index for index in k if math.isnan(log_probs[index])),
     )
     if options is None:
         return found
     outputs = [draw.output for draw in split_messages(messages)[1]]
-    place = {option: index for index, option in enumerate(options)}
-    unknown = [outputs[index] for index in k if outputs[index] not in place]
+    lists = options.of_row(row)
+    unknown = [index for index in k if lists[index] and outputs[index] not in lists[index]]
     if unknown:
-        raise UserError(f"output {unknown[0]!r} of row {row_id!r} is none of the options {list(options)}: add it")
+        output, answers = outputs[unknown[0]], lists[unknown[0]]
+        raise UserError(f"output {output!r} of row {row_id!r} is none of the options {list(answers)}: add it")
+    of_options = [tuple(scores.options[index, : len(lists[index])].tolist()) for index in k]
+    failed = [index for index, values in zip(k, of_options, strict=True) if any(map(math.isnan, values))]
     return replace(
         found,
-        answers=tuple(place[outputs[index]] for index in k),
-        log_probs=tuple(map(tuple, scores.options[k].tolist())),
+        answers=tuple(lists[index].index(outputs[index]) if lists[index] else None for index in k),
+        log_probs=tuple(of_options),
+        asked=tuple(options.asked[row][index] for index in k),
+        failed=tuple(sorted({*found.failed, *failed})),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from metrics.in_context_steerability.scoring import (
     summarize,
     with_examples,
 )
+from spectrum.evaluation.closed_answers import Answers
 from spectrum.evaluation.steerability import ScoredSequence
 
 CAPABILITY_TASKS = frozenset(
@@ -50,10 +51,13 @@ class TaskSteerability:
     Attributes:
         task: The task's name.
         capability: Whether the task asks for what a model knows.
-        options: The closed set of answers, or None.
+        options: The closed answers of its outputs; where questions differ, the lists of them, among which
+            :attr:`ScoredSequence.asked` says which it is. None where no output has any.
         max_length: Tokens that every sequence fits in, in each format that it was cut for.
         n_available: Rows in the suite, from which ``sequences`` were drawn.
         n_too_long: Drawn rows of which no scored output fits.
+        without_options: Why outputs have no closed answers, and so neither accuracy nor calibration -> how many of the
+            drawn ones.
         sequences: The scored sequences, in the order of the suite.
         rows_fingerprint: A hash of the drawn rows.
         seconds: Time spent on scoring.
@@ -61,13 +65,14 @@ class TaskSteerability:
 
     task: str
     capability: bool
-    options: tuple[str, ...] | None
+    options: Answers | tuple[Answers, ...] | None
     max_length: int
     n_available: int
     n_too_long: int
     sequences: tuple[ScoredSequence, ...]
     rows_fingerprint: str
     seconds: float
+    without_options: Mapping[str, int] = field(default_factory=dict)
 
     def outputs(self) -> Outputs:
         """All scored outputs as arrays."""
@@ -80,7 +85,7 @@ class TaskSteerability:
         if self.options is None:
             return as_outputs(**columns)
         correct, confidence = score_options(
-            [row for sequence in self.sequences for row in sequence.log_probs],
+            [row or None for sequence in self.sequences for row in sequence.log_probs],
             [answer for sequence in self.sequences for answer in sequence.answers],
         )
         return as_outputs(**columns, correct=correct, confidence=confidence)
@@ -114,6 +119,8 @@ class TaskSteerability:
         found = asdict(self)
         return {name: value for name, value in found.items() if name != "sequences"} | {
             "n": len(self.sequences),
+            "n_outputs": sum(len(sequence.k) for sequence in self.sequences),
+            "n_failed": sum(len(sequence.failed) for sequence in self.sequences),
             "summary": self.summary(),
             "ci95": {name: list(interval) for name, interval in self.intervals().items()},
             "at_largest_k": self.at_largest_k(),
@@ -127,8 +134,18 @@ class TaskSteerability:
         """The result in a report, from what :meth:`as_dict` made; None stands for a number that is not finite."""
         sequences = tuple(ScoredSequence.from_dict(sequence) for sequence in section["sequences"])
         names = ("task", "capability", "max_length", "n_available", "n_too_long", "rows_fingerprint", "seconds")
-        options = None if section["options"] is None else tuple(section["options"])
-        return cls(**{name: section[name] for name in names}, options=options, sequences=sequences)
+        found = {name: section[name] for name in names} | {"without_options": section.get("without_options", {})}
+        lists = _lists(section["options"])
+        return cls(**found, options=lists[0] if lists and len(lists) == 1 else lists, sequences=sequences)
+
+    def answers(self) -> dict[tuple[str, int], Answers | None]:
+        """(sequence, k) -> the closed answers of each scored output."""
+        lists = _lists(self.options) or ()
+        return {
+            (sequence.id, k): None if place is None else lists[place]
+            for sequence in self.sequences
+            for k, place in zip(sequence.k, sequence.asked or (None,) * len(sequence.k), strict=True)
+        }
 
 
 def paired_steerability(
@@ -139,8 +156,8 @@ def paired_steerability(
     The numbers of examples may differ between the two: an output depends on what stands before it alone.
 
     Returns:
-        Metric -> ``difference``, ``ci95`` (paired bootstrap over sequences) and ``n``, the outputs. Accuracy and
-        calibration error are NaN if the two had other options.
+        Metric -> ``difference``, ``ci95`` (paired bootstrap over sequences) and ``n``, the outputs that both have a
+        loss for. Accuracy and calibration error are NaN if the two had other options for any of them.
 
     Raises:
         UserError: They share no output, or a sequence is not the same in both.
@@ -151,18 +168,29 @@ def paired_steerability(
             raise UserError(
                 f"sequence {sequence.id!r} of task {mine.task!r} is not the same in both: evaluate both on one suite"
             )
-    if mine.options != theirs.options:
+    of_mine, of_theirs = mine.answers(), theirs.answers()
+    if any(of_mine[key] != of_theirs[key] for key in of_mine.keys() & of_theirs.keys()):
         mine, theirs = (replace(side, options=None) for side in (mine, theirs))
     a, b = (with_examples(side.outputs()) for side in (mine, theirs))
-    shared = set(zip(a.sequence.tolist(), a.k.tolist(), strict=True)) & set(
-        zip(b.sequence.tolist(), b.k.tolist(), strict=True)
-    )
+    shared = _with_loss(a) & _with_loss(b)
     if not shared:
         raise UserError(f"the two share no output of task {mine.task!r}: score both with the same seed and limit")
     return {
         metric: {"difference": difference, "ci95": interval, "n": len(shared)}
         for metric, (difference, interval) in paired_differences(a, b, seed=seed).items()
     }
+
+
+def _lists(options: Sequence[str] | Sequence[Sequence[str]] | None) -> tuple[Answers, ...] | None:
+    """Lists of answers; one for all outputs may stand by itself."""
+    if options is None:
+        return None
+    return (tuple(options),) if isinstance(options[0], str) else tuple(map(tuple, options))
+
+
+def _with_loss(outputs: Outputs) -> set[tuple[str, int]]:
+    known = ~np.isnan(outputs.loss)
+    return set(zip(outputs.sequence[known].tolist(), outputs.k[known].tolist(), strict=True))
 
 
 def summary_by_group(sections: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

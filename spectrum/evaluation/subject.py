@@ -21,7 +21,7 @@ from spectrum.generation.endpoint.outputs import endpoint_output_logprobs
 from spectrum.generation.endpoint.samples import endpoint_respond, endpoint_sample
 from spectrum.generation.endpoint.scores import endpoint_option_logprobs
 from spectrum.generation.logprobs import Prompt, option_logprobs
-from spectrum.generation.output_logprobs import OutputLogProbs, output_logprobs
+from spectrum.generation.output_logprobs import OutputLogProbs, OutputOptions, output_logprobs
 from spectrum.generation.respond import Response, respond
 from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
 from spectrum.generation.sample import Samples, rule_adapter, sample
@@ -78,7 +78,7 @@ class Subject(Protocol):
         """As :func:`spectrum.option_logprobs`."""
 
     def output_logprobs(
-        self, sequences: Sequence[Sequence[Message]], *, options: Sequence[str] | None = None
+        self, sequences: Sequence[Sequence[Message]], *, options: OutputOptions | None = None
     ) -> list[OutputLogProbs]:
         """As :func:`spectrum.generation.output_logprobs.output_logprobs`."""
 
@@ -174,7 +174,7 @@ class LocalModel(_Written):
         )
 
     def output_logprobs(
-        self, sequences: Sequence[Sequence[Message]], *, options: Sequence[str] | None = None
+        self, sequences: Sequence[Sequence[Message]], *, options: OutputOptions | None = None
     ) -> list[OutputLogProbs]:
         """As :func:`spectrum.generation.output_logprobs.output_logprobs`."""
         return output_logprobs(
@@ -249,7 +249,7 @@ class ServedModel(_Written):
         )
 
     def output_logprobs(
-        self, sequences: Sequence[Sequence[Message]], *, options: Sequence[str] | None = None
+        self, sequences: Sequence[Sequence[Message]], *, options: OutputOptions | None = None
     ) -> list[OutputLogProbs]:
         """As :func:`spectrum.generation.output_logprobs.output_logprobs`."""
         return endpoint_output_logprobs(

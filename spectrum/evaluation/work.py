@@ -16,6 +16,7 @@ from datasets import Dataset
 
 from dataset_builder.errors import UserError
 from spectrum.evaluation.alignment import AlignmentItem, TaskAlignment, align_rows, rows_fingerprint
+from spectrum.evaluation.closed_answers import ClosedAnswers, closed_answers
 from spectrum.evaluation.coverage import CoverageRow, Judge, check_generations, generate, row_fingerprint
 from spectrum.evaluation.preference import Preference
 from spectrum.evaluation.ranking import Conversation
@@ -23,7 +24,6 @@ from spectrum.evaluation.report import Section, finite
 from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.steerability import (
     ScoredSequence,
-    closed_answers,
     formats_of,
     sequences_fingerprint,
     steer_rows,
@@ -132,15 +132,20 @@ class SteerabilityWork(_RowsWork):
     """The sequences of an ``icl`` task."""
 
     @cached_property
-    def options(self) -> tuple[str, ...] | None:
-        """The closed set of its answers, or None."""
-        return closed_answers(self.rows)
+    def options(self) -> ClosedAnswers:
+        """The closed answers of the outputs of the drawn rows."""
+        return closed_answers(self.drawn, among=self.rows)
+
+    def options_of(self, part: str) -> ClosedAnswers:
+        """Those of the rows of a part."""
+        return self.options.part(int(part), int(part) + ROWS)
 
     def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See :class:`Work`."""
         for part in self.names():
-            rows = sequences_fingerprint(self.some(part))
-            yield part, {"rows": rows, "options": self.options, "max_length": self.settings.max_length}
+            rows, options = sequences_fingerprint(self.some(part)), self.options_of(part)
+            asked = {"lists": options.lists, "asked": options.asked}
+            yield part, {"rows": rows, "options": asked, "max_length": self.settings.max_length}
 
     def measure(self, part: str, subject: Subject) -> Section:
         """See :class:`Work`."""
@@ -149,7 +154,7 @@ class SteerabilityWork(_RowsWork):
             subject.output_logprobs,
             self.some(part),
             formats_of(subject.tokenizer),
-            options=self.options,
+            options=self.options_of(part),
             max_length=self.settings.max_length,
         )
         found = [None if sequence is None else asdict(sequence) for sequence in sequences]
@@ -167,10 +172,12 @@ class SteerabilityWork(_RowsWork):
             raise UserError(
                 f"no output of task {self.task!r} fits into {self.settings.max_length} tokens: raise --max_length"
             )
+        lists = self.options.lists
         section = TaskSteerability(
             task=self.task,
             capability=self.task in CAPABILITY_TASKS,
-            options=self.options,
+            options=lists[0] if len(lists) == 1 else lists or None,
+            without_options=self.options.without,
             max_length=self.settings.max_length,
             n_available=len(self.rows),
             n_too_long=len(found) - len(sequences),

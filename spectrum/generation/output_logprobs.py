@@ -35,6 +35,12 @@ logger = logging.getLogger(__name__)
 MAX_BRANCH_TOKENS = 2048
 """Tokens of options behind a sequence, at most; the sequence is run again for more (a mask grows with the square)."""
 
+OutputOptions = Sequence[str] | Sequence[Sequence[Sequence[str]]]
+"""Answers to score in the place of every output; or per sequence and output its own ones, none where none are asked."""
+
+OptionIds = Sequence[Sequence[tuple[int, ...]]]
+"""The token ids of the options of each output of a sequence."""
+
 TRUE_OUTPUT = -1
 """Stands for the output itself where other candidates have the index of their option."""
 
@@ -70,7 +76,8 @@ class OutputLogProbs:
         asked: (n_outputs,), boolean: false for the first output of a sequence without a description, which nothing
             tells. A NaN where it is true is a fault of the model, and counts as one.
         options: (n_outputs, n_options), float32, in nats: the same of each option in place of the output, so that the
-            events exclude one another; None where no options were asked for.
+            events exclude one another; None where no options were asked for. An output with fewer options than another
+            has NaN in the places that it lacks.
     """
 
     log_probs: torch.Tensor
@@ -85,7 +92,7 @@ def output_logprobs(
     tokenizer: PreTrainedTokenizerBase,
     sequences: Sequence[Sequence[Message]],
     *,
-    options: Sequence[str] | None = None,
+    options: OutputOptions | None = None,
     text_format: Format | None = None,
     rules: RuleBasedAdapter | None = None,
     batch_size: int = 8,
@@ -100,7 +107,7 @@ def output_logprobs(
         model: Any causal language model, with or without an adapter, in eval mode.
         tokenizer: The model's tokenizer.
         sequences: Each a list of messages with one output or more.
-        options: Answers to score in the place of every output.
+        options: Answers to score in the place of every output, or each output's own; see :data:`OutputOptions`.
         text_format: How messages are written; by default the one that fits the tokenizer (``auto``).
         rules: What the model is multiplied by at every step; the response that they speak of is the output alone.
         batch_size: Sequences per forward pass. Sequences of similar length go together.
@@ -115,24 +122,26 @@ def output_logprobs(
     """
     text_format = get_format("auto", tokenizer) if text_format is None else text_format
     tokenized = tokenize_sequences(tokenizer, sequences, text_format)
-    option_ids = output_option_ids(tokenizer, options or (), text_format)
+    option_ids = option_ids_of_outputs(tokenizer, tokenized, options, text_format)
     _check_lengths(model, tokenized, option_ids)
     share = shares_prefixes(model)
-    if option_ids and not share:
+    if options and not share:
         logger.warning("%s cannot share a sequence between options: scoring them one by one", type(model).__name__)
     pack = _pack if share else _pack_apart
-    rows = [row for index, sequence in enumerate(tokenized) for row in pack(index, sequence, option_ids)]
+    rows = [row for index, sequence in enumerate(tokenized) for row in pack(index, sequence, option_ids[index])]
     found = _scores(model, rows, rules, batch_size, progress=progress)
-    if share and option_ids:
+    if share and options:
         # a NaN of one option spreads over all of its row, whatever attends to it: each option alone tells its own
         broken = sorted({sequence for (sequence, *_), score in found.items() if math.isnan(score)})
-        rows = [row for index in broken for row in _pack_apart(index, tokenized[index], option_ids)]
+        rows = [row for index in broken for row in _pack_apart(index, tokenized[index], option_ids[index])]
         found |= _scores(model, rows, rules, batch_size, progress=progress)
     of_sequence: list[dict[tuple[int, int], float]] = [{} for _ in tokenized]
     for (index, *candidate), score in found.items():
         of_sequence[index][tuple(candidate)] = score
-    n_options = None if options is None else len(option_ids)
-    return [as_result(sequence, scores, n_options) for sequence, scores in zip(tokenized, of_sequence, strict=True)]
+    return [
+        as_result(sequence, scores, None if options is None else list(map(len, ids)))
+        for sequence, scores, ids in zip(tokenized, of_sequence, option_ids, strict=True)
+    ]
 
 
 def _scores(
@@ -173,6 +182,9 @@ def outputs_that_fit(
     sequences: Sequence[Sequence[Message]],
     written: Iterable[tuple[PreTrainedTokenizerBase, Format]],
     max_length: int,
+    *,
+    options: Sequence[Sequence[Sequence[str]]] | None = None,
+    max_positions: int | None = None,
 ) -> list[int]:
     """How many leading outputs of each sequence fit into ``max_length`` tokens however it is written.
 
@@ -182,17 +194,22 @@ def outputs_that_fit(
         sequences: Each a list of messages.
         written: Every tokenizer and format that a sequence has to fit in.
         max_length: Tokens, at most, up to the terminator of the last output.
+        options: Answers that are scored in the places of each sequence's outputs.
+        max_positions: Tokens, at most, with any of these in the place of the last output; None for any number.
 
     Returns:
         A number of outputs per sequence.
     """
-    counts = [
-        [
-            sum(end <= max_length for _, end in sequence.outputs)
-            for sequence in tokenize_sequences(tokenizer, sequences, text_format)
-        ]
-        for tokenizer, text_format in written
-    ]
+    counts = []
+    for tokenizer, text_format in written:
+        tokenized = tokenize_sequences(tokenizer, sequences, text_format)
+        asked = options if max_positions is not None else None
+        ids = option_ids_of_outputs(tokenizer, tokenized, asked, text_format)
+        counts.append([
+            next((k for k in range(len(one.outputs)) if not _fits(one, k, of_outputs[k], max_length, max_positions)),
+                 len(one.outputs))
+            for one, of_outputs in zip(tokenized, ids, strict=True)
+        ])  # fmt: skip
     return [min(fitting) for fitting in zip(*counts, strict=True)]
 
 
@@ -236,14 +253,52 @@ def output_option_ids(
     return found
 
 
-def _check_lengths(
-    model: PreTrainedModel, sequences: Sequence[TokenizedSequence], options: Sequence[tuple[int, ...]]
-) -> None:
+def option_ids_of_outputs(
+    tokenizer: PreTrainedTokenizerBase,
+    sequences: Sequence[TokenizedSequence],
+    options: OutputOptions | None,
+    text_format: Format,
+) -> list[OptionIds]:
+    """Per sequence the token ids of the options of each of its outputs.
+
+    Raises:
+        UserError: Two options of an output are the same tokens, or there is not one list of options for each output.
+    """
+    if not options or isinstance(options[0], str):
+        shared = output_option_ids(tokenizer, options or (), text_format)
+        return [[shared] * len(sequence.outputs) for sequence in sequences]
+    if [len(of_sequence) for of_sequence in options] != [len(sequence.outputs) for sequence in sequences]:
+        raise UserError("the lists of options are not one for each output of each sequence: pass them in their order")
+    distinct = {tuple(texts) for of_sequence in options for texts in of_sequence}
+    ids = {texts: output_option_ids(tokenizer, texts, text_format) for texts in distinct}
+    return [[ids[tuple(texts)] for texts in of_sequence] for of_sequence in options]
+
+
+def _fits(
+    sequence: TokenizedSequence,
+    output: int,
+    options: Sequence[tuple[int, ...]],
+    max_length: int,
+    max_positions: int | None,
+) -> bool:
+    """Whether a sequence fits up to an output, and up to any of the options in its place."""
+    longest = longest_with_options(sequence, output, options)
+    return sequence.outputs[output][1] <= max_length and (max_positions is None or longest <= max_positions)
+
+
+def longest_with_options(sequence: TokenizedSequence, output: int, options: Sequence[tuple[int, ...]]) -> int:
+    """The tokens of a sequence up to the end of an output, or of the longest option in its place."""
+    start, end = sequence.outputs[output]
+    return max(end, start + max(map(len, options), default=0))
+
+
+def _check_lengths(model: PreTrainedModel, sequences: Sequence[TokenizedSequence], options: list[OptionIds]) -> None:
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None) or math.inf
-    longest_option = max(map(len, options), default=0)
-    for position, sequence in enumerate(sequences):
-        last = sequence.outputs[-1][0] if sequence.outputs else 0
-        longest = max(len(sequence.ids), last + longest_option)
+    for position, (sequence, of_outputs) in enumerate(zip(sequences, options, strict=True)):
+        longest = max(
+            (longest_with_options(sequence, output, ids) for output, ids in enumerate(of_outputs)),
+            default=len(sequence.ids),
+        )
         if longest > limit:
             raise UserError(
                 f"sequence {position} has {longest} tokens, more than the {limit} that the model was made for: "
@@ -266,28 +321,38 @@ class _Row:
     steps: dict[tuple[int, int], list[Step]] = field(default_factory=dict)
 
 
-def _pack(index: int, sequence: TokenizedSequence, options: Sequence[tuple[int, ...]]) -> Iterator[_Row]:
+def _pack(index: int, sequence: TokenizedSequence, options: OptionIds) -> Iterator[_Row]:
     """Rows that score the outputs of a sequence and every option in their places: one row, more for many options."""
-    fitting = MAX_BRANCH_TOKENS // sum(map(len, options)) if options else len(sequence.outputs)
-    per_row = max(1, fitting)
-    for first in sequence.scored[::per_row]:
-        outputs = range(first, min(first + per_row, len(sequence.outputs)))
+    for outputs in _outputs_per_row(sequence, options):
         row = _Row(index)
         row.tree.extend(ROOT, sequence.ids[: sequence.outputs[outputs[-1]][1]])
         for output in outputs:
             start, end = sequence.outputs[output]
             row.steps[output, TRUE_OUTPUT] = row.tree.steps(start - 1, sequence.ids[start:end])
-            for option, ids in enumerate(options):
+            for option, ids in enumerate(options[output]):
                 row.steps[output, option] = row.tree.steps(start - 1, ids)
         yield row
 
 
-def _pack_apart(index: int, sequence: TokenizedSequence, options: Sequence[tuple[int, ...]]) -> Iterator[_Row]:
+def _outputs_per_row(sequence: TokenizedSequence, options: OptionIds) -> Iterator[range]:
+    """The scored outputs in runs whose options have no more tokens than go into a row."""
+    first, tokens = sequence.scored.start, 0
+    for output in sequence.scored:
+        more = sum(map(len, options[output]))
+        if output > first and tokens + more > MAX_BRANCH_TOKENS:
+            yield range(first, output)
+            first, tokens = output, 0
+        tokens += more
+    if first < sequence.scored.stop:
+        yield range(first, sequence.scored.stop)
+
+
+def _pack_apart(index: int, sequence: TokenizedSequence, options: OptionIds) -> Iterator[_Row]:
     """The same in rows without branches, one more for each option in each place."""
-    yield from _pack(index, sequence, ())
+    yield from _pack(index, sequence, [()] * len(sequence.outputs))
     for output in sequence.scored:
         start, _ = sequence.outputs[output]
-        for option, ids in enumerate(options):
+        for option, ids in enumerate(options[output]):
             row = _Row(index)
             row.tree.extend(ROOT, sequence.ids[:start])
             row.steps[output, option] = row.tree.steps(start - 1, ids)
@@ -302,17 +367,19 @@ def _batches(rows: Iterable[_Row], batch_size: int) -> Iterator[list[_Row]]:
 
 
 def as_result(
-    sequence: TokenizedSequence, scores: Mapping[tuple[int, int], float], n_options: int | None
+    sequence: TokenizedSequence, scores: Mapping[tuple[int, int], float], n_options: Sequence[int] | None
 ) -> OutputLogProbs:
-    """The result of a sequence from {(output, option or ``TRUE_OUTPUT``): log-probability}; NaN for what is missing."""
+    """The result of a sequence from {(output, option or ``TRUE_OUTPUT``): log-probability}; NaN for what is missing.
+
+    ``n_options`` are the options of each output; None where none were asked for.
+    """
     outputs = range(len(sequence.outputs))
+    most = max(n_options or (), default=0)
     return OutputLogProbs(
         log_probs=torch.tensor([scores.get((output, TRUE_OUTPUT), math.nan) for output in outputs]),
         tokens=torch.tensor([end - start for start, end in sequence.outputs], dtype=torch.int64),
         asked=torch.tensor([output in sequence.scored for output in outputs], dtype=torch.bool),
         options=None
         if n_options is None
-        else torch.tensor(
-            [[scores.get((output, option), math.nan) for option in range(n_options)] for output in outputs]
-        ),
+        else torch.tensor([[scores.get((output, option), math.nan) for option in range(most)] for output in outputs]),
     )

@@ -16,10 +16,12 @@ from spectrum.generation.endpoint.scores import Continuation, continuation_logpr
 from spectrum.generation.logprobs import TokenIds
 from spectrum.generation.output_logprobs import (
     TRUE_OUTPUT,
+    OptionIds,
     OutputLogProbs,
+    OutputOptions,
     TokenizedSequence,
     as_result,
-    output_option_ids,
+    option_ids_of_outputs,
     tokenize_sequences,
 )
 
@@ -29,7 +31,7 @@ def endpoint_output_logprobs(
     tokenizer: PreTrainedTokenizerBase,
     sequences: Sequence[Sequence[Message]],
     *,
-    options: Sequence[str] | None = None,
+    options: OutputOptions | None = None,
     text_format: Format | None = None,
     batch_size: int = 16,
     progress: bool = False,
@@ -40,7 +42,8 @@ def endpoint_output_logprobs(
         endpoint: The server.
         tokenizer: The tokenizer of the served model.
         sequences: Each a list of messages with one output or more.
-        options: Answers to score in the place of every output; each costs a request of a whole sequence.
+        options: Answers to score in the place of every output, or each output's own; each costs a request of a whole
+            sequence.
         text_format: How messages are written; by default the one that fits the tokenizer (``auto``).
         batch_size: Sequences per request.
         progress: Show a progress bar.
@@ -54,22 +57,24 @@ def endpoint_output_logprobs(
     """
     text_format = get_format("auto", tokenizer) if text_format is None else text_format
     tokenized = tokenize_sequences(tokenizer, sequences, text_format)
-    option_ids = output_option_ids(tokenizer, options or (), text_format)
-    wanted = [row for sequence in tokenized for row in _rows(sequence, option_ids)]
+    option_ids = option_ids_of_outputs(tokenizer, tokenized, options, text_format)
+    wanted = [row for sequence, ids in zip(tokenized, option_ids, strict=True) for row in _rows(sequence, ids)]
     scores = continuation_logprobs(endpoint, tokenizer, wanted, batch_size=batch_size, progress=progress)
     found = {(row.prompt, row.continuation): log_probs for row, log_probs in zip(wanted, scores, strict=True)}
-    n_options = None if options is None else len(option_ids)
-    return [as_result(sequence, _scores(sequence, option_ids, found), n_options) for sequence in tokenized]
+    return [
+        as_result(sequence, _scores(sequence, ids, found), None if options is None else list(map(len, ids)))
+        for sequence, ids in zip(tokenized, option_ids, strict=True)
+    ]
 
 
-def _rows(sequence: TokenizedSequence, options: Sequence[TokenIds]) -> list[Continuation]:
+def _rows(sequence: TokenizedSequence, options: OptionIds) -> list[Continuation]:
     """The whole sequence, and each option in each place where it is not the output itself."""
     if not sequence.scored:
         return []
     rows = [Continuation(*_split(sequence))]
     for output in sequence.scored:
         start, end = sequence.outputs[output]
-        others = (option for option in options if option != sequence.ids[start:end])
+        others = (option for option in options[output] if option != sequence.ids[start:end])
         rows += [Continuation(sequence.ids[:start], option) for option in others]
     return rows
 
@@ -82,7 +87,7 @@ def _split(sequence: TokenizedSequence) -> tuple[TokenIds, TokenIds]:
 
 def _scores(
     sequence: TokenizedSequence,
-    options: Sequence[TokenIds],
+    options: OptionIds,
     found: dict[tuple[TokenIds, TokenIds], list[float]],
 ) -> dict[tuple[int, int], float]:
     """(output, option) -> log-probability in nats; the output itself is ``TRUE_OUTPUT``."""
@@ -92,7 +97,7 @@ def _scores(
         before, after = _split(sequence)
         own = sum(found[before, after][start - len(before) : end - len(before)])
         scores[output, TRUE_OUTPUT] = own
-        for index, option in enumerate(options):
+        for index, option in enumerate(options[output]):
             same = option == sequence.ids[start:end]
             scores[output, index] = own if same else sum(found[sequence.ids[:start], option])
     return scores

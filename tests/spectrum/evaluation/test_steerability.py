@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -213,15 +214,58 @@ def test_other_content_under_the_same_id_is_refused(tokenizer, spectrum):
         paired_steerability(scored(tokenizer, spectrum, {"A": 1.0}, rows=MIXED.select([0])), other)
 
 
-def test_closed_answer_sets_are_found_in_the_rows(tokenizer, tiny, spectrum):
-    assert closed_answers(MIXED) == ("A", "B")
-    assert closed_answers(rows_of("AAAAABBBBB")) is None  # too few to tell
-    assert closed_answers(rows_of("A" * 50)) is None
-    assert closed_answers(rows_of("ABCDEFGHIJKLM" * 20)) is None
-    assert closed_answers(WORDS) is None
-    assert closed_answers(MIXED.select([])) is None
+def test_an_output_that_is_none_of_the_options_is_named(tokenizer, tiny, spectrum):
     with pytest.raises(UserError, match="output 'B' of row 'letters/0' is none of the options"):
         steered(tiny, tokenizer, MIXED, spectrum, options=("A",))
+
+
+def test_each_question_is_scored_among_its_own_answers(tokenizer, spectrum):
+    model = memoryless_model(tokenizer, spectrum, {"A": 0.4, "B": 0.2, "C": 0.3, "D": 0.1})
+    asked = [{"role": "input", "content": "first or second?"}, {"role": "input", "content": "third or fourth?"}]
+    messages = [asked[0], {"role": "output", "content": "B"}, asked[1], {"role": "output", "content": "C"}] * 2
+    rows = Dataset.from_list(
+        [{"id": "letters/0", "messages": messages, "options": [["A", "B"], ["C", "D"], ["A", "B"], ["C", "D"]]}]
+    )
+    answers = closed_answers(rows)
+    score = partial(output_logprobs, model, tokenizer, text_format=spectrum)
+    (sequence,) = steer_rows(score, rows, [(tokenizer, spectrum)], options=answers, max_length=200)
+    assert sequence.asked == (1, 0, 1)  # the first output has no example before it
+    assert [list(np.exp(row).round(4)) for row in sequence.log_probs] == [[0.3, 0.1], [0.4, 0.2], [0.3, 0.1]]
+    result = TaskSteerability("letters", False, answers.lists, 200, 1, 0, (sequence,), "", 1.0)
+    assert result.summary()["accuracy"] == pytest.approx(2 / 3)
+    confidence = (3 / 4 + 4 / 6 + 3 / 4) / 3
+    assert result.summary()["ece"] == pytest.approx(abs(1 - 3 / 4) * 2 / 3 + abs(0 - 4 / 6) / 3)
+    section = finite(result.as_dict())
+    assert section["options"] == [["A", "B"], ["C", "D"]]
+    assert sum(
+        n * c for n, c in zip(section["reliability"]["n"], section["reliability"]["confidence"], strict=True) if n
+    ) == pytest.approx(3 * confidence)
+    assert TaskSteerability.from_dict(section) == result
+
+
+def test_an_output_that_failed_is_counted_and_not_lost(tokenizer, tiny, spectrum):
+    def score(sequences, *, options=None):
+        found = output_logprobs(tiny, tokenizer, sequences, options=options, text_format=spectrum)
+        found = [
+            replace(scores, log_probs=scores.log_probs.clone(), options=scores.options.clone()) for scores in found
+        ]
+        found[0].log_probs[3] = found[0].options[3] = found[1].options[2, 0] = math.nan
+        return found
+
+    rows = MIXED.select([0, 1])
+    found = steer_rows(score, rows, [(tokenizer, spectrum)], options=("A", "B"), max_length=200)
+    assert [sequence.k for sequence in found] == [tuple(range(9))] * 2
+    assert [sequence.failed for sequence in found] == [(3,), (2,)]
+    result = TaskSteerability("letters", False, ("A", "B"), 200, 2, 0, found, "", 1.0)
+    summary = result.summary()
+    assert (summary["n"], summary["n_scored"]) == (16, 15)
+    section = finite(result.as_dict())
+    assert (section["n_outputs"], section["n_failed"]) == (18, 2)
+    again = TaskSteerability.from_dict(section)
+    assert finite(again.as_dict()) == section
+    assert math.isnan(again.sequences[0].losses[3])
+    assert again.sequences[1].losses == found[1].losses
+    assert paired_steerability(again, again)["loss"]["n"] == 15
 
 
 def test_capability_tasks_are_reported_apart(tokenizer, tiny, spectrum):

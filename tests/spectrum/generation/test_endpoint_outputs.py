@@ -55,6 +55,16 @@ def test_equals_the_scores_of_the_model_itself(name, options, served, tokenizer)
     assert max(len(body["prompt"]) for _, _, body in served.requests) <= 4
 
 
+def test_each_output_may_have_options_of_its_own(served, tokenizer):
+    sides = ["Heads", "Tails"]
+    own = [[sides, [], [*sides, "Edge"]]]
+    how = {"options": own, "text_format": get_format("spectrum", tokenizer)}
+    (found,) = endpoint_output_logprobs(Endpoint(served.url, "tiny"), tokenizer, [COIN], **how)
+    (expected,) = output_logprobs(served.model, tokenizer, [COIN], **how)
+    torch.testing.assert_close(found.options, expected.options, atol=1e-4, rtol=0, equal_nan=True)
+    assert found.options.isfinite().sum() == 2 + 3
+
+
 def test_a_server_that_echoes_nothing_is_refused(served, tokenizer):
     served.failures.append((200, {"choices": [{"index": 0, "text": "", "finish_reason": "length"}]}))
     with pytest.raises(UserError, match="gave 0 log-probabilities for"):

@@ -243,3 +243,26 @@ def test_the_embedded_model_beyond_its_sliding_window():
     sequences = [long, VOTES]
     found = output_logprobs(model, tokenizer, sequences, options=["Heads"], text_format=text_format)
     assert_plain(found, model, tokenizer, sequences, text_format, options=["Heads"])
+
+
+@pytest.mark.parametrize("architecture", ["gemma3", "bloom"])
+def test_each_output_may_have_options_of_its_own(architecture, llama3, monkeypatch):
+    model = tiny_model(architecture, len(llama3))
+    text_format = get_format("spectrum", llama3)
+    monkeypatch.setattr(module, "MAX_BRANCH_TOKENS", 12)
+    sides, many = ["Heads", "Tails"], ["Heads", "Tails", "the edge of it"]
+    own = [[sides, many, [], sides], [many, [], sides, many]]
+    found = output_logprobs(model, llama3, [COIN, COIN], options=own, text_format=text_format)
+    for scores, of_outputs in zip(found, own, strict=True):
+        assert scores.options.shape == (4, 3)
+        for output, options in enumerate(of_outputs):
+            assert scores.options[output, len(options) :].isnan().all()
+            if options:
+                (plain,) = output_logprobs(model, llama3, [COIN], options=options, text_format=text_format)
+                torch.testing.assert_close(scores.options[output, : len(options)], plain.options[output])
+                torch.testing.assert_close(scores.log_probs, plain.log_probs)
+
+
+def test_options_for_other_outputs_are_refused(llama3):
+    with pytest.raises(UserError, match="not one for each output"):
+        output_logprobs(tiny_model("llama", len(llama3)), llama3, [COIN], options=[[["Heads", "Tails"]]])
