@@ -105,10 +105,13 @@ def find_model(name: str, *, base: str | None = None, revision: str | None = Non
         folder = _download(name, revision, weights=weights)
         commit = folder.name
     if (folder / ADAPTER).is_file():
-        base = base or json.loads((folder / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
+        configuration = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
+        base_revision = None if base else configuration.get("revision")  # of the base that it was trained on
+        base = base or configuration.get("base_model_name_or_path")
         if not base:
             raise UserError(f"adapter {name!r} does not name its base model: give it with --base")
-        return ModelFiles(name, folder, commit, find_model(embedded_name(base) or base, weights=weights))
+        found = find_model(embedded_name(base) or base, revision=base_revision, weights=weights)
+        return ModelFiles(name, folder, commit, found)
     if not (folder / "config.json").is_file():
         raise UserError(f"folder {name!r} holds no model: it has neither a config.json nor an {ADAPTER}")
     if base:

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "spectrum.training": {*GROUND, *HEADS, *DATA, "spectrum.formats", "spectrum.training"},
     "spectrum.training.run": {  # the body of a script
         *GROUND, *HEADS, *DATA, "spectrum.formats", "spectrum.training", "spectrum.models", "spectrum.generation",
-        "spectrum.evaluation", "spectrum.hub.cards",
+        "spectrum.evaluation", "spectrum.hub.written_card",
     },
     "spectrum.models": {*GROUND, "spectrum.training.embedded_model"},
     "spectrum.generation": {

@@ -21,7 +21,9 @@ from spectrum.hub.results import LABELS, Results, model_index, read_json, read_r
 from spectrum.training.embedded_model import EMBEDDED_MODELS
 from spectrum.training.report import REPORT as TRAINING_REPORT
 
-_NEWER = ("before", "task_branching")  # what reports of earlier versions do not have
+_NEWER = {"before": [], "task_branching": [], "base_model_revision": None}
+"""What reports of earlier versions do not have, and what that means."""
+
 _TEMPLATES = Path(__file__).parents[2] / "model_cards"
 
 
@@ -90,7 +92,7 @@ def render_model_card(
     results = [read_results(path) for path in reports]
     name = repo_id.rpartition("/")[2] if repo_id else f"{base.hub_id.rpartition('/')[2]}-spectrum"
     metadata = _metadata(name, base, data, results, dataset=dataset, merged=merged)
-    text = _template().render(
+    text = template("adapter.md.jinja").render(
         card_data=metadata.to_yaml(),
         name=name,
         location=repo_id or adapter.as_posix(),
@@ -138,7 +140,9 @@ def read_training(adapter: Path) -> dict[str, Any]:
         "seen_tokens", "log", "seconds", "peak_rss_gib", "device", "versions",
     )  # fmt: skip
     with whole(path):
-        return {name: report[name] for name in needed} | {name: report.get(name, []) for name in _NEWER}
+        return {name: report[name] for name in needed} | {
+            name: report.get(name, missing) for name, missing in _NEWER.items()
+        }
 
 
 def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,7 +258,8 @@ def _page(base: BaseModel) -> str:
     return base.license_link or f"https://huggingface.co/{base.hub_id}"
 
 
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A template of ``model_cards/``."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         undefined=StrictUndefined,
@@ -264,7 +269,7 @@ def _template() -> Template:
         autoescape=select_autoescape(["html"]),  # Markdown is written as it is
     )
     environment.filters["decimals"] = _decimals
-    return environment.get_template("adapter.md.jinja")
+    return environment.get_template(name)
 
 
 def _decimals(value: float | None, places: int) -> str:

@@ -134,7 +134,10 @@ def _check_sampling(path: Path) -> None:
 
 def _adapter(folder: Path, base: str) -> list[LocalFile]:
     """The adapter's weights, and its configuration with the base model's name on the Hub."""
-    configuration = _read(folder / ADAPTER) | {"base_model_name_or_path": base, "revision": None}
+    configuration = _read(folder / ADAPTER)
+    trained_on = configuration.get("base_model_name_or_path")
+    revision = configuration.get("revision") if trained_on == base else None  # of that repository, not of another
+    configuration |= {"base_model_name_or_path": base, "revision": revision}
     return [
         LocalFile(ADAPTER, _json(configuration)),
         LocalFile(_ADAPTER_WEIGHTS, folder / _ADAPTER_WEIGHTS),

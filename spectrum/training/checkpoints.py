@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,17 +88,29 @@ def find(output: Path, asked: str | None, settings: dict[str, Any]) -> Path | No
                 raise
             logger.warning("passed over: %s", error)
             continue
-        _compare(checkpoint, kept.get("settings", {}), settings)
+        compare(checkpoint, kept.get("settings", {}), settings)
         return checkpoint
     return None
 
 
-def _compare(checkpoint: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+def discard(output: Path) -> None:
+    """Remove the checkpoints of a run that begins anew, which a later call would take for those of the new one."""
+    for path in output.glob("checkpoint-*"):
+        if _step(path) and (path / MANIFEST).is_file():
+            shutil.rmtree(path)
+
+
+def compare(place: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with what a run with other settings has left.
+
+    Raises:
+        UserError: A setting differs; it is named.
+    """
     before, now = json.loads(json.dumps(before)), json.loads(json.dumps(now))
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             raise UserError(
-                f"{str(checkpoint)!r} is of another run, with {name} {before.get(name)!r} and not {now.get(name)!r}: "
+                f"{str(place)!r} is of another run, with {name} {before.get(name)!r} and not {now.get(name)!r}: "
                 f"choose another --output_dir, or begin anew with --resume_from_checkpoint {NEVER}"
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from accelerate import Accelerator
 from spectrum.devices import widest_float
 
 SEEN, RUN, TRAINED = range(3)
+_SUMS = ("tokens", "nats", "total", "logged")
 
 
 class RunCounts:
@@ -33,6 +35,7 @@ class RunCounts:
         self.nats = self._zeros(
             2, len(self.groups), dtype=self._exact
         )  # since the last line of the log: nats, and tokens they fell on
+        self.total = self._zeros(2, dtype=self._exact)  # the same of all groups, before that line
         self.started = time.monotonic()
         self.logged = self._zeros(3, dtype=torch.int64)
 
@@ -72,6 +75,7 @@ class RunCounts:
             "padding_share": round(1 - since[SEEN] / since[RUN], 4) if since[RUN] else 0.0,
             "tokens_per_second": round(since[SEEN] / (now - self.started), 1),
         }
+        self.total += self.nats.sum(1)
         self.nats, self.logged, self.started = torch.zeros_like(self.nats), self.tokens.clone(), now
         return line
 
@@ -80,18 +84,25 @@ class RunCounts:
         """Whether something was trained since the last line."""
         return bool(self._summed(self.nats)[1].sum())
 
-    def totals(self) -> dict[str, int]:
-        """``trained_tokens``, ``seen_tokens`` and ``run_tokens`` since the beginning, over all processes."""
+    def totals(self) -> dict[str, float]:
+        """Since the beginning, over all processes and all sessions of a run.
+
+        Returns:
+            ``trained_tokens``, ``seen_tokens`` and ``run_tokens``, and ``train_loss``, the mean over the trained ones
+            in nats; NaN before the first.
+        """
         seen, run, trained = (int(value) for value in self._summed(self.tokens))
-        return {"trained_tokens": trained, "seen_tokens": seen, "run_tokens": run}
+        nats, count = self._summed(self.total + self.nats.sum(1)).tolist()
+        loss = nats / count if count else math.nan
+        return {"trained_tokens": trained, "seen_tokens": seen, "run_tokens": run, "train_loss": loss}
 
     def state(self) -> dict[str, Any]:
         """All sums of all processes, for a checkpoint."""
-        return {name: self._summed(getattr(self, name)).tolist() for name in ("tokens", "nats", "logged")}
+        return {name: self._summed(getattr(self, name)).tolist() for name in _SUMS}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint; the first process takes the sums of all."""
-        for name in ("tokens", "nats", "logged"):
+        for name in _SUMS:
             saved = torch.tensor(state[name], dtype=getattr(self, name).dtype, device=self.accelerator.device)
             setattr(self, name, saved if self.accelerator.is_main_process else torch.zeros_like(saved))
 

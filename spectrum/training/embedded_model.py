@@ -22,6 +22,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 
 from dataset_builder.errors import UserError, did_you_mean
 
+_BELOW_HOME = ("spectrum", "embedded")
+
 
 @dataclass(frozen=True)
 class EmbeddedModel:
@@ -107,8 +109,12 @@ def embedded_model_path(name: str = "gemma-3-270m") -> Path:
 
 
 def embedded_name(folder: str) -> str | None:
-    """``embedded:<name>`` for the folder that an embedded model was converted into, None for any other."""
-    return next((f"embedded:{name}" for name in EMBEDDED_MODELS if _folder(name) == Path(folder)), None)
+    """``embedded:<name>`` for the folder that an embedded model was converted into, None for any other.
+
+    The folder may be that of another cache, or of another machine: below ``HF_HOME`` its name is always the same.
+    """
+    path = Path(folder)
+    return next((f"embedded:{name}" for name in EMBEDDED_MODELS if path.parts[-3:] == (*_BELOW_HOME, name)), None)
 
 
 def resolve_model(name: str | None) -> str:
@@ -124,7 +130,7 @@ def resolve_model(name: str | None) -> str:
 
 
 def _folder(name: str) -> Path:
-    return Path(HF_HOME) / "spectrum" / "embedded" / name
+    return Path(HF_HOME, *_BELOW_HOME, name)
 
 
 def _convert(gguf: Path, folder: Path, *, splits_digits: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
@@ -15,11 +16,10 @@ from transformers import TrainingArguments
 from spectrum.devices import device_name, peak_process_gib
 from spectrum.formats.render import Format
 from spectrum.training.adaptation import AdaptationConfig
+from spectrum.training.options import HARMLESS, REFUSED
 from spectrum.training.trainer import SpectrumTrainer
 
 REPORT = "training_report.json"
-
-_NO_MATTER = ("suite", "merge", "alignment_steps", "alignment_items")  # to the weights, where the rows are the same
 
 
 def hyperparameters(config: TrainingArguments) -> dict[str, Any]:
@@ -36,26 +36,29 @@ def run_settings(
     config: TrainingArguments,
     model_config: AdaptationConfig,
     tokenized: Dataset,
+    *,
+    base: str,
     begins_with: str | None = None,
 ) -> dict[str, Any]:
     """What decides the outcome of a run: a checkpoint of other settings is of another run.
 
+    That is every option but those of which :mod:`spectrum.training.options` says that they change no weights.
+
     Args:
         arguments: Those that count for the objective.
-        config: Of the trainer.
-        model_config: Of the adaptation.
+        config: Of the trainer, before it is made to fit our collator.
+        model_config: Of the adaptation, before the model is loaded.
         tokenized: The rows.
-        begins_with: The fingerprint of the adapter that the run goes on from.
+        base: The fingerprint of the base model, wherever it lies.
+        begins_with: That of the adapter that the run goes on from.
     """
-    ours = {name: value for name, value in arguments.items() if name not in _NO_MATTER}
-    adaptation = (
-        "model_name_or_path", "model_revision", "dtype", "use_peft", "lora_r", "lora_alpha", "lora_dropout",
-        "lora_target_modules", "use_rslora", "use_dora", "load_in_4bit", "load_in_8bit", "use_bnb_nested_quant",
-    )  # fmt: skip
+    options = dict(arguments)
+    for each in (config, model_config):
+        options |= {field.name: getattr(each, field.name) for field in fields(each) if field.init}
+    passed_over = HARMLESS | REFUSED.keys() | {"model_name_or_path"}
     return {
-        **ours,
-        **hyperparameters(config),
-        **{name: getattr(model_config, name) for name in adaptation},
+        **{name: value for name, value in options.items() if name not in passed_over},
+        "base_fingerprint": base,
         "rows_fingerprint": rows_fingerprint(tokenized),
         **({"begins_with": begins_with} if begins_with else {}),
         "processes": config.world_size,
@@ -97,6 +100,8 @@ def training_report(
         },
         "dtype": model_config.dtype,
         "steps": trainer.state.global_step,
+        "sessions": trainer.sessions,
+        "seconds": round(trainer.seconds(), 1),
         **trainer.counts.totals(),
         "log": [entry for entry in trainer.state.log_history if "loss" in entry],
         "alignment_log": [entry for entry in trainer.state.log_history if any("alignment/" in name for name in entry)],

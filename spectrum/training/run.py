@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import (
-    AutoTokenizer,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     TrainerCallback,
     TrainerControl,
@@ -30,17 +30,24 @@ from spectrum.evaluation.run import tasks_of
 from spectrum.formats.render import Format
 from spectrum.formats.tags import find_format
 from spectrum.generation.logprobs import option_logprobs
-from spectrum.models import ModelFiles, find_model
+from spectrum.hub.written_card import write_card
+from spectrum.models import ModelFiles, check_model_name, find_model, load_tokenizer
 from spectrum.suite import draw_rows, task_rows
 from spectrum.training import checkpoints
-from spectrum.training.adaptation import AdaptationConfig, keep_adapter_precision, load_model, merge_adapter
+from spectrum.training.adaptation import (
+    MERGED,
+    AdaptationConfig,
+    keep_adapter_precision,
+    load_model,
+    merge_adapter,
+)
 from spectrum.training.arguments import SpectrumArguments, TuningConfig, for_our_collator
 from spectrum.training.continuation import check_turn_tokens, earlier_runs
-from spectrum.training.embedded_model import resolve_model
 from spectrum.training.memory import explain_out_of_memory
 from spectrum.training.objectives import TrainingData, find_objective
+from spectrum.training.output_folder import begin, check_output, finish, held, is_finished
 from spectrum.training.page import FIRST_ROWS, first_rows_page
-from spectrum.training.report import REPORT, run_settings, training_report
+from spectrum.training.report import run_settings, training_report
 from spectrum.training.saving import explain_failed_write, save, save_generation_config
 from spectrum.training.tokens import KEEP, NEWLINE, TRAIN, line_breaks, sibling_rows, turn_token_ids, turn_token_source
 from spectrum.training.trainer import SpectrumTrainer
@@ -76,65 +83,197 @@ def configure_logging() -> None:
         logging.getLogger(name).setLevel(logging.INFO if is_main else logging.ERROR)
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run whose settings have been checked and whose rows have been read; no weights are loaded yet.
+
+    Attributes:
+        arguments: What to train on.
+        config: How.
+        model_config: On which model, adapted in which way.
+        base: The files of that model.
+        tokenizer: Its tokenizer, with the chat template of the format.
+        text_format: How rows are written.
+        token_ids: The turn tokens whose rows train or are planted.
+        adapter: The adapter to go on from, if there is one.
+        data: The rows.
+        settings: The arguments that count for the objective.
+    """
+
+    arguments: SpectrumArguments
+    config: TuningConfig
+    model_config: AdaptationConfig
+    base: ModelFiles
+    tokenizer: PreTrainedTokenizerBase
+    text_format: Format
+    token_ids: Sequence[int]
+    adapter: ModelFiles | None
+    data: TrainingData
+    settings: dict[str, Any]
+
+    @property
+    def output(self) -> Path:
+        """Where the result goes."""
+        return Path(self.config.output_dir)
+
+    def decides(self) -> dict[str, Any]:
+        """What decides the outcome; to be asked before the model is loaded, which settles further settings."""
+        return run_settings(
+            self.settings,
+            self.config,
+            self.model_config,
+            self.data.tokenized,
+            base=self.base.fingerprint(),
+            begins_with=self.adapter.fingerprint() if self.adapter else None,
+        )
+
+
 def train(arguments: SpectrumArguments, config: TuningConfig, model_config: AdaptationConfig) -> None:
-    """Load, tokenize, tune, save."""
-    torch.set_flush_denormal(True)  # on a CPU, tiny gradients would otherwise slow matrix products a hundredfold
+    """Load, tokenize, tune, save; or say that it has been done."""
     started = time.monotonic()
+    run = prepare(arguments, config, model_config)
+    decides = run.decides()
+    with held(run.output, is_main=config.process_index == 0):
+        if config.resume_from_checkpoint != checkpoints.NEVER and is_finished(run.output, decides):
+            logger.info(
+                "%s has the result of this very run: nothing is trained again (--resume_from_checkpoint never would)",
+                run.output,
+            )
+        else:
+            tune(run, decides, started)
+        if config.process_index == 0 and arguments.merge and model_config.use_peft:
+            merge(run)
+
+
+def prepare(arguments: SpectrumArguments, config: TuningConfig, model_config: AdaptationConfig) -> Run:
+    """Check the settings of a run and read its rows.
+
+    Raises:
+        UserError: Something is not there, or does not fit the rest.
+    """
     objective = find_objective(arguments)
-    settings = objective.settings(arguments)
-    model_name = resolve_model(model_config.model_name_or_path)
-    tokenizer = AutoTokenizer.from_pretrained(model_name, revision=model_config.model_revision)
+    check_output(Path(config.output_dir))
+    base = find_base(model_config)
+    tokenizer = load_tokenizer(base)
     text_format = find_format(arguments.format, tokenizer)
     tokenizer.chat_template = text_format.chat_template()
     check_template(config, tokenizer)
     if arguments.alignment_steps:
         tasks_of(arguments.suite, ["all"], ["alignment"])
     token_ids = [] if arguments.turn_tokens == KEEP else turn_token_ids(tokenizer, text_format)
-    adapter = adapter_to_go_on_from(arguments, model_config, token_ids)
-    before = earlier_runs(adapter.folder) if adapter else []
+    adapter = adapter_to_go_on_from(arguments, model_config, base, token_ids)
     data = objective.load(arguments, config, tokenizer, text_format)
-    sibling = turn_token_source(arguments.turn_tokens)
-    planted = sibling_rows(sibling, tokenizer, token_ids) if sibling and token_ids else None
-    like = line_breaks(tokenizer, text_format) if arguments.turn_tokens == NEWLINE else None
-    set_seed(config.seed)  # the adapter's first weights are random too
+    settings = objective.settings(arguments)
+    return Run(arguments, config, model_config, base, tokenizer, text_format, token_ids, adapter, data, settings)
+
+
+def tune(run: Run, decides: dict[str, Any], started: float) -> None:
+    """Train from the beginning or from the latest complete checkpoint, and write the tuned model with its report.
+
+    Args:
+        run: The run; its output folder is held.
+        decides: What a checkpoint of this very run has for settings.
+        started: When the command began, as `time.monotonic` has it.
+    """
+    torch.set_flush_denormal(True)  # on a CPU, tiny gradients would otherwise slow matrix products a hundredfold
+    config, data = run.config, run.data
+    before = earlier_runs(run.adapter.folder) if run.adapter else []
+    resume = checkpoints.find(run.output, config.resume_from_checkpoint, decides)
+    if resume:
+        logger.info("resumed from %s", resume)
     with explain_out_of_memory(config, config.max_length):
-        model = load_model(model_name, model_config, token_ids, planted, like, begin_with=adapter and adapter.folder)
-        begins_with = adapter.fingerprint() if adapter else None
-        decides = run_settings(settings, config, model_config, data.tokenized, begins_with)
-        resume = checkpoints.find(Path(config.output_dir), config.resume_from_checkpoint, decides)
         trainer = SpectrumTrainer(
-            model=model,
+            model=model_to_train(run),
             args=for_our_collator(config),
             data_collator=data.collator,
             groups=data.groups,
             settings=decides,
+            started=started,
             train_dataset=data.tokenized,
-            processing_class=tokenizer,
+            processing_class=run.tokenizer,
         )
         keep_adapter_precision(trainer.model)
-        if arguments.alignment_steps:
-            trainer.add_callback(AlignmentLook(trainer, arguments, text_format))
+        if run.arguments.alignment_steps:
+            trainer.add_callback(AlignmentLook(trainer, run.arguments, run.text_format))
         if trainer.args.should_save:
-            write_page(config.output_dir, data, tokenizer, text_format)
+            begin(run.output)
+            if config.resume_from_checkpoint == checkpoints.NEVER:
+                checkpoints.discard(run.output)
+            write_page(config.output_dir, data, run.tokenizer, run.text_format)
         trainer.train(resume_from_checkpoint=resume and str(resume))
-
     with explain_failed_write(config.output_dir):
-        save(trainer, tokenizer, text_format)
-    report = training_report(trainer, settings, model_config, text_format)  # sums over all processes
+        save(trainer, run.tokenizer, run.text_format)
+    report = training_report(trainer, run.settings, run.model_config, run.text_format)  # sums over all processes
     if not trainer.args.should_save:
         return
-    if arguments.merge and model_config.use_peft:
-        folder = merge_adapter(Path(config.output_dir), model_name, model_config.model_revision, tokenizer)
-        save_generation_config(folder, tokenizer, text_format)
+    report |= {"base_model_revision": run.base.revision}
     report |= {"rows_per_task": data.rows_per_task, "rows": len(data.tokenized), "draws_too_long": data.too_long}
     report |= {"before": before} if before else {}
-    report["seconds"] = round(time.monotonic() - started, 1)
-    Path(config.output_dir, REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    logger.info("a loss on %d tokens, saved to %s", report["trained_tokens"], config.output_dir)
+    finish(run.output, report, decides)
+    write_card(run.output, merged=False)
+    logger.info("trained on %d tokens, saved to %s", report["trained_tokens"], config.output_dir)
+
+
+def model_to_train(run: Run) -> PreTrainedModel | PeftModel:
+    """The model of a run, adapted; an adapter knows from where its base can be loaded, and in which revision."""
+    sibling = turn_token_source(run.arguments.turn_tokens)
+    planted = sibling_rows(sibling, run.tokenizer, run.token_ids) if sibling and run.token_ids else None
+    newline = run.arguments.turn_tokens == NEWLINE
+    like = line_breaks(run.tokenizer, run.text_format) if newline else None
+    set_seed(run.config.seed)  # the adapter's first weights are random too
+    model = load_model(
+        loadable_name(run.base),
+        run.model_config,
+        run.token_ids,
+        planted,
+        like,
+        begin_with=run.adapter and run.adapter.folder,
+    )
+    if isinstance(model, PeftModel):
+        adapter = model.peft_config["default"]
+        adapter.base_model_name_or_path, adapter.revision = loadable_name(run.base), run.base.revision
+    return model
+
+
+def merge(run: Run) -> None:
+    """Write base and adapter as one model, unless it is there from an earlier call."""
+    if (run.output / MERGED / "README.md").is_file():  # the last file that is written
+        return
+    with explain_failed_write(run.output):
+        name, revision = loadable_name(run.base), run.model_config.model_revision
+        folder = merge_adapter(run.output, name, revision, run.tokenizer)
+        save_generation_config(folder, run.tokenizer, run.text_format)
+        write_card(run.output, merged=True)
+    logger.info("merged into one model in %s", folder)
+
+
+def find_base(model_config: AdaptationConfig) -> ModelFiles:
+    """The files of the model to train; its revision in the settings becomes a commit, and its folder an absolute path.
+
+    Raises:
+        UserError: There is no such model, it is an adapter, or a folder is given a revision.
+    """
+    name, revision = model_config.model_name_or_path, model_config.model_revision
+    check_model_name(name)
+    is_local = name.startswith("embedded:") or Path(name).expanduser().is_dir()
+    if is_local and revision != "main":
+        raise UserError(f"--model_revision {revision} is for a model on a Hub, which {name!r} is not: leave it out")
+    base = find_model(name, revision=None if is_local else revision)
+    if base.base is not None:
+        raise UserError(f"{name!r} is an adapter of {base.base.name!r}: give that, and the adapter as --begin_with")
+    model_config.model_revision = base.revision or "main"
+    if is_local and not name.startswith("embedded:"):
+        model_config.model_name_or_path = loadable_name(base)
+    return base
+
+
+def loadable_name(base: ModelFiles) -> str:
+    """A name that `from_pretrained` takes wherever it is called: the id on a Hub, else the whole path."""
+    return base.name if base.revision else str(base.folder.resolve())
 
 
 def adapter_to_go_on_from(
-    arguments: SpectrumArguments, model_config: AdaptationConfig, token_ids: Sequence[int]
+    arguments: SpectrumArguments, model_config: AdaptationConfig, base: ModelFiles, token_ids: Sequence[int]
 ) -> ModelFiles | None:
     """The adapter that ``--begin_with`` names.
 
@@ -146,13 +285,17 @@ def adapter_to_go_on_from(
     files = find_model(model_config.begin_with)
     if files.base is None:
         raise UserError(f"--begin_with {files.name!r} is no adapter: give it as --model_name_or_path")
-    base = find_model(model_config.model_name_or_path, revision=model_config.model_revision)
     if base.fingerprint() != files.base.fingerprint():
-        raise UserError(f"--begin_with {files.name!r} is an adapter of {files.base.name!r}, not of {base.name!r}")
+        raise UserError(f"--begin_with {files.name!r} is an adapter of {_named(files.base)}, not of {_named(base)}")
     if arguments.turn_tokens not in (TRAIN, KEEP):
         raise UserError(f"--begin_with brings its own turn tokens: leave --turn_tokens {arguments.turn_tokens} out")
     check_turn_tokens(files.folder, token_ids)
     return files
+
+
+def _named(files: ModelFiles) -> str:
+    """A model with its commit, where it has one."""
+    return f"{files.name!r}" + (f" at {files.revision[:8]}" if files.revision else "")
 
 
 def check_template(config: TuningConfig, tokenizer: PreTrainedTokenizerBase) -> None:

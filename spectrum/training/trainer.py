@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import TrainOutput, rotate_checkpoints
 from trl import SFTTrainer
 
+from dataset_builder.errors import UserError
 from spectrum.devices import peak_memory_gib
 from spectrum.lm_head import scored_positions
 from spectrum.training import checkpoints
@@ -40,6 +43,10 @@ class SpectrumTrainer(SFTTrainer):
         data_collator: Makes the batches.
         groups: Names of the groups of tasks, for their losses; rows carry the numbers.
         settings: What decides the outcome of the run; a checkpoint keeps it.
+        started: When this session of the run began, as `time.monotonic` has it; by default now.
+
+    Attributes:
+        sessions: How often the run was begun or resumed.
         options: The other arguments of `SFTTrainer`.
     """
 
@@ -49,6 +56,7 @@ class SpectrumTrainer(SFTTrainer):
         data_collator: SpectrumCollator,
         groups: Sequence[str] = ("all",),
         settings: dict[str, Any] | None = None,
+        started: float | None = None,
         **options: Any,
     ) -> None:
         super().__init__(data_collator=data_collator, **options)
@@ -56,6 +64,9 @@ class SpectrumTrainer(SFTTrainer):
         self._loss_shifts_labels = False  # our first label is a target in a tree, and ignored everywhere else
         self.counts = RunCounts(groups, self.accelerator)
         self.settings = settings or {}
+        self.sessions = 1
+        self._started = time.monotonic() if started is None else started
+        self._seconds_before = 0.0
         self._logits_are_plain: bool | None = None
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
@@ -68,7 +79,9 @@ class SpectrumTrainer(SFTTrainer):
         """Train, from the beginning or from a whole checkpoint."""
         shutil.rmtree(Path(self.args.output_dir, checkpoints.WRITING), ignore_errors=True)
         if resume_from_checkpoint:
-            self.counts.load(checkpoints.read(Path(resume_from_checkpoint))["counts"])
+            kept = checkpoints.read(Path(resume_from_checkpoint))
+            self.counts.load(kept["counts"])
+            self.sessions, self._seconds_before = kept["sessions"] + 1, kept["seconds"]
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
 
     def compute_loss(
@@ -120,17 +133,40 @@ class SpectrumTrainer(SFTTrainer):
         return head if self._logits_are_plain else None
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs the loss by group, the tokens and the memory beside the rest."""
+        """Logs the loss by group, the tokens and the memory beside the rest; the last line is about all sessions.
+
+        Raises:
+            UserError: The loss is not a finite number.
+        """
         if "loss" in logs and self.counts.pending:
             logs |= self.counts.line()
+            if not math.isfinite(logs["loss"]):
+                raise UserError(
+                    f"the loss is {logs['loss']} at step {self.state.global_step}: lower --learning_rate, clip with "
+                    "--max_grad_norm, or train in another --dtype"
+                )
             logs["memory_gib"] = peak_memory_gib(self.args.device)
+        if "train_loss" in logs:  # of this session alone, and 0 where nothing was left to train
+            share = logs["train_runtime"] / self.seconds()
+            logs |= {"train_loss": self.counts.totals()["train_loss"], "train_runtime": round(self.seconds(), 4)}
+            logs["train_samples_per_second"] = round(logs["train_samples_per_second"] * share, 3)
+            logs["train_steps_per_second"] = round(logs["train_steps_per_second"] * share, 3)
         super().log(logs, start_time)
+
+    def seconds(self) -> float:
+        """How long the run has taken: this session, and what earlier ones had taken up to their checkpoint."""
+        return self._seconds_before + time.monotonic() - self._started
 
     def _save_checkpoint(self, model: nn.Module, trial: None) -> None:
         """Write a checkpoint apart and give it its name when it is whole; training goes on when that fails."""
         folder = Path(self.args.output_dir, checkpoints.WRITING)
         target = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
-        run = {"settings": self.settings, "counts": self.counts.state()}
+        run = {
+            "settings": self.settings,
+            "counts": self.counts.state(),
+            "sessions": self.sessions,
+            "seconds": round(self.seconds(), 3),
+        }
         try:
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
