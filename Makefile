@@ -2,12 +2,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help quickstart test test-slow lint clean
+.PHONY: help quickstart test test-slow gpu-check lint clean
 
 help:
 	@echo "make quickstart   build a suite, tune the embedded model on it, evaluate before and after, write the card"
 	@echo "make test         lint, then every test that takes less than a minute"
 	@echo "make test-slow    the other tests"
+	@echo "make gpu-check    check and measure on this machine's accelerator, in eight minutes, without a network"
 	@echo "make lint         check style and format"
 	@echo "make clean        remove .venv and caches; suites and outputs stay"
 
@@ -19,6 +20,9 @@ test: lint
 
 test-slow: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+
+gpu-check: $(INSTALLED)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.gpu
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -62,7 +62,7 @@ def sampler(
         end = colon if way == "ours_to_end" else None
         options = {"text_format": end, "max_new_tokens": tokens, "seed": 0}
         return lambda n: sample(model, tokenizer, [text], n, batch_size=n, **options)
-    options = {**tokenizer(text, return_tensors="pt"), **AS_IT_IS, "max_new_tokens": tokens}
+    options = {**tokenizer(text, return_tensors="pt").to(model.device), **AS_IT_IS, "max_new_tokens": tokens}
     if way == "separate":
         return lambda n: [model.generate(**options) for _ in range(n)]
     return lambda n: model.generate(**options, num_return_sequences=n)

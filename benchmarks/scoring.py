@@ -103,8 +103,8 @@ def score_plain(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, item
         batch = longest_first[start : start + BATCH_SIZE]
         rows = [[*pairs[index][0], *pairs[index][1]][:-1] for index in batch]
         length = max(map(len, rows))
-        tokens = torch.tensor([row + [0] * (length - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
+        tokens = torch.tensor([row + [0] * (length - len(row)) for row in rows], device=model.device)
+        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows], device=model.device)
         logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
         for line, index in enumerate(batch):
             prompt, option = pairs[index]

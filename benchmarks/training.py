@@ -5,18 +5,20 @@
 
 Both tune the same rows of the suite with the same LoRA on the same model, in processes of their own, in turns:
 
-    ours   `SpectrumTrainer` with its collator and its batches
-    trl    `SFTTrainer` on the rows as chat messages (description and inputs by the user, outputs by the assistant),
-           with its own template, mask (`assistant_only_loss`), truncation, order and padding
+    ours        `SpectrumTrainer` with its collator and its batches
+    trl         `SFTTrainer` on the rows as chat messages (description and inputs by the user, outputs by the
+                assistant), with its own template, mask (`assistant_only_loss`), fused loss, truncation and padding
+    trl_packed  the same with its packing; without padding where there is flash attention
 
-`trained_tokens_per_second_ratio` is ours over theirs by processor time, which is the fair measure on a busy machine;
-the same `_wall` is by the clock. `peak_memory_ratio` is of the whole process at its peak. `run_per_trained` and
-`head_positions_per_trained` say where the difference comes from: tokens that are run (padding too) and positions that
-the LM head scores for each trained token. `estimated_gib` is the formula of `spectrum.training.memory`, and
-`peak_above_empty_gib` what was measured: the peak without what the process had before the model was loaded.
+`trained_tokens_per_second_ratio` is ours over the faster of theirs by processor time, which is the fair measure on a
+busy machine; the same `_wall` is by the clock. `peak_memory_ratio` is of the whole process at its peak.
+`run_per_trained` and `head_positions_per_trained` say where the difference comes from: tokens that are run, padding
+included, and positions that the LM head scores for each trained token; `seen_per_run` is the share that is not padding.
+`estimated_gib` is the formula of `spectrum.training.memory`, and `peak_above_empty_gib` what was measured: the peak
+without what the process had before the model was loaded.
 
 `data` compares tokenizing with one call of the tokenizer for each segment, and says how many tokens a second the
-collator makes of rows, trees (`branching`) and packed lines, on one core. Peaks of memory need Linux.
+collator makes of rows, trees (`branching`) and packed lines, on one core.
 """
 
 from __future__ import annotations
@@ -24,13 +26,13 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,10 +41,12 @@ import torch
 from datasets import Dataset, disable_progress_bars
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase, TrainerCallback, set_seed
+from transformers.utils import is_flash_attn_2_available
 from trl import SFTConfig, SFTTrainer
 
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import exit_on_user_error
+from spectrum.devices import best_device, device_name, has_dtype, peak_process_gib
 from spectrum.formats.render import REQUEST, Format, get_format, split_messages, turn_tokens
 from spectrum.training.adaptation import AdaptationConfig, load_model
 from spectrum.training.collator import IGNORED, SpectrumCollator
@@ -54,7 +58,7 @@ from spectrum.training.trainer import SpectrumTrainer
 
 REPOSITORY = Path(__file__).parents[1]
 TASKS = ("described_shares", "named_sets", "small_settings", "coinflip", "categorical")
-WAYS = ("ours", "trl")
+WAYS = ("ours", "trl", "trl_packed")
 SEED = 42
 LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": "all-linear"}
 Run = dict[str, Any]
@@ -76,12 +80,15 @@ class Clock(TrainerCallback):
 
 
 def common(output: str, settings: argparse.Namespace) -> Run:
-    """The settings of both trainers."""
+    """The settings of both trainers: mixed precision where the device has it, or where it is asked for."""
+    device = torch.device(getattr(settings, "device", None) or best_device())
+    on_cpu = device.type == "cpu"
+    mixed = "bfloat16" in getattr(settings, "method", "") or (not on_cpu and has_dtype(device, torch.bfloat16))
     return {
         "output_dir": output, "per_device_train_batch_size": settings.batch_size, "max_length": settings.max_length,
         "learning_rate": 1e-4, "num_train_epochs": 1, "save_strategy": "no", "report_to": "none", "logging_steps": 1000,
-        "use_cpu": not torch.cuda.is_available(), "bf16": torch.cuda.is_available(), "disable_tqdm": True,
-        "gradient_checkpointing": False, "seed": SEED,
+        "use_cpu": on_cpu, "bf16": mixed, "disable_tqdm": True, "gradient_checkpointing": False, "seed": SEED,
+        **({"max_steps": settings.steps, "logging_steps": 1} if getattr(settings, "steps", None) else {}),
     }  # fmt: skip
 
 
@@ -90,7 +97,8 @@ def ours(model_name: str, rows: Dataset, output: str, settings: argparse.Namespa
     tokenizer = AutoTokenizer.from_pretrained(model_name)
     text_format = get_format("auto", tokenizer)
     tokenized, _ = tokenize_rows(rows, tokenizer, text_format, max_length=settings.max_length)
-    adaptation = AdaptationConfig(load_in_4bit=False, dtype="float32", lora_dropout=0.0)
+    in_4bit = "4-bit" in getattr(settings, "method", "")
+    adaptation = AdaptationConfig(load_in_4bit=in_4bit, dtype="float32", lora_dropout=0.0)
     config = SFTConfig(
         **common(output, settings), remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}
     )
@@ -103,14 +111,18 @@ def ours(model_name: str, rows: Dataset, output: str, settings: argparse.Namespa
     )
 
 
-def plain_trl(model_name: str, rows: Dataset, output: str, settings: argparse.Namespace) -> SFTTrainer:
+def plain_trl(
+    model_name: str, rows: Dataset, output: str, settings: argparse.Namespace, *, packing: bool = False
+) -> SFTTrainer:
     """TRL as its manual has it."""
+    flash = packing and is_flash_attn_2_available()
+    attention = {"attn_implementation": "flash_attention_2"} if flash else {}
     tokenizer = AutoTokenizer.from_pretrained(model_name)
     tokenizer.chat_template = training_template(tokenizer)
     chats = Dataset.from_list([{"messages": as_chat(messages)} for messages in rows["messages"]])
     return SFTTrainer(
-        model=AutoModelForCausalLM.from_pretrained(model_name, dtype=torch.float32),
-        args=SFTConfig(**common(output, settings), assistant_only_loss=True),
+        model=AutoModelForCausalLM.from_pretrained(model_name, dtype=torch.float32, **attention),
+        args=SFTConfig(**common(output, settings), assistant_only_loss=True, packing=packing, padding_free=flash),
         train_dataset=chats,
         processing_class=tokenizer,
         peft_config=LoraConfig(task_type="CAUSAL_LM", **LORA),
@@ -142,17 +154,26 @@ def training_template(tokenizer: PreTrainedTokenizerBase) -> str:
     )
 
 
+MAKE = {"ours": ours, "trl": plain_trl, "trl_packed": partial(plain_trl, packing=True)}
+
+
+def rows_of(suite: str, count: int) -> Dataset:
+    """So many rows of the tasks, the same for every way."""
+    each = -(-count // len(TASKS))
+    rows = load_mixture(suite, [f"{task}={each}" for task in TASKS], seed=SEED).rows
+    return rows.select(range(min(count, len(rows))))
+
+
 def measure(way: str, model: str, suite: str, settings: argparse.Namespace) -> Run:
     """One run, in this process."""
     disable_progress_bars()
     torch.set_flush_denormal(True)
     set_seed(SEED)
-    name = resolve_model(f"embedded:{model}")
-    each = -(-settings.rows // len(TASKS))
-    rows = load_mixture(suite, [f"{task}={each}" for task in TASKS], seed=SEED).rows.select(range(settings.rows))
+    name = resolve_model(model if ":" in model or Path(model).is_dir() else f"embedded:{model}")
+    rows = rows_of(suite, settings.rows)
     empty = peak_gib()
     with tempfile.TemporaryDirectory() as output:
-        trainer = (ours if way == "ours" else plain_trl)(name, rows, output, settings)
+        trainer = MAKE[way](name, rows, output, settings)
         clock, work = Clock(), count_work(trainer)
         trainer.add_callback(clock)
         config = trainer.model.config
@@ -160,7 +181,8 @@ def measure(way: str, model: str, suite: str, settings: argparse.Namespace) -> R
     (wall, cpu), (wall_end, cpu_end) = clock.marks[0], clock.marks[-1]
     trained, seen, run, heads = (sum(column) for column in zip(*work, strict=True))
     return {
-        "steps": len(work), "trained_tokens": trained, "seen_tokens": seen, "run_tokens": run,
+        "parameters": trainer.model.num_parameters(), "steps": len(work),
+        "trained_tokens": trained, "seen_tokens": seen, "run_tokens": run,
         "head_positions": heads, "cpu_seconds": cpu_end - cpu, "wall_seconds": wall_end - wall,
         "trained_tokens_per_cpu_second": trained / (cpu_end - cpu),
         "trained_tokens_per_wall_second": trained / (wall_end - wall),
@@ -173,7 +195,7 @@ def measure(way: str, model: str, suite: str, settings: argparse.Namespace) -> R
 
 def peak_gib() -> float:
     """The most memory that this process had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return peak_process_gib()
 
 
 def count_work(trainer: SFTTrainer) -> list[tuple[int, int, int, int]]:
@@ -183,8 +205,9 @@ def count_work(trainer: SFTTrainer) -> list[tuple[int, int, int, int]]:
 
     def counted(model: Any, inputs: dict[str, torch.Tensor], *arguments: Any, **named: Any) -> Any:
         run, trained = inputs["input_ids"].numel(), int((inputs["labels"] != IGNORED).sum())
-        scored = trained if isinstance(trainer, SpectrumTrainer) or torch.cuda.is_available() else run
-        work.append((trained, int(inputs["attention_mask"].sum()), run, scored))
+        scored = trained if isinstance(trainer, SpectrumTrainer) or trainer.args.device.type != "cpu" else run
+        mask = inputs.get("attention_mask")  # None where sequences follow each other without padding
+        work.append((trained, run if mask is None else int(mask.sum()), run, scored))
         return plain(model, inputs, *arguments, **named)
 
     trainer.compute_loss = counted
@@ -201,21 +224,28 @@ def compare(model: str, suite: str, settings: argparse.Namespace) -> Run:
             command += ["--batch_size", str(settings.batch_size)]
             found = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)  # noqa: S603
             runs[way].append(json.loads(found.stdout.splitlines()[-1]))
-    first, second = (median(runs[way]) for way in WAYS)
+    of = {way: median(runs[way]) for way in WAYS}
+    first, second = of["ours"], max((of["trl"], of["trl_packed"]), key=lambda run: run["trained_tokens_per_cpu_second"])
+    ratios = [
+        mine["trained_tokens_per_cpu_second"] / max(run["trained_tokens_per_cpu_second"] for run in theirs)
+        for mine, *theirs in zip(*runs.values(), strict=True)
+    ]
     return {
+        "trained_tokens_per_second_ratio_of_rounds": [round(each, 3) for each in ratios],
         "trained_tokens_per_second_ratio": ratio(first, second, "trained_tokens_per_cpu_second"),
         "trained_tokens_per_second_ratio_wall": ratio(first, second, "trained_tokens_per_wall_second"),
         "peak_memory_ratio": ratio(first, second, "peak_gib"),
-        "run_per_trained": per_trained("run_tokens", first, second),
-        "head_positions_per_trained": per_trained("head_positions", first, second),
+        "run_per_trained": per_trained("run_tokens", of),
+        "seen_per_run": {way: round(run["seen_tokens"] / run["run_tokens"], 3) for way, run in of.items()},
+        "head_positions_per_trained": per_trained("head_positions", of),
         "rounds": settings.rounds, "rows": settings.rows, "batch_size": settings.batch_size,
-        "max_length": settings.max_length, "ours": first, "trl": second,
+        "max_length": settings.max_length, **of,
     }  # fmt: skip
 
 
-def per_trained(name: str, *runs: Run) -> dict[str, float]:
+def per_trained(name: str, runs: Mapping[str, Run]) -> dict[str, float]:
     """A number of each way for every trained token."""
-    return {way: round(run[name] / run["trained_tokens"], 2) for way, run in zip(WAYS, runs, strict=True)}
+    return {way: round(run[name] / run["trained_tokens"], 2) for way, run in runs.items()}
 
 
 def median(runs: Sequence[Run]) -> Run:
@@ -287,7 +317,7 @@ def main(settings: argparse.Namespace) -> None:
             "data": prepare(suite, settings.prepare_tasks or TASKS, settings.prepare_rows),
             "threads": torch.get_num_threads(),
             "machine": platform.machine(),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "device": device_name(best_device()),
             "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
         }
     text = json.dumps(found, indent=2)
@@ -307,10 +337,10 @@ if __name__ == "__main__":
     parser.add_argument("--output", type=Path, help="write the result to this file")
     parser.add_argument("--models", nargs="+", default=["gemma-3-270m", "smollm2-135m"], help="embedded models")
     parser.add_argument("--suite", help="a built suite; by default a small one is built")
-    parser.add_argument("--rows", type=int, default=24, help="rows to train on")
+    parser.add_argument("--rows", type=int, default=200, help="rows to train on")
     parser.add_argument("--batch_size", type=int, default=4, help="rows in a batch")
     parser.add_argument("--max_length", type=int, default=256, help="tokens in a sequence, at most")
-    parser.add_argument("--rounds", type=int, default=2, help="runs of each way")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each way")
     parser.add_argument("--prepare_tasks", nargs="+", help="tasks to tokenize and collate")
     parser.add_argument("--prepare_rows", type=int, default=200, help="rows of each of them")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
