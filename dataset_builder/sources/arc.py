@@ -7,6 +7,9 @@ lines of the original archive. Licence: CC BY-SA 4.0. A raw row (made up) of eac
      "answerKey": "A"}
     {"id": "X_1", "question": {"stem": "What melts?", "choices": [{"text": "ice", "label": "A"}, ...]},
      "answerKey": "A"}
+
+The whole file: 1,172 questions, whose ids upstream calls unique; in a copy with 1,150 of them every id came once, and
+two questions came twice under other ids. Most have four choices, some three or five.
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@ yob1999.txt, which has no header, so that the first row is the year's most frequ
 
     Adaline,F,21000
     Borin,M,19500
+
+The whole files: 144 of them, from 1880 to 2023, with 2,117,219 rows. None has a header, and in each a name stands once
+for each sex.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ Upstream: https://github.com/pgasawa/BARE. Licence: MIT. A raw line (made up) of
     {"question": "Ida cuts 12 m of rope into 4 parts. How long is one?", "answer": "12 / 4 = 3. It is 3 m long."}
 
 The table of e-mails has {"spam": true, "email": {"email": "..."}}, where ``email`` may also be bare text.
+
+The whole tables have 500 or 1,000 rows, as their names tell, and no ids; some rows come again.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ Upstream: https://zenodo.org/records/3778298 (Webis-CMV-20). Licence: CC BY 4.0,
      "comments": [{"body": "So is stew, then?", "score": 3}]}
 
 The file has many gigabytes: it is read line by line, and only the lines of the sample are decoded.
+
+Nothing rests on ids: a post counts as another's copy where title and text are the same.
 """
 
 from __future__ import annotations

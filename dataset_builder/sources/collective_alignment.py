@@ -8,6 +8,9 @@ lines (made up) of comparisons.jsonl and merged_comparisons_annotators.jsonl, sh
     {"annotator_id": "n1", "prompt_id": "p1", "importance": "Very", "representativeness": null, "subjectivity": "Some",
      "ranking_blocks": {"personal": [], "world": [{"ranking": "A>B=C>D", "rationale": "Kind."}], "unacceptable":
      [{"rating": ["D is unacceptable"], "rationale": "Rude."}]}, "demographics": {"age": "25-34"}}
+
+The whole files: a line for each prompt, and one for each assessment of a prompt by a person. Should a prompt come again
+with other texts, its assessments are left out, since nothing tells what people saw.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ A raw row (made up), with some columns left out; replies may end in a marker, wh
     annotator_id,assigned_lang,first_turn_prompt,first_turn_response_a,...,first_turn_preferred_response,
         first_turn_feedback,second_turn_prompt,annotator_age,annotator_gender,...
     a1,it,Che ore sono?,Non lo so.<|end_of_text|>,...,response_b,Breve.,E domani?,18-30,male,...
+
+The whole table has many times the 10,000 rows that are read. It has no id that must be unique: a prompt, an annotator
+or both may come again.
 """
 
 from __future__ import annotations

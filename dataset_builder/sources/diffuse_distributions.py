@@ -4,6 +4,8 @@ Upstream: https://github.com/y0mingzhang/diffuse-distributions (arXiv 2404.10859
 
     {"request": "Name a colour at random. Output only the colour between two curly braces, like this: {colour}.",
      "response": [""], "targets": ["{Red}", "{Green}", "{Blue}"]}
+
+The whole files: 28, of which ``ficticious-people/ficticious-people.json`` has no targets; no target comes twice.
 """
 
 from __future__ import annotations

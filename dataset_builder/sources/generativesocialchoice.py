@@ -6,6 +6,9 @@ the survey on abortion are HTML. Raw rows (made up):
     user_id,step,question_type,question_text,button_label,json_choices,choice,choice_numeric,text,answer_date,sample_type
     generation7,3,text,<p>What do you think?</p>,,,,,It depends.,2024-01-01,generation
     validation9,4,multiple choice + text,Rate this.,,"['well', 'badly']",well,1.0,It fits.,2024-01-01,validation
+
+The whole files: 2,800 rows on abortion and 3,000 on chatbots, by 200 people each, who take every step once; one answer
+to an open question is empty.
 """
 
 from __future__ import annotations

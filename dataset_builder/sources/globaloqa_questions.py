@@ -7,6 +7,9 @@ Raw rows (made up) of its table, of VITAL, and of the distributional-alignment b
     {"question": "Question: How are you?\\nOptions: A. Well B. Ill\\nAnswer:", "options": ["Well", "Ill"],
      "attribute": "Kenya", "gold_distribution": [0.29, 0.71], "id": 27, ...}
     "How are you?": {"Kenya": [0.29, 0.71], "MC_options": "['Well', 'Ill']", "countries": ["Kenya"]}
+
+The whole files: the table has a row for each question; VITAL has 1,676 entries, each for one of 128 countries and with
+an id of its own; the benchmark has 100 questions under their own texts.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ the file is fetched by hand and what is built from it stays private. A raw row (
 
     Question,Correct Answer,Incorrect Answer 1,Incorrect Answer 2,Incorrect Answer 3,Subdomain
     How many legs has a spider?,8,6,4,10,Counting
+
+The whole file: 448 questions; ids are not read.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Upstream: https://github.com/openai/grade-school-math (arXiv 2110.14168). Licence: MIT. A raw row (made up):
 
     {"question": "Ada buys 3 pens at $2 each. What does she pay?", "answer": "She pays 3*2=$<<3*2=6>>6.\\n#### 6"}
+
+The whole file: 7,473 problems; no question and no solution comes twice.
 """
 
 from __future__ import annotations

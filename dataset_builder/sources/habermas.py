@@ -4,6 +4,8 @@ Upstream: https://github.com/google-deepmind/habermas_machine (doi 10.1126/scien
 4.0. A raw row (made up) of the bank of questions, which is read where the ratings (see ``habermas_files.py``) are not:
 
     {"id": "S1", "question": "Should bells be rung?", "affirming_statement": "Bells should be rung.", ...}
+
+The whole bank: 5,645 questions, each once.
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@ some columns left out:
     worker_id  question.id  question.text            question.affirming_statement  ratings.agreement  ...
     w1         S1           Should bells be rung?    Bells should be rung.         [STRONGLY_AGREE]
     w1         S1           (opinion.text) They wake me, but I like them.
+
+The whole files: 45,976 ratings, of which 5,805 are mock. A person may rate the statement of a question again, and give
+opinions in several rounds: the first of each stands, further ratings are counted.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ with more answers and more about each rater than is shown:
 
     {"comment_id": "c1", "comment": "Your bread is stale.", "ratings": [{"toxic_score": 1, "is_profane": false,
      "worker_hash": "w1", "gender": "Female", "age_range": "25 - 34"}]}
+
+The whole file: 107,620 comments with five ratings each. Some workers answered the questions on themselves in several
+ways, and a person may rate a comment again: the first rating stands.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ may be passed on is not clear. A raw row (made up, most fields left out); the Hu
 
     {"activity_label": "Rowing", "ctx": "Two people sit in a boat. they", "label": 2,
      "endings": ["sing to a cat.", "eat the oars.", "take up the oars.", "paint it."]}
+
+The whole split: 10,042 rows; ids are not read.
 """
 
 from __future__ import annotations

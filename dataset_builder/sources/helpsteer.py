@@ -7,6 +7,8 @@ up); the two replies to a prompt follow each other:
      "complexity": 0, "verbosity": 0}
     {"prompt": "Name a fruit.", "response": "A car.", "helpfulness": 0, "correctness": 0, "coherence": 3,
      "complexity": 0, "verbosity": 0}
+
+The whole file: 20,324 lines, two for each of 10,162 prompts.
 """
 
 from __future__ import annotations

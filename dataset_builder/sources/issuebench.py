@@ -5,6 +5,9 @@ which has a small table of the same columns. Licence: CC BY 4.0. A raw row (made
 
     {"template_id": "chat-1", "template_text": "write a limerick on X", "topic_id": 4, "topic_polarity": "pro",
      "topic_text": "night trains being good", "prompt_text": "write a limerick on night trains being good"}
+
+The whole table has every topic with every template, so that both come again and again; each counts once. The small
+table has 150 rows.
 """
 
 from __future__ import annotations

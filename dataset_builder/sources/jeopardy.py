@@ -6,6 +6,9 @@ row (made up); all names but the first begin with a space (in some copies none d
 
     Show Number, Air Date, Round, Category, Value, Question, Answer
     1,2001-02-03,Jeopardy!,"RIVERS","$200","It flows through Exampleville","the Sample"
+
+The whole file: 216,930 clues. In a copy with 19,999 of them, 336 were of other rounds, 948 had a link and 11 came
+again.
 """
 
 from __future__ import annotations

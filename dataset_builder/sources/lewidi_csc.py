@@ -6,6 +6,9 @@ row (made up):
     "101": {"text": {"context": "Steve has burnt the soup. He asks you how it is.", "response": "A feast!"},
             "annotators": "Ann1,Ann2", "annotations": {"Ann1": "6", "Ann2": "4"}, "lang": "en",
             "other_info": {"context+speaker": "1_2"}, ...}
+
+The whole files: in the development split 704 items with 3,186 ratings by 850 people, 80 of whom gave only one. Every id
+comes once.
 """
 
 from __future__ import annotations

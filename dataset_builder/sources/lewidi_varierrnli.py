@@ -6,6 +6,8 @@ id of a person comes once per label in ``annotators``, in the order of the expla
     "101": {"text": {"context": "It rains.", "statement": "It is wet."}, "annotators": "Ann1,Ann2,Ann2", "lang": "en",
             "annotations": {"Ann1": "entailment", "Ann2": "entailment,neutral"},
             "other_info": {"explanations": ["Rain is wet.", "Outside it is.", "Inside it may be dry."]}, ...}
+
+The whole file: 388 items with 1,443 answers by four people. Every id comes once.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ domain. A raw row (made up; tabs between the fields):
 
     label_raw    text                     label_ocean    key
     Order        Leave cups in the sink   C              -1
+
+The whole file: 120 statements below a header.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ one for each inference:
 
     premise: "Mia waters the tomatoes."        hypothesis: "The soil gets wet."
     premise: "Mia waters the tomatoes."        hypothesis: "Mia wants to harvest tomatoes."
+
+The whole table has a row for each inference, so that a premise comes again and again, and no ids.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ A raw row (made up), with one of the groups Democrat, Republican, Male, Female:
     "Salt Roads By Ana Example": {"MC_options": ["1: Very unlikely", "2: Somewhat unlikely", "3: Somewhat likely",
      "4: Very likely"], "genre": "Fiction", "summary": "A family crosses a desert.", "Democrat":
      {"1: Very unlikely": 4, "2: Somewhat unlikely": 2, "3: Somewhat likely": 1, "4: Very likely": 0}}
+
+The whole file: 235 books, each with answers of all four groups.
 """
 
 from __future__ import annotations

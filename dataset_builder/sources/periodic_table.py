@@ -4,6 +4,8 @@ Upstream: https://github.com/andrejewski/periodic-table. Licence: ISC. A raw row
 columns), with the white space of the upstream:
 
     119, Qz , Quartzium, ...
+
+The whole file: 118 elements, each once and in order; all names of columns but the first begin with a space.
 """
 
 from __future__ import annotations

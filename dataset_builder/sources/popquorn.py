@@ -5,6 +5,9 @@ hold mail of private people. A raw row (made up) of the table of comments:
 
     instance_id,user_id,text,offensiveness,gender,race,age,occupation,education
     12,7.0,What a silly hat.,2.0,Woman,White,45-49,Employed,College degree
+
+The whole files: 13,036 ratings of 1,500 comments by 262 people, each comment once for a person, and 2,346 rows of
+e-mails rewritten by 227 people, 80 of which name nobody. The other two tables could not be read.
 """
 
 from __future__ import annotations

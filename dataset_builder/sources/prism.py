@@ -8,6 +8,8 @@ CC BY 4.0, model responses CC BY-NC 4.0. Raw lines (made up) of conversations.js
      "Hello!", "score": 71, "if_chosen": true, "within_turn_id": 0}]}
     {"user_id": "user1", "age": "18-24 years old", "gender": "Female", "education": "Vocational", "employment_status":
      "Student", "religion": {"simplified": "No affiliation"}, "location": {"reside_country": "Chile"}}
+
+The whole files: 8,011 conversations and 1,500 people in the survey, every id once.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Upstream: https://huggingface.co/datasets/HannahRoseKirk/prism-alignment (arXiv 2404.16019). Licence: human texts CC BY
 4.0. Raw lines: see ``prism.py``. IssueBench has a copy of the opening prompts without kinds and people, where a prompt
 that was written several times has one row, such as this one (made up): ``prism-7,What is a comet?,1``.
+
+IssueBench's whole copy: 7,393 rows for 7,594 prompts.
 """
 
 from __future__ import annotations

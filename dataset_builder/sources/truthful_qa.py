@@ -9,6 +9,8 @@ of each:
 
 A question of the original file has several true and several false answers. One true and three false ones are its four
 choices; which ones, and in which order, depends on ``generator("truthful_qa", question)`` and so on nothing else.
+
+The whole file of the fork: 790 questions, each once; 127 have fewer than three false answers.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 Upstream: https://github.com/abhionlyone/us-car-models-data. Licence: CC BY 4.0. A raw row (made up):
 
     1992,Albatros,Courier,"[""Sedan"", ""Wagon""]"
+
+The whole files: 35 years with 11,543 rows; a car comes again in every year in which it was sold, so that there are
+1,459 cars of 66 makes.
 """
 
 from __future__ import annotations

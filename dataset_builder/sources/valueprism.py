@@ -5,6 +5,8 @@ Upstream: https://huggingface.co/datasets/allenai/ValuePrism (gated). Licence: A
 
     situation,vrd,text,explanation,valence
     Keeping a found umbrella,Value,Honesty,Returning it would be honest.,Opposes
+
+The whole table has a row for each consideration, so that situations and texts come again; nothing rests on ids.
 """
 
 from __future__ import annotations

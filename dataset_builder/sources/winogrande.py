@@ -4,6 +4,8 @@ Upstream: https://huggingface.co/datasets/allenai/winogrande (arXiv 1907.10641),
 ``dev.jsonl`` of the original archive. Licence of the data: CC BY. A raw row (made up):
 
     {"sentence": "The jar fits in the box because the _ is big.", "option1": "jar", "option2": "box", "answer": "2"}
+
+The whole split: 1,267 sentences, each once.
 """
 
 from __future__ import annotations

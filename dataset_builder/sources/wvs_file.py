@@ -4,6 +4,8 @@ Upstream: https://www.worldvaluessurvey.org (SPSS file, after registration). Lic
 data may not be passed on. A raw row (made up), with the labels that the file has for its columns and codes:
 
     B_COUNTRY=20 (Andorra)   N_TOWN=20001 (Ordino)   S_INTLANGUAGE=780 (Catalan)   Q1 (Important: Friends)=2 (Rather)
+
+The whole file has a row for each respondent; nothing rests on ids.
 """
 
 from __future__ import annotations
