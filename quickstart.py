@@ -83,6 +83,7 @@ def main(recipe: Path, output: Path) -> None:
         "peak_rss_gib": peak_process_gib(children=True),
         "tasks": {task: summarize(task, base, tuned) for task in limits},
         "base_formats": formats,
+        "model": {"fingerprint": tuned["model"]["fingerprint"]},
     }
     write_json(output / "summary.json", summary)
     write_adapter_card(adapter, suite=SUITE, summary=output / "summary.json")

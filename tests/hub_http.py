@@ -186,6 +186,7 @@ class Call:
         """The body, some at a time. A full disk is noticed when half of it has come."""
         for piece in self._body:
             self.received += len(piece)
+            self.hub.received.append(piece)
             if self._disk_full:
                 yield piece[: len(piece) // 2]
                 break

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -79,6 +80,7 @@ class Hub:
         self.journal = Journal()
         self.closing = threading.Event()
         self.failures: list[Exception] = []
+        self.received: deque[bytes] = deque(maxlen=1000)  # pieces of what was sent, for those who search it
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.moved: dict[tuple[str, str], str] = {}
         self.organizations = {ORGANIZATION: {USER: "admin"}}

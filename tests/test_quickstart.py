@@ -57,7 +57,7 @@ def read(path):
 
 def test_the_summary_says_what_the_reports_say(output):
     summary = read(output / "summary.json")
-    assert summary.keys() == {"seconds", "peak_rss_gib", "tasks", "base_formats"}
+    assert summary.keys() == {"seconds", "peak_rss_gib", "tasks", "base_formats", "model"}
     assert summary["seconds"] > 0
     assert 0.1 < summary["peak_rss_gib"] < 20
     assert summary["tasks"].keys() == LIMITS.keys()

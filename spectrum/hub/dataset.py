@@ -16,6 +16,7 @@ from dataset_builder.suite_folder import REPORT, Record, has_rows
 from dataset_builder.task_spec import TaskSpec
 from spectrum.hub.answers import Repository
 from spectrum.hub.card_merge import Ours
+from spectrum.hub.fit_names import fit
 from spectrum.hub.local_files import LocalFile, scan_folder
 from spectrum.hub.plan import CARD, Publication, Remote
 from spectrum.hub.results import read_json
@@ -61,7 +62,7 @@ def dataset_publication(
     if not published:
         raise UserError(f"no task of {str(folder)!r} may be passed on: {'; '.join(left_out.values()) or 'it has none'}")
     shards = [file for name, record in published.items() for file in _checked_shards(folder, name, record, names)]
-    report = report | {"tasks": dict(sorted((published | failed).items()))}
+    report = fit(report | {"tasks": dict(sorted((published | failed).items()))})
     version = report["versions"]["suite"]
     return Publication(
         repository=Repository(repo_id, "dataset"),

@@ -11,7 +11,7 @@ class ModelOptions:
     """How a model is published.
 
     Attributes:
-        reports: Its evaluation; by default :func:`spectrum.hub.model.find_report` looks for it.
+        reports: Its evaluation; by default :func:`spectrum.hub.model.find_reports` looks for it.
         without_report: Publish it even if it has none.
         merge: Publish the base model with the adapter merged into it, in place of the adapter.
         suite: The built suite that was trained on; by default the folder that the training report names.

@@ -14,6 +14,8 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, eval_result_entries_to_yaml
 
 from dataset_builder.errors import UserError
+from spectrum.hub.fit_names import fit, fit_text
+from spectrum.hub.shapes import COUNT, Each, Maybe, Number, check_shape
 
 LABELS = {"tuned": "this model", "base": "base model", "uniform": "uniform guess"}
 """Whose answers were scored, as summaries call them and as the card does, in the order of the card."""
@@ -26,6 +28,36 @@ METRICS = {
     "yield": "different valid generations",
 }
 """Metrics of steerability and coverage that a card shows, and what they are."""
+
+_ROUNDING = 1e-6
+_DIVERGENCE = Number(-_ROUNDING, math.log(2) + _ROUNDING, optional=True)
+_SHARE = Number(-_ROUNDING, 1 + 1e-3, optional=True)
+_SPREAD = Number(low=0, optional=True)
+_INTERVAL = Maybe(Each(Number(optional=True), list))
+_SCORED = {"js_divergence": {"mean": _DIVERGENCE, "se": _SPREAD}, "coverage": {"mean": _SHARE}}
+_STEERABILITY = {
+    "loss?": _SPREAD, "accuracy?": _SHARE, "ece?": _SHARE, "loss_se?": _SPREAD, "accuracy_se?": _SPREAD,
+    "ece_se?": _SPREAD,
+}  # fmt: skip
+_COVERAGE = {"valid": {"mean": _SHARE, "se": _SPREAD}, "yield": {"mean": _SPREAD, "se": _SPREAD}}
+_SECTIONS = {
+    "alignment": {"n": COUNT, "model": _SCORED, "uniform": _SCORED},
+    "steerability": {"n": COUNT, "summary": _STEERABILITY},
+    "coverage": Each({"n": COUNT, "scores": _COVERAGE}),
+}
+_EVALUATION = {
+    "settings": {"format": str, "dtype": object, "device": object, "seed": object, "limit": object},
+    "comparison": Maybe(
+        {"other": {"model": str, "format": str}, "alignment?": Each({"js_divergence": {"ci95": _INTERVAL}})}
+    ),
+    "alignment": dict, "steerability?": dict, "coverage?": dict,
+}  # fmt: skip
+_ASKED = {"js_divergence": _DIVERGENCE, "se": _SPREAD, "coverage": _SHARE, "n": COUNT}
+_SUMMARY = {
+    "seconds": Number(low=0), "peak_rss_gib": Number(low=0), "base_formats?": Each(str),
+    "tasks": Each({**dict.fromkeys(LABELS, _ASKED), "difference_ci95": _INTERVAL}),
+}  # fmt: skip
+"""What a card reads out of reports, and within which bounds it can be."""
 
 
 @dataclass(frozen=True)
@@ -107,15 +139,20 @@ def read_results(path: str | Path) -> Results:
     """
     path = Path(path)
     report = read_json(path, "give summary.json of the quickstart or report.json of evaluate_model.py")
-    with whole(path):
-        return _from_evaluation(report) if "schema_version" in report else _from_summary(report)
+    if "schema_version" in report:
+        check_shape(report, _EVALUATION, str(path))
+        for desideratum, shape in _SECTIONS.items():
+            check_shape(dict(_measured(report, desideratum)), Each(shape), str(path), desideratum)
+        return _from_evaluation(report)
+    check_shape(report, _SUMMARY, str(path))
+    return _from_summary(report)
 
 
 def _from_summary(summary: Mapping[str, Any]) -> Results:
     minutes, memory = summary["seconds"] / 60, summary["peak_rss_gib"]
     tasks = tuple(
         TaskResult(
-            name,
+            fit_text(name),
             {who: _score(found[who]) for who in LABELS},
             LABELS["base"],
             _interval(found["difference_ci95"]),
@@ -123,7 +160,7 @@ def _from_summary(summary: Mapping[str, Any]) -> Results:
         for name, found in summary["tasks"].items()
     )
     formats = summary.get("base_formats", {})
-    asked = ", ".join(f"`{name}` on {task}" for task, name in formats.items())
+    asked = ", ".join(f"`{fit_text(name)}` on {fit_text(task)}" for task, name in formats.items())
     base = f" The base model is asked in the format that suits it best: {asked}." if formats else ""
     return Results(f"From the quickstart, which took {minutes:.1f} minutes and {memory:.1f} GiB in all.{base}", tasks)
 
@@ -133,30 +170,39 @@ def _score(found: Mapping[str, Any]) -> Score:
 
 
 def _from_evaluation(report: Mapping[str, Any]) -> Results:
-    settings, comparison = report["settings"], report["comparison"]
+    settings, comparison = fit(report["settings"]), report["comparison"]
     limit = "" if settings["limit"] is None else f", at most {settings['limit']} items a task"
     return Results(
         f"From `evaluate_model.py`: format `{settings['format']}`, {settings['dtype']} on {settings['device']}, seed "
         f"{settings['seed']}{limit}.",
-        tuple(_from_section(name, section, comparison) for name, section in report["alignment"].items()),
+        tuple(_from_section(name, section, comparison) for name, section in _measured(report, "alignment")),
         tuple(_measures(report)),
     )
 
 
 def _measures(report: Mapping[str, Any]) -> Iterator[Measure]:
     """What a report says about steerability and coverage."""
-    for task, section in report.get("steerability", {}).items():
+    for task, section in _measured(report, "steerability"):
         found = section["summary"]
         for metric in ("loss", "accuracy", "ece"):
             if (value := _known(found.get(metric))) is not None:
                 se = _known(found.get(f"{metric}_se"))
-                yield Measure("steerability", task, metric, value, se, section["n"])
-    for task, promptings in report.get("coverage", {}).items():
+                yield Measure("steerability", fit_text(task), metric, value, se, section["n"])
+    for task, promptings in _measured(report, "coverage"):
         for prompting, section in promptings.items():
             for metric in ("valid", "yield"):
                 found = section["scores"][metric]
                 if (value := _known(found["mean"])) is not None:
-                    yield Measure("coverage", task, metric, value, _known(found["se"]), section["n"], prompting)
+                    yield Measure(
+                        "coverage", fit_text(task), metric, value, _known(found["se"]), section["n"], prompting
+                    )
+
+
+def _measured(report: Mapping[str, Any], desideratum: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The tasks that were measured on a desideratum, without those that could not be."""
+    for task, section in report.get(desideratum, {}).items():
+        if not (isinstance(section, dict) and "error" in section):
+            yield task, section
 
 
 def _from_section(name: str, section: Mapping[str, Any], comparison: Mapping[str, Any] | None) -> TaskResult:
@@ -169,10 +215,10 @@ def _from_section(name: str, section: Mapping[str, Any], comparison: Mapping[str
         )
         for who, key in (("tuned", "model"), ("uniform", "uniform"))
     }
-    if comparison is None or name not in comparison["alignment"]:
-        return TaskResult(name, scores)
-    other, ends = comparison["other"], comparison["alignment"][name]["js_divergence"]["ci95"]
-    return TaskResult(name, scores, f"`{other['model']}` in format `{other['format']}`", _interval(ends))
+    if comparison is None or name not in comparison.get("alignment", {}):
+        return TaskResult(fit_text(name), scores)
+    other, ends = fit(comparison["other"]), comparison["alignment"][name]["js_divergence"]["ci95"]
+    return TaskResult(fit_text(name), scores, f"`{other['model']}` in format `{other['format']}`", _interval(ends))
 
 
 def _interval(ends: Sequence[float | None] | None) -> tuple[float, float] | None:
