@@ -14,6 +14,8 @@ from .scoring import (
     at_largest_k,
     bootstrap_intervals,
     by_examples,
+    is_missing,
+    plain,
     reliability,
     score_options,
     summarize,
@@ -30,8 +32,8 @@ _KWARGS_DESCRIPTION = """
 Args:
     predictions: One per output. A number is its loss: minus its log-probability, in nats. A list holds the natural
         log-probabilities of the output's options, in the order of the options. A mapping holds `loss` or `log_probs` or
-        both, and may hold `tokens`, the number of tokens that the loss is a sum over. None is an output that could not
-        be scored.
+        both, and may hold `tokens`, the number of tokens that the loss is a sum over. None or NaN is an output that
+        could not be scored. Lists may be arrays of NumPy, pandas, torch or Arrow, here and in references.
     references: One mapping per output: `sequence`, a name that the outputs of one context share, and `k`, the number of
         examples before the output; with log-probabilities also `options` (list of strings) and `output`, the true one
         of them. Other keys are ignored.
@@ -116,8 +118,8 @@ class InContextSteerability(evaluate.Metric):
         """Add outputs; :meth:`compute` takes the same two."""
         if predictions is None or references is None or isinstance(references, Mapping):
             raise ValueError(f"predictions and references are lists with one entry per output: {_CALL}")
-        predictions = [_checked_prediction(prediction, i) for i, prediction in enumerate(predictions)]
-        references = [_checked_reference(reference, i) for i, reference in enumerate(references)]
+        predictions = [_checked_prediction(prediction, i) for i, prediction in enumerate(_entries(predictions))]
+        references = [_checked_reference(reference, i) for i, reference in enumerate(_records(references))]
         if len(predictions) != len(references) or not predictions:
             raise ValueError(
                 f"{len(predictions)} predictions and {len(references)} references: pass one of each per output, {_CALL}"
@@ -170,27 +172,58 @@ def _checked_prediction(prediction: Prediction, i: int) -> dict[str, Any]:
     if isinstance(prediction, Mapping):
         if unknown := set(prediction) - set(_PREDICTION_KEYS):
             raise ValueError(f"prediction {i} has the key {min(unknown)!r}: use {', '.join(_PREDICTION_KEYS)}")
-        found = dict(prediction)
+        found = plain(prediction)
     else:
-        found = {"loss" if np.ndim(prediction) == 0 else "log_probs": prediction}
-    log_probs = found.get("log_probs")
-    return {
-        "loss": found.get("loss"),
-        "tokens": found.get("tokens"),
-        "log_probs": [] if log_probs is None else log_probs,
-    }
+        values = plain(prediction)
+        found = {"loss" if np.ndim(values) == 0 else "log_probs": values}
+    log_probs = [] if is_missing(found.get("log_probs")) else found["log_probs"]
+    given = [found.get("loss"), found.get("tokens"), *(log_probs if isinstance(log_probs, list) else [log_probs])]
+    if any(not isinstance(number, bool | int | float | None) for number in given) or not isinstance(log_probs, list):
+        raise TypeError(f"prediction {i} is {prediction!r}: pass a loss or log-probabilities, {_CALL}")
+    return {"loss": found.get("loss"), "tokens": found.get("tokens"), "log_probs": log_probs}
 
 
 def _checked_reference(reference: Mapping[str, Any], i: int) -> dict[str, Any]:
     """The fields of reference ``i`` that count; evaluate wants each of them in every reference."""
     if not isinstance(reference, Mapping) or not {"sequence", "k"} <= set(reference):
         raise ValueError(f"reference {i} is {reference!r}, not a mapping with 'sequence' and 'k': {_CALL}")
-    return {
-        "sequence": str(reference["sequence"]),
-        "k": reference["k"],
-        "options": list(reference.get("options") or []),
-        "output": reference.get("output", ""),
-    }
+    sequence, k, options, output = (plain(reference.get(name)) for name in ("sequence", "k", "options", "output"))
+    if is_missing(sequence):
+        raise ValueError(f"reference {i} has no 'sequence': name the context that the output is in, {_CALL}")
+    options = [] if is_missing(options) else options
+    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+        raise ValueError(f"reference {i} has options {options!r}: give strings, such as ['yes', 'no']")
+    if len(set(options)) < len(options):
+        raise ValueError(f"reference {i} has an option twice: {options!r}")
+    output = "" if is_missing(output) else output
+    if not isinstance(output, str):
+        raise TypeError(f"reference {i} has output {output!r}: give a string, such as {str(output)!r}")
+    return {"sequence": str(sequence), "k": _whole(k, i), "options": options, "output": output}
+
+
+def _whole(k: Any, i: int) -> int:
+    """The number of examples as an integer, from whatever says it."""
+    try:
+        if float(k) == int(float(k)) >= 0:
+            return int(float(k))
+    except (TypeError, ValueError, OverflowError):  # no number, NaN or infinite
+        pass
+    raise ValueError(f"reference {i} has k = {k!r}: k counts the examples before an output, so pass 0, 1, 2, ...")
+
+
+def _entries(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
+    """One prediction per output, of a table too: its rows."""
+    return plain(predictions) if hasattr(predictions, "to_numpy") or hasattr(predictions, "tolist") else predictions
+
+
+def _records(references: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """One reference per output, of a table too: its rows."""
+    if hasattr(references, "iloc") and hasattr(references, "to_dict"):  # pandas
+        return references.to_dict("records")
+    for method in ("to_dicts", "to_pylist"):  # Polars, Arrow
+        if hasattr(references, method):
+            return getattr(references, method)()
+    return references
 
 
 def _check_options(log_probs: Sequence[float], reference: Mapping[str, Any], i: int) -> None:

@@ -11,8 +11,9 @@ Works on NumPy arrays alone, so that it can be used without `evaluate`. Two sequ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -55,6 +56,49 @@ class Outputs:
         return Outputs(**{name: column[chosen] for name, column in vars(self).items()})
 
 
+def plain(value: Any) -> Any:
+    """``value`` with lists in place of arrays, tensors, series and columns, and None in place of pandas' missing value.
+
+    A NaN stays, for it may be a number that could not be computed.
+
+    >>> plain([np.array([0.5, 0.5]), np.float32(1.0), None])
+    [[0.5, 0.5], 1.0, None]
+    """
+    if value is None or isinstance(value, str | bytes | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    for method in ("to_pylist", "as_py", "to_numpy", "tolist"):  # Arrow, pandas and Polars, NumPy and torch
+        if hasattr(value, method):
+            return plain(getattr(value, method)())
+    return [plain(inner) for inner in value] if isinstance(value, Iterable) else value
+
+
+def numbers(values: Any) -> np.ndarray:
+    """Numbers in whatever holds them as an array of floats; None and a missing value become NaN.
+
+    Raises:
+        ValueError: There is something else than numbers in it.
+    """
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError, RuntimeError):  # tensors with gradients or of bfloat16, missing values, ragged lists
+        found = plain(values)
+    try:
+        return np.asarray(found, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{found!r} is not numbers: pass numbers, and None or NaN for one that is missing") from error
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none: None, or the NaN that pandas puts among texts and flags."""
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
 def as_outputs(
     *,
     sequence: Sequence[str | int],
@@ -69,12 +113,12 @@ def as_outputs(
     Raises:
         ValueError: If lengths differ, a value is out of its range, or an output is there twice.
     """
+    sequence = plain(sequence)
     n = len(sequence)
-    numbers = {"k": k, "loss": loss, "tokens": tokens, "correct": correct, "confidence": confidence}
-    columns = {
-        name: np.full(n, np.nan) if values is None else np.asarray(values, dtype=float)
-        for name, values in numbers.items()
-    }
+    if any(map(is_missing, sequence)):
+        raise ValueError("a sequence has no name: give outputs of one context the same name, and others another")
+    given = {"k": k, "loss": loss, "tokens": tokens, "correct": correct, "confidence": confidence}
+    columns = {name: np.full(n, np.nan) if values is None else numbers(values) for name, values in given.items()}
     for name, column in columns.items():
         if column.shape != (n,):
             raise ValueError(f"{name} has shape {column.shape} for {n} outputs: pass one number per output")
@@ -112,7 +156,7 @@ def score_options(
     """
     if len(log_probs) != len(answers):
         raise ValueError(f"{len(log_probs)} lists of log-probabilities and {len(answers)} answers: pass one of each")
-    scored = [_score_one(i, *pair) for i, pair in enumerate(zip(log_probs, answers, strict=True))]
+    scored = [_score_one(i, *pair) for i, pair in enumerate(zip(log_probs, plain(answers), strict=True))]
     correct, confidence = np.array(scored, dtype=float).reshape(-1, 2).T
     return correct, confidence
 
@@ -192,7 +236,7 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, *, n_b
     >>> round(expected_calibration_error([0.55, 0.55, 0.95], [1, 0, 1]), 4)
     0.05
     """
-    confidence, correct = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
+    confidence, correct = numbers(confidence), numbers(correct)
     outputs = as_outputs(
         sequence=range(len(confidence)),
         k=np.zeros(len(confidence)),
@@ -324,10 +368,10 @@ def _check_unique(outputs: Outputs) -> None:
 
 
 def _score_one(i: int, log_probs: ArrayLike | None, answer: int | None) -> tuple[float, float]:
-    if log_probs is None or answer is None:
+    if log_probs is None or is_missing(answer):
         return np.nan, np.nan
-    row = np.asarray(log_probs, dtype=float)
-    if row.ndim != 1 or not 0 <= answer < len(row):
+    row = numbers(log_probs)
+    if row.ndim != 1 or answer not in range(len(row)):
         raise ValueError(f"output {i} has answer {answer} of {row.size} options: pass the index of the true option")
     if np.isnan(row).any() or row.max() == -np.inf:
         return np.nan, np.nan
@@ -336,7 +380,7 @@ def _score_one(i: int, log_probs: ArrayLike | None, answer: int | None) -> tuple
         raise ValueError(f"output {i} gives its options a mass of {mass.sum():.4g}: pass natural log-probabilities")
     share = np.exp(row - row.max())
     tied = share >= 1 - _TIE
-    return float(tied[answer] / tied.sum()), float(1 / share.sum())
+    return float(tied[int(answer)] / tied.sum()), float(1 / share.sum())
 
 
 def _bin_of(confidence: np.ndarray, n_bins: int) -> np.ndarray:

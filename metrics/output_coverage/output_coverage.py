@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from .scoring import listed_items, one_of_exact, rarefaction, score_task, summarize
+from .scoring import is_missing, listed_items, one_of_exact, plain, rarefaction, score_task, summarize
 
 _DESCRIPTION = """
 Scores many generations from one prompt that has many valid answers: the share that is valid, the share of these that
@@ -19,17 +19,20 @@ against the number of generations.
 
 _KWARGS_DESCRIPTION = """
 Args:
-    predictions: One list of generated strings per task. A None in it is a generation that failed, and is left out.
+    predictions: One list of generated strings per task. A None or NaN in it is a generation that failed, and is left
+        out. Lists may be arrays of NumPy, pandas, torch or Arrow, here and in references.
     references: One mapping per task that says which strings are valid. Either `valid_items`, a list of all valid
         answers, with `validator`: 'one_of_exact' (default) or 'one_of', which ignores case. Or `valid`, a list with
-        True or False for each generation, for validity that was checked elsewhere; then equal strings are one answer,
+        True or False for each generation, for validity that was checked elsewhere (None or NaN is a verdict that is
+        missing: the generation does not count as valid, and `n_unjudged` counts it); then equal strings are one answer,
         and `set_size`, optional, is the number of all valid answers. Other keys are ignored, so rows of a dataset
         can be passed as they are. White space around strings never counts.
     per_task: Whether to return every task's values, with `yield_curve` (default False).
 Returns:
     A dictionary with the mean over tasks of `valid`, `unique`, `yield`, `reached` (over tasks with a finite set) and
     `unique_texts`; the standard error of each under `<metric>_se`; `n`, the number of tasks; `n_scored`, the number of
-    tasks with at least one generation. On request `per_task`, a dictionary of lists.
+    tasks with at least one generation; where a verdict is missing, `n_unjudged`, for how many generations. On request
+    `per_task`, a dictionary of lists.
 Examples:
     Five generations for "name a day of the week", one of them no day:
 
@@ -75,6 +78,7 @@ class OutputCoverage(evaluate.Metric):
             "valid_items": datasets.Sequence(datasets.Value("string")),
             "validator": datasets.Value("string"),
             "valid": datasets.Sequence(datasets.Value("bool")),
+            "unjudged": datasets.Value("int64"),
             "set_size": datasets.Value("int64"),
         }
         predictions = datasets.Sequence(datasets.Value("string"))
@@ -90,7 +94,7 @@ class OutputCoverage(evaluate.Metric):
         """Add tasks to score; :meth:`compute` takes the same two."""
         if predictions is None or references is None or isinstance(references, Mapping):
             raise ValueError(f"predictions and references are lists with one entry per task: {_CALL}")
-        predictions, references = list(predictions), list(references)
+        predictions, references = list(_entries(predictions)), list(_records(references))
         if len(predictions) != len(references) or not predictions:
             raise ValueError(
                 f"{len(predictions)} predictions and {len(references)} references: pass one of each per task, {_CALL}"
@@ -110,6 +114,8 @@ class OutputCoverage(evaluate.Metric):
         found = [_items(*pair) for pair in zip(texts, references, strict=True)]
         scores = [score_task(came, *pair) for came, pair in zip(texts, found, strict=True)]
         result: dict[str, Any] = summarize(scores)
+        if unjudged := sum(reference["unjudged"] for reference in references):
+            result["n_unjudged"] = unjudged
         if per_task:
             result["per_task"] = {name: [task[name] for task in scores] for name in scores[0]}
             result["per_task"]["yield_curve"] = [_yield_curve(items) for items, _ in found]
@@ -130,24 +136,60 @@ def _yield_curve(items: list[str | None]) -> list[float]:
 
 def _checked(prediction: Prediction, reference: Mapping[str, Any], i: int) -> tuple[list[str], Reference]:
     """The strings of prediction ``i`` that came, and the fields of its reference that count."""
-    if isinstance(prediction, str) or not all(text is None or isinstance(text, str) for text in prediction or ()):
+    texts = plain(prediction)
+    texts = [] if is_missing(texts) else texts
+    if not isinstance(texts, list) or not all(is_missing(text) or isinstance(text, str) for text in texts):
         raise ValueError(f"prediction {i} is {prediction!r}, not a list of strings: pass one list per task, {_CALL}")
-    if not isinstance(reference, Mapping) or not (reference.get("valid_items") or reference.get("valid") is not None):
-        raise ValueError(f"reference {i} is {reference!r}, not a mapping with 'valid_items' or 'valid': {_CALL}")
-    texts, flags = list(prediction or ()), reference.get("valid")
-    came = [text for text in texts if text is not None]
-    if flags is None:
-        return came, _checked_list(reference, i)
+    fields = reference if isinstance(reference, Mapping) else {}
+    items, flags = (plain(fields.get(name)) for name in ("valid_items", "valid"))
+    came = [text for text in texts if not is_missing(text)]
+    if is_missing(flags):
+        if is_missing(items) or not items:
+            raise ValueError(f"reference {i} is {reference!r}, not a mapping with 'valid_items' or 'valid': {_CALL}")
+        return came, _checked_list(items, reference, i)
+    if not isinstance(flags, list) or not all(is_missing(flag) or flag in (0, 1) for flag in flags):
+        raise ValueError(f"reference {i} has the flags {flags!r}: give True or False for each generation")
     if len(flags) != len(texts):
         raise ValueError(f"reference {i} has {len(flags)} flags for {len(texts)} generations: give one for each")
-    flags = [flag for text, flag in zip(texts, flags, strict=True) if text is not None]
-    return came, {"valid_items": None, "validator": "", "valid": flags, "set_size": reference.get("set_size")}
+    flags = [flag for text, flag in zip(texts, flags, strict=True) if not is_missing(text)]
+    return came, {
+        "valid_items": None,
+        "validator": "",
+        "valid": [not is_missing(flag) and bool(flag) for flag in flags],
+        "unjudged": sum(map(is_missing, flags)),
+        "set_size": _whole(plain(reference.get("set_size")), i),
+    }
 
 
-def _checked_list(reference: Mapping[str, Any], i: int) -> Reference:
+def _whole(set_size: Any, i: int) -> int | None:
+    """The size of the set as an integer; None where there is none."""
+    if is_missing(set_size):
+        return None
+    if isinstance(set_size, str) or set_size != int(set_size) or set_size < 1:
+        raise ValueError(f"reference {i} has set_size {set_size!r}: give the number of all valid answers, or None")
+    return int(set_size)
+
+
+def _entries(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
+    """One prediction per task, of a table too: its rows."""
+    return plain(predictions) if hasattr(predictions, "to_numpy") or hasattr(predictions, "tolist") else predictions
+
+
+def _records(references: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """One reference per task, of a table too: its rows."""
+    if hasattr(references, "iloc") and hasattr(references, "to_dict"):  # pandas
+        return references.to_dict("records")
+    for method in ("to_dicts", "to_pylist"):  # Polars, Arrow
+        if hasattr(references, method):
+            return getattr(references, method)()
+    return references
+
+
+def _checked_list(items: list[Any], reference: Mapping[str, Any], i: int) -> Reference:
     """The fields of a reference with a list of valid answers."""
-    items, validator = list(reference["valid_items"]), reference.get("validator", "one_of_exact")
+    validator = plain(reference.get("validator"))
+    validator = "one_of_exact" if is_missing(validator) else validator
     if not all(isinstance(item, str) for item in items):
         raise ValueError(f"reference {i} has the valid items {items!r}: give strings, such as {str(items[0])!r}")
     listed_items([], items, validator)
-    return {"valid_items": items, "validator": validator, "valid": None, "set_size": None}
+    return {"valid_items": items, "validator": validator, "valid": None, "unjudged": 0, "set_size": None}

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +21,33 @@ from numpy.typing import ArrayLike
 METRICS = ("valid", "unique", "yield", "reached", "unique_texts")
 
 _FEWEST_WITH_SPREAD = 2
+
+
+def plain(value: Any) -> Any:
+    """``value`` with lists in place of arrays, tensors, series and columns, and None in place of pandas' missing value.
+
+    A NaN stays, for it may be a number that could not be computed.
+
+    >>> plain([np.array([0.5, 0.5]), np.float32(1.0), None])
+    [[0.5, 0.5], 1.0, None]
+    """
+    if value is None or isinstance(value, str | bytes | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    for method in ("to_pylist", "as_py", "to_numpy", "tolist"):  # Arrow, pandas and Polars, NumPy and torch
+        if hasattr(value, method):
+            return plain(getattr(value, method)())
+    return [plain(inner) for inner in value] if isinstance(value, Iterable) else value
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none: None, or the NaN that pandas puts among texts and flags."""
+    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def score_task(texts: Sequence[str], items: Sequence[str | None], set_size: int | None = None) -> dict[str, float]:
@@ -45,10 +73,13 @@ def score_task(texts: Sequence[str], items: Sequence[str | None], set_size: int 
     Raises:
         ValueError: The lengths differ, or there are more items than the set has.
     """
+    texts, items = plain(texts), [None if is_missing(item) else item for item in plain(items)]
     if len(texts) != len(items):
         raise ValueError(f"{len(texts)} texts and {len(items)} items: pass one item, or None, for each text")
     n, valid, all_texts = len(texts), Counter(item for item in items if item is not None), Counter(texts)
     n_valid, found = valid.total(), len(valid)
+    if odd := [text for text in (*texts, *valid) if not isinstance(text, str)]:
+        raise ValueError(f"{odd[0]!r} is not a string: pass texts, and leave generations that failed out")
     if set_size is not None and found > set_size:
         raise ValueError(f"{found} different valid items in a set of {set_size}: give the number of all valid items")
     error = distinct_error(list(valid.values()), n)

@@ -12,8 +12,8 @@ Works on NumPy arrays alone, so that it can be used without `evaluate`. A first 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -81,10 +81,53 @@ def score_items(
     return {name: np.where(scored, values, np.nan) for name, values in scores.items()} | {"coverage": coverage}
 
 
+def plain(value: Any) -> Any:
+    """``value`` with lists in place of arrays, tensors, series and columns, and None in place of pandas' missing value.
+
+    A NaN stays, for it may be a number that could not be computed.
+
+    >>> plain([np.array([0.5, 0.5]), np.float32(1.0), None])
+    [[0.5, 0.5], 1.0, None]
+    """
+    if value is None or isinstance(value, str | bytes | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    for method in ("to_pylist", "as_py", "to_numpy", "tolist"):  # Arrow, pandas and Polars, NumPy and torch
+        if hasattr(value, method):
+            return plain(getattr(value, method)())
+    return [plain(inner) for inner in value] if isinstance(value, Iterable) else value
+
+
+def numbers(values: Any) -> np.ndarray:
+    """Numbers in whatever holds them as an array of floats; None and a missing value become NaN.
+
+    Raises:
+        ValueError: There is something else than numbers in it.
+    """
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError, RuntimeError):  # tensors with gradients or of bfloat16, missing values, ragged lists
+        found = plain(values)
+    try:
+        return np.asarray(found, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{found!r} is not numbers: pass numbers, and None or NaN for one that is missing") from error
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none: None, or the NaN that pandas puts among texts and flags."""
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
 def sample_shares(samples: Sequence[str | None], options: Sequence[str]) -> np.ndarray:
     """The share of samples that is each option, white space around both removed; the sum is the coverage.
 
-    A sample that is None (the generation failed) is not counted at all; with no sample left every share is NaN.
+    A sample that is None or NaN (the generation failed) is not counted at all; with no sample left every share is NaN.
 
     Args:
         samples: Sampled strings.
@@ -94,16 +137,20 @@ def sample_shares(samples: Sequence[str | None], options: Sequence[str]) -> np.n
         Shares of shape (n_options,), which sum to at most 1.
 
     Raises:
-        ValueError: If two options are the same text.
+        ValueError: If two options are the same text, or something is no text.
 
     >>> sample_shares(["red", " blue", "red", "I pick red"], ["red", "blue", "green"])
     array([0.5 , 0.25, 0.  ])
     """
+    options, samples = plain(options), [sample for sample in plain(samples) if not is_missing(sample)]
+    for what, texts in (("option", options), ("sample", samples)):
+        if odd := [text for text in texts if not isinstance(text, str)]:
+            raise ValueError(f"{what} {odd[0]!r} is not a string: pass texts, such as {str(odd[0])!r}")
     names = [option.strip() for option in options]
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise ValueError(f"option {repeated[0]!r} is listed twice: list each option once and add up its probabilities")
-    counts = Counter(sample.strip() for sample in samples if sample is not None)
+    counts = Counter(sample.strip() for sample in samples)
     total = counts.total()
     return np.array([counts[name] / total if total else np.nan for name in names])
 
@@ -122,8 +169,8 @@ def summarize(per_item: Mapping[str, np.ndarray]) -> dict[str, float]:
     """
     summary: dict[str, float] = {}
     for name, values in per_item.items():
-        summary[name], summary[f"{name}_se"] = _mean_and_error(np.asarray(values, dtype=float))
-    columns = np.array(list(per_item.values()), dtype=float)
+        summary[name], summary[f"{name}_se"] = _mean_and_error(numbers(values))
+    columns = np.array([numbers(values) for values in per_item.values()])
     summary["n"] = columns.shape[1]
     summary["n_scored"] = int((~np.isnan(columns)).all(axis=0).sum())
     return summary
@@ -150,7 +197,7 @@ def bootstrap_interval(
         raise ValueError(f"confidence_level is {confidence_level}: give a share between 0 and 1, such as 0.95")
     if n_resamples < 1:
         raise ValueError(f"n_resamples is {n_resamples}: give a positive number, such as 10000")
-    values = np.asarray(values, dtype=float)
+    values = numbers(values)
     values = values[~np.isnan(values)]
     if len(values) < _FEWEST_WITH_SPREAD:
         return np.nan, np.nan
@@ -181,7 +228,7 @@ def paired_difference_interval(
     Raises:
         ValueError: If the two have different shapes.
     """
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    a, b = numbers(a), numbers(b)
     if a.shape != b.shape:
         raise ValueError(f"shapes {a.shape} and {b.shape} differ: pass the scores of the same items in the same order")
     return bootstrap_interval(a - b, confidence_level=confidence_level, n_resamples=n_resamples, seed=seed)
@@ -203,7 +250,7 @@ def _target_matrix(targets: Sequence[ArrayLike]) -> tuple[np.ndarray, np.ndarray
     """Targets that sum to 1, zero beyond each item's options, and which entries are options: (n_items, max_options)."""
     if len(targets) == 0:
         raise ValueError("there are no items to score: pass at least one target and one prediction")
-    rows = [np.asarray(target, dtype=float) for target in targets]
+    rows = [numbers(target) for target in targets]
     for i, row in enumerate(rows):
         if row.ndim != 1 or row.size == 0:
             raise ValueError(f"target {i} has shape {row.shape}: pass one list of probabilities per item")
@@ -229,7 +276,7 @@ def _aligned(rows: Sequence[ArrayLike | None], is_option: np.ndarray, what: str)
     for i, (row, mask) in enumerate(zip(rows, is_option, strict=True)):
         if row is None:
             continue
-        values = np.asarray(row, dtype=float)
+        values = numbers(row)
         if values.shape != (mask.sum(),):
             raise ValueError(f"{what} {i} has shape {values.shape}: pass one number per option, {mask.sum()} in all")
         matrix[i, mask] = values
@@ -328,4 +375,4 @@ def _raise_for_first(wrong: np.ndarray, rows: Sequence[ArrayLike | None], messag
     """Raise ``message``, which names ``{i}`` and ``{row}``, for the first row marked wrong."""
     if wrong.any():
         i = int(np.argmax(wrong))
-        raise ValueError(message.format(i=i, row=np.array2string(np.asarray(rows[i]), threshold=8, separator=", ")))
+        raise ValueError(message.format(i=i, row=np.array2string(numbers(rows[i]), threshold=8, separator=", ")))

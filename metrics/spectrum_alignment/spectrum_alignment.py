@@ -9,7 +9,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from .scoring import bootstrap_interval, sample_shares, score_items, summarize
+from .scoring import bootstrap_interval, is_missing, plain, sample_shares, score_items, summarize
 
 _DESCRIPTION = """
 Compares a model's distribution over declared options with the target distribution, item by item: Jensen-Shannon
@@ -21,7 +21,8 @@ _KWARGS_DESCRIPTION = """
 Args:
     predictions: One list per item: the model's probabilities or log-probabilities of the options, in the order of the
         options, which need not sum to 1 (their sum is the coverage); or strings sampled from the model. None, or an
-        empty list of samples, is an item that could not be scored; a None among samples is left out.
+        empty list of samples, is an item that could not be scored; a None or NaN among samples is left out. Lists may
+        be arrays of NumPy, pandas, torch or Arrow, here and in references.
     references: One mapping per item: `options` (list of strings) and `probabilities` (list of floats). Other keys are
         ignored, so rows of a dataset can be passed as they are.
     prediction_type: 'probabilities', 'log_probabilities' (natural logarithms) or 'samples'. By default it is told from
@@ -78,7 +79,6 @@ _CALL = (
 
 Kind = Literal["numbers", "strings"]
 Prediction = Sequence[float] | Sequence[str | None] | None
-_KINDS: tuple[Kind, Kind] = ("strings", "numbers")  # in the order of `features`
 _PREDICTION_TYPES = ("probabilities", "log_probabilities", "samples")
 
 
@@ -86,17 +86,23 @@ _PREDICTION_TYPES = ("probabilities", "log_probabilities", "samples")
 class SpectrumAlignment(evaluate.Metric):
     """Distributional alignment over declared options."""
 
+    _held_kind: Kind | None = None  # of what was added since the last result
+
     def _info(self) -> evaluate.MetricInfo:
         reference = {
             "options": datasets.Sequence(datasets.Value("string")),
             "probabilities": datasets.Sequence(datasets.Value("float64")),
         }
-        predictions = (datasets.Sequence(datasets.Value("string")), datasets.Sequence(datasets.Value("float64")))
+        # both kinds in one layout, so that processes of which one holds nothing but failed items can be put together
+        predictions = {
+            "strings": datasets.Sequence(datasets.Value("string")),
+            "numbers": datasets.Sequence(datasets.Value("float64")),
+        }
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
             citation=_CITATION,
             inputs_description=_KWARGS_DESCRIPTION,
-            features=[datasets.Features({"predictions": each, "references": reference}) for each in predictions],
+            features=datasets.Features({"predictions": predictions, "references": reference}),
             reference_urls=["https://arxiv.org/abs/2510.06084"],
         )
 
@@ -104,36 +110,30 @@ class SpectrumAlignment(evaluate.Metric):
         """Add items to score; :meth:`compute` takes the same two."""
         if predictions is None or references is None or isinstance(references, Mapping):
             raise ValueError(f"predictions and references are lists with one entry per item: {_CALL}")
-        predictions = list(predictions)
-        kind_of_each = [_kind(prediction, i) for i, prediction in enumerate(predictions)]
-        references = [_checked_reference(reference, i) for i, reference in enumerate(references)]
+        predictions = [_checked_prediction(prediction, i) for i, prediction in enumerate(_entries(predictions))]
+        references = [_checked_reference(reference, i) for i, reference in enumerate(_records(references))]
         if len(predictions) != len(references) or not predictions:
             raise ValueError(
                 f"{len(predictions)} predictions and {len(references)} references: pass one of each per item, {_CALL}"
             )
-        kinds = set(kind_of_each) - {None}
-        if self.selected_feature_format is not None:
-            kinds.add(_KINDS[self.features.index(self.selected_feature_format)])
-        if len(kinds) > 1:
-            raise ValueError(
-                f"predictions mix numbers and strings (a first batch with no answers at all counts as numbers): {_CALL}"
-            )
-        held = [prediction if kind else None for prediction, kind in zip(predictions, kind_of_each, strict=True)]
-        super().add_batch(predictions=held, references=references)
+        self._held_kind = _only_kind([*predictions, {self._held_kind: True}] if self._held_kind else predictions)
+        super().add_batch(predictions=predictions, references=references)
 
     def add(self, *, prediction: Prediction, reference: Mapping[str, Any]) -> None:
         """Add one item to score."""
         self.add_batch(predictions=[prediction], references=[reference])
 
-    def _infer_feature_from_batch(self, batch: Mapping[str, Sequence[Any]]) -> datasets.Features:
-        """The features of the first prediction that has any content; evaluate itself looks at the first item only."""
-        kinds = (_kind(prediction, i) for i, prediction in enumerate(batch["predictions"]))
-        return self.features[_KINDS.index(next((kind for kind in kinds if kind), "numbers"))]
+    def compute(self, **inputs: Any) -> dict[str, Any] | None:
+        """Score what was added, and ``predictions`` and ``references``; None in a process that is not the main one."""
+        try:
+            return super().compute(**inputs)
+        finally:
+            self._held_kind = None
 
     def _compute(
         self,
         *,
-        predictions: list[Prediction],
+        predictions: list[dict[str, list | None]],
         references: list[dict[str, list]],
         prediction_type: str | None = None,
         smoothing: float = 1e-6,
@@ -145,11 +145,14 @@ class SpectrumAlignment(evaluate.Metric):
         n_resamples: int = 10_000,
         seed: int = 0,
     ) -> dict[str, Any]:
+        kind = _only_kind(predictions)
+        predictions = [prediction[kind] or None for prediction in predictions] if kind else [None] * len(predictions)
         prediction_type = _checked_prediction_type(predictions, prediction_type)
         if prediction_type == "samples":
             pairs = zip(predictions, references, strict=True)
             predictions = [sample_shares(samples or [], reference["options"]) for samples, reference in pairs]
             prediction_type = "probabilities"
+        positions = plain(positions)
         if positions is not None and np.ndim(positions[0]) == 0:
             positions = [positions] * len(references)
         scores = score_items(
@@ -174,26 +177,59 @@ def _checked_reference(reference: Mapping[str, Any], i: int) -> dict[str, Any]:
     """The two fields of reference ``i``."""
     if not isinstance(reference, Mapping) or not {"options", "probabilities"} <= set(reference):
         raise ValueError(f"reference {i} is {reference!r}, not a mapping with 'options' and 'probabilities': {_CALL}")
-    options, probabilities = list(reference["options"]), list(reference["probabilities"])
+    options, probabilities = (plain(reference[name]) for name in ("options", "probabilities"))
+    if not (isinstance(options, list) and isinstance(probabilities, list)):
+        raise ValueError(f"reference {i} is {reference!r}: its options and probabilities are lists, {_CALL}")  # noqa: TRY004
     if len(options) != len(probabilities):
         raise ValueError(
             f"reference {i} has {len(options)} options and {len(probabilities)} probabilities: give one for each option"
         )
     if not all(isinstance(option, str) for option in options):
         raise ValueError(f"reference {i} has options {options!r}: give strings, such as {[str(o) for o in options]!r}")
+    if any(is_missing(share) or isinstance(share, str) for share in probabilities):
+        raise ValueError(f"reference {i} has probabilities {probabilities!r}: give a number for each option")
     return {"options": options, "probabilities": probabilities}
 
 
-def _kind(prediction: Prediction, i: int) -> Kind | None:
-    """Whether prediction ``i`` holds numbers or strings; None if it holds nothing."""
-    if prediction is None:
-        return None
-    if np.ndim(prediction) == 0:
-        raise ValueError(f"prediction {i} is {prediction!r}, not a list: pass one list per item, {_CALL}")
-    kinds = {isinstance(value, str) for value in prediction if value is not None}
+def _entries(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
+    """One prediction per item, of a table too: its rows."""
+    return plain(predictions) if hasattr(predictions, "to_numpy") or hasattr(predictions, "tolist") else predictions
+
+
+def _records(references: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """One reference per item, of a table too: its rows."""
+    if hasattr(references, "iloc") and hasattr(references, "to_dict"):  # pandas
+        return references.to_dict("records")
+    for method in ("to_dicts", "to_pylist"):  # Polars, Arrow
+        if hasattr(references, method):
+            return getattr(references, method)()
+    return references
+
+
+def _checked_prediction(prediction: Prediction, i: int) -> dict[Kind, list | None]:
+    """Prediction ``i`` under what it holds, numbers or strings; both None if it holds nothing."""
+    held: dict[Kind, list | None] = {"strings": None, "numbers": None}
+    values = plain(prediction)
+    if is_missing(values):
+        return held
+    if not isinstance(values, list):
+        raise ValueError(f"prediction {i} is {values!r}, not a list: pass one list per item, {_CALL}")  # noqa: TRY004
+    texts = [value for value in values if isinstance(value, str)]
+    if odd := [value for value in values if value is not None and not isinstance(value, str | bool | int | float)]:
+        raise ValueError(f"prediction {i} holds {odd[0]!r}: pass numbers or strings, {_CALL}")
+    if texts:
+        if len(texts) < sum(not is_missing(value) for value in values):
+            raise ValueError(f"prediction {i} is {values!r}, both numbers and strings: {_CALL}")
+        return held | {"strings": texts}
+    return held | {"numbers": values} if any(value is not None for value in values) else held
+
+
+def _only_kind(predictions: Iterable[Mapping[Kind, Any]]) -> Kind | None:
+    """What the predictions hold, numbers or strings; None if they hold nothing."""
+    kinds = {kind for prediction in predictions for kind, values in prediction.items() if values}
     if len(kinds) > 1:
-        raise ValueError(f"prediction {i} is {prediction!r}, both numbers and strings: {_CALL}")
-    return _KINDS[0 if kinds.pop() else 1] if kinds else None
+        raise ValueError(f"predictions mix numbers and strings: {_CALL}")
+    return next(iter(kinds), None)
 
 
 def _checked_prediction_type(predictions: list[Prediction], prediction_type: str | None) -> str:
