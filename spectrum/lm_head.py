@@ -72,6 +72,27 @@ class HeadView:
         return output
 
 
+def unwatched(model: nn.Module) -> nn.Module:
+    """A model that shares everything with another but the hooks on it and on its head.
+
+    Whoever counts or records what a model runs is not told of passes that only find out what it can do.
+    """
+    views = [_without_hooks(model)]
+    head = model.get_output_embeddings()
+    path = next((name for name, module in model.named_modules() if head is not None and module is head), None)
+    if path:
+        views.append(_without_hooks(head))
+        views[0] = _with_module(views[0], path.split("."), views[1])
+    return views[0]
+
+
+def _without_hooks(module: nn.Module) -> nn.Module:
+    copy = _shallow_copy(module)
+    for name in ("_forward_hooks", "_forward_pre_hooks"):
+        copy.__dict__[name] = type(copy.__dict__[name])()
+    return copy
+
+
 def _shallow_copy(module: nn.Module) -> nn.Module:
     """A module with the same parameters, buffers, hooks and children, whose children can be exchanged.
 
@@ -170,7 +191,7 @@ def target_log_probs(
     def score(logits: torch.Tensor) -> None:
         first = len(found) * HEAD_POSITIONS
         logits = logits.float() if adjust is None else adjust(logits.float(), first)
-        found.append(_step_log_probs(logits, lines - first, targets))
+        found.append(chosen_log_probs(logits, lines - first, targets))
 
     view = HeadView(model, in_pieces=True)
     score(view(first_states, **inputs, use_cache=False).logits)
@@ -182,7 +203,7 @@ def target_log_probs(
     return torch.cat(found)
 
 
-def _step_log_probs(logits: torch.Tensor, lines: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def chosen_log_probs(logits: torch.Tensor, lines: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """The log-probability of those targets whose lines lie in ``logits``, (positions, vocabulary)."""
     here = (lines >= 0) & (lines < len(logits))
     lines, targets = lines[here].to(logits.device), targets[here].to(logits.device)

@@ -81,18 +81,10 @@ class TokenTree:
 
 
 def shares_prefixes(model: PreTrainedModel) -> bool:
-    """Whether the model lets us say which token attends to which: attention layers of known kinds, masks as tensors."""
-    core = _core(model)
-    config = core.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return (
-        kinds <= {"full_attention", "sliding_attention"}
-        and not getattr(config, "attention_chunk_size", None)
-        and not getattr(config, "alibi", False)
-        and not core._is_stateful
-        and config._attn_implementation in ("sdpa", "eager")
-        and "position_ids" in inspect.signature(core.forward).parameters
-    )
+    """Whether rows that share prefixes have the numbers of plain ones, as far as it was found out on the model."""
+    from spectrum.layouts import Layout, proof_of  # noqa: PLC0415  it needs this module
+
+    return proof_of(model).layout is Layout.TREE
 
 
 def ancestors(parents: torch.Tensor) -> torch.Tensor:
@@ -133,23 +125,35 @@ def tree_inputs(parents: torch.Tensor, model: PreTrainedModel) -> dict[str, Any]
     }
 
 
-def _core(model: PreTrainedModel) -> PreTrainedModel:
+def padded_inputs(trees: Sequence[TokenTree], model: PreTrainedModel) -> dict[str, Any]:
+    """Tokens and padding mask of trees that are lines, padded at their ends; the mask where the model takes one."""
+    length = max(len(tree.ids) for tree in trees)
+    fill = trees[0].ids[0]  # any token does: nothing attends to it
+    tokens = torch.tensor([tree.ids + [fill] * (length - len(tree.ids)) for tree in trees], device=model.device)
+    mask = torch.tensor([[1] * len(tree.ids) + [0] * (length - len(tree.ids)) for tree in trees], device=model.device)
+    return {"input_ids": tokens} | ({"attention_mask": mask} if takes(model, "attention_mask") else {})
+
+
+def takes(model: PreTrainedModel, name: str) -> bool:
+    """Whether the forward pass of the model has an argument of this name."""
+    return name in inspect.signature(core_model(model).forward).parameters
+
+
+def core_model(model: PreTrainedModel) -> PreTrainedModel:
     """The `transformers` model itself, without the wrapper of an adapter."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def masks_for_model(
-    mask: torch.Tensor, positions: torch.Tensor | None, model: PreTrainedModel
+    mask: torch.Tensor, positions: torch.Tensor, model: PreTrainedModel
 ) -> torch.Tensor | dict[str, torch.Tensor]:
-    """The mask as the model's layers want it, on its device; a mask of shape (rows, length) goes as it is.
+    """The mask as the model's layers want it, on its device.
 
     Args:
-        mask: (rows, length, length), true where the first token attends to the second; or (rows, length) for padding.
-        positions: (rows, length), the position of each token in its text; None with a padding mask.
+        mask: (rows, length, length), true where the first token attends to the second.
+        positions: (rows, length), the position of each token in its text.
         model: The model that will get the mask, with or without an adapter.
     """
-    if positions is None:
-        return mask.to(model.device)
     config = model.config.get_text_config()
     masks = {"full_attention": mask}
     if window := getattr(config, "sliding_window", None):

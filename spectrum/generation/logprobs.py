@@ -14,7 +14,6 @@ Sliding windows are kept by position in the text rather than in the row, so that
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,9 +26,8 @@ from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message, get_format
 from spectrum.generation.rule_adapter import RuleBasedAdapter
 from spectrum.generation.steps import step_log_probs
-from spectrum.tree_attention import ROOT, Step, TokenTree, shares_prefixes
-
-logger = logging.getLogger(__name__)
+from spectrum.layouts import Layout, in_fastest_layout
+from spectrum.tree_attention import ROOT, Step, TokenTree
 
 MAX_SHARED_TOKENS = 512
 """Prompts go into one row while it has at most so many tokens (the mask and the attention grow with the square)."""
@@ -88,14 +86,18 @@ def option_logprobs(
         for prompt, texts in zip(prompts, options, strict=True)
     ]
     _check_lengths(model.config, prompt_ids, option_ids)
-    share = shares_prefixes(model)
-    if not share:
-        logger.warning("%s cannot share a prompt between options: scoring them one by one", type(model).__name__)
-    rows = _pack(prompt_ids, option_ids, batch_size=batch_size, share=share, apart=rules is not None)
-    scores = _scores(model, rows, rules, batch_size, progress=progress)
-    if broken := [candidate for candidate, score in scores.items() if math.isnan(score)]:
-        # a NaN of one text spreads over all that share its row, whatever attends to it: each text alone tells its own
-        scores |= _scores(model, [_row_of(*candidate) for candidate in broken], rules, batch_size, progress=progress)
+
+    def score(layout: Layout) -> dict[_Candidate, float]:
+        share = layout is Layout.TREE
+        rows = _pack(prompt_ids, option_ids, batch_size=batch_size, share=share, apart=rules is not None)
+        scores = _scores(model, rows, rules, batch_size, layout, progress=progress)
+        if broken := [candidate for candidate, score in scores.items() if math.isnan(score)]:
+            # a NaN of one text spreads over all that share its row, whatever attends to it: each alone tells its own
+            rows = [_row_of(*candidate) for candidate in broken]
+            scores |= _scores(model, rows, rules, batch_size, layout, progress=progress)
+        return scores
+
+    scores = in_fastest_layout(model, score, "a prompt")
     return [
         torch.tensor([scores[prompt, option] for option in options_of_prompt], dtype=torch.float32)
         for prompt, options_of_prompt in zip(prompt_ids, option_ids, strict=True)
@@ -107,6 +109,7 @@ def _scores(
     rows: Sequence[_Row],
     rules: RuleBasedAdapter | None,
     batch_size: int,
+    layout: Layout,
     *,
     progress: bool,
 ) -> dict[_Candidate, float]:
@@ -114,7 +117,7 @@ def _scores(
     scores: dict[_Candidate, float] = {}
     for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
         wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
-        found = step_log_probs(model, [row.tree for row in batch], wanted, rules)
+        found = step_log_probs(model, [row.tree for row in batch], wanted, rules, layout=layout)
         for row, log_probs in zip(batch, found, strict=True):
             scores |= {candidate: sum(log_probs[step] for step in steps) for candidate, steps in row.steps.items()}
     return scores

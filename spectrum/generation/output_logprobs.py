@@ -14,7 +14,6 @@ positions that predict a scored token, some at a time.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,9 +27,8 @@ from spectrum.formats.render import Format, Message, get_format, split_messages
 from spectrum.formats.token_ids import token_encoder
 from spectrum.generation.rule_adapter import RuleBasedAdapter
 from spectrum.generation.steps import step_log_probs
-from spectrum.tree_attention import ROOT, Step, TokenTree, shares_prefixes
-
-logger = logging.getLogger(__name__)
+from spectrum.layouts import Layout, in_fastest_layout
+from spectrum.tree_attention import ROOT, Step, TokenTree
 
 MAX_BRANCH_TOKENS = 2048
 """Tokens of options behind a sequence, at most; the sequence is run again for more (a mask grows with the square)."""
@@ -124,20 +122,21 @@ def output_logprobs(
     tokenized = tokenize_sequences(tokenizer, sequences, text_format)
     option_ids = option_ids_of_outputs(tokenizer, tokenized, options, text_format)
     _check_lengths(model, tokenized, option_ids)
-    share = shares_prefixes(model)
-    if options and not share:
-        logger.warning("%s cannot share a sequence between options: scoring them one by one", type(model).__name__)
-    pack = _pack if share else _pack_apart
-    rows = [row for index, sequence in enumerate(tokenized) for row in pack(index, sequence, option_ids[index])]
-    found = _scores(model, rows, rules, batch_size, progress=progress)
-    if share and options:
-        # a NaN of one option spreads over all of its row, whatever attends to it: each option alone tells its own
-        broken = sorted({sequence for (sequence, *_), score in found.items() if math.isnan(score)})
-        rows = [row for index in broken for row in _pack_apart(index, tokenized[index], option_ids[index])]
-        found |= _scores(model, rows, rules, batch_size, progress=progress)
+
+    def score(layout: Layout) -> dict[tuple[int, int, int], float]:
+        pack = _pack if layout is Layout.TREE else _pack_apart
+        rows = [row for index, sequence in enumerate(tokenized) for row in pack(index, sequence, option_ids[index])]
+        found = _scores(model, rows, rules, batch_size, layout, progress=progress)
+        if layout is Layout.TREE and options:
+            # a NaN of one option spreads over all of its row, whatever attends to it: each option alone tells its own
+            broken = sorted({sequence for (sequence, *_), score in found.items() if math.isnan(score)})
+            rows = [row for index in broken for row in _pack_apart(index, tokenized[index], option_ids[index])]
+            found |= _scores(model, rows, rules, batch_size, layout, progress=progress)
+        return found
+
     of_sequence: list[dict[tuple[int, int], float]] = [{} for _ in tokenized]
-    for (index, *candidate), score in found.items():
-        of_sequence[index][tuple(candidate)] = score
+    for (index, *candidate), score_found in in_fastest_layout(model, score, "a sequence").items():
+        of_sequence[index][tuple(candidate)] = score_found
     return [
         as_result(sequence, scores, None if options is None else list(map(len, ids)))
         for sequence, scores, ids in zip(tokenized, of_sequence, option_ids, strict=True)
@@ -149,6 +148,7 @@ def _scores(
     rows: Sequence[_Row],
     rules: RuleBasedAdapter | None,
     batch_size: int,
+    layout: Layout,
     *,
     progress: bool,
 ) -> dict[tuple[int, int, int], float]:
@@ -156,7 +156,7 @@ def _scores(
     found = {}
     for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
         wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
-        scores = step_log_probs(model, [row.tree for row in batch], wanted, rules)
+        scores = step_log_probs(model, [row.tree for row in batch], wanted, rules, layout=layout)
         for row, log_probs in zip(batch, scores, strict=True):
             for candidate, steps in row.steps.items():
                 found[row.sequence, *candidate] = sum(log_probs[step] for step in steps)

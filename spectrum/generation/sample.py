@@ -32,7 +32,8 @@ from spectrum.devices import widest_float
 from spectrum.formats.render import Format, get_format
 from spectrum.generation.logprobs import Prompt, TokenIds, prompt_token_ids
 from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
-from spectrum.lm_head import HeadView
+from spectrum.layouts import NotApart, alone, name_of, proof_of
+from spectrum.lm_head import HeadView, unwatched
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ NOT_FINITE = "the model's logits are not finite: load it in float32 or bfloat16 
 """What to say of a model that gives NaN or infinity, as some do in float16."""
 
 _BLOCK = 1024  # tokens whose probabilities are added up before one of them is looked for
+_LIKELY = 20.0  # nats: tokens that are less likely than the likeliest by more are hardly ever drawn
 _BELOW_ONE = 1 - 2.0**-53
 
 
@@ -93,7 +95,7 @@ def sample(
 
     Raises:
         UserError: A number is below 1, a prompt has no tokens or leaves too little room, or the model gives no
-            probabilities or no cache.
+            probabilities.
     """
     for name, value in (("n", n), ("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
         if value < 1:
@@ -107,9 +109,8 @@ def sample(
     with tqdm(total=len(prompts) * n, desc="Sampling", unit="sample", leave=None, disable=not progress) as bar:
         for prompt, ids in zip(prompts, prompt_ids, strict=True):
             end = ending_of(model, tokenizer, text_format if isinstance(prompt, str) else default)
-            samples = [_Sample(sample_uniforms(seed, ids, seen[ids], number, max_new_tokens)) for number in range(n)]
-            for finished in _draw_all(_Drawing(model, ids, end, rules), samples, batch_size):
-                bar.update(finished)
+            uniforms = [sample_uniforms(seed, ids, seen[ids], number, max_new_tokens) for number in range(n)]
+            samples = _drawn(_Drawing(model, ids, end, rules, caches=True), uniforms, batch_size, bar)
             seen[ids] += 1
             texts = tuple(end.text_before(drawn.tokens) for drawn in samples)
             found.append(Samples(texts, unfinished=sum(not drawn.ended for drawn in samples)))
@@ -256,24 +257,49 @@ def _check_room(model: PreTrainedModel, prompts: Sequence[TokenIds], max_new_tok
             )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Drawing:
-    """From what samples are drawn: the model, the prompt, what ends a sample, and the rules of an adapter."""
+    """From what samples are drawn: the model, the prompt, what ends a sample, and the rules of an adapter.
+
+    Attributes:
+        caches: Whether a pass goes on from the keys and values of the one before; else it runs whole texts.
+    """
 
     model: PreTrainedModel
     prompt: TokenIds
     end: Ending
     rules: RuleBasedAdapter | None
+    caches: bool
 
     @cached_property
     def view(self) -> HeadView:
         """The model, with a head that sees the last token of each row."""
         return HeadView(self.model)
 
-    def run(self, tokens: Sequence[Sequence[int]], cache: Cache | None = None) -> ModelOutput:
-        """One pass: the logits after the last token of each row, (rows, vocabulary), and the cache with all tokens."""
-        inputs = torch.tensor(tokens, device=self.model.device)
-        return self.view(_last_of_each_row, input_ids=inputs, past_key_values=cache, use_cache=True)
+    def run(self, texts: Sequence[TokenIds], cache: Cache | None) -> ModelOutput:
+        """One pass: the logits after each text behind the prompt, (rows, vocabulary), and the cache with all tokens.
+
+        Args:
+            texts: Of equal length.
+            cache: With all tokens but the last of each text; None to run all of them.
+        """
+        rows = [[*self.prompt, *text] if cache is None else text[-1:] for text in texts]
+        inputs = torch.tensor(rows, device=self.model.device)
+        options = {"past_key_values": cache, "use_cache": True} if self.caches else {"use_cache": False}
+        return self.view(_last_of_each_row, input_ids=inputs, **options)
+
+    def check(self, text: TokenIds, logits: torch.Tensor) -> None:
+        """Compare the logits after a text, which a cache led to, with those of the whole text alone.
+
+        Raises:
+            NotApart: They differ.
+        """
+        right = alone(unwatched(self.model), [*self.prompt, *text])[-1].float().log_softmax(-1)
+        found = logits.float().log_softmax(-1)
+        likely = right > right.max() - _LIKELY
+        difference = torch.where(found == right, 0.0, found - right)[likely].abs().max().item()
+        if not difference <= proof_of(self.model).tolerance:
+            raise NotApart(f"after {len(text)} tokens by {difference:.3g} nats")
 
     def extend(self, samples: Sequence[_Sample], rows: Sequence[int], output: ModelOutput) -> None:
         """Draw a token for each sample from its row of the logits, which are lost."""
@@ -293,44 +319,85 @@ class _Drawing:
         return rules.add(logits.float(), list(map(len, responses)), [before + tokens for tokens in responses])
 
 
+def _drawn(drawing: _Drawing, uniforms: Sequence[np.ndarray], batch_size: int, bar: tqdm) -> list[_Sample]:
+    """The samples of a prompt, with the model's cache where that leads to the probabilities of whole texts."""
+    proof, begun = proof_of(drawing.model), bar.n
+    drawing.caches = proof.caches is not False
+    try:
+        samples = [_Sample(numbers) for numbers in uniforms]
+        for finished in _draw_all(drawing, samples, batch_size):
+            bar.update(finished)
+    except NotApart as found:
+        logger.warning("%s cannot go on from its cache (%s): running whole texts", name_of(drawing.model), found)
+        proof.caches, drawing.caches = False, False
+        samples = [_Sample(numbers) for numbers in uniforms]
+        bar.n = begun
+        for finished in _draw_all(drawing, samples, batch_size):
+            bar.update(finished)
+    return samples
+
+
 def _draw_all(drawing: _Drawing, samples: Sequence[_Sample], batch_size: int) -> Iterator[int]:
-    """Draw the samples of a prompt; yields how many were finished, now and then."""
-    output = drawing.run([drawing.prompt])
-    if "past_key_values" not in output:
-        raise UserError(
-            f"{type(drawing.model).__name__} keeps no keys and values to go on from: sample with its generate"
-        )
+    """Draw the samples of a prompt; yields how many were finished, now and then.
+
+    Raises:
+        NotApart: The model's cache does not lead to the probabilities of whole texts.
+    """
+    try:
+        output = drawing.run([()], None)
+        cache = output.get("past_key_values") if drawing.caches else None
+    except (TypeError, ValueError) as error:  # as where there is no cache, or one of its own kind
+        if not drawing.caches:
+            raise
+        raise NotApart(f"it takes none ({type(error).__name__})") from error
+    if drawing.caches and not hasattr(cache, "reorder_cache"):
+        raise NotApart("it gives none")
     drawing.extend(samples, [0] * len(samples), output)
     alike = sorted(samples, key=lambda drawn: drawn.tokens)
     for start in range(0, len(alike), batch_size):
-        yield from _finish(drawing, copy.deepcopy(output.past_key_values), alike[start : start + batch_size])
+        yield from _finish(drawing, copy.deepcopy(cache), alike[start : start + batch_size])
 
 
-def _finish(drawing: _Drawing, cache: Cache, samples: Sequence[_Sample]) -> Iterator[int]:
+def _finish(drawing: _Drawing, cache: Cache | None, samples: Sequence[_Sample]) -> Iterator[int]:
     """Draw the tokens after the first. A step runs the distinct texts among the unfinished samples, once each.
 
     Args:
         drawing: From what they are drawn.
-        cache: The keys and values of the prompt, in one row.
+        cache: The keys and values of the prompt, in one row; None to run whole texts.
         samples: With a token each.
 
     Yields:
         How many samples were finished by the step before.
+
+    Raises:
+        NotApart: As :func:`_draw_all`.
     """
-    row_of, n_rows = [0] * len(samples), 1
+    proof = proof_of(drawing.model)
+    row_of, n_rows, last = [0] * len(samples), 1, None
     while True:
         going = [(row, drawn) for row, drawn in zip(row_of, samples, strict=True) if drawn.live]
+        if not going and last is not None and len(drawing.prompt) + len(last[0]) > proof.cached_reach:
+            drawing.check(*last)
+            proof.cached_reach = len(drawing.prompt) + len(last[0])
         yield len(samples) - len(going)
         if not going:
             return
         rows: dict[tuple[int, int], int] = {}  # a row before and the token after it -> the new row
         row_of = [rows.setdefault((row, drawn.tokens[-1]), len(rows)) for row, drawn in going]
         samples = [drawn for _, drawn in going]
-        parents, tokens = zip(*rows, strict=True)
-        if parents != tuple(range(n_rows)):
+        texts = {row: tuple(drawn.tokens) for row, drawn in zip(row_of, samples, strict=True)}
+        parents = tuple(row for row, _ in rows)
+        moved = parents != tuple(range(n_rows))
+        if cache is not None and moved:
             cache.reorder_cache(torch.tensor(parents, device=drawing.model.device))
         n_rows = len(rows)
-        drawing.extend(samples, row_of, drawing.run([[token] for token in tokens], cache))
+        output = drawing.run([texts[row] for row in range(n_rows)], cache)
+        if cache is not None:
+            last = texts[n_rows - 1], output.logits[-1].clone()
+            if n_rows > 1 and moved and not proof.caches:
+                drawing.check(*last)
+                proof.caches = True
+        drawing.extend(samples, row_of, output)
 
 
 def _last_of_each_row(states: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import torch
 from transformers import PreTrainedModel
 
 from spectrum.generation.rule_adapter import RuleBasedAdapter
-from spectrum.lm_head import Adjustment, target_log_probs
-from spectrum.tree_attention import ROOT, Step, TokenTree, masks_for_model, tree_inputs
+from spectrum.layouts import Layout, NotApart, alone, proof_of
+from spectrum.lm_head import Adjustment, chosen_log_probs, target_log_probs, unwatched
+from spectrum.tree_attention import ROOT, Step, TokenTree, padded_inputs, tree_inputs
 
 
 def step_log_probs(
@@ -18,18 +20,39 @@ def step_log_probs(
     trees: Sequence[TokenTree],
     steps: Sequence[Iterable[Step]],
     rules: RuleBasedAdapter | None = None,
+    *,
+    layout: Layout,
 ) -> list[dict[Step, float]]:
     """The log-probability of the steps of each tree, in nats.
 
-    The trees are the rows of one batch. The LM head sees the tokens from which a step is scored.
+    The trees are the rows of one batch. The LM head sees the tokens from which a step is scored. Rows that are longer
+    than any before are compared with their texts alone (see :mod:`spectrum.layouts`).
 
     Args:
-        model: A causal language model, with or without an adapter; one that shares prefixes, or every tree is a line.
-        trees: The tokens to run.
+        model: A causal language model, with or without an adapter.
+        trees: The tokens to run; lines, unless ``layout`` is ``TREE``.
         steps: Per tree the steps to score; none of them starts at the root.
         rules: What the model is multiplied by, if anything. A response begins where :meth:`TokenTree.steps` began.
+        layout: How the texts may be laid out.
+
+    Raises:
+        NotApart: Numbers are not those of texts alone.
     """
     wanted = [sorted(set(of_tree)) for of_tree in steps]
+    if layout is Layout.ALONE:
+        return [_alone(model, tree, of_tree, rules) for tree, of_tree in zip(trees, wanted, strict=True)]
+    found = _together(model, trees, wanted, rules)
+    _check(model, trees, found, rules)
+    return found
+
+
+def _together(
+    model: PreTrainedModel,
+    trees: Sequence[TokenTree],
+    wanted: Sequence[Sequence[Step]],
+    rules: RuleBasedAdapter | None,
+) -> list[dict[Step, float]]:
+    """All trees in one pass."""
     inputs = _inputs(model, trees)
     positions = torch.zeros(inputs["input_ids"].shape, dtype=torch.bool)
     for row, of_tree in enumerate(wanted):
@@ -40,6 +63,64 @@ def step_log_probs(
     adjust = None if rules is None else _with_rules(rules, trees, wanted)
     found = iter(target_log_probs(model, inputs, positions.to(model.device), lines, targets, adjust=adjust).tolist())
     return [{step: next(found) for step in of_tree} for of_tree in wanted]
+
+
+def _alone(
+    model: PreTrainedModel, line: TokenTree, steps: Sequence[Step], rules: RuleBasedAdapter | None
+) -> dict[Step, float]:
+    """One text in a plain pass, without anything that makes passes cheaper."""
+    nodes = sorted({node for node, _ in steps})
+    logits = alone(model, line.ids)[nodes].float()
+    if rules is not None:
+        logits = _with_rules(rules, [line], [steps])(logits, 0)
+    lines = torch.tensor([nodes.index(node) for node, _ in steps])
+    found = chosen_log_probs(logits, lines, torch.tensor([token for _, token in steps]))
+    return dict(zip(steps, found.tolist(), strict=True))
+
+
+def _check(
+    model: PreTrainedModel,
+    trees: Sequence[TokenTree],
+    found: Sequence[dict[Step, float]],
+    rules: RuleBasedAdapter | None,
+) -> None:
+    """Compare a few texts of rows that are longer than any before with the same texts alone.
+
+    What goes by index in the row (a window, a bias) shows at the end of the longest row; what goes by the longest text
+    of a batch shows in the shortest.
+
+    Raises:
+        NotApart: They differ.
+    """
+    longest = max(range(len(trees)), key=lambda row: len(trees[row].ids))
+    shortest = min(range(len(trees)), key=lambda row: len(trees[row].ids))
+    layout = Layout.PADDED if all(tree.is_line for tree in trees) else Layout.TREE
+    proof, length = proof_of(model), len(trees[longest].ids)
+    if length <= proof.reach.get(layout, 0):
+        return
+    nodes = [(longest, max(found[longest])[0])] if layout is Layout.TREE else []
+    nodes += [(shortest, min(found[shortest])[0])] if len(trees[shortest].ids) < length or nodes else []
+    plain = unwatched(model)
+    for row, node in dict.fromkeys(nodes):
+        line, expected = _text_alone(trees[row], node, found[row])
+        (right,) = _together(plain, [line], [sorted(expected)], rules)
+        # a NaN of another text may have spread: such a text is scored anew, alone
+        pairs = torch.tensor([(expected[step], right[step]) for step in expected if not math.isnan(expected[step])])
+        if len(pairs) and not torch.allclose(*pairs.T, rtol=0, atol=proof.tolerance):
+            difference = (pairs[:, 0] - pairs[:, 1]).abs().max().item()
+            raise NotApart(f"in a row of {length} tokens a text differs from itself alone by {difference:.3g} nats")
+    proof.reach[layout] = max(length, proof.reach.get(layout, 0))
+
+
+def _text_alone(tree: TokenTree, node: int, found: dict[Step, float]) -> tuple[TokenTree, dict[Step, float]]:
+    """A text of a tree as a line, and what was found for the steps along it."""
+    line, place_of = TokenTree(), {}
+    line.extend(ROOT, tree.text(node))
+    for place in reversed(range(len(line.ids))):
+        place_of[node] = place
+        node = tree.parents[node]
+    line.behind = {place_of[at]: count for at, count in tree.behind.items() if at in place_of}
+    return line, {(place_of[at], token): value for (at, token), value in found.items() if at in place_of}
 
 
 def _with_rules(rules: RuleBasedAdapter, trees: Sequence[TokenTree], steps: Sequence[Sequence[Step]]) -> Adjustment:
@@ -62,12 +143,10 @@ def _with_rules(rules: RuleBasedAdapter, trees: Sequence[TokenTree], steps: Sequ
 
 def _inputs(model: PreTrainedModel, trees: Sequence[TokenTree]) -> dict[str, Any]:
     """Tokens and mask of a batch; trees that are lines need a padding mask alone."""
+    if all(tree.is_line for tree in trees):
+        return padded_inputs(trees, model)
     length = max(len(tree.ids) for tree in trees)
     fill = trees[0].ids[0]  # any token does: nothing attends to it
     tokens = torch.tensor([tree.ids + [fill] * (length - len(tree.ids)) for tree in trees])
-    inputs = {"input_ids": tokens.to(model.device)}
-    if all(tree.is_line for tree in trees):
-        mask = torch.tensor([[1] * len(tree.ids) + [0] * (length - len(tree.ids)) for tree in trees])
-        return inputs | {"attention_mask": masks_for_model(mask, None, model)}
     parents = torch.tensor([tree.parents + [ROOT] * (length - len(tree.parents)) for tree in trees])
-    return inputs | tree_inputs(parents, model)
+    return {"input_ids": tokens.to(model.device)} | tree_inputs(parents, model)

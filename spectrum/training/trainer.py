@@ -6,7 +6,8 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,15 @@ from trl import SFTTrainer
 
 from dataset_builder.errors import UserError
 from spectrum.devices import peak_memory_gib
+from spectrum.layouts import Layout, positions_keep_apart, require
 from spectrum.lm_head import scored_positions
 from spectrum.training import checkpoints
 from spectrum.training.batches import GroupedByLength
-from spectrum.training.collator import IGNORED, SpectrumCollator
+from spectrum.training.collator import IGNORED, PACKED_LENGTH, SpectrumCollator
 from spectrum.training.counts import RunCounts
 from spectrum.training.head_loss import FrozenHead, logits_are_plain, states_before
 from spectrum.training.losses import target_nats
-from spectrum.tree_attention import tree_inputs
+from spectrum.tree_attention import ROOT, takes, tree_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ class SpectrumTrainer(SFTTrainer):
         self._started = time.monotonic() if started is None else started
         self._seconds_before = 0.0
         self._logits_are_plain: bool | None = None
+        self._packed_by_mask: bool | None = None
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         """Rows of similar length together, over the whole step of the optimizer on all processes."""
@@ -93,18 +96,23 @@ class SpectrumTrainer(SFTTrainer):
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """Cross-entropy of the trained tokens, summed and divided by their number in the whole optimizer step."""
         plain_model = self.accelerator.unwrap_model(model)
+        if self._packed_by_mask is None:
+            self._packed_by_mask = self._needs_masks(plain_model)
+        if "position_ids" in inputs and self._packed_by_mask:
+            inputs["parents"] = parents_of_packed(inputs.pop("position_ids"))
         if "position_ids" in inputs and "flash" in plain_model.config._attn_implementation:
             inputs = in_one_line(inputs)
         seen, run = inputs["attention_mask"].sum(), inputs["input_ids"].numel()
         labels, groups = inputs.pop("labels"), inputs.pop("groups")
-        if "parents" in inputs:
+        if "sources" in inputs:
             trained, sources = labels != IGNORED, inputs.pop("sources")
-            inputs |= tree_inputs(inputs.pop("parents"), plain_model)
         else:
             labels, groups = labels[:, 1:], groups[:, 1:]
             trained, sources = labels != IGNORED, torch.arange(labels.shape[1], device=labels.device).expand_as(labels)
-            if "position_ids" in inputs:
-                inputs.pop("attention_mask")  # transformers tells packed sequences apart by their positions
+        if "parents" in inputs:
+            inputs |= tree_inputs(inputs.pop("parents"), plain_model)
+        elif "position_ids" in inputs or not takes(plain_model, "attention_mask"):
+            inputs.pop("attention_mask")  # transformers tells packed sequences apart by their positions
         lines = sources + torch.arange(len(labels), device=labels.device)[:, None] * inputs["input_ids"].shape[1]
         scored, lines = torch.unique(lines[trained], return_inverse=True)
         positions = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
@@ -124,6 +132,29 @@ class SpectrumTrainer(SFTTrainer):
         else:  # the tokens of all processes, over which gradients are averaged
             loss = nats.sum() / num_items_in_batch * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    @torch.no_grad()
+    def _needs_masks(self, model: nn.Module) -> bool:
+        """Whether packed sequences have to be told apart by masks.
+
+        Raises:
+            UserError: The model does not keep apart what the collator lays out together.
+        """
+        collator = self.data_collator
+        longest = max(collator.max_length, PACKED_LENGTH) if collator.trees else collator.max_length
+        autocast = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else None
+        with _without_dropout(model):
+            if collator.trees:
+                require(model, Layout.TREE, longest, option="--branching", autocast=autocast)
+                return False
+            if not collator.packing:
+                require(model, Layout.PADDED, longest, option="training in padded batches", autocast=autocast)
+                return False
+            if not (reason := positions_keep_apart(model, longest, autocast=autocast)):
+                return False
+            logger.info("packed sequences are told apart by masks, because by positions %s", reason)
+            require(model, Layout.TREE, longest, option="--packing true", autocast=autocast)
+            return True
 
     def _frozen_head(self, model: nn.Module) -> FrozenHead | None:
         """The head from whose states a loss can be computed at once; None where the model changes its logits."""
@@ -182,6 +213,29 @@ class SpectrumTrainer(SFTTrainer):
     def _get_output_dir(self, trial: None) -> str:
         """Where the next checkpoint is written."""
         return str(Path(self.args.output_dir, checkpoints.WRITING))
+
+
+@contextmanager
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    """Within, modules are in eval mode, but not those with quantized weights, which bitsandbytes would then repack."""
+    before = {module: module.training for module in model.modules()}
+    for module, training in before.items():
+        module.training = training and getattr(getattr(module, "weight", None), "quant_state", None) is not None
+    try:
+        yield
+    finally:
+        for module, training in before.items():
+            module.training = training
+
+
+def parents_of_packed(positions: torch.Tensor) -> torch.Tensor:
+    """The index of the token before each one in its sequence, -1 where a sequence begins and for padding.
+
+    Args:
+        positions: (lines, length), of each token in its sequence; 0 for padding.
+    """
+    before = torch.arange(-1, positions.shape[1] - 1, device=positions.device).expand_as(positions)
+    return torch.where(positions == 0, ROOT, before)
 
 
 def in_one_line(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

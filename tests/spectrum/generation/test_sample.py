@@ -1,5 +1,6 @@
 """Samples must be those of plain forward passes: the same probabilities, inverted at the numbers that were drawn."""
 
+import logging
 from collections import Counter
 
 import numpy as np
@@ -372,14 +373,22 @@ def test_mistakes_are_named(prompts, options, message, tokenizer):
         sample(tiny_model("llama", len(tokenizer)), tokenizer, prompts, **options)
 
 
-def test_a_model_without_probabilities_or_a_cache_is_refused(tokenizer):
+def test_a_model_without_probabilities_is_refused(tokenizer):
     model = tiny_model("llama", len(tokenizer))
     model.model.norm.weight.data[0] = torch.nan
     with pytest.raises(UserError, match="logits are not finite"):
         sample(model, tokenizer, [SHORT], 1, max_new_tokens=2, seed=0)
-    model = MambaForCausalLM(MambaConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1)).eval()
-    with pytest.raises(UserError, match="MambaForCausalLM keeps no keys and values"):
-        sample(model, tokenizer, [SHORT], 1, max_new_tokens=2, seed=0)
+
+
+def test_a_model_whose_cache_cannot_be_followed_runs_whole_texts_and_says_so(tokenizer, seen, caplog):
+    config = MambaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, initializer_range=0.2, eos_token_id=EOS
+    )
+    model = MambaForCausalLM(config).eval()
+    with caplog.at_level(logging.WARNING):
+        found = sample(model, tokenizer, [SHORT, LONG], 6, max_new_tokens=SIZE, batch_size=4, seed=0)
+    assert_drawn_from_plain_passes(found, seen, model, tokenizer, [SHORT, LONG])
+    assert "MambaForCausalLM cannot go on from its cache" in caplog.text
 
 
 @pytest.mark.model
