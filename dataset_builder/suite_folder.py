@@ -20,7 +20,7 @@ import json
 import os
 import shutil
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class SuiteFolder:
         self.output = output.resolve()
         self.staging = self.output.with_name(f".{self.output.name}.partial")
         self._previous = self.output.with_name(f".{self.output.name}.previous")
+        self._lock = self.output.with_name(f".{self.output.name}.lock")
 
     def existing_records(self) -> dict[str, Record]:
         """The records of the tasks that the output holds; none when it does not exist or is empty.
@@ -87,9 +88,25 @@ class SuiteFolder:
         Raises:
             UserError: Another build holds it, or it cannot be written.
         """
-        created = [path for path in (self.staging, *self.staging.parents) if not path.exists()]
+        created = [path for path in self.staging.parents if not path.exists()]
+        try:
+            with self._held():
+                try:
+                    yield
+                except (UserError, OSError):
+                    shutil.rmtree(self.staging)
+                    raise
+        except (UserError, OSError):
+            for path in created:
+                with suppress(OSError):  # there is something in it
+                    path.rmdir()
+            raise
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the lock beside the staging folder, which a system may not let be moved with an open file in it."""
         self._make_staging()
-        lock = FileLock(self.staging / ".lock", timeout=0)
+        lock = FileLock(self._lock, timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
@@ -98,12 +115,9 @@ class SuiteFolder:
             ) from error
         try:
             yield
-        except (UserError, OSError):
-            shutil.rmtree(self.staging)
-            for path in created[1:]:
-                path.rmdir()
-            raise
         finally:
+            with suppress(PermissionError):  # Windows deletes no file that is open, and filelock deletes it there
+                self._lock.unlink()
             lock.release()
 
     @property
@@ -147,7 +161,6 @@ class SuiteFolder:
         for path in self.staging.iterdir():
             if path.is_dir() and path.name not in keep:
                 shutil.rmtree(path)
-        (self.staging / ".lock").unlink()
         if self.output.exists():
             self.output.rename(self._previous)
         self.staging.rename(self.output)

@@ -45,6 +45,12 @@ def has_dtype(device: torch.device, dtype: torch.dtype) -> bool:
         return False
 
 
+def trains_in_bfloat16() -> bool:
+    """Whether mixed precision is what training begins with: on an accelerator that has bfloat16."""
+    device = best_device()
+    return device.type != "cpu" and has_dtype(device, torch.bfloat16)
+
+
 def widest_float(device: torch.device) -> torch.dtype:
     """The float with the most digits that a sum on the device can have; Apple's GPUs have no float64."""
     return torch.float64 if has_dtype(device, torch.float64) else torch.float32
@@ -60,7 +66,7 @@ def peak_memory_gib(device: torch.device) -> float:
 
 
 def peak_process_gib(*, children: bool = False) -> float:
-    """The largest resident memory that this process had so far, in GiB.
+    """The largest resident memory that this process had so far, in GiB; what it has now where no system tells.
 
     Args:
         children: Also look at processes that it ran and that have ended; Windows does not tell.
@@ -68,8 +74,10 @@ def peak_process_gib(*, children: bool = False) -> float:
     info = psutil.Process().memory_info()
     if hasattr(info, "peak_wset"):  # Windows
         return round(info.peak_wset / GIB, 2)
-    import resource  # noqa: PLC0415  only Unix has it
-
+    try:
+        import resource  # noqa: PLC0415  only Unix has it
+    except ModuleNotFoundError:
+        return round(info.rss / GIB, 2)
     whose = [resource.RUSAGE_SELF, *([resource.RUSAGE_CHILDREN] if children else [])]
     unit = 1 if sys.platform == "darwin" else 1024
     return round(max(resource.getrusage(who).ru_maxrss for who in whose) * unit / GIB, 2)

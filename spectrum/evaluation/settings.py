@@ -57,7 +57,7 @@ class EvaluationSettings:
         without_rule: Rules to leave out: ``ending`` or ``1``, ``words`` or ``2``, ``repetition`` or ``3``.
         seed: Of the draw of items and of sampling.
         batch_size: Prompts per forward pass.
-        device: By default ``cuda`` where there is a GPU, else ``cpu``.
+        device: By default the accelerator where there is one, else ``cpu``.
         dtype: By default bfloat16 on a GPU and float32 elsewhere.
         base: The base model of an adapter; by default the one that its configuration names.
         revision: Branch, tag or commit of a model on a Hub.

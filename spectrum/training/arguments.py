@@ -8,6 +8,7 @@ import torch
 from trl import SFTConfig
 
 from dataset_builder.errors import UserError
+from spectrum.devices import trains_in_bfloat16
 from spectrum.training.tokens import turn_token_source
 
 
@@ -103,8 +104,8 @@ class TuningConfig(SFTConfig):
     lr_scheduler_type: str = field(default="linear", metadata={"help": "Learning rate schedule."})
     logging_steps: float = field(default=10, metadata={"help": "Steps between two lines of the log."})
     bf16: bool = field(
-        default_factory=torch.cuda.is_available,
-        metadata={"help": "Mixed precision; on by default on a GPU only, and fast on processors with bfloat16."},
+        default_factory=trains_in_bfloat16,
+        metadata={"help": "Mixed precision; on by default on accelerators that have it, and fast on some processors."},
     )
     gradient_checkpointing: bool | None = field(default=None, metadata={"help": "Trade time for memory."})
     packing: bool = field(
