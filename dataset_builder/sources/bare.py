@@ -117,5 +117,6 @@ def task(
         sequences=Sequences("partition", Mix(32)),
         read=partial(read, path=path, fields=fields, about=about, variants=variants),
         domain=domain,
+        version="1.1.0",
         quirks="Rows that the models wrote more than once are kept as separate draws.",
     )

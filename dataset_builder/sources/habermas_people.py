@@ -73,6 +73,7 @@ def _task(name: str, summary: str, outputs: tuple[str, ...], *, opinion: bool) -
         sequences=Sequences("one", Mix(32)),
         options=None if opinion else tuple(LABELS.values()),
         read=partial(read_people, opinion=opinion),
+        version="1.1.0",
         domain="SocialSciences",
     )
 

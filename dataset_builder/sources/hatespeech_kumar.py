@@ -111,6 +111,7 @@ TASKS = [
         sequences=Sequences("one", Mix(128)),
         options=tuple(SCORES.values()),
         read=read,
+        version="1.1.0",
         domain="Conversation",
         quirks="Raters are told apart by a hash that is the same everywhere; the release's changes from run to run.",
     )

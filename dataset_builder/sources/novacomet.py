@@ -78,7 +78,13 @@ def _rows(raw_files: RawFiles, *columns: str) -> Iterator[tuple[str, ...]]:
 
 _NAMES = "The release swaps the names of the two NovaCOMET tasks inside its data."
 _task = partial(
-    TaskSpec, kind="icl", split="test", source=NOVACOMET, group="text_collections", process="the whole table"
+    TaskSpec,
+    kind="icl",
+    split="test",
+    source=NOVACOMET,
+    group="text_collections",
+    process="the whole table",
+    version="1.1.0",
 )
 
 TASKS = [

@@ -122,6 +122,7 @@ TASKS = [
         outputs=("perc",),
         sequences=Sequences("partition", Mix(128)),
         read=read_shares,
+        version="1.1.0",
         domain="Math",
     ),
 ]

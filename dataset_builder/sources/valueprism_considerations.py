@@ -52,6 +52,7 @@ TASKS = [
         outputs=("output",),
         sequences=Sequences("partition", Mix(_MEAN_LENGTH)),
         read=read,
+        version="1.1.0",
         domain="SocialSciences",
         quirks=f"About {_MAX_SEQUENCES} rows from a fixed sample of {_MAX_SITUATIONS} situations. The lists are JSON, "
         "and the description names the valences that occur; in the release, one of them does not.",

@@ -86,6 +86,7 @@ TASKS = [
         outputs=("situation",),
         sequences=Sequences("partition", Mix(256)),
         read=read_situations,
+        version="1.1.0",
     ),
     _task(
         name="valueprism_vrds_noncontextual",
@@ -94,6 +95,7 @@ TASKS = [
         outputs=("text",),
         sequences=Sequences("partition", Mix(256)),
         read=read_texts,
+        version="1.1.0",
     ),
     _task(
         name="valueprism_misc",
