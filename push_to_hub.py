@@ -31,44 +31,67 @@ A token comes from HF_TOKEN or 'hf auth login'. Interrupted? The same command do
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from huggingface_hub import constants, get_token
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from typing import TYPE_CHECKING
 
 from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.hub.answers import set_time_limits
-from spectrum.hub.dataset import dataset_publication
-from spectrum.hub.metric import metric_publication
-from spectrum.hub.model_options import ModelOptions
-from spectrum.hub.plan import Plan, Publication, Remote
-from spectrum.hub.publish import PushOptions, preview, push
-from spectrum.hub.remote import MAIN
-from spectrum.hub.space import space_publication
-from spectrum.hub.verify import load_back
+
+# What takes seconds to import is imported where it is used: help comes at once, and an interruption ends in a line.
+if TYPE_CHECKING:
+    from spectrum.hub.model_options import ModelOptions
+    from spectrum.hub.plan import Plan, Publication, Remote
 
 logger = logging.getLogger("push_to_hub")
+
+MAIN = "main"
+_TERMINATED = 143
 
 
 def main(arguments: Namespace) -> None:
     """Check the arguments, look at what is to be published, then show it or push it and load it back."""
     check(arguments)
+    set_time_limits()
     if arguments.kind == "model" and arguments.card_only:
         write_card(arguments)
         return
-    set_time_limits()
     with ExitStack() as arguments.scratch:
         publish(arguments.prepare(arguments), arguments)
 
 
+def set_time_limits() -> None:
+    """Have a silent Hub given up."""
+    from spectrum.hub import answers  # noqa: PLC0415
+
+    answers.set_time_limits()
+
+
+def get_token() -> str | None:
+    """The user's token.
+
+    Raises:
+        UserError: It is none: a request could not even carry it.
+    """
+    import huggingface_hub  # noqa: PLC0415
+
+    token = huggingface_hub.get_token()
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        raise UserError("the token has characters in it that no token has: copy it again, with nothing around it")
+    return token
+
+
 def publish(publication: Publication, arguments: Namespace) -> None:
     """Show a publication, or push it."""
+    from huggingface_hub import constants  # noqa: PLC0415
+
+    from spectrum.hub.publish import PushOptions, preview, push  # noqa: PLC0415
+    from spectrum.hub.verify import load_back  # noqa: PLC0415
+
     options = PushOptions(
         private=arguments.private,
         revision=arguments.revision,
@@ -109,22 +132,52 @@ def show(publication: Publication, remote: Remote, plan: Plan) -> None:
 
 def check(arguments: Namespace) -> None:
     """Refuse what can be seen to be wrong before anything is read."""
-    names = [arguments.repo_id, *(getattr(arguments, option, None) for option in ("dataset", "base", "tuned"))]
-    for name in names:
-        if not name or name.startswith("embedded:"):
-            continue
-        try:
-            validate_repo_id(name)
-        except HFValidationError as error:
-            raise UserError(f"repository name {name!r} is not valid: use ORG/NAME") from error
-        if name.count("/") != 1:
-            raise UserError(f"repository name {name!r} has no owner: use ORG/NAME")
+    for option in ("repo_id", "dataset", "base_model", "base", "tuned"):
+        name = getattr(arguments, option, None)
+        if name is not None:
+            check_name(name, f"--{option.replace('_', '-')}")
+    if not arguments.revision:
+        raise UserError("--revision is empty: name a branch, or leave it out")
     if arguments.create_pr and arguments.revision != MAIN:
         raise UserError("--create-pr opens a pull request to main: leave --revision out")
 
 
+def check_name(name: str, option: str) -> None:
+    """Refuse what is not a name on the Hub.
+
+    Raises:
+        UserError: It is not, or it is an embedded model that does not exist.
+    """
+    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
+    from huggingface_hub.utils import validate_repo_id  # noqa: PLC0415
+
+    kind, _, embedded = name.partition(":")
+    if kind == "embedded" and option in ("--base", "--tuned"):
+        check_embedded(embedded)
+        return
+    if not name.strip():
+        raise UserError(f"{option} is empty: use ORG/NAME")
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise UserError(f"repository name {name!r} is not valid: use ORG/NAME") from error
+    if name.count("/") != 1:
+        raise UserError(f"repository name {name!r} has no owner: use ORG/NAME")
+
+
+def check_embedded(name: str) -> None:
+    """Refuse an embedded model that does not exist."""
+    from dataset_builder.errors import did_you_mean  # noqa: PLC0415
+    from spectrum.training.embedded_model import EMBEDDED_MODELS  # noqa: PLC0415
+
+    if name not in EMBEDDED_MODELS:
+        raise UserError(f"embedded model {name!r} not found{did_you_mean(name, EMBEDDED_MODELS)}")
+
+
 def prepare_dataset(arguments: Namespace) -> Publication:
     """What is published of a suite."""
+    from spectrum.hub.dataset import dataset_publication  # noqa: PLC0415
+
     return dataset_publication(
         arguments.path,
         arguments.repo_id,
@@ -135,12 +188,14 @@ def prepare_dataset(arguments: Namespace) -> Publication:
 
 def prepare_metric(arguments: Namespace) -> Publication:
     """What is published of a metric."""
+    from spectrum.hub.metric import metric_publication  # noqa: PLC0415
+
     return metric_publication(arguments.path, arguments.repo_id)
 
 
 def prepare_model(arguments: Namespace) -> Publication:
     """What is published of a model."""
-    from spectrum.hub.model import model_publication  # noqa: PLC0415 - it needs `torch`, which takes seconds
+    from spectrum.hub.model import model_publication  # noqa: PLC0415
 
     scratch = Path(arguments.scratch.enter_context(TemporaryDirectory(prefix="spectrum-merge-")))
     return model_publication(arguments.path, arguments.repo_id, model_options(arguments), scratch)
@@ -148,6 +203,8 @@ def prepare_model(arguments: Namespace) -> Publication:
 
 def prepare_space(arguments: Namespace) -> Publication:
     """What is published of the playground."""
+    from spectrum.hub.space import space_publication  # noqa: PLC0415
+
     return space_publication(arguments.path, arguments.repo_id, base=arguments.base, tuned=arguments.tuned)
 
 
@@ -160,15 +217,21 @@ def prepare_rule_adapter(arguments: Namespace) -> Publication:
 
 def write_card(arguments: Namespace) -> None:
     """Write the card that a model would be published with."""
+    path = arguments.card_only
+    if path.is_dir():
+        raise UserError(f"--card-only {str(path)!r} is a folder: name the file that the card is written to")
     from spectrum.hub.model import model_card  # noqa: PLC0415
 
-    arguments.card_only.parent.mkdir(parents=True, exist_ok=True)
-    model_card(arguments.path, arguments.repo_id, model_options(arguments)).save(arguments.card_only)
-    logger.info("card: %s", arguments.card_only)
+    card = model_card(arguments.path, arguments.repo_id, model_options(arguments))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    card.save(path)
+    logger.info("card: %s", path)
 
 
 def model_options(arguments: Namespace) -> ModelOptions:
     """How a model is published."""
+    from spectrum.hub.model_options import ModelOptions  # noqa: PLC0415
+
     return ModelOptions(
         reports=tuple(arguments.report),
         without_report=arguments.without_report,
@@ -239,9 +302,53 @@ def _with_folder(command: ArgumentParser) -> ArgumentParser:
     return command
 
 
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+@contextmanager
+def told_in_a_line() -> Iterator[None]:
+    """Make lines of files that cannot be read or written, and take secrets out of every line.
+
+    Raises:
+        UserError: In place of these errors.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(without_secrets(str(error))) from error
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileNotFoundError, FileExistsError) as error:
+        raise UserError(f"{without_secrets(str(error.filename))}: {error.strerror}") from error
+
+
+def without_secrets(text: str) -> str:
+    """A line that may be shown."""
+    from spectrum.hub.secret_rules import own_tokens, redacted  # noqa: PLC0415
+
+    return redacted(text, own_tokens())
+
+
+class SecretFilter(logging.Filter):
+    """Takes secrets out of what is logged."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record."""
+        record.msg, record.args = without_secrets(record.getMessage()), ()
+        return True
+
+
+def end(*_: object) -> None:
+    """End as if by an exit, so that what was begun is cleaned up."""
+    sys.exit(_TERMINATED)
+
+
+def configure_logging() -> None:
+    """Write notes to the output, as they are."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(SecretFilter())
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     for name in ("push_to_hub", "spectrum"):
         logging.getLogger(name).setLevel(logging.INFO)
-    with exit_on_user_error():
+
+
+if __name__ == "__main__":
+    with exit_on_user_error(), told_in_a_line():
+        signal.signal(signal.SIGTERM, end)
+        configure_logging()
         main(parser().parse_args())

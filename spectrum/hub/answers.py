@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 import httpx2
@@ -27,6 +30,7 @@ _ANSWER_TIMEOUT_S = 60
 _CONFLICT = {409, 412}
 _PASSING = {408, 425, 429}
 _SERVER_FAULT = 500
+_FINAL = {501, 505}  # a server that does not know how will not know later either
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,12 @@ def set_time_limits() -> None:
     """Have `huggingface_hub` give up on a silent server, instead of waiting for ever, and leave the talking to us.
 
     The limit for an answer is 60 s, or what HF_HUB_DOWNLOAD_TIMEOUT says.
+
+    Raises:
+        UserError: The environment names a proxy that cannot be used.
     """
     hub_logging.set_verbosity_error()  # it would show addresses with signatures in them
+    _client().close()
     set_client_factory(_client)
 
 
@@ -82,11 +90,17 @@ def failure_of(error: BaseException, repository: Repository) -> Failure | None:
 
 
 def _client() -> httpx2.Client:
-    return httpx2.Client(
-        timeout=_time_limits(),
-        follow_redirects=True,
-        event_hooks={"request": [_stay_offline, _limit], "response": [_tell_of_trouble]},
-    )
+    try:
+        return httpx2.Client(
+            timeout=_time_limits(),
+            follow_redirects=True,
+            event_hooks={"request": [_stay_offline, _limit], "response": [_tell_of_trouble]},
+        )
+    except (ValueError, ImportError, httpx2.InvalidURL) as error:
+        raise UserError(
+            f"a proxy of the environment cannot be used ({str(error).splitlines()[0]}): correct HTTPS_PROXY, "
+            "HTTP_PROXY and ALL_PROXY"
+        ) from error
 
 
 def _time_limits() -> httpx2.Timeout:
@@ -109,7 +123,7 @@ def _stay_offline(request: httpx2.Request) -> None:
 def _tell_of_trouble(response: httpx2.Response) -> None:
     """Say that the Hub is in trouble, since what follows may be a pause; refuse a long one."""
     status = response.status_code
-    if status not in _PASSING and status < _SERVER_FAULT:
+    if (status not in _PASSING and status < _SERVER_FAULT) or status in _FINAL:
         return
     wait = _asked_wait(response)
     if wait > LONGEST_WAIT_S:
@@ -122,8 +136,23 @@ def _asked_wait(response: httpx2.Response) -> int:
     limit = parse_ratelimit_headers(response.headers)
     if limit is not None and limit.remaining == 0:
         return limit.reset_in_seconds
-    after = response.headers.get("retry-after", "")
-    return int(after) if after.isdigit() else 0
+    if "retry-after" not in response.headers:
+        return 0
+    seconds = _seconds(response.headers["retry-after"])
+    response.headers["retry-after"] = str(seconds)  # `huggingface_hub` cannot read the other ways to write it
+    return seconds
+
+
+def _seconds(after: str) -> int:
+    """What Retry-After says, which is a number of seconds or a date; 0 for anything else."""
+    if after.isascii() and after.isdecimal():
+        return int(after)
+    try:
+        date = parsedate_to_datetime(after)
+    except ValueError:
+        return 0
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(math.ceil((date - datetime.now(UTC)).total_seconds()), 0)
 
 
 def _sorted(error: BaseException, repository: Repository) -> Failure | None:
@@ -131,6 +160,8 @@ def _sorted(error: BaseException, repository: Repository) -> Failure | None:
         return Failure("final", "HF_HUB_OFFLINE forbids to ask the Hub: unset it to publish")
     if isinstance(error, HfHubHTTPError):
         return _sorted_answer(error, repository)
+    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.InvalidURL):
+        return Failure("final", f"the Hub's address {constants.ENDPOINT!r} is not one: correct HF_ENDPOINT")
     if isinstance(error, httpx2.TransportError) or _is_broken_connection(error):
         return Failure("passing", f"the Hub at {constants.ENDPOINT} does not answer ({type(error).__name__})")
     if isinstance(error, json.JSONDecodeError):
@@ -159,7 +190,7 @@ def _sorted_answer(error: HfHubHTTPError, repository: Repository) -> Failure:
     status, said = error.response.status_code, error.server_message or error.response.reason_phrase
     if status in _CONFLICT:
         return Failure("conflict", f"somebody else is writing to {repository} ({said}): run the command again")
-    if status in _PASSING or status >= _SERVER_FAULT:
+    if status in _PASSING or (status >= _SERVER_FAULT and status not in _FINAL):
         return Failure("passing", f"the Hub at {constants.ENDPOINT} answers {status} ({said})")
     owner = repository.id.partition("/")[0]
     lines = {

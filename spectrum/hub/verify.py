@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from dataset_builder.errors import UserError
 from spectrum.hub.plan import Publication
 from spectrum.hub.publish import Published
+from spectrum.hub.secret_rules import own_tokens, redacted
 
 _SCRIPTS = Path(__file__).with_name("load_back")
 _KEPT = {"HF_ENDPOINT", "HF_HUB_DISABLE_XET", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"}
@@ -41,7 +46,7 @@ def load_back(publication: Publication, published: Published, token: str) -> lis
     with tempfile.TemporaryDirectory(prefix="spectrum-load-back-") as home:
         lines, errors = _run(command, Path(home), _environment(home, token if as_user else None))
     if errors is not None:
-        said = (errors or ["it was killed"])[-1].replace(token, "<token>")
+        said = redacted((errors or ["it was killed"])[-1], own_tokens(token))
         raise UserError(
             f"{publication.repository} is published, commit {published.commit[:8]}, but does not load: {said}"
         )
@@ -51,17 +56,27 @@ def load_back(publication: Publication, published: Published, token: str) -> lis
 def _run(command: list[str], home: Path, environment: dict[str, str]) -> tuple[list[str], list[str] | None]:
     """The output of a command, line by line with a bar; and its errors, if it failed."""
     with (home / "errors").open("w+", encoding="utf-8", errors="replace") as errors:
-        process = subprocess.Popen(  # noqa: S603
-            command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-        )
-        lines = [
-            line.rstrip() for line in tqdm(process.stdout, desc="loading back", unit="check", leave=False, disable=None)
-        ]
-        if not process.wait():
-            return lines, None
+        with _started(command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+            output = tqdm(process.stdout, desc="loading back", unit="check", leave=False, disable=None)
+            lines = [line.rstrip() for line in output]
+            if not process.wait():
+                return lines, None
         errors.seek(0)
         said = [line for line in errors.read().splitlines() if re.match(r"(Fatal Python error|[\w.]+): ", line)]
         return lines, said
+
+
+@contextmanager
+def _started(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive the block, nor do those that it starts, however the block ends."""
+    process = subprocess.Popen(command, start_new_session=True, **options)  # noqa: S603
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
 
 
 def _environment(home: str, token: str | None) -> dict[str, str]:

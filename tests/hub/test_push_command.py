@@ -1,10 +1,15 @@
 """`push_to_hub.py` as a user runs it: what it says, how it ends, and where the token is not."""
 
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
+
+from tests.hub_http import INJECTED
 
 pytestmark = pytest.mark.hub
 
@@ -70,3 +75,106 @@ def test_a_mistake_ends_in_one_line(hub, tmp_path, words, line):
     assert said.startswith(line)
     assert not hub.journal.requests
     assert list(tmp_path.iterdir()) == []
+
+
+TOKEN = "h" + "f_" + "abCDefGHij" * 4
+DATASET = ["dataset", "nowhere", "--repo-id"]
+MODEL = ["model", "nowhere", "--repo-id", "org/tuned"]
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "line"),
+    [
+        ([*DATASET, ""], {}, "error: --repo-id is empty: use ORG/NAME"),
+        ([*MODEL, "--dataset", ""], {}, "error: --dataset is empty: use ORG/NAME"),
+        ([*MODEL, "--base-model", "base"], {}, "error: repository name 'base' has no owner: use ORG/NAME"),
+        ([*METRIC, "--revision", ""], {}, "error: --revision is empty: "),
+        (METRIC, {"HF_TOKEN": "hf_ünicode"}, "error: the token has characters in it that no token has: "),
+        (METRIC, {"HF_TOKEN": "two words"}, "error: the token has characters in it that no token has: "),
+        (METRIC, {"HTTPS_PROXY": "ftp://ada:secret-word@h"}, "error: a proxy of the environment cannot be used ("),
+        (METRIC, {"HF_ENDPOINT": "nowhere"}, "error: the Hub's address 'nowhere' is not one: correct HF_ENDPOINT"),
+        (
+            [*METRIC, "--message", f"by {TOKEN}"],
+            {},
+            "error: the commit message has an access token in it (Hugging Face)",
+        ),
+        (
+            ["space", "demo", "--repo-id", "org/s", "--base", "embedded:nosuch"],
+            {},
+            "error: embedded model 'nosuch' not f",
+        ),
+        ([*MODEL, "--card-only", "."], {}, "error: --card-only '.' is a folder: "),
+        (["dataset", f"by-{TOKEN}", "--repo-id", "org/x"], {}, "error: folder 'by-<secret>' not found: "),
+    ],
+)
+def test_every_mistake_ends_in_one_line(hub, tmp_path, words, environment, line):
+    ended = run(hub, tmp_path, *words, **environment)
+    assert ended.returncode == 2
+    (said,) = ended.stderr.splitlines()
+    assert said.startswith(line)
+    assert TOKEN not in ended.stderr + ended.stdout
+    assert "secret-word" not in ended.stderr
+    assert not hub.repositories
+    assert not [request for request in hub.journal.requests if request.method != "GET"]
+
+
+INTERRUPTER = """
+import os, signal, sys
+
+class Interrupter:
+    def find_spec(self, name, *_):
+        if name == os.environ["AT"]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupter())
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["huggingface_hub", "detect_secrets", "torch", "spectrum.hub.model", "spectrum.models"]
+)
+def test_an_interruption_while_modules_load_ends_in_a_line(hub, tmp_path, module):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTER)
+    ended = run(hub, tmp_path, *MODEL, PYTHONPATH=str(tmp_path), AT=module)
+    assert ended.returncode == 130
+    assert ended.stderr == "interrupted: run the same command again to continue\n"
+
+
+def test_help_comes_at_once(hub, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTER.replace("os.kill", "sys.exit(name) or os.kill"))
+    for module in ("huggingface_hub", "torch", "transformers", "datasets", "pyarrow"):
+        assert run(hub, tmp_path, "--help", PYTHONPATH=str(tmp_path), AT=module).returncode == 0
+
+
+def test_an_end_from_outside_takes_the_load_back_along(hub, tmp_path):
+    """Its process and its folder, while it waits for a Hub that says nothing."""
+    home, scratch = tmp_path / "home", tmp_path / "scratch"
+    home.mkdir()
+    scratch.mkdir()
+    hub.fail("stall", method="HEAD", path="/resolve/", times=99, seconds=300)
+    program = subprocess.Popen(
+        [sys.executable, "push_to_hub.py", *METRIC], cwd=REPOSITORY, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=hub.environment(home) | {"TMPDIR": str(scratch)},
+    )  # fmt: skip
+    try:
+        children = []
+        while not (children := psutil.Process(program.pid).children(recursive=True)):
+            assert program.poll() is None
+            time.sleep(0.1)
+        program.terminate()
+        assert program.wait(30) == 143
+        psutil.wait_procs(children, timeout=10)
+        assert not [child for child in children if child.is_running()]
+        assert list(scratch.iterdir()) == []
+    finally:
+        program.kill()
+
+
+def test_what_a_hub_says_is_shown_without_secrets(hub, tmp_path, monkeypatch):
+    monkeypatch.setitem(INJECTED, 403, f"no: {hub.write_token} and {TOKEN} and https://ada:secret-word@h.org/x")
+    hub.fail("403", path="/commit/")
+    ended = run(hub, tmp_path, *METRIC)
+    assert ended.returncode == 2
+    assert ended.stderr.count("<secret>") == 3
+    assert not {hub.write_token, TOKEN, "secret-word"} & set(re.split(r"[\s,:@()]", ended.stderr))

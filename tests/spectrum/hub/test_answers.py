@@ -2,14 +2,17 @@
 
 import errno
 import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import httpx2
 import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.utils._http import _parse_retry_after
 
 from dataset_builder.errors import UserError
-from spectrum.hub.answers import LONGEST_WAIT_S, Repository, _tell_of_trouble, failure_of
+from spectrum.hub.answers import LONGEST_WAIT_S, Repository, _tell_of_trouble, failure_of, set_time_limits
 
 pytestmark = pytest.mark.hub
 
@@ -37,6 +40,7 @@ def answer(status, said=None):
         (401, "final", "the Hub does not accept the token (moved on): log in with 'hf auth login', or set HF_TOKEN"),
         (403, "final", "this token may not write to dataset 'org/suite' (moved on): use a token with write access"),
         (404, "final", "the Hub has no dataset 'org/suite', or hides it from this token"),
+        (501, "final", "the Hub refuses what dataset 'org/suite' was sent (501, moved on)"),
         (413, "final", "the Hub refuses what dataset 'org/suite' was sent (413, moved on)"),
     ],
 )  # fmt: skip
@@ -118,3 +122,47 @@ def test_a_short_wait_is_not(status, headers, caplog):
     _tell_of_trouble(response(status, headers))
     assert "signature" not in caplog.text
     assert ("/api/x" in caplog.text) == (status != 200)
+
+
+def dated(seconds):
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [
+        ("2", {2}), ("²", {0}), ("٣", {0}), ("-3", {0}), ("1.5", {0}), ("soon", {0}), ("", {0}), (" 4 ", {0, 4}),
+        (30, {28, 29, 30}), (-30, {0}), ("Wed, 21 Oct 2015 07:28:00", {0}), ("Wed, 99 Foo 2015", {0}),
+    ],
+)  # fmt: skip
+def test_every_way_to_ask_for_a_pause_is_read(after, seconds):
+    after = after if isinstance(after, str) else dated(after)
+    answered = response(429, [(b"Retry-After", after.encode("utf-8"))])
+    _tell_of_trouble(answered)
+    assert int(answered.headers["retry-after"]) in seconds
+    assert _parse_retry_after(answered.headers) in seconds
+
+
+def test_a_date_that_is_far_away_is_not_waited_for():
+    with pytest.raises(UserError, match="wants to be left alone for"):
+        _tell_of_trouble(response(503, {"Retry-After": dated(5000)}))
+
+
+def test_what_a_server_does_not_know_is_not_asked_again(caplog):
+    caplog.set_level("INFO", "spectrum")
+    _tell_of_trouble(response(501, {"Retry-After": "9999"}))
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("proxy", ["ftp://proxy:1", "socks9://ada:a-password@proxy:1", "http://[::1"])
+def test_a_proxy_that_cannot_be_used_ends_in_a_line(monkeypatch, proxy):
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, proxy)
+    with pytest.raises(UserError, match=r"^a proxy of the environment cannot be used \(") as caught:
+        set_time_limits()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [httpx2.UnsupportedProtocol("x"), httpx2.InvalidURL("x")])
+def test_an_address_that_is_none_is_not_asked_again(error):
+    assert failure_of(error, SUITE).kind == "final"
