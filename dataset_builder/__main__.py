@@ -103,6 +103,12 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rows", type=_positive, metavar="N", help="only the first rows of each task, for a quick look"
     )
+    parser.add_argument(
+        "--licences",
+        choices=("all", "commercial"),
+        default="all",
+        help="commercial: only tasks of sources whose terms are known to allow commercial use (default: all)",
+    )
     _add_data_options(parser)
     parser.set_defaults(command=_build)
 
@@ -185,6 +191,7 @@ def _build(options: argparse.Namespace) -> None:
             num_proc=options.num_proc,
             seed=options.seed,
             max_rows=options.rows,
+            licences=options.licences,
         ),
     )
     table = Table(Column("task", overflow="fold"), "status", *(Column(name, justify="right") for name in _COUNTS))

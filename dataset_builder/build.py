@@ -15,22 +15,24 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import datasets
 from huggingface_hub import constants
 from tqdm import tqdm
 
-from dataset_builder.card import render_card
+from dataset_builder.card import suite_documents
 from dataset_builder.errors import UserError
 from dataset_builder.files import FoundFiles, MissingFilesError, find_files
+from dataset_builder.licences import FOLDER as LICENCES
+from dataset_builder.licences import commercial_use
 from dataset_builder.registry import all_tasks, get_task, select_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
 from dataset_builder.suite_folder import REPORT, SUITE_VERSION, Record, SuiteFolder, describe_file, has_rows
@@ -49,6 +51,7 @@ _DOES_NOT_CHANGE_ROWS = (
     "card.py",
     "download.py",
     "hub_files.py",
+    "licences.py",
     "mixtures.py",
     "preview.py",
     "suite_folder.py",
@@ -66,6 +69,7 @@ class BuildOptions:
         num_proc: Tasks built at a time.
         seed: Seed of every random choice.
         max_rows: Rows of each task at most, for a quick look; None for all.
+        licences: ``commercial`` for only tasks of sources whose terms are known to allow commercial use, or ``all``.
     """
 
     output: Path
@@ -74,6 +78,7 @@ class BuildOptions:
     num_proc: int = 1
     seed: int = 42
     max_rows: int | None = None
+    licences: Literal["all", "commercial"] = "all"
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,10 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
         UserError: A name is unknown, a raw file is missing, the output holds something else, or none of the tasks can
             be built. Nothing is left behind, and the output is as it was.
     """
+    names = list(names)
     specs = select_tasks(names)
+    if options.licences == "commercial":
+        specs = _commercial(specs, names)
     raw = _find_all(specs, options)
     wanted = {spec.name: _base_record(spec, raw[spec.name], options) for spec in specs}
     folder = SuiteFolder(options.output)
@@ -121,8 +129,8 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
                 folder.carry_over(name)
             report = _report(records, options)
             folder.write({REPORT: json.dumps(report, indent=2) + "\n"})
-            folder.write({"README.md": render_card(folder.staging, report)})
-            folder.publish(keep={name for name, record in records.items() if has_rows(record)})
+            folder.write(suite_documents(folder.staging, report))
+            folder.publish(keep={LICENCES, *(name for name, record in records.items() if has_rows(record))})
     except BrokenProcessPool as error:
         raise UserError(
             "a worker process died, perhaps for want of memory: run the same command with a smaller '--num-proc'; "
@@ -137,6 +145,19 @@ class _Raw:
 
     files: FoundFiles
     checksums: Mapping[str, str] = field(default_factory=dict)
+
+
+def _commercial(specs: Iterable[TaskSpec], names: Collection[str]) -> list[TaskSpec]:
+    """The tasks of sources that allow commercial use; raises a UserError for one of another that was named."""
+    kept = [spec for spec in specs if commercial_use(spec.source) == "yes"]
+    for spec in specs:
+        if spec.name in names and spec not in kept:
+            why = "does not allow" if commercial_use(spec.source) == "no" else "does not say that it allows"
+            raise UserError(
+                f"source {spec.source.name!r} of task {spec.name!r} (licence: {spec.source.license}) {why} commercial "
+                "use: leave the task out, or '--licences commercial'"
+            )
+    return kept
 
 
 def _find_all(specs: Iterable[TaskSpec], options: BuildOptions) -> dict[str, _Raw]:
@@ -235,6 +256,11 @@ def _check_plan(wanted: dict[str, Record], carried: dict[str, Record], options: 
             raise UserError(
                 f"suite {str(options.output)!r} holds task {name!r}, which this version does not have: "
                 "give another '--output'"
+            )
+        if options.licences == "commercial" and commercial_use(get_task(name).source) != "yes":
+            raise UserError(
+                f"suite {str(options.output)!r} holds task {name!r}, whose source is not known to allow commercial "
+                "use: give another '--output'"
             )
         if record["seed"] != options.seed:
             raise UserError(
@@ -395,6 +421,7 @@ def _no_bars() -> Iterator[None]:
 def _report(records: dict[str, Record], options: BuildOptions) -> dict[str, Any]:
     return {
         "seed": options.seed,
+        "licences": options.licences,
         "versions": {
             "suite": SUITE_VERSION,
             "code": code_version(),

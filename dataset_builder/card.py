@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from datasets import DatasetInfo, SplitDict, SplitInfo
+from datasets.config import REPOYAML_FILENAME
 from datasets.info import DatasetInfosDict
-from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from dataset_builder.mixtures import mixtures
-from dataset_builder.registry import get_task
+from dataset_builder.licences import (
+    addresses,
+    attribution,
+    commercial_use,
+    licence_files,
+    notice_file,
+)
+from dataset_builder.mixtures import DEFAULT, mixtures
+from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.suite_folder import Record, has_rows
 from dataset_builder.tables import FEATURES
 from dataset_builder.task_spec import Source, Split, TaskSpec
 
 _TEMPLATE = Path(__file__).parent / "templates" / "suite_card.md.jinja"
+CARD = "README.md"
+
+LISTED = 100
+"""Configurations that the card's metadata has: with more, the Hub's Croissant and its snippets do not work."""
+
 _HUB_LICENSES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "odc-by"}
 _SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"))
 _SHOWN_ITEMS, _SHOWN_CHARACTERS = 5, 240
@@ -48,7 +61,8 @@ def render_card(folder: Path, report: Mapping[str, Any], repo_id: str = "spectru
         repo_id: What its examples load: the repository that the suite is in, once it is published.
     """
     records: dict[str, Record] = report["tasks"]
-    built = {get_task(name): record for name, record in records.items() if has_rows(record)}
+    built = _built(report)
+    groups = _groups(built)
     card = DatasetCard.from_template(
         _metadata(folder, built),
         template_path=str(_TEMPLATE),
@@ -60,6 +74,14 @@ def render_card(folder: Path, report: Mapping[str, Any], repo_id: str = "spectru
         partial=_names(n for n, record in records.items() if record["status"] == "partial"),
         limited=_names(spec.name for spec, record in built.items() if record["max_rows"] is not None),
         mixtures=mixtures(built),
+        default=_default(groups),
+        unlisted=max(len(groups) - LISTED, 0),
+        configurations=len(groups),
+        licences=report.get("licences", "all"),
+        commercial_use=commercial_use,
+        addresses=addresses,
+        attribution=attribution,
+        notice_file=notice_file,
         samples=_samples(folder, built),
         about=_ABOUT,
         repo_id=repo_id,
@@ -68,22 +90,113 @@ def render_card(folder: Path, report: Mapping[str, Any], repo_id: str = "spectru
     return f"{card}\n"
 
 
+def suite_documents(folder: Path, report: Mapping[str, Any], repo_id: str = "spectrum-suite") -> dict[str, str]:
+    """The texts of a suite: name -> content of its card, of the files about licences, and of all configurations.
+
+    The latter, ``.huggingface.yaml``, is there only where there are more than the card lists; `datasets` reads it as it
+    reads the metadata of the card, and prefers it.
+
+    Args:
+        folder: Where the tasks' Parquet files are.
+        report: The build report.
+        repo_id: What the examples of the card load.
+    """
+    built = _built(report)
+    texts = {CARD: render_card(folder, report, repo_id), **licence_files(built)}
+    if len(groups := _groups(built)) > LISTED:
+        data = DatasetCardData(configs=_configs(groups), dataset_info=_infos(folder, groups, built))
+        texts[REPOYAML_FILENAME] = data.to_yaml() + "\n"
+    return texts
+
+
+def _built(report: Mapping[str, Any]) -> dict[TaskSpec, Record]:
+    """The tasks that have rows."""
+    return {get_task(name): record for name, record in report["tasks"].items() if has_rows(record)}
+
+
 def _metadata(folder: Path, built: Mapping[TaskSpec, Record]) -> DatasetCardData:
-    data = DatasetCardData(
+    groups = _groups(built)
+    more: dict[str, Any] = {"configs": _configs(dict(islice(groups.items(), LISTED)))}
+    if len(groups) <= LISTED:
+        more["dataset_info"] = _infos(folder, groups, built)
+    return DatasetCardData(
         pretty_name="Spectrum Suite",
         language=sorted({language for spec in built for language in spec.languages}),
         task_categories=["text-generation", "text-classification"],
         size_categories=_size_category(sum(record["rows"] for record in built.values())),
-        source_datasets=sorted({f"extended|{spec.source.hub}" if spec.source.hub else "original" for spec in built}),
+        source_datasets=_source_datasets(spec.source for spec in built),
         tags=["distributional-modeling", "in-context-learning", "pluralistic-alignment", "calibration"],
         **_license(_sources(built)),
+        **_non_commercial(groups),
+        **more,
     )
-    groups = {spec.name: {spec.split: [spec]} for spec in built} | mixtures(built)
-    infos = {name: _dataset_info(folder, splits, built) for name, splits in groups.items()}
-    DatasetInfosDict(infos).to_dataset_card_data(data)
-    configs = {name: {"data_files": _data_files(splits)} for name, splits in groups.items()}
-    MetadataConfigs(configs).to_dataset_card_data(data)
-    return data
+
+
+_Groups = dict[str, dict[Split, list[TaskSpec]]]
+
+
+def _groups(built: Mapping[TaskSpec, Record]) -> _Groups:
+    """The configurations of a suite: name -> split -> its tasks.
+
+    Mixtures come first, then what no mixture has, then the rest. The smallest mixture is the first: `datasets` looks
+    for all files of the first configuration, whichever is asked for, and on a Hub that is a request for each task.
+    """
+    mixed = sorted(mixtures(built).items(), key=lambda item: sum(map(len, item[1].values())))
+    single = sorted(built, key=lambda spec: (spec.kind == "icl", spec.name))
+    return {**dict(mixed), **{spec.name: {spec.split: [spec]} for spec in single}}
+
+
+def _configs(groups: _Groups) -> list[dict[str, Any]]:
+    """Where the files of each configuration are, in order; the training mixture is what is loaded without a name."""
+    default = {"default": True}
+    return [
+        {"config_name": name, "data_files": _data_files(splits)} | (default if name == _default(groups) else {})
+        for name, splits in groups.items()
+    ]
+
+
+def _default(groups: _Groups) -> str:
+    return DEFAULT if DEFAULT in groups else next(iter(groups))
+
+
+def _infos(folder: Path, groups: _Groups, built: Mapping[TaskSpec, Record]) -> list[dict[str, Any]]:
+    """What `datasets` may know of each configuration before it reads a file, and its licence."""
+    data = DatasetCardData()
+    DatasetInfosDict(
+        {name: _dataset_info(folder, splits, built) for name, splits in groups.items()}
+    ).to_dataset_card_data(data)
+    infos = data["dataset_info"] if len(groups) > 1 else [data["dataset_info"]]
+    for info in infos:
+        if licence := _shared_license(groups[info["config_name"]]):
+            info["license"] = licence
+    return infos
+
+
+def _shared_license(splits: Mapping[Split, list[TaskSpec]]) -> str | None:
+    """The licence that all tasks of a configuration have, in upstream's words."""
+    found = {spec.source.license for specs in splits.values() for spec in specs}
+    return found.pop() if len(found) == 1 else None
+
+
+def _non_commercial(groups: _Groups) -> dict[str, list[str]]:
+    """The configurations that hold tasks of a source that does not allow commercial use."""
+    found = [
+        name
+        for name, splits in groups.items()
+        if any(commercial_use(spec.source) == "no" for specs in splits.values() for spec in specs)
+    ]
+    return {"nc": found} if found else {}
+
+
+def _source_datasets(sources: Iterable[Source]) -> list[str]:
+    """The sources as the Hub names those of a data set; ``original`` is what the builder itself draws."""
+    hubs = {spec.source.name: spec.source.hub for spec in all_tasks() if spec.source.hub}
+    return sorted(
+        {
+            f"extended|{hubs.get(source.name, f'other-{source.name}')}" if source.files else "original"
+            for source in sources
+        }
+    )
 
 
 def _data_files(splits: Mapping[Split, list[TaskSpec]]) -> list[dict[str, Any]]:
@@ -113,7 +226,7 @@ def _license(sources: Iterable[Source]) -> dict[str, str]:
     licenses = {source.license.lower().replace(" ", "-") for source in sources}
     if len(licenses) == 1 and licenses <= _HUB_LICENSES:
         return {"license": licenses.pop()}
-    return {"license": "other", "license_name": "one-per-source", "license_link": "README.md#sources-and-licences"}
+    return {"license": "other", "license_name": "one-per-source", "license_link": CARD}
 
 
 def _size_category(rows: int) -> str:

@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import get_args
 
+from dataset_builder.licences import commercial_use
 from dataset_builder.task_spec import Group, Split, TaskSpec
 
 MIXTURES: dict[str, Callable[[TaskSpec], bool]] = {
     "train_mixture": lambda spec: spec.split == "train",
     "paper_train_mixture": lambda spec: spec.split == "train" and spec.origin == "paper",
     "heldout": lambda spec: spec.split == "test",
+    "commercial_train_mixture": lambda spec: spec.split == "train" and commercial_use(spec.source) == "yes",
+    "commercial_heldout": lambda spec: spec.split == "test" and commercial_use(spec.source) == "yes",
     **{group: lambda spec, group=group: spec.group == group for group in get_args(Group)},
 }
 """Name of the configuration -> which `icl` tasks are in it."""
+
+DEFAULT = "train_mixture"
+"""What `load_dataset` loads of a suite when no name is given, if the suite has it."""
+
+_WHOLE = {"commercial_train_mixture": "train_mixture", "commercial_heldout": "heldout"}
+"""Mixtures that are left out where they would be the same as the one that they are a part of."""
 
 
 def mixtures(specs: Iterable[TaskSpec]) -> dict[str, dict[Split, list[TaskSpec]]]:
@@ -23,4 +32,4 @@ def mixtures(specs: Iterable[TaskSpec]) -> dict[str, dict[Split, list[TaskSpec]]
     for name, belongs in MIXTURES.items():
         for spec in filter(belongs, icl):
             found.setdefault(name, {}).setdefault(spec.split, []).append(spec)
-    return found
+    return {name: splits for name, splits in found.items() if splits != found.get(_WHOLE.get(name, ""))}

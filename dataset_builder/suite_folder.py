@@ -154,10 +154,12 @@ class SuiteFolder:
     def write(self, texts: dict[str, str]) -> None:
         """Write text files (name -> content) into staging."""
         for name, text in texts.items():
-            (self.staging / name).write_text(text, encoding="utf-8")
+            path = self.staging / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
 
     def publish(self, keep: Container[str]) -> None:
-        """Put the staging folder in the place of the output, with the tasks in ``keep`` and no others."""
+        """Put the staging folder in the place of the output, with the folders in ``keep`` and no others."""
         for path in self.staging.iterdir():
             if path.is_dir() and path.name not in keep:
                 shutil.rmtree(path)

@@ -169,6 +169,11 @@ class Source:
         divisible: Each folder of files stands alone: a task can be built from those that are there.
         hub: Name of a dataset repository on the Hub, from which files without an address are fetched.
         other_layouts: Other sets of files with the same data that the readers understand as well.
+        commercial: Whether its terms allow commercial use; empty where the name of its licence says it.
+        creators: Whom to name where its licence asks for attribution.
+        attribution: The statement with which upstream wants to be attributed, if it has one.
+        notices: What its licence asks to be passed on: the copyright notice that goes into the licence's text, then
+            further notices as they are.
     """
 
     name: str
@@ -183,6 +188,10 @@ class Source:
     divisible: bool = False
     hub: str = ""
     other_layouts: tuple[tuple[SourceFile, ...], ...] = ()
+    commercial: Literal["", "yes", "no", "unknown"] = ""
+    creators: str = ""
+    attribution: str = ""
+    notices: tuple[str, ...] = ()
 
 
 RawFiles = Mapping[str, Path]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +18,12 @@ from datasets import (
     load_dataset,
     load_dataset_builder,
 )
+from datasets.config import REPOYAML_FILENAME
 from datasets.exceptions import DatasetsError
 from datasets.info import DatasetInfo, DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
-from huggingface_hub import DatasetCard
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub import DatasetCard, DatasetCardData, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
 from dataset_builder.errors import UserError, did_you_mean
 from dataset_builder.mixtures import MIXTURES
@@ -62,7 +64,7 @@ def suite_tasks(suite: str, asked: Iterable[str] = ()) -> list[str]:
     except (DatasetsError, OSError, ValueError, yaml.YAMLError) as error:  # not found, no connection, a damaged card
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"suite {suite!r} cannot be read: {reason}; check its name, or the connection") from error
-    known = [name for name in names if name not in MIXTURES]
+    known = sorted(name for name in names if name not in MIXTURES)  # a card need not list them in this order
     for task in asked:
         if task not in known:
             raise UserError(
@@ -151,18 +153,26 @@ def _local_card(suite: str) -> _LocalCard | None:
     path = Path(suite).expanduser() / "README.md"
     if not path.is_file():
         return None
-    status = path.stat()
-    return _parsed_card(path, (status.st_mtime_ns, status.st_size))
+    files = [path, *(more for more in [path.with_name(REPOYAML_FILENAME)] if more.is_file())]
+    return _parsed_card(path, tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files))
 
 
 @lru_cache(maxsize=4)
-def _parsed_card(path: Path, changed: tuple[int, int]) -> _LocalCard:
+def _parsed_card(path: Path, changed: tuple[tuple[int, int], ...]) -> _LocalCard:
     data = DatasetCard.load(path, ignore_metadata_errors=True).data
+    more = path.with_name(REPOYAML_FILENAME)
+    _update(data, more.read_text(encoding="utf-8") if more.is_file() else "")
     configurations = {
         name: _patterns(configuration.get("data_files"))
         for name, configuration in MetadataConfigs.from_dataset_card_data(data).items()
     }
     return _LocalCard(path.parent, configurations, DatasetInfosDict.from_dataset_card_data(data))
+
+
+def _update(data: DatasetCardData, text: str) -> None:
+    """What a suite says of all its configurations where its card lists some of them only, as `datasets` reads it."""
+    for key, value in (yaml.load(text, yaml.CSafeLoader) or {}).items():
+        data[key] = value
 
 
 def _patterns(data_files: object) -> dict[str, list[str]]:
@@ -198,7 +208,11 @@ def _infos_on_card(suite: str) -> Mapping[str, DatasetInfo]:
     if card := _local_card(suite):
         return card.infos
     try:
-        return DatasetInfosDict.from_dataset_card_data(DatasetCard.load(suite).data)
+        data = DatasetCard.load(suite).data
+        with suppress(EntryNotFoundError, LocalEntryNotFoundError):
+            path = hf_hub_download(suite, REPOYAML_FILENAME, repo_type="dataset")
+            _update(data, Path(path).read_text(encoding="utf-8"))
+        return DatasetInfosDict.from_dataset_card_data(data)
     except (HfHubHTTPError, LocalEntryNotFoundError):  # no card, or offline and only the tables in the cache
         return {}
 

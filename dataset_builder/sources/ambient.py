@@ -42,6 +42,10 @@ AMBIENT = Source(
     homepage="https://github.com/alisawuffles/ambient",
     license="cc-by-4.0",
     redistributable="yes",
+    creators=(
+        "Alisa Liu, Zhaofeng Wu, Julian Michael, Alane Suhr, Peter West, Alexander Koller, "
+        "Swabha Swayamdipta, Noah A. Smith and Yejin Choi"
+    ),
     citation="arXiv 2304.14399",
     folder="ambient",
     revision=_REVISION,

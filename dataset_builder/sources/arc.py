@@ -37,6 +37,9 @@ ARC = Source(
     homepage="https://huggingface.co/datasets/allenai/ai2_arc",
     license="cc-by-sa-4.0",
     redistributable="yes",
+    creators=(
+        "Peter Clark, Isaac Cowhey, Oren Etzioni, Tushar Khot, Ashish Sabharwal, Carissa Schoenick and Oyvind Tafjord"
+    ),
     citation="arXiv 1803.05457",
     folder="arc",
     revision="210d026faf9955653af8916fad021475a3f00453",

@@ -26,6 +26,7 @@ BARE = Source(
     homepage="https://github.com/pgasawa/BARE",
     license="mit",
     redistributable="yes",
+    notices=("Copyright (c) 2025 Parth Asawa",),
     citation="Zhu, Asawa et al. 2025, BARE, https://github.com/pgasawa/BARE",
     folder="bare",
 )

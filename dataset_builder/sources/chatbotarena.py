@@ -29,6 +29,7 @@ CHATBOTARENA = Source(
     homepage="https://huggingface.co/datasets/lmsys/chatbot_arena_conversations",
     license="prompts CC BY 4.0, model outputs CC BY-NC 4.0",
     redistributable="unknown",
+    creators="Lianmin Zheng and others, LMSYS",
     citation="arXiv 2306.05685",
     folder="chatbotarena",
     revision="1b6335d42a1d2c7e34870c905d03ab964f7f2bd8",

@@ -41,6 +41,7 @@ CHEMISTRY_ESOL = Source(
     homepage="https://github.com/ur-whitelab/BO-ICL",
     license="mit",
     redistributable="yes",
+    notices=("Copyright (c) the authors of BO-ICL; its README says MIT, a licence file it has not",),
     citation="arXiv 2304.05341",
     folder="chemistry",
     revision=_REVISION,

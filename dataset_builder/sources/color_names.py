@@ -27,6 +27,7 @@ COLOR_NAMES = Source(
     homepage="https://github.com/meodai/color-names",
     license="mit",
     redistributable="yes",
+    notices=("Copyright (c) 2017 David Aerne",),
     citation="David Aerne, github.com/meodai/color-names",
     folder="color_names",
     revision=_REVISION,

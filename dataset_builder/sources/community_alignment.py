@@ -26,6 +26,7 @@ COMMUNITY_ALIGNMENT = Source(
     homepage="https://huggingface.co/datasets/facebook/community-alignment-dataset",
     license="cc-by-4.0",
     redistributable="yes",
+    creators="Lily Hong Zhang, Smitha Milli and others, Meta",
     citation="arXiv 2507.09650",
     folder="community_alignment",
     revision="97343c7f6399fcbea430ed0f37c1768281a78d56",

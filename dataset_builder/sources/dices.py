@@ -32,6 +32,10 @@ DICES = Source(
     homepage=f"https://github.com/{_REPOSITORY}",
     license="cc-by-4.0",
     redistributable="yes",
+    creators=(
+        "Lora Aroyo, Alex S. Taylor, Mark Diaz, Christopher M. Homan, Alicia Parrish, "
+        "Greg Serapio-Garcia, Vinodkumar Prabhakaran and Ding Wang, Google LLC"
+    ),
     citation="arXiv 2306.11247",
     folder="dices",
     revision=_REVISION,

@@ -56,6 +56,7 @@ DIFFUSE_DISTRIBUTIONS = Source(
     homepage=f"https://github.com/{_REPOSITORY}",
     license="mit",
     redistributable="yes",
+    notices=("Copyright (c) 2024 Yiming Zhang",),
     citation="arXiv 2404.10859",
     folder="diffuse_distributions",
     revision=_REVISION,

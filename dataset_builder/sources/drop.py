@@ -28,6 +28,7 @@ DROP = Source(
     homepage="https://huggingface.co/datasets/ucinlp/drop",
     license="cc-by-sa-4.0",
     redistributable="yes",
+    creators="Dheeru Dua, Yizhong Wang, Pradeep Dasigi, Gabriel Stanovsky, Sameer Singh and Matt Gardner",
     citation="arXiv 1903.00161",
     folder="drop",
     revision="95cda593fae71b60b5b19f82de3fcf3298c1239c",

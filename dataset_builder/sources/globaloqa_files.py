@@ -26,6 +26,7 @@ GLOBALOQA = Source(
     homepage=_HUB,
     license="cc-by-nc-sa-4.0",
     redistributable="yes",
+    creators="Esin Durmus and others, Anthropic",
     citation="arXiv 2306.16388",
     revision=_REVISION,
     files=(SourceFile(TABLE, f"{_HUB}/resolve/{_REVISION}/data/global_opinions.csv"),),

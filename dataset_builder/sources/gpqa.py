@@ -27,6 +27,7 @@ GPQA = Source(
     homepage="https://github.com/idavidrein/gpqa",
     license="cc-by-4.0",
     redistributable="no",
+    creators="David Rein and others",
     citation="arXiv 2311.12022",
     folder="gpqa",
     files=(SourceFile("dataset/gpqa_main.csv"),),  # its path in the archive

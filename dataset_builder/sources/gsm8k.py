@@ -25,6 +25,7 @@ GSM8K = Source(
     homepage="https://github.com/openai/grade-school-math",
     license="mit",
     redistributable="yes",
+    notices=("Copyright (c) 2021 OpenAI",),
     citation="arXiv 2110.14168",
     folder="gsm8k",
     revision=_REVISION,

@@ -31,6 +31,7 @@ HABERMAS = Source(
     homepage="https://github.com/google-deepmind/habermas_machine",
     license="cc-by-4.0",
     redistributable="yes",
+    creators="Michael Henry Tessler and others, Copyright 2024 DeepMind Technologies Limited",
     citation="Tessler et al. 2024, Science 386, doi 10.1126/science.adq2852",
     folder="habermas",
     files=(SourceFile(RATINGS, f"{_BUCKET}/{RATINGS}"), SourceFile(OPINIONS, f"{_BUCKET}/{OPINIONS}")),

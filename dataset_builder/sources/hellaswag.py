@@ -30,6 +30,7 @@ HELLASWAG = Source(
     homepage="https://huggingface.co/datasets/Rowan/hellaswag",
     license="mit",
     redistributable="unknown",
+    notices=("Copyright (c) 2019 Rowan Zellers",),
     citation="arXiv 1905.07830",
     folder="hellaswag",
     revision="218ec52e09a7e7462a5400043bb9a69a41d06b76",

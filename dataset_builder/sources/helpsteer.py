@@ -33,6 +33,7 @@ HELPSTEER = Source(
     homepage="https://huggingface.co/datasets/nvidia/HelpSteer2",
     license="cc-by-4.0",
     redistributable="yes",
+    creators="Zhilin Wang and others, NVIDIA",
     citation="arXiv 2406.08673",
     folder="helpsteer",
     revision="b738328cec12d3c34e63655296cef22a893113b3",

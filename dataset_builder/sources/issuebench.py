@@ -29,6 +29,9 @@ ISSUEBENCH = Source(
     homepage="https://huggingface.co/datasets/Paul/IssueBench",
     license="cc-by-4.0",
     redistributable="yes",
+    creators=(
+        "Paul Röttger, Musashi Hinck, Valentin Hofmann, Kobi Hackenburg, Valentina Pyatkin, Faeze Brahman and Dirk Hovy"
+    ),
     citation="arXiv 2502.08395",
     folder="issuebench",
     files=(SourceFile("prompts/prompts_full-*.parquet"),),

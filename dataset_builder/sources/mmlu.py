@@ -32,6 +32,7 @@ MMLU = Source(
     homepage="https://huggingface.co/datasets/cais/mmlu",
     license="mit",
     redistributable="yes",
+    notices=("Copyright (c) 2020 Dan Hendrycks",),
     citation="arXiv 2009.03300",
     folder="mmlu",
     revision="c30699e8356da336a370243923dbaf21066bb9fe",

@@ -29,6 +29,7 @@ NETFLIX = Source(
     homepage="https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data",
     license="restricted: research on the Netflix Prize, no redistribution",
     redistributable="no",
+    commercial="no",
     citation="Bennett and Lanning 2007, The Netflix Prize, KDD Cup and Workshop",
     folder="netflix",
     files=tuple(SourceFile(path) for path in (*_RATINGS, _TITLES)),

@@ -29,6 +29,7 @@ PERIODIC_TABLE = Source(
     homepage="https://github.com/andrejewski/periodic-table",
     license="isc",
     redistributable="yes",
+    notices=("Copyright (c) 2017, Chris Andrejewski <christopher.andrejewski@gmail.com>",),
     citation="Chris Andrejewski, github.com/andrejewski/periodic-table",
     folder="periodic_table",
     revision=_REVISION,

@@ -59,12 +59,27 @@ def _file(path: str, sha256: str | None = None) -> SourceFile:
     return SourceFile(path, f"https://raw.githubusercontent.com/compdemocracy/openData/{_REVISION}/{path}", sha256)
 
 
+_CASE_STUDIES = (
+    "2014-seattle-15-per-hour", "2018-kentucky", "2022-Austria-Klimarat", "2017-brexit-consensus",
+    "2016-canadian-electoral-reform", "2015-football-concussions", "2022-london-youth-policing", "2018-march-on",
+    "2017-scoop-hivemind-affordable-housing", "2019-scoop-hivemind-biodiversity", "2017-scoop-hivemind-freshwater",
+    "2018-scoop-hivemind-taxes", "2017-scoop-hivemind-ubi", "2021-san-juan-island", "2015-vtaiwan-uberx",
+)  # fmt: skip
+_ATTRIBUTION = (  # the wording that upstream's README asks for
+    "Data was gathered using the Polis software (compdemocracy.org/polis) and is sub-licensed under CC BY 4.0 with "
+    "Attribution to The Computational Democracy Project. The data and more information about how the data was "
+    "collected can be found at the following link(s): "
+    + ", ".join(f"https://compdemocracy.org/case-studies/{name}" for name in _CASE_STUDIES)
+)
+
 POLIS = Source(
     name="polis",
     title="Polis open data: online town-hall conversations",
     homepage="https://github.com/compdemocracy/openData",
     license="cc-by-4.0",
     redistributable="yes",
+    creators="The Computational Democracy Project",
+    attribution=_ATTRIBUTION,
     citation="The Computational Democracy Project, Polis open data, https://github.com/compdemocracy/openData",
     folder="polis",
     revision=_REVISION,

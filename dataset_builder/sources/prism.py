@@ -29,6 +29,7 @@ PRISM = Source(
     homepage="https://huggingface.co/datasets/HannahRoseKirk/prism-alignment",
     license="human texts CC BY 4.0, model responses CC BY-NC 4.0",
     redistributable="yes",
+    creators="Hannah Rose Kirk and others",
     citation="arXiv 2404.16019",
     folder="prism",
     revision="18ab5cfb37456f4ec8cbc00212ce54cf7b1239f6",

@@ -61,6 +61,7 @@ US_CAR_MODELS = Source(
     homepage=f"https://github.com/{_REPOSITORY}",
     license="cc-by-4.0",
     redistributable="yes",
+    creators="Abhilash Reddy",
     citation="US Car Models Data, github.com/abhionlyone/us-car-models-data",
     folder="us_car_models",
     revision=_REVISION,

@@ -40,6 +40,7 @@ VALUECONSISTENCY = Source(
     homepage="https://huggingface.co/datasets/jlcmoore/ValueConsistency",
     license="mit",
     redistributable="yes",
+    notices=("Copyright (c) 2024 Jared Moore",),
     citation="arXiv 2407.02996",
     folder="valueconsistency",
     hub="jlcmoore/ValueConsistency",

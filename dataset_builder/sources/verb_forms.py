@@ -22,12 +22,31 @@ _REVISION = "1ad4b74a15093c0ab996b99639f7a963c5974f44"
 _PATH = "word_forms/en-verbs.txt"
 _N_FIELDS, _ING_FORM = 24, 5
 
+_PENNSYLVANIA = """
+Copyright (C) 1992, 1993 University of Pennsylvania
+
+Permission to use, copy, modify, and distribute this software and
+its documentation for any purpose and without fee is hereby
+granted, provided that the above copyright notice appear in all
+copies and that both that copyright notice and this permission
+notice appear in supporting documentation, and that the name of
+U. of Pennsylvania not be used in advertising or publicity pertaining
+to distribution of the software without specific, written prior
+permission.  U. of Pennsylvania makes no representations about
+the suitability of this software for any purpose.  It is
+provided 'as is' without express or implied warranty.
+(11/15/93)
+
+http://www.cis.upenn.edu/~xtag/
+"""
+
 VERB_FORMS = Source(
     name="verb_forms",
     title="English verb forms",
     homepage="https://github.com/gutfeeling/word_forms",
     license="MIT; the file carries a permissive notice of the University of Pennsylvania",
     redistributable="yes",
+    notices=("Copyright (c) 2017 Dibya Chakravorty", _PENNSYLVANIA),
     citation="XTAG Project, Copyright (C) 1992, 1993 University of Pennsylvania; github.com/gutfeeling/word_forms",
     folder="word_forms",
     revision=_REVISION,

@@ -28,6 +28,7 @@ WINOGRANDE = Source(
     homepage="https://huggingface.co/datasets/allenai/winogrande",
     license="CC BY",
     redistributable="yes",
+    creators="Keisuke Sakaguchi, Ronan Le Bras, Chandra Bhagavatula and Yejin Choi, Allen Institute for AI",
     citation="arXiv 1907.10641",
     folder="winogrande",
     revision="01e74176c63542e6b0bcb004dcdea22d94fb67b5",

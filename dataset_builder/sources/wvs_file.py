@@ -28,6 +28,7 @@ WVS = Source(
     homepage="https://www.worldvaluessurvey.org/WVSDocumentationWV7.jsp",
     license="World Values Survey terms of use: the data may not be passed on",
     redistributable="no",
+    commercial="no",
     citation="Haerpfer et al. 2022, World Values Survey: Round Seven - Country-Pooled Datafile, version 6.0",
     folder="wvs",
     revision="version 6.0",

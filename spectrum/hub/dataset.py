@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.card import render_card
+from datasets.config import REPOYAML_FILENAME
+
+from dataset_builder.card import suite_documents
 from dataset_builder.errors import UserError
+from dataset_builder.licences import FOLDER as LICENCES
 from dataset_builder.mixtures import MIXTURES, mixtures
 from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.suite_folder import REPORT, Record, has_rows
@@ -26,7 +29,7 @@ from spectrum.hub.shapes import COUNT, Each, Maybe, check_shape
 _SHARD = re.compile(r"(?P<task>[a-z][a-z0-9_]*)/(?:train|test)-\d{5}-of-(?P<count>\d{5})\.parquet")
 _KEYS = {
     "pretty_name", "language", "license", "license_name", "license_link", "size_categories", "source_datasets",
-    "task_categories",
+    "task_categories", "nc",
 }  # fmt: skip
 
 
@@ -64,10 +67,13 @@ def dataset_publication(
     shards = [file for name, record in published.items() for file in _checked_shards(folder, name, record, names)]
     report = fit(report | {"tasks": dict(sorted((published | failed).items()))})
     version = report["versions"]["suite"]
+    texts = suite_documents(folder, report, repo_id)
+    card = texts.pop(CARD)
+    documents = [LocalFile(name, text.encode()) for name, text in texts.items()]
     return Publication(
         repository=Repository(repo_id, "dataset"),
-        card=render_card(folder, report, repo_id=repo_id),
-        files=(LocalFile(REPORT, (json.dumps(report, indent=2) + "\n").encode()), *shards),
+        card=card,
+        files=(LocalFile(REPORT, (json.dumps(report, indent=2) + "\n").encode()), *documents, *shards),
         ours=_ours,
         owns=_owns,
         message=f"Spectrum Suite {version}: {len(published)} tasks",
@@ -78,7 +84,7 @@ def dataset_publication(
         notes=(
             *(f"left out: {name} (failed to build)" for name in failed),
             *left_out.values(),
-            *_strangers(names, built),
+            *_strangers(names, built, texts),
         ),
     )
 
@@ -166,10 +172,14 @@ def _check_shard(file: LocalFile, listed: Record) -> None:
         )
 
 
-def _strangers(names: list[str], built: dict[str, Record]) -> list[str]:
+def _strangers(names: list[str], built: dict[str, Record], texts: Mapping[str, str]) -> list[str]:
     """A line for each file of the folder that is not part of the suite."""
-    expected = {CARD, REPORT}
-    known = {name for name in names if (match := _SHARD.fullmatch(name)) and match["task"] in built}
+    expected = {CARD, REPORT, REPOYAML_FILENAME, *texts}
+    known = {
+        name
+        for name in names
+        if name.startswith(f"{LICENCES}/") or ((match := _SHARD.fullmatch(name)) and match["task"] in built)
+    }
     return [f"left out: {name} (not part of a suite)" for name in names if name not in expected | known]
 
 

@@ -1,9 +1,10 @@
 import pytest
-from datasets import load_dataset
+from datasets import get_dataset_config_names, load_dataset
 from huggingface_hub import DatasetCard
 
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.card import render_card
+from spectrum.suite import suite_tasks, task_infos
 
 TOY_ICL = ("toy_numbers", "toy_people")
 
@@ -32,7 +33,7 @@ def test_the_metadata_is_valid_for_the_hub(suite):
     assert data.license == "other"  # two sources with licences of their own
     assert data.language == ["en"]
     assert data.task_categories == ["text-generation", "text-classification"]
-    assert data.source_datasets == ["original"]
+    assert data.source_datasets == ["extended|other-people", "original"]
     assert data.size_categories == "n<1K"
 
 
@@ -82,3 +83,39 @@ def test_mixtures_name_the_files_of_their_tasks(suite):
     rows = {name: load_dataset(str(suite), name, split="train") for name in ("train_mixture", *TOY_ICL)}
     assert len(rows["train_mixture"]) == len(rows["toy_numbers"]) + len(rows["toy_people"])
     assert set(rows["train_mixture"]["id"]) == {row for name in TOY_ICL for row in rows[name]["id"]}
+
+
+def test_mixtures_come_first_and_the_training_mixture_needs_no_name(suite):
+    data = DatasetCard.load(suite / "README.md").data
+    names = [config["config_name"] for config in data["configs"]]
+    assert names == [
+        "human_variation", "random_draws", "train_mixture", "paper_train_mixture",
+        "toy_urn", "toy_numbers", "toy_people",
+    ]  # fmt: skip
+    assert [config["config_name"] for config in data["configs"] if config.get("default")] == ["train_mixture"]
+    assert load_dataset(str(suite))["train"].to_list() == load_dataset(str(suite), "train_mixture")["train"].to_list()
+
+
+@pytest.mark.parametrize("task", ["toy_urn", "toy_numbers"])
+def test_a_suite_of_one_task_needs_no_name_either(toy_tasks, tmp_path, task):
+    build([task], BuildOptions(tmp_path / "suite"))
+    splits = load_dataset(str(tmp_path / "suite"))
+    assert {row["id"].split("/")[0] for rows in splits.values() for row in rows} == {task}
+
+
+def test_configurations_that_the_card_does_not_list_are_found(toy_tasks, people_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr("dataset_builder.card.LISTED", 5)
+    build(["all"], BuildOptions(tmp_path / "suite", sources_dir=people_dir))
+    folder = str(tmp_path / "suite")
+    card = DatasetCard.load(tmp_path / "suite" / "README.md")
+    assert len(card.data["configs"]) == 5
+    assert "lists 5 of the 7 configurations" in card.text
+    assert get_dataset_config_names(folder)[4:] == ["toy_urn", "toy_numbers", "toy_people"]
+    assert load_dataset(folder, "toy_people", split="train").info.license == "CC BY 4.0"
+    assert suite_tasks(folder) == ["toy_numbers", "toy_people", "toy_urn"]
+    assert {task: info.kind for task, info in task_infos(folder).items()} == {
+        "toy_numbers": "icl", "toy_people": "icl", "toy_urn": "distribution",
+    }  # fmt: skip
+    monkeypatch.setattr("dataset_builder.card.LISTED", 100)
+    build(["all"], BuildOptions(tmp_path / "suite", sources_dir=people_dir))
+    assert not (tmp_path / "suite" / ".huggingface.yaml").exists()
