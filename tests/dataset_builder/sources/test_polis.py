@@ -141,7 +141,7 @@ def test_the_twenty_conversations_have_three_pinned_files_each():
 
 
 def test_real_votes_agree_with_a_reading_by_the_csv_module(real_files, split):
-    files = real_files(POLIS)
+    files = {name: path for name, path in real_files(POLIS).items() if name.startswith("brexit-consensus/")}
     voters, _ = split(polis_votes.read_votes(files))
     with files["brexit-consensus/comments.csv"].open(encoding="utf-8", newline="") as file:
         written = {row["comment-id"]: row for row in csv.DictReader(file)}
