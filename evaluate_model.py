@@ -68,7 +68,7 @@ from spectrum.evaluation.comparison.compare import compare_runs
 from spectrum.evaluation.comparison.page import PAGE, write_page
 from spectrum.evaluation.comparison.recipe import read_recipe
 from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS
-from spectrum.evaluation.report import Report
+from spectrum.evaluation.report import Report, failure_text
 from spectrum.evaluation.run import DESIDERATA, KINDS, ON_DATA, evaluate
 from spectrum.evaluation.settings import BATCH_SIZE, LIMIT, MAX_LENGTH, MAX_NEW_TOKENS, SEED, EvaluationSettings
 from spectrum.formats.tags import ALL_FORMATS
@@ -91,6 +91,12 @@ def main(arguments: Namespace) -> None:
     for line in summary_lines(report):
         logger.info("%s", line)
     logger.info("report, tables and plots are in %s", arguments.output)
+    not_compared = (report["comparison"] or {}).get("refused", [])
+    for what, failures in (("not measured", report["failed"]), ("not compared", not_compared)):
+        for failure in failures:
+            logger.error("%s: %s", what, failure_text(failure))
+    if report["failed"] or not_compared:
+        raise SystemExit(1)
 
 
 def compare_many(arguments: Namespace) -> None:
@@ -115,25 +121,36 @@ def summary_lines(report: Report) -> Iterator[str]:
     for task, section in report["steerability"].items():
         found = {name: value for name, value in section["summary"].items() if name in ("loss", "accuracy", "ece")}
         shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if value is not None)
-        yield f"{task}: {shown}, {section['n']} sequences"
+        failed = f", {section['n_failed']} of {section['n_outputs']} outputs without a number" * bool(
+            section["n_failed"]
+        )
+        yield f"{task}: {shown or 'no score'}, {section['n']} sequences{failed}"
+        for reason, count in section.get("without_options", {}).items():
+            yield f"{task}: no accuracy for {count} outputs, {reason}"
     for task, promptings in report["coverage"].items():
         for prompting, section in promptings.items():
             valid, found = (section["scores"][metric]["mean"] for metric in ("valid", "yield"))
             yield f"{task} ({prompting}): {valid:.1%} of {section['n']} valid, yield {found:.1f}"
     for task, section in report["instruction"].items():
         ranking, ends = section["ranking"]["capability"], section["format"]["ends"]["mean"]
-        yield f"{task}: {ranking:.1%} ranked right, {ends:.1%} of {section['n']} responses end by themselves"
+        ranked = "no pair ranked" if ranking is None else f"{ranking:.1%} ranked right"
+        failed = f", {section['ranking']['n_failed']} pairs without a number" * bool(section["ranking"].get("n_failed"))
+        yield f"{task}: {ranked}, {ends:.1%} of {section['n']} responses end by themselves{failed}"
     for task, section in report["markers"].items():
         kept = {name: found["mean"] for name, found in section["length_violation"].items() if found}
         shown = ", ".join(f"{value:.1%} ({name})" for name, value in kept.items())
-        yield f"{task}: too long {shown} of {section['n']} responses"
+        failed = f", {section['n_failed']} likelihoods without a number" * bool(section.get("n_failed"))
+        yield f"{task}: too long {shown} of {section['n']} responses{failed}"
     for task, section in report["alignment"].items():
         divergence, coverage = (section["model"][metric]["mean"] for metric in ("js_divergence", "coverage"))
-        shown = "none, no mass on any answer" if divergence is None else f"{divergence:.4f}"
+        missing = "no number from the model" if coverage is None else "no mass on any answer"
+        shown = f"none, {missing}" if divergence is None else f"{divergence:.4f}"
         uniform = section["uniform"]["js_divergence"]["mean"]
+        failed = f", {section['n_failed']} of them without a number" * bool(section.get("n_failed"))
+        refused = "".join(f", {count} of them {reason}" for reason, count in section.get("refused", {}).items())
         yield (
-            f"{task}: JS divergence {shown} nats (uniform guess {uniform:.4f}), coverage {coverage:.3f}, "
-            f"{section['n']} items"
+            f"{task}: JS divergence {shown} nats (uniform guess {uniform:.4f}), "
+            f"coverage {'none' if coverage is None else f'{coverage:.3f}'}, {section['n']} items{failed}{refused}"
         )
 
 

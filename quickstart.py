@@ -31,7 +31,7 @@ from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import UserError, exit_on_user_error
 from spectrum.devices import peak_process_gib
 from spectrum.evaluation.report import Report, compare, finite, write_json
-from spectrum.evaluation.run import evaluate
+from spectrum.evaluation.run import complete, evaluate
 from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.hub.cards import write_adapter_card
 from spectrum.training.report import REPORT as TRAINING_REPORT
@@ -144,7 +144,7 @@ def best_formats(model: str, output: Path, limits: dict[str, int]) -> dict[str, 
 def evaluate_tasks(model: str, output: Path, limits: dict[str, int], name: str) -> Report:
     """The report of a model on tasks with a limit of items each, asked in one of :data:`FORMATS` or its own way."""
     text_format, task_labels = FORMATS.get(name, (name, False))
-    return evaluate(
+    report = evaluate(
         EvaluationSettings(
             model=model,
             suite=str(SUITE),
@@ -156,6 +156,7 @@ def evaluate_tasks(model: str, output: Path, limits: dict[str, int], name: str) 
         ),
         progress=True,
     )
+    return complete(report)
 
 
 def summarize(task: str, base: Report, tuned: Report) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from dataset_builder.errors import UserError
 from metrics.spectrum_alignment.scoring import score_items, summarize
 from spectrum.formats.render import Format, Message
 from spectrum.generation.exclusive import exclusive_log_probs
-from spectrum.generation.logprobs import Prompt, TokenIds, option_token_ids
+from spectrum.generation.logprobs import Prompt, TokenIds, option_token_ids, prompt_token_ids
 
 SMOOTHING = 1e-6
 """As in the paper's evaluation; see ``metrics/spectrum_alignment``."""
@@ -44,8 +45,10 @@ class AlignmentItem:
         log_probs: The model's log-probability of each option's text, in nats, whatever comes after it.
         probabilities: The model's distribution over the options: exclusive masses (see :func:`exclusive_log_probs`)
             divided by their sum, which is the coverage.
-        scores: Metrics of the model, in nats where they have a unit.
+        scores: Metrics of the model, in nats where they have a unit; all NaN where it gives no number (NaN) or is not
+            asked.
         uniform: The same metrics of the uniform guess.
+        refused: Why it is not asked, if it is not.
     """
 
     id: str
@@ -55,6 +58,12 @@ class AlignmentItem:
     probabilities: tuple[float, ...]
     scores: Scores
     uniform: Scores
+    refused: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the model was asked, and gives no number."""
+        return self.refused is None and math.isnan(self.scores.get("coverage", 0.0))
 
     @classmethod
     def from_dict(cls, item: Mapping[str, Any]) -> AlignmentItem:
@@ -63,11 +72,13 @@ class AlignmentItem:
             side: {name: math.nan if value is None else value for name, value in item[side].items()}
             for side in ("scores", "uniform")
         }
+        unknown = math.nan if math.isnan(scores["scores"].get("coverage", 0.0)) else -math.inf
         return cls(
             id=item["id"],
             options=tuple(item["options"]),
             target=tuple(item["target"]),
-            log_probs=tuple(-math.inf if value is None else value for value in item["log_probs"]),
+            refused=item.get("refused"),
+            log_probs=tuple(unknown if value is None else value for value in item["log_probs"]),
             probabilities=tuple(math.nan if value is None else value for value in item["probabilities"]),
             **scores,
         )
@@ -107,6 +118,8 @@ class TaskAlignment:
             "n_available": self.n_available,
             "n": int(summary["n"]),
             "n_scored": int(summary["n_scored"]),
+            "n_failed": sum(item.failed for item in self.items),
+            "refused": dict(Counter(item.refused for item in self.items if item.refused)),
             "seconds": self.seconds,
             "rows_fingerprint": self.rows_fingerprint,
             "model": {name: {"mean": summary[name], "se": summary[f"{name}_se"]} for name in metrics},
@@ -122,6 +135,7 @@ def align_rows(
     text_format: Format,
     *,
     task_labels: bool = False,
+    positions: int | None = None,
 ) -> tuple[AlignmentItem, ...]:
     """Score a model on items of a distribution task, and the uniform guess beside it.
 
@@ -132,6 +146,7 @@ def align_rows(
         text_format: How messages are written. In ``colon`` an option follows ``Output:`` and a space.
         task_labels: In ``colon``, write the task's own label (``output_label``, e.g. ``Response (color)``) in place of
             ``Output``, as the paper does.
+        positions: Tokens that the model takes; an item with more is refused. None for any number.
 
     Returns:
         One result per row.
@@ -145,9 +160,36 @@ def align_rows(
     if task_labels:
         prompts = [_labelled(*row, text_format) for row in zip(prompts, rows["output_label"], strict=True)]
         texts, option_format = [[text_format.output_prefix + option for option in row] for row in options], None
-    log_probs = score(prompts, texts)
     token_ids = [option_token_ids(tokenizer, row, option_format) for row in texts]
-    return score_alignment(rows["id"][:], options, rows["probabilities"][:], log_probs, token_ids)
+    refused = _too_long(tokenizer, prompts, token_ids, text_format, positions)
+    asked = [index for index in range(len(prompts)) if index not in refused]
+    found = score([prompts[index] for index in asked], [texts[index] for index in asked]) if asked else []
+    scored = dict(zip(asked, found, strict=True))
+    log_probs = [
+        scored[index] if index in scored else torch.full((len(row),), math.nan) for index, row in enumerate(texts)
+    ]
+    items = score_alignment(rows["id"][:], options, rows["probabilities"][:], log_probs, token_ids)
+    return tuple(replace(item, refused=refused.get(index)) for index, item in enumerate(items))
+
+
+def _too_long(
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Prompt],
+    options: Sequence[Sequence[TokenIds]],
+    text_format: Format,
+    positions: int | None,
+) -> dict[int, str]:
+    """Index -> why an item is refused, for those with more tokens than the model takes."""
+    found: dict[int, str] = {}
+    for index, (prompt, ids) in enumerate(zip(prompts, options, strict=True)):
+        text = prompt if isinstance(prompt, str) else text_format.prompt(prompt)
+        longest = max(map(len, ids))
+        if positions is None or len(text.encode()) + 1 + longest <= positions:  # no token is less than a byte
+            continue
+        (prompt_ids,) = prompt_token_ids(tokenizer, [prompt], text_format)
+        if len(prompt_ids) + longest > positions:
+            found[index] = f"longer than the {positions} tokens that the model takes"
+    return found
 
 
 def _labelled(messages: Sequence[Message], label: str, text_format: Format) -> str:

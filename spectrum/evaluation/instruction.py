@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -103,7 +104,7 @@ class InstructionWork(DataWork):
         ranked = [result for result in results.values() if "margins" in result]
         ranking = Ranking(
             tuple(tuple(pair) for result in ranked for pair in result["pairs"]),
-            tuple(tuple(sides) for result in ranked for sides in result["margins"]),
+            tuple(_sides(sides) for result in ranked for sides in result["margins"]),
         )
         responses = [Response(**each) for result in results.values() for each in result.get("responses", ())]
         answered = [
@@ -175,4 +176,10 @@ class InstructionWork(DataWork):
 
 def _ranking(section: Section) -> Ranking:
     found = section["ranking"]
-    return Ranking(tuple(map(tuple, found["pairs"])), tuple(map(tuple, found["margins"])))
+    return Ranking(tuple(map(tuple, found["pairs"])), tuple(map(_sides, found["margins"])))
+
+
+def _sides(margins: Sequence[float | None]) -> tuple[float, float]:
+    """Margins as they are kept, where None is no number."""
+    one, two = (math.nan if margin is None else margin for margin in margins)
+    return one, two

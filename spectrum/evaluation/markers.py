@@ -191,6 +191,7 @@ class MarkersWork(DataWork):
                 "moved": self._moved(answers) if marked else None,
                 "lines_in_language": self._languages(answers),
                 "nats_per_token": {name: mean_of(values) for name, values in likelihood.items()},
+                "n_failed": sum(value is None for values in likelihood.values() for value in values),
                 "by_frequency": {
                     category: self._by_frequency(category, likelihood, wins)
                     for category in ("domain", "task", "format", "lang")
@@ -213,7 +214,10 @@ class MarkersWork(DataWork):
         mine_kept, other_kept = mine["length_violation"], theirs["length_violation"]
         violation = {"baseline": other_kept["words"], "inferred": mine_kept["words"], "fixed": mine_kept["fixed"]}
         too_long = [_too_long(mine, "fixed" if mine["marked"] else "words"), _too_long(theirs, "words")]
-        nats = [np.array([item["nats_per_token"]["inferred"] for item in side["items"]]) for side in (mine, theirs)]
+        nats = [
+            np.array([item["nats_per_token"]["inferred"] for item in side["items"]], dtype=float)  # None becomes NaN
+            for side in (mine, theirs)
+        ]
         return {
             "length_violation": violation,
             "too_long": asdict(paired_difference(*too_long)),

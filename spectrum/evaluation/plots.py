@@ -25,6 +25,23 @@ _BAR = 0.4
 _PANELS = 4
 
 
+def plot_names(report: Report) -> list[str]:
+    """The names of the files that :func:`write_plots` writes for a report."""
+    names = ["alignment", *(f"alignment-{task}" for task in report["alignment"])] if report["alignment"] else []
+    names += ["steerability"] if report["steerability"] else []
+    names += [f"markers-{name}" for name, section in report.get("markers", {}).items() if section["marked"]]
+    names += ["coverage", "coverage-yield"] if report["coverage"] else []
+    return [f"{name}.png" for name in names]
+
+
+def remove_plots(report: Report, folder: Path, *, but_those_of: Report) -> None:
+    """Remove the plots of a report that another one in its place does not have; other files stay."""
+    for name in set(plot_names(report)) - set(plot_names(but_those_of)):
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def write_plots(report: Report, folder: Path) -> list[Path]:
     """Write the figures of what the report holds into ``folder``; returns the files.
 
@@ -151,7 +168,8 @@ def _title(item: dict[str, Any], hidden: int) -> str:
     name = _label(item["id"].partition("/")[2] or item["id"], _LONGEST_LABEL)
     divergence = "no score" if scores["js_divergence"] is None else f"JS {scores['js_divergence']:.3f}"
     rest = f", {hidden} unlikelier options not shown" if hidden else ""
-    return f"{name}\n{divergence}, coverage {scores['coverage']:.2f}{rest}"
+    coverage = "no number from the model" if scores["coverage"] is None else f"coverage {scores['coverage']:.2f}"
+    return f"{name}\n{divergence}, {coverage}{rest}"
 
 
 def _label(text: str, length: int) -> str:

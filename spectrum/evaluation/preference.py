@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from dataset_builder.errors import UserError
 from spectrum.evaluation.alignment import OptionScorer
 from spectrum.evaluation.judge import EndpointJudge
 from spectrum.evaluation.subject import LocalModel
@@ -110,6 +111,10 @@ class LikelihoodPreference:
         for pair, options, scores in zip(comparisons, texts, log_probs, strict=True):
             sizes = map(len, option_token_ids(self.tokenizer, options, self.text_format))
             per_token = {text: score / size for text, score, size in zip(options, scores.tolist(), sizes, strict=True)}
+            if any(map(math.isnan, per_token.values())):
+                raise UserError(
+                    f"model {self.name!r} gives a response no likelihood (NaN): let another one stand in for the judge"
+                )
             first, second = (per_token.get(text, -math.inf) for text in pair[1:])
             found.append((first > second) + (first == second) / 2)
         return found

@@ -7,6 +7,7 @@ responses, is right exactly once in each pair and gets 50%.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,17 +37,32 @@ class Ranking:
 
     @property
     def scores(self) -> list[float]:
-        """Per pair the share of its two sides on which the own response is the likelier; a tie counts half."""
-        return [sum((margin > 0) + (margin == 0) / 2 for margin in sides) / len(sides) for sides in self.margins]
+        """Per pair the share of its two sides on which the own response is the likelier; a tie counts half.
+
+        NaN for a pair for which the model gives no number.
+        """
+        return [
+            math.nan
+            if any(map(math.isnan, sides))
+            else sum((margin > 0) + (margin == 0) / 2 for margin in sides) / len(sides)
+            for sides in self.margins
+        ]
+
+    @property
+    def n_failed(self) -> int:
+        """Pairs for which the model gives no number."""
+        return sum(map(math.isnan, self.scores))
 
     @property
     def capability(self) -> float:
-        """The share over all pairs and sides."""
-        return sum(self.scores) / len(self.scores)
+        """The share over all pairs and sides that have a number; NaN if none has."""
+        known = [score for score in self.scores if not math.isnan(score)]
+        return sum(known) / len(known) if known else math.nan
 
     def section(self) -> dict[str, object]:
-        """``capability``, its 95% bootstrap interval over pairs and the number of pairs, for a report."""
-        return {"capability": self.capability, "ci95": list(bootstrap_interval(self.scores)), "n": len(self.pairs)}
+        """``capability``, its 95% bootstrap interval over pairs, how many there are, and how many failed."""
+        interval = list(bootstrap_interval(self.scores))
+        return {"capability": self.capability, "ci95": interval, "n": len(self.pairs), "n_failed": self.n_failed}
 
 
 def rank_responses(

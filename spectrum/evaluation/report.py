@@ -16,12 +16,16 @@
                     a response), processes (their number)
     seconds         spent on scoring and sampling
     steerability    task -> {
-        n, n_available, n_too_long, capability, options, max_length, seconds, rows_fingerprint,
+        n, n_available, n_too_long, capability, max_length, seconds, rows_fingerprint,
+        options         the closed answers of the outputs, a list of these lists where questions differ, or null
+        without_options why outputs have none, and so neither accuracy nor calibration -> how many of the drawn ones
+        n_outputs, n_failed  scored outputs, and those of them for which the model gave NaN
         summary, at_largest_k  loss (with the terminator), loss_per_token, accuracy, ece, each with <metric>_se
         ci95            metric -> bootstrap 95% interval over sequences
         by_k            the same by the number of examples, as columns
         reliability     the columns of a reliability diagram, or null
-        sequences       [{id, content (a hash), k, losses, tokens, answers, log_probs}]
+        sequences       [{id, content (a hash), k, losses, tokens, answers, log_probs, asked (the place of an output's
+                        answers among options, or null), failed (the k of outputs that are NaN)}]
     }
     coverage        task -> prompting -> {
         n, unfinished, set_size, validity, seconds, row_fingerprint,
@@ -30,14 +34,15 @@
         messages, texts, items
     }
     alignment       task -> {
-        n_available, n, n_scored, seconds, rows_fingerprint,
+        n_available, n, n_scored, n_failed (items for which the model gave NaN), refused (why items were not asked ->
+        how many), seconds, rows_fingerprint,
         model           metric -> {mean, se}
         uniform         the same of the uniform guess
-        items           [{id, options, target, log_probs, probabilities, scores, uniform}]
+        items           [{id, options, target, log_probs, probabilities, scores, uniform, refused (or null)}]
     }
     instruction     name of a data set -> {
         n, n_available, seconds, rows_fingerprint
-        ranking         capability, ci95, n, pairs (ids), margins (of both sides of each pair)
+        ranking         capability, ci95, n, n_failed, pairs (ids), margins (of both sides of each pair)
         format          measure -> {mean, ci95, n}
         win_rate        null, or judge, n, win_rate, length_controlled, consistency and intervals: over the data's own
                         responses
@@ -45,7 +50,7 @@
         items           [{id, instruction, reference, response, scores}]
     }
     markers         name of a data set -> {
-        n, n_available, seconds, rows_fingerprint, marked (whether the model's tokenizer takes markers)
+        n, n_available, seconds, rows_fingerprint, marked (whether the model's tokenizer takes markers), n_failed
         accuracy        category -> {inferred, ci95, majority, n}; null without markers, as the next four
         own_length_error  median relative error of the length that the model announces, against its own response's
         length_curve    [{wanted, mean, median, quartiles}], tokens
@@ -58,11 +63,13 @@
         by_frequency    category -> the same by bucket (common, medium, tail), with win_rate where there is a judge
         items           [{id, instruction, markers, limit, nats_per_token, responses}]
     }
+    failed          [{desideratum, task, prompting (of a coverage task, or null), reason}]: what could not be measured
     comparison      null, or {other: {model, format}, steerability, alignment and instruction: task -> metric ->
                     {difference, ci95, n}, coverage: prompting -> {tasks: task -> metric -> {difference, ci95}, mean:
                     the same}}; with instruction also win_rate, over the other model; markers: length_violation
                     (baseline is the other model told in words, inferred this one, fixed this one by a marker),
-                    too_long and nats_per_token -> {difference, ci95, n}
+                    too_long and nats_per_token -> {difference, ci95, n}; refused: [{desideratum, task, reason}], what
+                    both have and what cannot be compared
 
 A desideratum on data sets may be missing in reports of earlier versions. The metrics of alignment are those of
 ``metrics/spectrum_alignment``; ``scores`` and ``uniform`` of its items hold one number each.
@@ -144,7 +151,9 @@ def compare(report: Report, other: Report) -> dict[str, dict[str, Difference]]:
 def comparison_section(
     report: Report, other: Report, on_data: Mapping[str, CompareData] | None = None
 ) -> dict[str, Any]:
-    """The part of ``report`` that compares it with ``other``, on the desiderata that both measured.
+    """The part of ``report`` that compares it with ``other``, on the tasks that both measured.
+
+    A task that cannot be compared, since its rows or settings differ, is under ``refused`` with the reason.
 
     Args:
         report: A report.
@@ -152,31 +161,51 @@ def comparison_section(
         on_data: Desideratum that is measured on data sets -> what compares the two sections on one.
 
     Raises:
-        UserError: They share nothing, or what they share was measured on other rows.
+        UserError: They share no task.
     """
-    on_data = on_data or {}
-    found: dict[str, Any] = {name: {} for name in ("steerability", "coverage", "alignment", *on_data)}
-    shared = {name: report[name].keys() & other.get(name, {}).keys() for name in found}
-    if not any(shared.values()):
+    ways: dict[str, CompareData] = {
+        "steerability": _compare_steerability,
+        "coverage": _compare_coverage_task,
+        "alignment": _compare_alignment,
+        **(on_data or {}),
+    }
+    found: dict[str, Any] = {name: {} for name in ways}
+    refused = []
+    for name, compare_task in ways.items():
+        for task in report[name]:
+            if task not in other.get(name, {}):
+                continue
+            try:
+                found[name][task] = compare_task(task, report[name][task], other[name][task])
+            except UserError as error:
+                refused.append({"desideratum": name, "task": task, "reason": str(error)})
+    if not refused and not any(found.values()):
         raise UserError("the two reports share no task: compare reports on the same tasks with the same seed and limit")
-    if shared["alignment"]:
-        found["alignment"] = {
-            task: {metric: asdict(difference) for metric, difference in metrics.items()}
-            for task, metrics in compare(report, other).items()
-        }
-    if shared["coverage"]:
-        found["coverage"] = compare_coverage(report["coverage"], other["coverage"])
-    for task in report["steerability"]:
-        if task in shared["steerability"]:
-            mine, theirs = (TaskSteerability.from_dict(side["steerability"][task]) for side in (report, other))
-            found["steerability"][task] = paired_steerability(mine, theirs)
-    for name, compare_data in on_data.items():
-        found[name] = {
-            task: compare_data(task, report[name][task], other[name][task])
-            for task in report[name]
-            if task in shared[name]
-        }
-    return finite(found | {"other": {"model": other["model"]["name"], "format": other["settings"]["format"]}})
+    if tasks := found["coverage"]:
+        found["coverage"] = compare_coverage(
+            *({task: side["coverage"][task] for task in tasks} for side in (report, other))
+        )
+    about = {"model": other["model"]["name"], "format": other["settings"]["format"]}
+    return finite(found | {"other": about, "refused": refused})
+
+
+def _compare_steerability(task: str, mine: Section, theirs: Section) -> dict[str, Any]:
+    return paired_steerability(*(TaskSteerability.from_dict(section) for section in (mine, theirs)))
+
+
+def _compare_coverage_task(task: str, mine: Section, theirs: Section) -> dict[str, Any]:
+    return compare_coverage({task: mine}, {task: theirs})
+
+
+def _compare_alignment(task: str, mine: Section, theirs: Section) -> dict[str, Any]:
+    found = compare({"alignment": {task: mine}}, {"alignment": {task: theirs}})
+    return {metric: asdict(difference) for metric, difference in found[task].items()}
+
+
+def failure_text(failure: Mapping[str, Any]) -> str:
+    """One line that says what was not measured, or not compared, and why."""
+    how = f", {failure['prompting']}" if failure.get("prompting") else ""
+    return f"{failure['task']} ({failure['desideratum']}{how}): {failure['reason']}"
 
 
 def write_report(report: Report, folder: Path) -> None:
@@ -292,6 +321,7 @@ def markdown_environment() -> Environment:
 def _environment() -> Environment:
     environment = markdown_environment()
     environment.filters |= {
+        "failure": failure_text,
         "with_error": _with_error,
         "interval": _with_interval,
         "estimate": _estimate,

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -15,12 +16,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dataset_builder.errors import UserError
+from dataset_builder.errors import UserError, first_line
 from spectrum.evaluation.alignment import SMOOTHING
 from spectrum.evaluation.instruction import InstructionWork
 from spectrum.evaluation.judge import EndpointJudge
 from spectrum.evaluation.markers import MarkersWork
-from spectrum.evaluation.plots import write_plots
+from spectrum.evaluation.plots import plot_names, remove_plots, write_plots
 from spectrum.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
 from spectrum.evaluation.processes import Processes, processes
 from spectrum.evaluation.report import (
@@ -30,6 +31,7 @@ from spectrum.evaluation.report import (
     Report,
     Section,
     comparison_section,
+    failure_text,
     read_report,
     write_json,
     write_report,
@@ -37,10 +39,11 @@ from spectrum.evaluation.report import (
 from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.subject import LocalModel, ServedModel, Subject
 from spectrum.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work
-from spectrum.generation.endpoint.client import Endpoint, served_model
+from spectrum.generation.endpoint.client import Endpoint, NoAnswerError, served_model
 from spectrum.instruction_data import named_data
 from spectrum.models import ModelFiles, find_model, scoring_device, torch_dtype
 from spectrum.suite import task_infos
+from spectrum.training.output_folder import held
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,12 @@ ON_DATA: Mapping[str, type[DataWork]] = {"instruction": InstructionWork, "marker
 DESIDERATA = (*KINDS, *ON_DATA)
 
 
+Unit = tuple[str, str, str | None]
+"""A desideratum, a task and a way of prompting: what is measured as a whole, or not at all."""
+
+LOCK = ".evaluation.lock"
+
+
 @dataclass(frozen=True)
 class Part:
     """A part of the work: its task, measured for which desideratum, and its name there."""
@@ -63,28 +72,57 @@ class Part:
     task: str
     name: str
 
+    @property
+    def unit(self) -> Unit:
+        """What is reported as a whole: the task, or one way of prompting it."""
+        return self.desideratum, self.task, self.name if self.desideratum == "coverage" else None
+
 
 def evaluate(settings: EvaluationSettings, *, progress: bool = False) -> Report | None:
     """Score a model and write ``report.json``, ``report.md`` and ``plots/`` into the output folder.
 
     The result of each part of a task is kept in ``output/tasks`` under a fingerprint of all that it depends on; the
     same call takes what is there and goes on. A model with nothing left to measure is not even loaded. Processes
-    that were started together share the work; the main one keeps it and writes.
+    that were started together share the work; the main one keeps it and writes. A task that this model cannot be
+    measured on does not end the others: the report says why under ``failed``.
 
     Returns:
         The report (see :mod:`spectrum.evaluation.report` for its schema); None in a process that is not the main one.
 
     Raises:
-        UserError: Something in ``settings`` does not exist or does not fit; nothing is written then.
+        UserError: Something in ``settings`` does not exist or does not fit, another evaluation writes into the folder,
+            or nothing at all could be measured; no report is written then.
     """
-    with processes(settings.device) as team:
+    with processes(settings.device) as team, ExitStack() as held_until_done:
         run = _Run(settings, team, progress=progress and team.is_main)
-        left = team.from_main(run.unfinished)
-        found = team.map(run.measure, left)
-        for part, result in tqdm(found, "Evaluating", len(left), unit="part", leave=None, disable=not run.progress):
-            if team.is_main:
+
+        def begin() -> list[Part]:
+            held_until_done.enter_context(
+                held(settings.output, lock_name=LOCK, doing="evaluating into", option="--output")
+            )
+            return run.unfinished()
+
+        left = team.from_main(begin)
+        found = team.map(run.attempt, left)
+        for part, (result, reason) in tqdm(
+            found, "Evaluating", len(left), unit="part", leave=None, disable=not run.progress
+        ):
+            if reason is not None:
+                run.failed.setdefault(part.unit, reason)
+            elif team.is_main:
                 run.keep(part, result)
         return run.report() if team.is_main else None
+
+
+def complete(report: Report) -> Report:
+    """The report, if everything in it was measured.
+
+    Raises:
+        UserError: Something was not.
+    """
+    for failure in report["failed"]:
+        raise UserError(f"{failure_text(failure)}; measure without it, or mend it")
+    return report
 
 
 def tasks_of(suite: str, tasks: Sequence[str], desiderata: Sequence[str]) -> dict[str, list[str]]:
@@ -126,6 +164,7 @@ class _Run:
         self.works: dict[tuple[str, str], Work] = {}
         self.fingerprints: dict[Part, str] = {}
         self.results: dict[Part, Section] = {}
+        self.failed: dict[Unit, str] = {}
         self.compared: Report | None = None
 
     def unfinished(self) -> list[Part]:
@@ -137,6 +176,8 @@ class _Run:
             for task in tasks:
                 for name, depends in self._work(desideratum, task).parts():
                     self.fingerprints[Part(desideratum, task, name)] = _digest(self._model_depends | depends)
+        if self.compared is not None:
+            self._check_comparable(self.compared)
         for part, fingerprint in self.fingerprints.items():
             kept = _read_kept(self._path(part), fingerprint)
             if kept is not None:
@@ -152,9 +193,39 @@ class _Run:
         found = tasks_of(settings.suite, settings.tasks, on_suite) if on_suite else {}
         return found | {name: list(named_data(settings.data)) for name in settings.desiderata if name in ON_DATA}
 
-    def measure(self, part: Part) -> Section:
-        """The result of a part."""
-        return self._work(part.desideratum, part.task).measure(part.name, self.subject)
+    def _check_comparable(self, other: Report) -> None:
+        """Refuse, before anything is scored, another report with which nothing can be compared."""
+        reasons = {
+            (desideratum, task): work.not_comparable(other[desideratum][task])
+            for (desideratum, task), work in self.works.items()
+            if task in other.get(desideratum, {})
+        }
+        if not reasons:
+            raise UserError(
+                "the two reports share no task: compare reports on the same tasks with the same seed and limit"
+            )
+        if all(reasons.values()):
+            raise UserError(next(iter(reasons.values())))
+        for (_, task), reason in reasons.items():
+            if reason:
+                logger.warning("%s is not compared: %s", task, reason)
+
+    def attempt(self, part: Part) -> tuple[Section | None, str | None]:
+        """The result of a part, or why there is none; after a failure the rest of its task is left out.
+
+        Raises:
+            UserError: The model cannot be loaded, or its server is gone: nothing else could be measured either.
+        """
+        if part.unit in self.failed:
+            return None, self.failed[part.unit]
+        self.subject.load()
+        try:
+            return self._work(part.desideratum, part.task).measure(part.name, self.subject), None
+        except NoAnswerError:
+            raise
+        except Exception as error:  # whatever one task cannot stand must not take the others with it
+            logger.debug("%s failed", part, exc_info=error)
+            return None, _said(error)
 
     def keep(self, part: Part, result: Section) -> None:
         """Keep the result of a part."""
@@ -168,16 +239,34 @@ class _Run:
         sections: dict[str, dict[str, Section]] = {name: {} for name in DESIDERATA}
         for (desideratum, task), work in self.works.items():
             parts = [part for part in self.fingerprints if (part.desideratum, part.task) == (desideratum, task)]
-            sections[desideratum][task] = work.section({part.name: self.results[part] for part in parts})
+            done = {part.name: self.results[part] for part in parts if part.unit not in self.failed}
+            if not done:
+                continue
+            try:
+                sections[desideratum][task] = work.section(done)
+            except UserError as error:
+                self.failed[desideratum, task, None] = str(error)
+        if not any(sections.values()):
+            reasons = list(self.failed.values())
+            others = f" (and {len(reasons) - 1} more tasks failed)" if len(reasons) > 1 else ""
+            raise UserError(f"nothing could be measured: {reasons[0]}{others}")
         report = self._report(sections)
         if self.compared is not None:
             report["comparison"] = comparison_section(report, self.compared, self._comparers)
-        path, plots = self.settings.output / REPORT, self.settings.output / "plots"
-        before = _content(path) if plots.is_dir() else None
-        write_report(report, self.settings.output)
-        if _content(path) != before:  # plots of what has not changed are there, and take longer than all else
-            write_plots(report, plots)
+        self._write(report)
         return report
+
+    def _write(self, report: Report) -> None:
+        """Write the report and its plots, in place of those of the report that was there."""
+        path, plots = self.settings.output / REPORT, self.settings.output / "plots"
+        before = _content(path)
+        if before is not None:
+            remove_plots(before, plots, but_those_of=report)
+        write_report(report, self.settings.output)
+        names = plot_names(report)
+        there = all((plots / name).is_file() for name in names)
+        if names and (_content(path) != before or not there):  # drawing them takes longer than all else
+            write_plots(report, plots)
 
     @cached_property
     def subject(self) -> Subject:
@@ -212,7 +301,9 @@ class _Run:
             return CoverageWork(self.settings, task, self._judge if judged else None)
         if desideratum in ON_DATA:
             return ON_DATA[desideratum](self.settings, task, self._preference)
-        return {"steerability": SteerabilityWork, "alignment": AlignmentWork}[desideratum](self.settings, task)
+        if desideratum == "alignment":
+            return AlignmentWork(self.settings, task)
+        return SteerabilityWork(self.settings, task, self.subject.positions)
 
     @cached_property
     def _judge(self) -> EndpointJudge:
@@ -290,16 +381,27 @@ class _Run:
             },
             "seconds": round(sum(section["seconds"] for section in _timed(sections)), 2),
             **sections,
+            "failed": [
+                {"desideratum": desideratum, "task": task, "prompting": prompting, "reason": reason}
+                for (desideratum, task, prompting), reason in self.failed.items()
+            ],
             "comparison": None,
         }
 
 
+def _said(error: Exception) -> str:
+    """What an error says on one line; that of a library with its kind."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+
+
 def _content(path: Path) -> dict[str, Any] | None:
-    """A report without the time at which it was written; None where there is none."""
+    """A report without the time at which it was written; None where there is none of ours."""
     try:
-        return json.loads(path.read_text(encoding="utf-8")) | {"created": None}
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    ours = isinstance(content, dict) and content.get("schema_version") == SCHEMA_VERSION
+    return content | {"created": None} if ours else None
 
 
 def _describe(files: ModelFiles) -> dict[str, Any]:

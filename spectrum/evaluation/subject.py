@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum.formats.render import Format, Message
 from spectrum.formats.tags import find_format
@@ -74,6 +74,13 @@ class Subject(Protocol):
     def fingerprint(self) -> str:
         """A hash that changes with the model."""
 
+    @property
+    def positions(self) -> int | None:
+        """Tokens that it takes at most; None where its configuration names no number."""
+
+    def load(self) -> None:
+        """Load what is needed to ask it something; what is wrong with the model itself is found here."""
+
     def option_logprobs(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[torch.Tensor]:
         """As :func:`spectrum.option_logprobs`."""
 
@@ -105,6 +112,15 @@ class _Written:
     def text_format(self) -> Format:
         """How messages are written."""
         return find_format(self.format_name, self.tokenizer)
+
+    @cached_property
+    def positions(self) -> int | None:
+        """Tokens that the model takes at most; None where its configuration names no number."""
+        try:
+            config = AutoConfig.from_pretrained((self.files.base or self.files).folder, local_files_only=True)
+        except (OSError, ValueError, KeyError):  # what is wrong with it, loading the model says better
+            return None
+        return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 @dataclass
@@ -144,6 +160,14 @@ class LocalModel(_Written):
     def fingerprint(self) -> str:
         """Of all its files."""
         return _held("fingerprint", self.files, self.files.fingerprint)
+
+    def load(self) -> None:
+        """Load the model, its tokenizer and its rules.
+
+        Raises:
+            UserError: They cannot be loaded.
+        """
+        _ = self.text_format, self.adapter or self.model
 
     @cached_property
     def model(self) -> PreTrainedModel | PeftModel:
@@ -229,6 +253,10 @@ class ServedModel(_Written):
 
     endpoint: Endpoint
     progress: bool = False
+
+    def load(self) -> None:
+        """Load the tokenizer; the model is elsewhere."""
+        _ = self.text_format
 
     @property
     def conditions(self) -> dict[str, Any]:

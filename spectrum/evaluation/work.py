@@ -7,7 +7,7 @@ or the generations from one prompt.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from spectrum.evaluation.report import Section, finite
 from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.steerability import (
     ScoredSequence,
+    Written,
     formats_of,
     sequences_fingerprint,
     steer_rows,
@@ -49,6 +50,9 @@ class Work(Protocol):
 
     def section(self, results: Mapping[str, Section]) -> Section:
         """The task's part of the report, from the results of all parts."""
+
+    def not_comparable(self, theirs: Section) -> str | None:
+        """Why this task cannot be compared with its part of another report; None if it can, as far as rows tell."""
 
 
 class _RowsWork:
@@ -76,6 +80,12 @@ class _RowsWork:
         """The names of the parts."""
         yield from map(str, range(0, len(self.drawn), ROWS))
 
+    def _nothing_shared(self, ids: Iterable[str]) -> str | None:
+        """That another report has none of the drawn rows, if so."""
+        if set(self.drawn["id"][:]) & set(ids):
+            return None
+        return f"the two reports share no row of task {self.task!r}: evaluate both on one suite with the same seed"
+
 
 class DataWork(_RowsWork):
     """Work on the conversations of a data set, in reports of its own and in comparisons.
@@ -99,6 +109,12 @@ class DataWork(_RowsWork):
         """The data set's part of a report set against that of another one."""
         raise NotImplementedError
 
+    def not_comparable(self, theirs: Section) -> str | None:
+        """See :class:`Work`."""
+        if sequences_fingerprint(self.drawn) == theirs["rows_fingerprint"]:
+            return None
+        return f"the two reports have other rows of {self.task!r}: evaluate both with the same data, limit and seed"
+
 
 class AlignmentWork(_RowsWork):
     """The items of a distribution task."""
@@ -117,6 +133,7 @@ class AlignmentWork(_RowsWork):
             self.some(part),
             subject.text_format,
             task_labels=self.settings.task_labels,
+            positions=subject.positions,
         )
         return {"items": finite([asdict(item) for item in items]), "seconds": time.monotonic() - started}
 
@@ -125,11 +142,32 @@ class AlignmentWork(_RowsWork):
         items = tuple(AlignmentItem.from_dict(item) for result in results.values() for item in result["items"])
         seconds = round(sum(result["seconds"] for result in results.values()), 2)
         found = TaskAlignment(self.task, len(self.rows), items, rows_fingerprint(self.drawn), seconds)
+        if all(item.refused for item in items):
+            raise UserError(f"no item of task {self.task!r} can be scored: {items[0].refused}")
         return finite(found.as_dict())
+
+    def not_comparable(self, theirs: Section) -> str | None:
+        """See :class:`Work`."""
+        return self._nothing_shared(item["id"] for item in theirs["items"])
 
 
 class SteerabilityWork(_RowsWork):
-    """The sequences of an ``icl`` task."""
+    """The sequences of an ``icl`` task.
+
+    Args:
+        settings: Of the evaluation.
+        task: The task's name.
+        positions: Tokens that the model takes; sequences are cut to as many. None for any number.
+    """
+
+    def __init__(self, settings: EvaluationSettings, task: str, positions: int | None = None) -> None:
+        super().__init__(settings, task)
+        self.positions = positions
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a sequence at most: what was asked for, or what the model takes if that is less."""
+        return min(self.settings.max_length, self.positions or self.settings.max_length)
 
     @cached_property
     def options(self) -> ClosedAnswers:
@@ -145,7 +183,7 @@ class SteerabilityWork(_RowsWork):
         for part in self.names():
             rows, options = sequences_fingerprint(self.some(part)), self.options_of(part)
             asked = {"lists": options.lists, "asked": options.asked}
-            yield part, {"rows": rows, "options": asked, "max_length": self.settings.max_length}
+            yield part, {"rows": rows, "options": asked, "max_length": self.max_length}
 
     def measure(self, part: str, subject: Subject) -> Section:
         """See :class:`Work`."""
@@ -153,9 +191,10 @@ class SteerabilityWork(_RowsWork):
         sequences = steer_rows(
             subject.output_logprobs,
             self.some(part),
-            formats_of(subject.tokenizer),
+            _with_own(formats_of(subject.tokenizer), (subject.tokenizer, subject.text_format)),
             options=self.options_of(part),
-            max_length=self.settings.max_length,
+            max_length=self.max_length,
+            max_positions=self.positions,
         )
         found = [None if sequence is None else asdict(sequence) for sequence in sequences]
         return {"sequences": finite(found), "seconds": time.monotonic() - started}
@@ -170,7 +209,8 @@ class SteerabilityWork(_RowsWork):
         sequences = tuple(ScoredSequence.from_dict(sequence) for sequence in found if sequence is not None)
         if not sequences:
             raise UserError(
-                f"no output of task {self.task!r} fits into {self.settings.max_length} tokens: raise --max_length"
+                f"no output of task {self.task!r} fits into {self.max_length} tokens: "
+                + ("raise --max_length" if self.max_length == self.settings.max_length else "the model takes no more")
             )
         lists = self.options.lists
         section = TaskSteerability(
@@ -178,7 +218,7 @@ class SteerabilityWork(_RowsWork):
             capability=self.task in CAPABILITY_TASKS,
             options=lists[0] if len(lists) == 1 else lists or None,
             without_options=self.options.without,
-            max_length=self.settings.max_length,
+            max_length=self.max_length,
             n_available=len(self.rows),
             n_too_long=len(found) - len(sequences),
             sequences=sequences,
@@ -186,6 +226,15 @@ class SteerabilityWork(_RowsWork):
             seconds=round(sum(result["seconds"] for result in results.values()), 2),
         ).as_dict()
         return finite(section)
+
+    def not_comparable(self, theirs: Section) -> str | None:
+        """See :class:`Work`."""
+        return self._nothing_shared(sequence["id"] for sequence in theirs["sequences"])
+
+
+def _with_own(written: list[Written], own: Written) -> list[Written]:
+    """All ways in which a sequence has to fit, the model's own among them."""
+    return written if own[1].name in {text_format.name for _, text_format in written} else [*written, own]
 
 
 class CoverageWork:
@@ -212,6 +261,18 @@ class CoverageWork:
         depends = {"row": row_fingerprint(self.row), "n": self.settings.generations, "seed": self.settings.seed}
         for prompting in self.settings.promptings:
             yield prompting, depends
+
+    def not_comparable(self, theirs: Section) -> str | None:
+        """See :class:`Work`."""
+        mine = {"row_fingerprint": row_fingerprint(self.row), "n": self.settings.generations}
+        mine["validity"] = "judge" if self.judge else self.row["validator"]
+        shared = [theirs[prompting] for prompting in self.settings.promptings if prompting in theirs]
+        if any(all(section[name] == value for name, value in mine.items()) for section in shared):
+            return None
+        return (
+            f"coverage task {self.task!r} differs in the two reports: evaluate both with one suite, the same "
+            "promptings and number of generations, and one judge"
+        )
 
     def measure(self, part: str, subject: Subject) -> Section:
         """See :class:`Work`."""

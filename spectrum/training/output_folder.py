@@ -36,12 +36,22 @@ def check_output(output: Path) -> None:
 
 
 @contextmanager
-def held(output: Path, *, is_main: bool = True) -> Iterator[None]:
+def held(
+    output: Path,
+    *,
+    is_main: bool = True,
+    lock_name: str = LOCK,
+    doing: str = "training into",
+    option: str = "--output_dir",
+) -> Iterator[None]:
     """Hold the folder of a run, which is made if it is not there; one that stays empty is removed.
 
     Args:
         output: The folder.
         is_main: Whether this process is the one of several that writes.
+        lock_name: The file that says so: runs of one kind exclude one another.
+        doing: What such a run does with the folder, for the message.
+        option: What names the folder on its command line.
 
     Raises:
         UserError: Another run holds it, or it cannot be written.
@@ -50,23 +60,21 @@ def held(output: Path, *, is_main: bool = True) -> Iterator[None]:
         yield
         return
     made = [path for path in (output, *output.parents) if not path.exists()]
-    lock = FileLock(output / LOCK, timeout=0)
+    lock = FileLock(output / lock_name, timeout=0)
     try:
         output.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
-        raise UserError(
-            f"another run is training into {str(output)!r}: wait for it, or give another --output_dir"
-        ) from error
+        raise UserError(f"another run is {doing} {str(output)!r}: wait for it, or give another {option}") from error
     except OSError as error:
         raise UserError(
-            f"--output_dir {str(output)!r} cannot be written ({error.strerror}): give another folder"
+            f"{option} {str(output)!r} cannot be written ({error.strerror}): give another folder"
         ) from error
     try:
         yield
     finally:
         lock.release()
-        (output / LOCK).unlink(missing_ok=True)
+        (output / lock_name).unlink(missing_ok=True)
         for path in made:
             if any(path.iterdir()):
                 break

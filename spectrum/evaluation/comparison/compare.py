@@ -17,7 +17,7 @@ from spectrum.evaluation.comparison.recipe import LABELLED, Recipe, Run, check_t
 from spectrum.evaluation.comparison.results import Measured, Results, SeedResult
 from spectrum.evaluation.comparison.scores import scores_of
 from spectrum.evaluation.report import Report
-from spectrum.evaluation.run import LIBRARIES, evaluate
+from spectrum.evaluation.run import LIBRARIES, complete, evaluate
 from spectrum.evaluation.subject import last_model_held
 from spectrum.models import ModelFiles, find_model
 
@@ -107,7 +107,9 @@ def _measure(
     for seed, files in models.items():
         folder = output if seed is None else output / str(seed)
         reports = {
-            name: evaluate(recipe.evaluation(name, run, files.name, formats[name], folder / name), progress=progress)
+            name: complete(
+                evaluate(recipe.evaluation(name, run, files.name, formats[name], folder / name), progress=progress)
+            )
             for name in recipe.measure
         }
         asked = {name: _format_of(report) for name, report in reports.items()}
@@ -138,9 +140,13 @@ def _try_formats(
     return {
         desideratum: {
             name: _score(
-                evaluate(
-                    recipe.evaluation(desideratum, run, model, name, output / f"{desideratum}-{name}", choosing=True),
-                    progress=progress,
+                complete(
+                    evaluate(
+                        recipe.evaluation(
+                            desideratum, run, model, name, output / f"{desideratum}-{name}", choosing=True
+                        ),
+                        progress=progress,
+                    )
                 ),
                 desideratum,
             )

@@ -27,6 +27,10 @@ _TEMPERATURE_1 = {"temperature": 1, "top_p": 1}
 Json = dict[str, Any]
 
 
+class NoAnswerError(UserError):
+    """The server is not there: nothing else can be asked of it either."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where a model is served.
@@ -95,7 +99,7 @@ class Client:
         try:
             response = self.session.request(method, f"{base}/{path}", json=content, timeout=_TIMEOUT_S)
         except requests.RequestException as error:
-            raise UserError(
+            raise NoAnswerError(
                 f"the endpoint at {self.endpoint.url} does not answer ({type(error).__name__}): is the server running?"
             ) from error
         if response.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
