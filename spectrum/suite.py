@@ -114,11 +114,12 @@ def task_rows(suite: str, task: str) -> Dataset:
 def draw_rows(rows: Dataset, task: str, *, limit: int | None, seed: int) -> Dataset:
     """``rows`` in order, or ``limit`` of them drawn at random.
 
-    The draw depends on the seed, the task and the number of rows alone, so every model sees the same ones.
+    The draw depends on the seed, the task and the number of rows alone, so every model sees the same ones; those of a
+    smaller limit are among those of a larger one.
     """
     if limit is None or limit >= len(rows):
         return rows
-    return rows.select(sorted(generator(seed, task).choice(len(rows), size=limit, replace=False).tolist()))
+    return rows.select(sorted(generator(seed, task).permutation(len(rows))[:limit].tolist()))
 
 
 @dataclass(frozen=True)
