@@ -114,7 +114,7 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """How the draws of a process become rows of the dataset.
+    """How the draws of a process become rows of the dataset; a row with fewer than two draws is dropped and counted.
 
     Attributes:
         mode: ``one`` row per process; ``several`` independent rows per process, which may share draws;
