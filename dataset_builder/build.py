@@ -212,7 +212,7 @@ def _base_record(spec: TaskSpec, raw: _Raw, options: BuildOptions) -> Record:
         "draws": 0,
         "dropped": {},
         "cleaned": {},
-        "verbatim": spec.verbatim,
+        "verbatim": spec.verbatim or ("written by the builder itself" if spec.generate else ""),
         "bytes": 0,
         "files": {},
         "seconds": 0.0,

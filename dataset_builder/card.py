@@ -74,6 +74,7 @@ def render_card(folder: Path, report: Mapping[str, Any], repo_id: str = "spectru
         partial=_names(n for n, record in records.items() if record["status"] == "partial"),
         limited=_names(spec.name for spec, record in built.items() if record["max_rows"] is not None),
         mixtures=mixtures(built),
+        verbatim=[spec for spec in built if spec.verbatim],
         default=_default(groups),
         unlisted=max(len(groups) - LISTED, 0),
         configurations=len(groups),

@@ -38,6 +38,7 @@ from ftfy.fixes import (
     unescape_html,
 )
 
+from dataset_builder.raw import GUARD, GUARDED
 from dataset_builder.task_spec import Draw, Dropped, Example, Target
 
 EMAIL = "email@example.com"
@@ -65,8 +66,8 @@ _CELL = re.compile(rf"[^{_BLANK}]+(?:[{_BLANK}][^{_BLANK}]+)*")
 _CODE = re.compile(r"(^[ \t]*```.*?(?:^[ \t]*```[ \t]*$|\Z)|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _JSON_START = re.compile(r'\{"|\["|\[\{"')
 _SUSPECT = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f@\u2028\u2029\ud800-\udfff\ufeff\ufff9-\ufffc]|&#?[A-Za-z0-9]+;|</?br\b|[ \t]{2}|\\[rufb]"
-    rf"|[{_BLANK}]{{2}}",
+    rf"[\x00-\x08\x0b-\x1f\x7f@\u2028\u2029\ud800-\udfff\ufeff\ufff9-\ufffc{GUARD}]"
+    rf"|&#?[A-Za-z0-9]+;|</?br\b|\\[rufb]|[{_BLANK}]{{2}}",
     re.IGNORECASE,
 )
 """What a text has to have for any repair but that of its encoding to be due; in JSON, escapes stand for characters."""
@@ -171,6 +172,16 @@ def clean(text: str) -> tuple[str, tuple[str, ...]]:
     return _cleaned(text, repairs), tuple(repairs)
 
 
+def left_as_they_are(items: Iterable[Example | Dropped]) -> Iterator[Example | Dropped]:
+    """The items of a task whose texts are not repaired."""
+    for item in items:
+        texts = _texts(item) if isinstance(item, Example) else []
+        if any(GUARD in text for text in texts):
+            yield from _with_texts(item, {text: text.replace(GUARD, GUARDED).strip() for text in texts})
+        else:
+            yield item
+
+
 def _is_suspect(texts: list[str]) -> bool:
     """Whether any of the texts may need a repair: quick, and true too often rather than too seldom."""
     whole = "\n".join(texts)
@@ -179,6 +190,7 @@ def _is_suspect(texts: list[str]) -> bool:
 
 def _cleaned(text: str, repairs: dict[str, None]) -> str:
     """The text repaired; notes what was."""
+    text = text.replace(GUARD, GUARDED)
     new = "".join(
         part if isinstance(part, str) else json.dumps(_values(part.value, repairs), **part.form)
         for part in _repaired_parts(text, repairs)

@@ -19,6 +19,11 @@ import pyarrow.csv as arrow_csv
 from dataset_builder.errors import UserError
 from dataset_builder.task_spec import RawFiles
 
+GUARDED, GUARD = "\x85", chr(0x10FF85)
+"""A control character that is an ellipsis in Windows-1252 and white space to Python; and what stands for it until
+:mod:`dataset_builder.hygiene` has seen it, so that no reader strips it or splits a line there."""
+
+_GUARDED_BYTES, _GUARDED_ESCAPE = GUARDED.encode(), b"\\u0085"
 _BLOCK_BYTES = 1 << 24  # a row must fit in one block of Arrow's CSV reader
 _INVALID_ROW = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
@@ -65,7 +70,7 @@ def read_csv(
             not UTF-8, or there is no row.
     """
     table = _read_strings(path, list(columns), has_header=has_header)
-    frame = pl.DataFrame(pl.from_arrow(table))
+    frame = _guarded(pl.DataFrame(pl.from_arrow(table)))
     if frame.is_empty():
         raise _unusable(path, "holds no row")
     return frame.select(_cast(path, frame[name], dtype) for name, dtype in columns.items())
@@ -84,7 +89,7 @@ def read_parquet(path: Path, columns: Mapping[str, pl.DataType | type[pl.DataTyp
         UserError: The file is not Parquet, a column is missing, a value is not of its type, or there is no row.
     """
     try:
-        frame = pl.read_parquet(path, columns=list(columns))
+        frame = _guarded(pl.read_parquet(path, columns=list(columns)))
     except pl.exceptions.ColumnNotFoundError as error:
         raise _unusable(path, f"lacks a column it should have: {str(error).splitlines()[0]}") from error
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -110,7 +115,7 @@ def read_json_lines(path: Path, fields: Mapping[str, type | UnionType]) -> Itera
     with path.open("rb") as file:
         for line_number, line in enumerate(file, start=1):
             with at_row(path, line_number):
-                row = json.loads(line.decode("utf-8-sig"))
+                row = json.loads(_guarded_json(line).decode("utf-8-sig"))
                 _check_fields(row, fields)
             yield line_number, row
     if line_number == 0:
@@ -124,7 +129,7 @@ def read_json(path: Path) -> Any:
         UserError: The file is empty, is not UTF-8 or is not JSON.
     """
     try:
-        return json.loads(read_text(path))
+        return json.loads(_guarded_json(read_text(path).encode()))
     except json.JSONDecodeError as error:
         raise _unusable(path, f"is not JSON: {error}") from error
 
@@ -141,7 +146,21 @@ def read_text(path: Path) -> str:
         raise _unusable(path, f"is not UTF-8: {error}") from error
     if not text.strip():
         raise _unusable(path, "is empty")
-    return text
+    return text.replace(GUARDED, GUARD)
+
+
+def _guarded(frame: pl.DataFrame) -> pl.DataFrame:
+    names = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    has = frame.select(pl.col(names).str.contains(GUARDED, literal=True).any()).row(0) if names else ()
+    found = [name for name, any_in in zip(names, has, strict=True) if any_in]
+    return frame.with_columns(pl.col(found).str.replace_all(GUARDED, GUARD, literal=True)) if found else frame
+
+
+def _guarded_json(text: bytes) -> bytes:
+    """JSON in which the guard stands for the character, be it written as such or escaped."""
+    if _GUARDED_BYTES in text:
+        text = text.replace(_GUARDED_BYTES, GUARD.encode())
+    return text.replace(_GUARDED_ESCAPE, json.dumps(GUARD).strip('"').encode()) if _GUARDED_ESCAPE in text else text
 
 
 def _unusable(path: Path, why: str) -> UserError:

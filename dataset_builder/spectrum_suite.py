@@ -23,7 +23,7 @@ from datasets.utils.py_utils import classproperty
 from dataset_builder import seeding
 from dataset_builder.errors import UserError
 from dataset_builder.files import find_files
-from dataset_builder.hygiene import Hygiene
+from dataset_builder.hygiene import Hygiene, left_as_they_are
 from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.sequences import cut
 from dataset_builder.tables import FEATURES, CoverageRows, DistributionRows, IclRows
@@ -130,7 +130,8 @@ def read_examples(
         yield from (spec.generate(seeding.generator(seed, spec.name, "process", i), i) for i in range(spec.n_processes))
         return
     items = _different(spec, _read(spec, files))
-    yield from items if spec.verbatim else Hygiene(Counter() if cleaned is None else cleaned).examples(items)
+    hygiene = Hygiene(Counter() if cleaned is None else cleaned)
+    yield from left_as_they_are(items) if spec.verbatim else hygiene.examples(items)
 
 
 def _different(spec: TaskSpec, items: Iterable[Example | Dropped]) -> Iterator[Example | Dropped]:

@@ -92,6 +92,7 @@ def task(
     *,
     summary: str,
     domain: str,
+    verbatim: str = "",
 ) -> TaskSpec:
     """The training task of one table.
 
@@ -103,6 +104,7 @@ def task(
         variants: What is given and wanted, for each process.
         summary: One sentence for the card.
         domain: What the texts are about.
+        verbatim: Why the texts are left as they are, if they are.
     """
     path = f"bare/sample_generated_data/{table}.jsonl"
     return TaskSpec(
@@ -118,6 +120,7 @@ def task(
         sequences=Sequences("partition", Mix(32)),
         read=partial(read, path=path, fields=fields, about=about, variants=variants),
         domain=domain,
+        verbatim=verbatim,
         version="1.1.0",
         quirks="Rows that the models wrote more than once are kept as separate draws.",
     )

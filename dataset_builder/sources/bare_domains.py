@@ -83,6 +83,7 @@ TASKS = [
         _PROBLEMS,
         summary="Synthetic problems in programming and logic, and their solutions.",
         domain="Code",
+        verbatim="programs, their inputs and outputs, in which every sign and blank counts",
     ),
     task(
         "newsgroups",

@@ -40,7 +40,7 @@ HAIKUS = Source(
 
 _LINES, _SYLLABLES = ("0", "1", "2"), ("0_syllables", "1_syllables", "2_syllables")
 _LENGTH, _MAX_SEQUENCES = 64, 200  # of a sequence, and per variant
-_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_WORD = re.compile(r"[^\W\d_]+(?:['’\x92-][^\W\d_]+)*")  # \x92: as upstream has it
 _DESCRIPTIONS = {
     "syllables": (
         "Haikus: poem ~ syllables of the three lines",

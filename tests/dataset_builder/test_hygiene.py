@@ -1,12 +1,17 @@
 """Texts are repaired in one place, whatever their source; what is not a fault stays as it is."""
 
+import itertools
 import json
 from collections import Counter
+from dataclasses import replace
 
+import polars as pl
 import pytest
 
+from dataset_builder import raw
 from dataset_builder.hygiene import EMPTY, SAME, Hygiene, clean
-from dataset_builder.registry import all_tasks
+from dataset_builder.registry import all_tasks, get_task
+from dataset_builder.spectrum_suite import read_examples
 from dataset_builder.task_spec import Draw, Dropped, Example, Target
 
 FAULTS = {
@@ -123,6 +128,67 @@ def test_an_example_without_faults_is_passed_on_as_it_is():
     [found], counts = examples(example)
     assert found is example
     assert not counts
+
+
+@pytest.mark.parametrize("verbatim", ["", "code"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl", "escaped", "json", "text"])
+def test_an_ellipsis_that_looks_like_white_space_is_not_stripped(tmp_path, kind, verbatim):
+    """U+0085 is Windows-1252's ellipsis and white space to Python: readers that strip texts must not lose it."""
+    path, text = tmp_path / "file", "so it goes\x85"
+    if kind == "csv":
+        path.write_text(f"text,n\n{text},1\n", encoding="utf-8")
+    elif kind == "parquet":
+        pl.DataFrame({"text": [text], "n": [1]}).write_parquet(path)
+    elif kind == "text":
+        path.write_text(text, encoding="utf-8")
+    else:
+        path.write_text(json.dumps({"text": text}, ensure_ascii=kind == "escaped"), encoding="utf-8")
+
+    def texts(files):
+        if kind in ("csv", "parquet"):
+            return getattr(raw, f"read_{kind}")(path, {"text": pl.String, "n": pl.Int64})["text"].to_list()
+        if kind == "json":
+            return [raw.read_json(path)["text"]]
+        if kind == "text":
+            return [raw.read_text(path)]
+        return [row["text"] for _, row in raw.read_json_lines(path, {"text": str})]
+
+    def read(files):
+        given = (json.dumps({"a": text}, ensure_ascii=False) for text in texts(files))
+        yield Example(
+            "p", (), tuple(Draw(given, text.strip()) for given, text in zip(given, texts(files), strict=True))
+        )
+
+    spec = replace(get_task("gsm8k_question"), read=read, verbatim=verbatim)
+    [example] = read_examples(spec, {}, 42)
+    if verbatim:  # nothing but the white space around it is taken from a text
+        assert example.draws == (Draw('{"a": "so it goes\x85"}', "so it goes"),)
+    else:
+        assert example.draws == (Draw('{"a": "so it goes…"}', "so it goes…"),)
+
+
+def test_a_task_whose_texts_count_sign_by_sign_is_left_as_it_is():
+    text = "x  = '&lt;'\r\nprint(x)"
+
+    def read(files):
+        yield Example("p", (), (Draw(None, text), Draw(None, text)))
+
+    spec = get_task("bare_lcb")
+    assert "every sign" in spec.verbatim
+    counts = Counter()
+    [example] = read_examples(replace(spec, read=read), {}, 42, counts)
+    assert [draw.output for draw in example.draws] == [text, text]
+    assert not counts
+    [example] = read_examples(replace(spec, read=read, verbatim=""), {}, 42, counts)
+    assert counts == {"HTML entities": 1, "line endings": 1, "runs of blanks": 1}
+
+
+@pytest.mark.parametrize("spec", [spec for spec in all_tasks() if spec.generate], ids=lambda spec: spec.name)
+def test_what_the_builder_writes_itself_is_clean(spec):
+    made_up = {"cov_basic_emails", "cov_professional_emails"}  # addresses of nobody are what these are about
+    for example in itertools.islice(read_examples(spec, {}, 42), 20):
+        [again] = Hygiene().examples([example])
+        assert again == example or spec.name in made_up
 
 
 def test_closed_answers_are_clean_themselves():
