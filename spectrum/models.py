@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,24 +18,24 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 from peft import PeftModel
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    BitsAndBytesConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+from xxhash import xxh3_128
 
 from dataset_builder.errors import UserError
+from spectrum.adapters import check_adapted, merged, put_on, read_adapter_config
 from spectrum.devices import best_device, device_count, has_dtype
+from spectrum.loading import Purpose, check_causal, load_causal_lm
 from spectrum.training.embedded_model import embedded_model_path, embedded_name
 
 ADAPTER = "adapter_config.json"
-_NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
+_NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken"]
+_TEMPLATES = "additional_chat_templates/*.jinja"
 _NOT_NEEDED = ["*/*", "consolidated*"]
 _WEIGHTS = ["*.safetensors*"]
-_WHOLE = 64 * 2**20  # files up to this size count in a fingerprint byte by byte
-_BLOCK, _BLOCKS = 2**16, 256  # of larger ones, so many blocks, evenly spaced
+_PICKLED = "*.bin"  # read where there is no safetensors file, as tensors alone and not as any object
+_NOT_READ = ("report.json", "summary.json", "trainer_state.json", "all_results.json", "train_results.json")
+_WHOLE = 64 * 2**20  # files up to this size are hashed by SHA-256, larger ones by XXH3, which is as fast as the disk
+_BLOCK = 2**23
 
 
 @dataclass(frozen=True)
@@ -58,15 +57,22 @@ class ModelFiles:
     def fingerprint(self) -> str:
         """A hash that changes with the weights, the configuration or the tokenizer, the same on every machine.
 
-        Of a file above 64 MiB the size and 256 evenly spaced blocks count, so that a large model takes seconds.
+        Every file counts, whole, that loading the model, its tokenizer or its chat templates would read.
         """
         digest = hashlib.sha256(self.base.fingerprint().encode() if self.base else b"")
-        for path in sorted(path for pattern in _NEEDED for path in self.folder.glob(pattern)):
-            if path.suffix == ".json" and path.name.endswith("report.json"):
-                continue
+        for path in files_read(self.folder):
             digest.update(f"{path.name} {path.stat().st_size}".encode())
             _add_content(digest, path)
         return digest.hexdigest()[:16]
+
+
+def files_read(folder: Path) -> list[Path]:
+    """The files of a folder that loading a model or an adapter from it may read, sorted."""
+    found = {path for pattern in (*_NEEDED, _TEMPLATES) for path in folder.glob(pattern)}
+    kept = {path for path in found if not path.name.endswith(_NOT_READ) and not path.name.startswith("consolidated")}
+    if not any(path.suffix == ".safetensors" for path in kept):
+        kept |= set(folder.glob(_PICKLED))
+    return sorted(kept)
 
 
 def check_model_name(name: str) -> None:
@@ -80,7 +86,7 @@ def check_model_name(name: str) -> None:
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise UserError(f"model folder {name!r} not found, and it is no Hub id: check the path") from error
+        raise UserError(f"model folder {name!r} not found, and it is not a Hub id: check the path") from error
 
 
 def find_model(name: str, *, base: str | None = None, revision: str | None = None, weights: bool = True) -> ModelFiles:
@@ -105,18 +111,22 @@ def find_model(name: str, *, base: str | None = None, revision: str | None = Non
         folder = _download(name, revision, weights=weights)
         commit = folder.name
     if (folder / ADAPTER).is_file():
-        configuration = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
-        base_revision = None if base else configuration.get("revision")  # of the base that it was trained on
-        base = base or configuration.get("base_model_name_or_path")
-        if not base:
-            raise UserError(f"adapter {name!r} does not name its base model: give it with --base")
-        found = find_model(embedded_name(base) or base, revision=base_revision, weights=weights)
-        return ModelFiles(name, folder, commit, found)
+        return ModelFiles(name, folder, commit, _base_of(folder, name, base, weights=weights))
     if not (folder / "config.json").is_file():
         raise UserError(f"folder {name!r} holds no model: it has neither a config.json nor an {ADAPTER}")
     if base:
-        raise UserError(f"model {name!r} is no adapter: leave --base out")
+        raise UserError(f"model {name!r} is not an adapter: leave --base out")
     return ModelFiles(name, folder, commit)
+
+
+def _base_of(folder: Path, name: str, base: str | None, *, weights: bool) -> ModelFiles:
+    """The base of an adapter, at the revision that it was tuned on."""
+    config = read_adapter_config(folder, name)
+    named = config.base_model_name_or_path
+    if not base and not named:
+        raise UserError(f"adapter {name!r} does not name its base model: give it with --base")
+    found = embedded_name(base or named) or base or named
+    return find_model(found, revision=None if base else config.revision, weights=weights)
 
 
 def load_for_scoring(
@@ -129,7 +139,7 @@ def load_for_scoring(
 ) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
     """A model in eval mode and its tokenizer. Code from a Hub is never run.
 
-    An adapter is merged into its base, so that scoring is as fast as the base's; into a 4-bit base it is not, since
+    An adapter is merged into its base, so that scoring is as fast as the base's; into a quantized base it is not, since
     merging would round it.
 
     Args:
@@ -144,10 +154,29 @@ def load_for_scoring(
     """
     files = find_model(model, revision=revision) if isinstance(model, str) else model
     device = scoring_device(device)
-    loaded = _load_checkpoint(files.base or files, device, torch_dtype(dtype, device), load_in_4bit=load_in_4bit)
-    if files.base:
-        loaded = _with_adapter(loaded, files, merge=not load_in_4bit)
+    dtype = torch_dtype(dtype, device)
+    purpose = Purpose.ADAPT if files.base else Purpose.SCORE
+    loaded = _load_checkpoint(files.base or files, device, dtype, purpose, load_in_4bit=load_in_4bit)
+    if files.base is None:
+        check_causal(loaded, files.name)
+    else:
+        adapted = put_on(loaded, files.folder, name=files.name, base_name=files.base.name)
+        if getattr(loaded, "is_quantized", False):
+            check_adapted(adapted, name=files.name)
+            loaded = adapted
+        else:
+            loaded = merged(adapted, name=files.name)
     return loaded.eval(), load_tokenizer(files)
+
+
+def load_merged(files: ModelFiles, *, dtype: str | torch.dtype = torch.float32) -> PreTrainedModel:
+    """An adapter merged into its base on the CPU, in eval mode; a base that is quantized is made whole first.
+
+    Raises:
+        UserError: The base's quantization cannot be undone, or as :func:`load_for_scoring`.
+    """
+    base = _load_checkpoint(files.base, torch.device("cpu"), dtype, Purpose.CHANGE, load_in_4bit=False)
+    return merged(put_on(base, files.folder, name=files.name, base_name=files.base.name), name=files.name).eval()
 
 
 def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerBase:
@@ -196,7 +225,7 @@ def scoring_device(name: str | torch.device | None) -> torch.device:
 
 
 def _load_checkpoint(
-    files: ModelFiles, device: torch.device, dtype: torch.dtype, *, load_in_4bit: bool
+    files: ModelFiles, device: torch.device, dtype: str | torch.dtype, purpose: Purpose, *, load_in_4bit: bool
 ) -> PreTrainedModel:
     quantization = BitsAndBytesConfig(
         load_in_4bit=True,
@@ -204,26 +233,14 @@ def _load_checkpoint(
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
     )
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            files.folder,
-            dtype=dtype,
-            device_map={"": device},
-            quantization_config=quantization if load_in_4bit else None,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"model {files.name!r} cannot be loaded as a causal language model: {reason}") from error
-
-
-def _with_adapter(base: PreTrainedModel, files: ModelFiles, *, merge: bool) -> PreTrainedModel | PeftModel:
-    try:
-        adapted = PeftModel.from_pretrained(base, str(files.folder))
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"adapter {files.name!r} does not fit base {files.base.name!r}: {reason}") from error
-    return adapted.merge_and_unload() if merge else adapted
+    return load_causal_lm(
+        files.folder,
+        name=files.name,
+        purpose=purpose,
+        dtype=dtype,
+        quantization=quantization if load_in_4bit else None,
+        device_map={"": device},
+    )
 
 
 def _download(name: str, revision: str | None, *, weights: bool) -> Path:
@@ -240,7 +257,7 @@ def _download(name: str, revision: str | None, *, weights: bool) -> Path:
         raise UserError(f"model {name!r} is neither a folder here nor on the Hub: check the name") from error
     except (LocalEntryNotFoundError, HfHubHTTPError) as error:
         raise UserError(
-            f"model {name!r} is no folder here, and the Hub cannot be reached: check the path or the connection"
+            f"model {name!r} is not a folder here, and the Hub cannot be reached: check the path or the connection"
         ) from error
 
 
@@ -250,6 +267,7 @@ def _add_content(digest: hashlib._Hash, path: Path) -> None:
         if size <= _WHOLE:
             digest.update(file.read())
             return
-        for block in range(_BLOCKS):
-            file.seek(block * (size - _BLOCK) // (_BLOCKS - 1))
-            digest.update(file.read(_BLOCK))
+        content = xxh3_128()
+        while block := file.read(_BLOCK):
+            content.update(block)
+        digest.update(content.digest())

@@ -12,6 +12,7 @@ PACKAGES = ("dataset_builder", "spectrum", "metrics", "demo")
 GROUND = {"dataset_builder.task_spec", "dataset_builder.errors", "dataset_builder.seeding", "spectrum.devices"}
 FETCHING = {"dataset_builder.download", "dataset_builder.archives", "dataset_builder.hub_files"}
 READING = GROUND | {"dataset_builder.raw"}
+LOADING = {"spectrum.loading", "spectrum.adapters"}
 HEADS = {"spectrum.lm_head", "spectrum.tree_attention"}
 DATA = {"spectrum.suite", "spectrum.instruction_data"}
 MARKERS = {"spectrum.training.markers"}  # a list is read, where it is generated and measured, as it was written
@@ -38,12 +39,15 @@ MAY_IMPORT = {
     "spectrum.suite": {*GROUND, "dataset_builder.mixtures"},
     "spectrum.instruction_data": {*GROUND, "spectrum.suite", "spectrum.formats"},
     "spectrum.formats": {*GROUND, "spectrum.formats"},
-    "spectrum.training": {*GROUND, *HEADS, *DATA, "spectrum.formats", "spectrum.training"},
+    "spectrum.probe": {"spectrum.lm_head"},
+    "spectrum.loading": {*GROUND, "spectrum.probe"},
+    "spectrum.adapters": {*GROUND, "spectrum.loading", "spectrum.probe"},
+    "spectrum.training": {*GROUND, *HEADS, *DATA, *LOADING, "spectrum.formats", "spectrum.training"},
     "spectrum.training.run": {  # the body of a script
-        *GROUND, *HEADS, *DATA, "spectrum.formats", "spectrum.training", "spectrum.models", "spectrum.generation",
-        "spectrum.evaluation", "spectrum.hub.written_card",
+        *GROUND, *HEADS, *DATA, *LOADING, "spectrum.formats", "spectrum.training", "spectrum.models",
+        "spectrum.generation", "spectrum.evaluation", "spectrum.hub.written_card",
     },
-    "spectrum.models": {*GROUND, "spectrum.training.embedded_model"},
+    "spectrum.models": {*GROUND, *LOADING, "spectrum.training.embedded_model"},
     "spectrum.generation": {
         *GROUND, *HEADS, *MARKERS, "spectrum.models", "spectrum.formats", "spectrum.generation",
     },

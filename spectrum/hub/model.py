@@ -24,7 +24,7 @@ from spectrum.hub.plan import Publication, Remote
 from spectrum.hub.results import eval_results_yaml, read_json, read_results
 from spectrum.hub.terms import NOTICE, Terms, terms_of
 from spectrum.hub.weights import SAFETENSORS, check_weights
-from spectrum.models import ADAPTER, find_model, load_for_scoring
+from spectrum.models import ADAPTER, find_model, load_merged
 from spectrum.training.report import REPORT as TRAINING_REPORT
 
 SUMMARY = "summary.json"
@@ -202,7 +202,7 @@ def _merged(folder: Path, output: Path) -> list[LocalFile]:
         UserError: The merged weights are not finite.
     """
     files = find_model(str(folder))
-    model, _ = load_for_scoring(files, device="cpu", dtype="float32")
+    model = load_merged(files, dtype=torch.float32)
     dtype = AutoConfig.from_pretrained(files.base.folder).dtype or torch.float32
     model.to(dtype).save_pretrained(output)
     (output / _SAMPLING).unlink(missing_ok=True)  # the base model's; the adapter's is published

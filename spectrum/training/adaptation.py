@@ -10,12 +10,31 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import ModelConfig, get_quantization_config
 
 from dataset_builder.errors import UserError
-from spectrum.training.tokens import TurnTokenRows, copy_rows, plant_rows, train_rows_without_copies, trainable_rows
+from spectrum.adapters import merged, put_on
+from spectrum.loading import (
+    Purpose,
+    avoid_packing,
+    check_causal,
+    explain_failed_load,
+    load_causal_lm,
+    own_quantization,
+    read_config,
+)
+from spectrum.training.tokens import (
+    TurnTokenRows,
+    check_head_keeps_bias,
+    copy_rows,
+    plant_rows,
+    train_rows_without_copies,
+    trainable_rows,
+)
 
 MERGED = "merged"
 """The folder of the merged model, beside the files of its adapter."""
@@ -35,6 +54,7 @@ class AdaptationConfig(ModelConfig):
     )
 
     def __post_init__(self) -> None:
+        self.asks_for_bits = bool(self.load_in_4bit or self.load_in_8bit)
         if self.load_in_4bit is None:
             self.load_in_4bit = self.use_peft and not self.load_in_8bit
         if (self.load_in_4bit or self.load_in_8bit) and not self.use_peft:
@@ -63,7 +83,7 @@ class AdaptationConfig(ModelConfig):
 
 def load_model(
     name: str,
-    settings: ModelConfig,
+    settings: AdaptationConfig,
     token_ids: Sequence[int] = (),
     planted: TurnTokenRows | None = None,
     like: Mapping[int, int] | None = None,
@@ -79,29 +99,24 @@ def load_model(
         planted: What these rows are, and stay with LoRA; None trains them.
         like: Some of these tokens -> the token with whose row they begin; the others begin with what the base has.
         begin_with: The folder of an adapter to go on with, rows of tokens included, instead of a new one.
+
+    Raises:
+        UserError: The model cannot be loaded whole, is no causal language model, or is quantized in a way that cannot
+            be trained; or the adapter does not fit it.
     """
-    on_gpu = torch.cuda.is_available()
-    dtype = torch.bfloat16 if on_gpu and settings.load_in_4bit else settings.dtype
-    quantization = get_quantization_config(settings)
-    model = AutoModelForCausalLM.from_pretrained(
-        name,
-        revision=settings.model_revision,
-        dtype=dtype,
-        attn_implementation=settings.attn_implementation,
-        quantization_config=quantization,
-        device_map={"": PartialState().local_process_index} if on_gpu and quantization else None,
-    )
-    settings.dtype = str(model.dtype).removeprefix("torch.")
+    model = _base(name, settings)
+    if settings.use_peft and token_ids:
+        check_head_keeps_bias(model, name, planted=planted is not None or bool(like))
     if planted is not None:
         plant_rows(model, token_ids, planted)
     if like:
         copy_rows(model, like)
     if not settings.use_peft:
         return model
-    if quantization:
+    if settings.load_in_4bit or settings.load_in_8bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if begin_with is not None:
-        return _adapter_to_train(model, begin_with, settings)
+        return _adapter_to_train(model, begin_with, settings, name)
     adapter = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.lora_r,
@@ -113,7 +128,9 @@ def load_model(
         use_dora=settings.use_dora,
         trainable_token_indices=trainable_rows(model, token_ids),
     )
-    peft_model = get_peft_model(model, adapter)
+    with explain_failed_load(f"model {name!r} cannot be given a LoRA adapter"):
+        peft_model = get_peft_model(model, adapter)
+    _check_head_is_not_adapted(peft_model)
     train_rows_without_copies(peft_model)
     if planted is not None:
         for parameter_name, parameter in peft_model.named_parameters():
@@ -122,14 +139,48 @@ def load_model(
     return peft_model
 
 
-def _adapter_to_train(model: PreTrainedModel, folder: Path, settings: ModelConfig) -> PeftModel:
+def _base(name: str, settings: AdaptationConfig) -> PreTrainedModel:
+    """The model itself, checked; ``settings`` become what was loaded: its dtype, and in how many bits it is."""
+    on_gpu = torch.cuda.is_available()
+    quantization = get_quantization_config(settings)
+    if not settings.asks_for_bits and own_quantization(read_config(name, name, settings.model_revision), name):
+        quantization = None  # four bits are only the default: the checkpoint has its own
+    options = {"attn_implementation": settings.attn_implementation} if settings.attn_implementation else {}
+    if on_gpu and quantization:
+        options["device_map"] = {"": PartialState().local_process_index}
+    model = load_causal_lm(
+        name,
+        name=name,
+        purpose=Purpose.ADAPT if settings.use_peft else Purpose.CHANGE,
+        dtype=torch.bfloat16 if on_gpu and settings.load_in_4bit else settings.dtype,
+        revision=settings.model_revision,
+        quantization=quantization,
+        **options,
+    )
+    avoid_packing(model)
+    if not is_deepspeed_zero3_enabled():  # which has shared its weights out
+        check_causal(model, name)
+    settings.dtype = str(model.dtype).removeprefix("torch.")
+    settings.load_in_4bit = getattr(model, "is_loaded_in_4bit", False)
+    settings.load_in_8bit = getattr(model, "is_loaded_in_8bit", False)
+    return model
+
+
+def _adapter_to_train(model: PreTrainedModel, folder: Path, settings: AdaptationConfig, name: str) -> PeftModel:
     """The model with an adapter from a folder, which trains on."""
-    peft_model = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    peft_model = put_on(model, folder, name=str(folder), base_name=name, trainable=True)
+    _check_head_is_not_adapted(peft_model)
     train_rows_without_copies(peft_model)
     adapter = peft_model.peft_config["default"]
     settings.lora_r, settings.lora_alpha, settings.lora_dropout = adapter.r, adapter.lora_alpha, adapter.lora_dropout
     settings.use_rslora, settings.use_dora = adapter.use_rslora, adapter.use_dora
     return peft_model
+
+
+def _check_head_is_not_adapted(model: PeftModel) -> None:
+    """Refuse an adapter on the LM head, from whose own weights TRL computes the loss."""
+    if isinstance(model.get_output_embeddings(), BaseTunerLayer):
+        raise UserError("an adapter on the LM head would not be trained: leave the head out of --lora_target_modules")
 
 
 def layers_of_other_modalities(model: PreTrainedModel) -> list[str]:
@@ -150,18 +201,22 @@ def keep_adapter_precision(model: torch.nn.Module) -> None:
 def merge_adapter(adapter: Path, name: str, revision: str, tokenizer: PreTrainedTokenizerBase) -> Path:
     """Write base + adapter as one model in safetensors, in the dtype of the base's files; returns its folder.
 
-    The base is loaded anew: 4-bit weights would be merged with their rounding.
+    The base is loaded anew: 4-bit weights would be merged with their rounding. One whose own files are in 4 or 8 bits
+    is made whole, for these weights are what the adapter was trained beside.
 
     Args:
         adapter: The adapter's folder; the model goes into a folder of it.
         name: The base.
         revision: Branch, tag or commit of the base on a Hub.
         tokenizer: Goes with the model.
+
+    Raises:
+        UserError: The base cannot be made whole, or the merged model is another function than base and adapter.
     """
     folder, writing = adapter / MERGED, adapter / f"{MERGED}.writing"
     shutil.rmtree(writing, ignore_errors=True)
-    base = AutoModelForCausalLM.from_pretrained(name, revision=revision, dtype="auto")
-    model = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
+    base = load_causal_lm(name, name=name, purpose=Purpose.CHANGE, dtype="auto", revision=revision)
+    model = merged(put_on(base, adapter, name=str(adapter), base_name=name), name=str(adapter))
     model.save_pretrained(writing)
     tokenizer.save_pretrained(writing)
     shutil.rmtree(folder, ignore_errors=True)

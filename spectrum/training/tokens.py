@@ -114,7 +114,7 @@ def copy_rows(model: PreTrainedModel, sources: Mapping[int, int]) -> None:
 
 @torch.no_grad()
 def plant_rows(model: PreTrainedModel, token_ids: Sequence[int], rows: TurnTokenRows) -> None:
-    """Overwrite rows of the embedding matrices of a model without an adapter.
+    """Overwrite rows of the embedding matrices of a model without an adapter; a bias of the head stays.
 
     Raises:
         UserError: The rows are those of a model of another width.
@@ -131,14 +131,41 @@ def plant_rows(model: PreTrainedModel, token_ids: Sequence[int], rows: TurnToken
 
 
 def trainable_rows(model: PreTrainedModel, token_ids: Sequence[int]) -> dict[str, list[int]] | list[int] | None:
-    """What PEFT's ``trainable_token_indices`` has to be, for tied embeddings and for a head of its own."""
+    """What PEFT's ``trainable_token_indices`` has to be, for tied embeddings and for a head of its own.
+
+    A head with a bias keeps its rows, for PEFT would drop the bias of all tokens with them.
+    """
     if not token_ids:
         return None
-    if model.get_output_embeddings().weight is model.get_input_embeddings().weight:
+    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if head.weight is embeddings.weight and not has_bias(head):
         return list(token_ids)
     names = {id(module): name.rpartition(".")[2] for name, module in model.named_modules()}
-    matrices = (model.get_input_embeddings(), model.get_output_embeddings())
-    return {names[id(matrix)]: list(token_ids) for matrix in matrices}
+    return {names[id(matrix)]: list(token_ids) for matrix in (embeddings, head) if not has_bias(matrix)}
+
+
+def check_head_keeps_bias(model: PreTrainedModel, name: str, *, planted: bool) -> None:
+    """Refuse rows of turn tokens in an adapter that would take the bias of the LM head with them.
+
+    Args:
+        model: The base.
+        name: What to call it.
+        planted: Whether the rows are not to train but to be those of other tokens, in both matrices.
+
+    Raises:
+        UserError: The head has a bias, and is tied to the embeddings or needs rows of its own.
+    """
+    head = model.get_output_embeddings()
+    if has_bias(head) and (planted or head.weight is model.get_input_embeddings().weight):
+        raise UserError(
+            f"the LM head of model {name!r} has a bias, which an adapter with rows of turn tokens would drop: use "
+            f"{'--turn_tokens train or keep' if planted else '--turn_tokens keep'}, or --use_peft false"
+        )
+
+
+def has_bias(matrix: nn.Module) -> bool:
+    """Whether an LM head adds a number of its own to the score of each token."""
+    return getattr(matrix, "bias", None) is not None
 
 
 def turn_token_ids(tokenizer: PreTrainedTokenizerBase, text_format: Format) -> list[int]:
@@ -190,4 +217,6 @@ def _score_rows(layer: TrainableTokensLayer, x: torch.Tensor, active_adapters: l
     if active is None:
         return layer.rebuild_matrix(x, active_adapters)
     token_ids, rows = active
-    return layer.base_layer(x).index_copy(-1, token_ids, x @ rows.to(x.dtype).T)
+    bias = layer.base_layer.bias
+    scores = nn.functional.linear(x, rows.to(x.dtype), None if bias is None else bias[token_ids])
+    return layer.base_layer(x).index_copy(-1, token_ids, scores)

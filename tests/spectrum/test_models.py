@@ -6,10 +6,12 @@ import shutil
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
 from tiny_models import save_model
 from transformers import AutoModelForCausalLM
 
 from dataset_builder.errors import UserError
+from spectrum import models
 from spectrum.models import find_model, load_for_scoring
 from spectrum.training import embedded_model
 
@@ -83,6 +85,76 @@ def test_the_fingerprint_follows_the_weights_and_not_the_place(base, adapter, tm
     assert find_model(str(adapter), base=str(copy)).fingerprint() != find_model(str(adapter)).fingerprint()
 
 
+@pytest.fixture
+def changed(base, tmp_path):
+    """``changed(name, content)``: whether a file with other content makes the model of a folder another one."""
+
+    def fingerprint(folder, name, content):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+        return find_model(str(folder)).fingerprint()
+
+    def is_other(name, folder=None):
+        folder = folder or shutil.copytree(base, tmp_path / "changed", dirs_exist_ok=True)
+        return fingerprint(folder, name, b'{"a": 1}') != fingerprint(folder, name, b'{"a": 2}')
+
+    return is_other
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "generation_config.json", "chat_template.jinja", "additional_chat_templates/tool_use.jinja", "tokenizer.model",
+        "tokenizer.json", "vocab.json", "merges.txt", "special_tokens_map.json", "model.safetensors.index.json",
+        "model-00002-of-00002.safetensors", "qwen.tiktoken",
+    ],
+)  # fmt: skip
+def test_a_fingerprint_covers_what_a_load_reads(changed, name):
+    assert changed(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "training_report.json",
+        "report.json",
+        "summary.json",
+        "trainer_state.json",
+        "optimizer.pt",
+        "x/y.json",
+    ],
+)
+def test_a_fingerprint_does_not_follow_what_no_load_reads(changed, name):
+    assert not changed(name)
+
+
+def test_pickled_weights_count_where_they_are_read(base, tmp_path, changed):
+    assert not changed("pytorch_model.bin")  # beside safetensors nobody reads them
+    folder = shutil.copytree(base, tmp_path / "pickled")
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    expected = logits(load_for_scoring(str(base), device="cpu")[0])
+    torch.testing.assert_close(logits(load_for_scoring(str(folder), device="cpu")[0]), expected)
+    assert changed("pytorch_model.bin", folder)
+    assert changed("pytorch_model-00001-of-00002.bin", folder)
+    assert changed("pytorch_model.bin.index.json", folder)
+
+
+def test_every_byte_of_large_weights_counts(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "_WHOLE", 1000)
+    monkeypatch.setattr(models, "_BLOCK", 4096)
+    folder = shutil.copytree(base, tmp_path / "large")
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    found = {find_model(str(folder)).fingerprint()}
+    for place in (len(content) // 3, len(content) // 2, len(content) - 1):
+        content[place] ^= 1
+        (folder / "model.safetensors").write_bytes(content)
+        found.add(find_model(str(folder)).fingerprint())
+    assert len(found) == 4
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -101,7 +173,7 @@ def test_a_folder_without_a_model(tmp_path):
 
 
 def test_a_base_for_a_model_that_is_no_adapter(base):
-    with pytest.raises(UserError, match="is no adapter: leave --base out"):
+    with pytest.raises(UserError, match="is not an adapter: leave --base out"):
         find_model(str(base), base=str(base))
 
 
