@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ Row = Mapping[str, Any]
 Conversation = list[Message]
 
 _ROLES = {"system": "description", "user": "input", "assistant": "output"}
-_UNREADABLE = (DatasetsError, ValueError, ConnectionError, FileNotFoundError)
+_UNREADABLE = (DatasetsError, OSError, ValueError, TypeError, LookupError, NotImplementedError, csv.Error)
 _READERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
 
 
@@ -130,15 +132,19 @@ def read_data(data: str, split: str = "train") -> Dataset:
         raise UserError(f"data {data!r} is no file that is read: give one of {', '.join(_READERS)}")
     if not path.exists() and (data.count("/") != 1 or Path(data).suffix in _READERS):
         raise UserError(f"data {data!r} not found: check the path, or give the id of a data set on a Hub")
-    if path.is_file() and _READERS[path.suffix] == "json" and (exact := _json_with_dates(data, path, split)):
-        return exact
+    if path.is_file() and not path.stat().st_size:
+        raise UserError(f"data {data!r} is an empty file: give one with rows")
     try:
+        if path.is_file() and _READERS[path.suffix] == "json" and (exact := _json_with_dates(data, path, split)):
+            return exact
         if path.is_file():
             options = _all_text(path) if path.suffix == ".csv" else {}
             return load_dataset(
                 _READERS[path.suffix], data_files=str(path), split=split, **content_key([path]), **options
             )
         return _with_texts(data, load_dataset(data, split=split), split)
+    except UserError:
+        raise
     except _UNREADABLE as error:
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
@@ -166,10 +172,30 @@ def _with_texts(data: str, rows: Dataset, split: str) -> Dataset:
 
 
 def _all_text(path: Path) -> dict[str, Any]:
-    """Options with which every field of a CSV file is text, "None" and "007" too."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        header = next(csv.reader(file), [])
+    """Options with which every field of a CSV file is text, "None" and "007" too.
+
+    Raises:
+        ValueError: A column comes twice, or a line has other fields than the header: they would be read as others.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file, _long_fields():
+        lines = csv.reader(file)
+        header = next(lines, [])
+        if twice := [name for name, count in Counter(header).items() if count > 1]:
+            raise ValueError(f"the column {twice[0]!r} comes twice")
+        for fields in lines:
+            if fields and len(fields) != len(header):
+                raise ValueError(f"line {lines.line_num} has {len(fields)} fields for {len(header)} columns")
     return _texts(header)
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Within, a field of a CSV file may be as long as a book."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _texts(names: Iterable[str]) -> dict[str, Any]:
@@ -195,6 +221,8 @@ def _text(row: Row, column: str) -> str:
     value = row.get(column)
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{column!r} holds {value!r}, which is no text")
+    if value is not None and not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise ValueError(f"{column!r} holds half of a character ({value!r})")
     return (value or "").replace("\r\n", "\n").strip()
 
 
@@ -213,7 +241,12 @@ def _answers(dialogue: Conversation) -> Iterator[Conversation]:
 
 def _messages(row: Row) -> Iterator[Conversation]:
     dialogue: Conversation = []
-    for message in row["messages"] or ():
+    messages = row["messages"] or ()
+    if isinstance(messages, str):
+        raise TypeError(f"'messages' holds the text {messages[:80]!r}, not a list")
+    for position, message in enumerate(messages):
+        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+            raise TypeError(f"message {position} is {message!r}, without a 'role' and a 'content'")
         role = _ROLES.get(message["role"], message["role"])
         dialogue.append({"role": role, "content": _text(message, "content")})
     yield from _answers(dialogue)
@@ -221,6 +254,8 @@ def _messages(row: Row) -> Iterator[Conversation]:
 
 def _lima(row: Row) -> Iterator[Conversation]:
     turns = row["conversations"] or ()
+    if isinstance(turns, str):
+        raise TypeError(f"'conversations' holds the text {turns[:80]!r}, not a list")
     yield from _answers(
         [
             {"role": "output" if position % 2 else "input", "content": _text({"conversations": turn}, "conversations")}
@@ -242,6 +277,8 @@ def _columns(instruction: str, response: str, given: str | None = None) -> Calla
 def _self_instruct(row: Row) -> Iterator[Conversation]:
     instruction = _text(row, "instruction")
     for instance in row["instances"] or ():
+        if not isinstance(instance, Mapping):
+            raise TypeError(f"'instances' holds {instance!r}, without an 'input' and an 'output'")
         asked = "\n\n".join(filter(None, [instruction, _text(instance, "input")]))
         yield _exchange(asked, _text(instance, "output"))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,7 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard, DatasetCardData, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
-from dataset_builder.errors import UserError, did_you_mean
+from dataset_builder.errors import UserError, did_you_mean, first_line
 from dataset_builder.mixtures import MIXTURES
 from dataset_builder.seeding import generator
 from dataset_builder.task_spec import Group
@@ -97,18 +97,33 @@ def task_infos(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, TaskInf
 
 
 def task_rows(suite: str, task: str) -> Dataset:
-    """The rows of a task, of whatever kind and split; raises a UserError when there are none."""
+    """The rows of a task, of whatever kind and split; raises a UserError when there are none that can be read."""
     card = _local_card(suite)
-    if card and (tables := card.tables(task)):
-        split, paths = tables
-        rows = Dataset.from_parquet(paths, split=split, **content_key(paths))
-    else:
-        rows = next(
-            iter(load_dataset(suite, task).values())
-        )  # asking for the only split by its name takes as long again
+    with _readable(suite, task):
+        if card and (tables := card.tables(task)):
+            split, paths = tables
+            rows = Dataset.from_parquet(paths, split=split, **content_key(paths))
+        else:
+            rows = next(
+                iter(load_dataset(suite, task).values())
+            )  # asking for the only split by its name takes as long again
     if not len(rows):
         raise UserError(f"task {task!r} of suite {suite!r} is empty: build it again")
     return rows
+
+
+@contextmanager
+def _readable(suite: str, task: str) -> Iterator[None]:
+    """Say on one line that a task cannot be read, and why."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (DatasetsError, OSError, ValueError, TypeError, LookupError, NotImplementedError) as error:
+        reason = first_line(error.__cause__ or error)
+        raise UserError(
+            f"task {task!r} of suite {suite!r} cannot be read: {reason}; check its files, or build it again"
+        ) from error
 
 
 def draw_rows(rows: Dataset, task: str, *, limit: int | None, seed: int) -> Dataset:
@@ -220,7 +235,8 @@ def _infos_on_card(suite: str) -> Mapping[str, DatasetInfo]:
 
 def _task_info(suite: str, task: str, info: DatasetInfo | None) -> TaskInfo:
     """From the card, or from the files where the card is silent."""
-    split = next(iter((info and info.splits) or get_dataset_split_names(suite, task)))
+    with _readable(suite, task):
+        split = next(iter((info and info.splits) or get_dataset_split_names(suite, task)))
     features = (info and info.features) or task_rows(suite, task).features
     for kind, columns in KIND_COLUMNS.items():
         if columns <= set(features):

@@ -303,7 +303,7 @@ class _Run:
             return ON_DATA[desideratum](self.settings, task, self._preference)
         if desideratum == "alignment":
             return AlignmentWork(self.settings, task)
-        return SteerabilityWork(self.settings, task, self.subject.positions)
+        return SteerabilityWork(self.settings, task, lambda: self.subject)
 
     @cached_property
     def _judge(self) -> EndpointJudge:

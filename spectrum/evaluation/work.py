@@ -7,7 +7,7 @@ or the generations from one prompt.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Protocol
@@ -34,6 +34,7 @@ from spectrum.evaluation.subject import Subject
 from spectrum.evaluation.validators import n_valid
 from spectrum.generation.sample import Samples
 from spectrum.suite import draw_rows, task_rows
+from spectrum.suite_rows import check_ids, check_rows
 
 ROWS = 64
 """Items or sequences in a part."""
@@ -62,10 +63,29 @@ class _RowsWork:
         self.settings = settings
         self.task = task
 
+    kind = ""
+    """Of the tasks that it is about."""
+
     @cached_property
     def rows(self) -> Dataset:
-        """All rows of the task."""
-        return task_rows(self.settings.suite, self.task)
+        """All rows of the task.
+
+        Raises:
+            UserError: They cannot be read, or a row has no name of its own.
+        """
+        rows = task_rows(self.settings.suite, self.task)
+        check_ids(rows, self.task)
+        return rows
+
+    def check(self) -> None:
+        """Refuse rows that cannot be measured, before anything is loaded.
+
+        Raises:
+            UserError: A row is not what its kind of task needs.
+        """
+        labels = ("output_label",) if self.kind == "distribution" and self.settings.task_labels else ()
+        told = self.kind != "icl" or "options" in self.rows.column_names
+        check_rows(self.drawn if told else self.rows, self.task, self.kind, columns=labels)
 
     @cached_property
     def drawn(self) -> Dataset:
@@ -119,8 +139,11 @@ class DataWork(_RowsWork):
 class AlignmentWork(_RowsWork):
     """The items of a distribution task."""
 
+    kind = "distribution"
+
     def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See :class:`Work`."""
+        self.check()
         for part in self.names():
             yield part, {"rows": rows_fingerprint(self.some(part)), "task_labels": self.settings.task_labels}
 
@@ -157,12 +180,19 @@ class SteerabilityWork(_RowsWork):
     Args:
         settings: Of the evaluation.
         task: The task's name.
-        positions: Tokens that the model takes; sequences are cut to as many. None for any number.
+        model: Gives the model, of which rows are cut to the tokens that it takes.
     """
 
-    def __init__(self, settings: EvaluationSettings, task: str, positions: int | None = None) -> None:
+    kind = "icl"
+
+    def __init__(self, settings: EvaluationSettings, task: str, model: Callable[[], Subject]) -> None:
         super().__init__(settings, task)
-        self.positions = positions
+        self.model = model
+
+    @cached_property
+    def positions(self) -> int | None:
+        """Tokens that the model takes; None for any number."""
+        return self.model().positions
 
     @property
     def max_length(self) -> int:
@@ -180,9 +210,11 @@ class SteerabilityWork(_RowsWork):
 
     def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See :class:`Work`."""
+        self.check()
         for part in self.names():
-            rows, options = sequences_fingerprint(self.some(part)), self.options_of(part)
+            options = self.options_of(part)
             asked = {"lists": options.lists, "asked": options.asked}
+            rows = sequences_fingerprint(self.some(part))
             yield part, {"rows": rows, "options": asked, "max_length": self.max_length}
 
     def measure(self, part: str, subject: Subject) -> Section:
@@ -250,9 +282,18 @@ class CoverageWork:
 
     @cached_property
     def row(self) -> CoverageRow:
-        """The row of the task."""
-        (row,) = task_rows(self.settings.suite, self.task)
-        return row
+        """The row of the task.
+
+        Raises:
+            UserError: There is not exactly one, or it is not what a coverage task needs.
+        """
+        rows = task_rows(self.settings.suite, self.task)
+        if len(rows) != 1:
+            raise UserError(f"coverage task {self.task!r} has {len(rows)} rows: make each of them a task of its own")
+        check_ids(rows, self.task)
+        check_rows(rows, self.task, "coverage")
+        (row,) = rows
+        return {**row, "examples": row["examples"] or [], "valid_items": row["valid_items"] or []}
 
     def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See :class:`Work`."""

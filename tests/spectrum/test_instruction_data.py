@@ -232,3 +232,49 @@ def test_parquet_texts_of_every_arrow_type(tmp_path, kind):
     pq.write_table(table, tmp_path / "d.parquet")
     [row] = load_conversations(str(tmp_path / "d.parquet"))
     assert [message["content"] for message in row["messages"]] == texts
+
+
+EXCHANGE = {"instruction": "a", "response": "b"}
+
+
+def lines(*rows):
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("text.jsonl", lines({"messages": "hi"}), "row 1, read as 'messages': 'messages' holds the text 'hi'"),
+        ("texts.jsonl", lines({"messages": ["hi"]}), "row 1, read as 'messages': message 0 is 'hi'"),
+        ("role.jsonl", lines({"messages": [{"content": "hi"}]}), "message 0 is .*without a 'role'"),
+        ("instances.jsonl", lines({"instruction": "a", "instances": ["x"]}), "'instances' holds 'x'"),
+        ("number.jsonl", lines(EXCHANGE, EXCHANGE | {"response": 5}), "row 2, read as 'dolly': 'response' holds 5"),
+        ("half.jsonl", b'{"instruction": "\\ud800", "response": "x"}', "half of a character|surrogates not allowed"),
+        ("empty.jsonl", b"", "is an empty file"),
+        ("empty.csv", b"", "is an empty file"),
+        ("more.csv", b"instruction,response\na,b,c,d\n", "line 2 has 4 fields for 2 columns"),
+        ("fewer.csv", b"instruction,response\na,b\nc\n", "line 3 has 1 fields for 2 columns"),
+        ("twice.csv", b"instruction,instruction,response\na,b,c\n", "the column 'instruction' comes twice"),
+        ("latin.csv", "instruction,response\ncaf\u00e9,x\n".encode("latin-1"), "can't decode"),
+        ("none.parquet", b"abc", "cannot be read"),
+    ],
+)
+def test_tables_of_a_users_own_are_refused_on_one_line(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        load_conversations(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_field_may_be_as_long_as_a_book(tmp_path):
+    (tmp_path / "long.csv").write_bytes(b"instruction,response\n" + b"x" * 200_000 + b",y\n")
+    (row,) = load_conversations(str(tmp_path / "long.csv"))
+    assert len(row["messages"][0]["content"]) == 200_000
+
+
+def test_a_smaller_limit_takes_some_of_what_a_larger_one_takes(tmp_path):
+    (tmp_path / "many.jsonl").write_bytes(lines(*({"instruction": f"{n}", "response": "b"} for n in range(300))))
+    few, more = (load_conversations(str(tmp_path / "many.jsonl"), limit=limit)["id"][:] for limit in (20, 200))
+    assert (len(few), len(more)) == (20, 200)
+    assert set(few) <= set(more)
+    assert few != more[:20]
