@@ -31,6 +31,7 @@ from spectrum.formats.render import Format
 from spectrum.formats.tags import find_format
 from spectrum.generation.logprobs import option_logprobs
 from spectrum.hub.written_card import write_card
+from spectrum.loading import check_can_be_whole
 from spectrum.models import ModelFiles, check_model_name, find_model, load_tokenizer
 from spectrum.suite import draw_rows, task_rows
 from spectrum.training import checkpoints
@@ -154,6 +155,8 @@ def prepare(arguments: SpectrumArguments, config: TuningConfig, model_config: Ad
     objective = find_objective(arguments)
     check_output(Path(config.output_dir))
     base = find_base(model_config)
+    if arguments.merge and model_config.use_peft:
+        check_can_be_whole(base.folder, base.name)
     tokenizer = load_tokenizer(base)
     text_format = find_format(arguments.format, tokenizer)
     tokenizer.chat_template = text_format.chat_template()
