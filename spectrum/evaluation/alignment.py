@@ -193,10 +193,10 @@ def _too_long(
 
 
 def _labelled(messages: Sequence[Message], label: str, text_format: Format) -> str:
-    """The plain text prompt without BOS, ending in the task's own label instead of ``Output:``."""
+    """The plain text prompt for the encoder, without BOS, ending in the task's own label instead of ``Output:``."""
     if text_format.turn is not None:
         raise UserError(f"format {text_format.name!r} has no labels: use --task_labels with --format colon")
-    text = text_format.prompt(messages).removeprefix(text_format.bos)
+    text = text_format.marked_prompt(messages)
     return text.removesuffix(text_format.context(None)) + f"{label}:"
 
 

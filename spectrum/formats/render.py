@@ -5,6 +5,9 @@ the chat template that a published tokenizer carries, so that the two cannot dri
 
 Segment boundaries are token boundaries: what lies before an output is tokenized as a prompt, and the output with its
 terminator is tokenized as a continuation, exactly as `apply_chat_template` followed by `generate` will have them.
+
+Texts are data: a control token inside a description, an input or an output is marked in the segments that are tokenized
+(:mod:`spectrum.formats.control_tokens`), and becomes plain text. What people and templates see has no marks.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
 from dataset_builder.task_spec import Draw
+from spectrum.formats.affixes import added_around
+from spectrum.formats.control_tokens import BORDER, ControlTokens, control_tokens, unmarked
 
 logger = logging.getLogger(__name__)
 
@@ -83,11 +88,13 @@ class Format:
         name: ``spectrum`` (turns named after our roles), ``colon`` (plain text) or ``chat`` (a conversation).
         turn: The turn tokens of the tokenizer's family; None for plain text.
         bos: The text of the beginning-of-sequence token where the tokenizer adds one by itself, else empty.
+        control: The tokens of the tokenizer that a text must not hold but as plain text.
     """
 
     name: FormatName
     turn: TurnTokens | None
     bos: str = ""
+    control: ControlTokens | None = None
 
     @property
     def output_prefix(self) -> str:
@@ -114,20 +121,37 @@ class Format:
         """The name of the Jinja file that writes it."""
         return self.name
 
+    @property
+    def output_header(self) -> str:
+        """What stands right before an output."""
+        return self._header("output")
+
     def description(self, content: str) -> str:
-        """The text of a description."""
-        return self._turn("description", content)
+        """The text of a description, for the encoder."""
+        return self._turn("description", self.marked(content))
 
     def context(self, given: str | None) -> str:
-        """The text between the previous output (or the description) and the next output."""
+        """The text between the previous output (or the description) and the next output, for the encoder."""
         if given is None and self.name == "chat":
             given = REQUEST
-        before = "" if given is None else self._turn("input", given)
+        before = "" if given is None else self._turn("input", self.marked(given))
         return before + self._header("output")
 
     def output(self, content: str) -> str:
-        """The text of an output with its terminator: what is trained."""
-        return self.output_prefix + content + self.terminator
+        """The text of an output with its terminator, for the encoder: what is trained."""
+        return self.option(content) + self.terminator
+
+    def option(self, content: str) -> str:
+        """The text of an output without its terminator, for the encoder."""
+        return self.output_prefix + self.marked(content)
+
+    def marked(self, content: str) -> str:
+        """A text with its control tokens marked.
+
+        Raises:
+            UserError: The tokenizer finds a control token where the text has none.
+        """
+        return content if self.control is None else self.control.mark(content)
 
     def segments(self, messages: Sequence[Message]) -> list[Segment]:
         """The text of ``messages`` in pieces; an output with its terminator is a piece, and the only trained kind.
@@ -137,6 +161,21 @@ class Format:
         Raises:
             UserError: A role is unknown or out of place.
         """
+        return [Segment(unmarked(text), trained) for text, trained in self._segments(messages)]
+
+    def prompt(self, messages: Sequence[Message]) -> str:
+        """The text after which the next output begins: ``apply_chat_template(..., add_generation_prompt=True)``."""
+        return self.bos + unmarked(self.marked_prompt(messages))
+
+    def marked_prompt(self, messages: Sequence[Message]) -> str:
+        """The prompt without BOS for the encoder: control tokens in texts are marked, and so are segments' borders."""
+        *_, given = split_messages(messages)
+        whole = messages if given is None else messages[:-1]
+        texts = [segment.text for segment in self._segments(whole)[1 if self.bos else 0 :]]
+        return BORDER.join([*texts, self.context(given)])
+
+    def _segments(self, messages: Sequence[Message]) -> list[Segment]:
+        """As :meth:`segments`, for the encoder."""
         description, draws, given = split_messages(messages)
         segments = [Segment(self.bos, trained=False)]
         if description is not None:
@@ -146,14 +185,8 @@ class Format:
             segments.append(Segment(self.output(output), trained=description is not None or position > 0))
             segments.append(Segment(self.separator, trained=False))
         if given is not None:
-            segments.append(Segment(self._turn("input", given), trained=False))
+            segments.append(Segment(self._turn("input", self.marked(given)), trained=False))
         return [segment for segment in segments if segment.text]
-
-    def prompt(self, messages: Sequence[Message]) -> str:
-        """The text after which the next output begins: ``apply_chat_template(..., add_generation_prompt=True)``."""
-        *_, given = split_messages(messages)
-        whole = messages if given is None else messages[:-1]
-        return "".join(segment.text for segment in self.segments(whole)) + self.context(given)
 
     def chat_template(self) -> str:
         """The Jinja template that makes a tokenizer render this format without our code."""
@@ -239,11 +272,18 @@ def get_format(name: str, tokenizer: PreTrainedTokenizerBase) -> Format:
         raise UserError(f"format {name!r} needs turn tokens ({families}) that this tokenizer lacks: use --format colon")
     if name == "chat" and not turn.assistant:
         raise UserError(f"format 'chat' is not written for {turn.family} models: use --format spectrum or colon")
-    return Format(name, None if name == "colon" else turn, bos=_bos(tokenizer))  # type: ignore[arg-type]
+    control = control_of(tokenizer, turn)
+    return Format(name, None if name == "colon" else turn, bos=_bos(tokenizer), control=control)  # type: ignore[arg-type]
+
+
+def control_of(tokenizer: PreTrainedTokenizerBase, turn: TurnTokens | None) -> ControlTokens:
+    """The control tokens of a tokenizer that writes turns with ``turn``, and those of any known family."""
+    known = (token for family in FAMILIES for token in family.special)
+    return control_tokens(tokenizer, turn.special if turn else (), known)
 
 
 def _bos(tokenizer: PreTrainedTokenizerBase) -> str:
     """The BOS token's text if the tokenizer puts it in front by itself."""
-    added = tokenizer("").input_ids
-    starts = bool(added) and added[0] == tokenizer.bos_token_id
+    before, _ = added_around(tokenizer)
+    starts = bool(before) and before[0] == tokenizer.bos_token_id
     return tokenizer.bos_token if starts else ""

@@ -68,8 +68,8 @@ class TaggedFormat(Format):
         return "tags"
 
     def context(self, given: str | None) -> str:
-        """An instruction between its tag and that of the response."""
-        return self._turn("input", REQUEST if given is None else given) + self._header("output")
+        """An instruction between its tag and that of the response, for the encoder."""
+        return self._turn("input", self.marked(REQUEST if given is None else given)) + self._header("output")
 
     def chat_template(self) -> str:
         """The Jinja template that makes a tokenizer render this format without our code."""
@@ -96,7 +96,8 @@ def tagged_format(name: str, tokenizer: PreTrainedTokenizerBase) -> TaggedFormat
         raise UserError(f"no tags {name!r}{did_you_mean(name, TAGS)}: choose from {', '.join(TAGS)}")
     if tokenizer.eos_token is None:
         raise UserError(f"format {name!r} ends a response with the end of the sequence, which this tokenizer lacks")
-    return TaggedFormat(name, None, get_format("colon", tokenizer).bos, TAGS[name], tokenizer.eos_token)
+    plain = get_format("colon", tokenizer)
+    return TaggedFormat(name, None, plain.bos, plain.control, TAGS[name], tokenizer.eos_token)
 
 
 def find_format(name: str, tokenizer: PreTrainedTokenizerBase) -> Format:

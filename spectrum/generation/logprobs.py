@@ -23,7 +23,8 @@ from tqdm import tqdm
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
-from spectrum.formats.render import Format, Message, get_format
+from spectrum.formats.render import Format, Message, control_of, get_format
+from spectrum.formats.token_ids import string_token_ids, token_encoder
 from spectrum.generation.rule_adapter import RuleBasedAdapter
 from spectrum.generation.steps import step_log_probs
 from spectrum.layouts import Layout, in_fastest_layout
@@ -128,26 +129,36 @@ def prompt_token_ids(
 ) -> list[TokenIds]:
     """The token ids of each prompt, with BOS once where the tokenizer adds one.
 
+    Messages have the tokens that training gives them: control tokens in their texts are spelled. A string is taken as
+    it is, control tokens included, and ends where its text does, even if the tokenizer would add an end of sequence.
+
     Raises:
         UserError: A prompt has no tokens.
     """
+    messages = [prompt for prompt in prompts if not isinstance(prompt, str)]
+    rendered = iter(_message_ids(tokenizer, messages, _format(tokenizer, text_format)) if messages else ())
     found = []
     for position, prompt in enumerate(prompts):
-        if isinstance(prompt, str):
-            ids = tokenizer(prompt).input_ids
-        else:
-            rendered = _format(tokenizer, text_format).prompt(prompt)
-            ids = tokenizer(rendered, add_special_tokens=False).input_ids
+        ids = string_token_ids(tokenizer, prompt) if isinstance(prompt, str) else next(rendered)
         if not ids:
             raise UserError(f"prompt {position} has no tokens and this tokenizer adds no BOS: give it some text")
         found.append(tuple(ids))
     return found
 
 
+def _message_ids(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[Message]], text_format: Format
+) -> list[list[int]]:
+    encode = token_encoder(tokenizer, text_format)
+    texts = [text_format.marked_prompt(prompt) for prompt in prompts]
+    start, ids = encode([text_format.bos])[text_format.bos], encode.at_start(texts)
+    return [start + ids[text] for text in texts]
+
+
 def option_token_ids(
     tokenizer: PreTrainedTokenizerBase, options: Sequence[str], text_format: Format | None = None
 ) -> list[TokenIds]:
-    """The token ids of each option, tokenized apart from its prompt and without special tokens.
+    """The token ids of each option as they are after a prompt, with a border between the two, and no special tokens.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -158,8 +169,11 @@ def option_token_ids(
     Raises:
         UserError: An option has no tokens.
     """
-    prefix = "" if text_format is None else text_format.output_prefix
-    found = tokenizer([prefix + option for option in options], add_special_tokens=False).input_ids if options else []
+    if text_format is None:
+        texts = [control_of(tokenizer, None).mark(option) for option in options]
+    else:
+        texts = [text_format.option(option) for option in options]
+    found = token_encoder(tokenizer, text_format).options(texts)
     for option, ids in zip(options, found, strict=True):
         if not ids:
             raise UserError(f"option {option!r} has no tokens: leave it out")

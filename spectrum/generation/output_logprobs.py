@@ -98,7 +98,7 @@ def output_logprobs(
 ) -> list[OutputLogProbs]:
     """The log-probability of each output of each sequence, and of each option in its place.
 
-    Tokens are those of training: every segment is tokenized by itself, and an output ends with its terminator (the
+    Tokens are those of training: segments' borders are token borders, and an output ends with its terminator (the
     end-of-turn token, or the blank line of plain text), whose probability counts.
 
     Args:
@@ -171,11 +171,11 @@ def tokenize_sequences(
     Raises:
         UserError: A role is unknown or out of place.
     """
+    encode = token_encoder(tokenizer, text_format)
     pieces = [_pieces(messages, text_format) for messages in sequences]
-    ids = token_encoder(tokenizer, text_format)(
-        text for _, draws in pieces for before, output in draws for text in (*before, output)
-    )
-    return [_joined(draws, ids, described=described) for described, draws in pieces]
+    begun = encode.at_start(draws[0][0][1] for _, draws in pieces if draws)
+    ids = encode(text for _, draws in pieces for before, output in draws for text in (*before, output))
+    return [_joined(draws, begun, ids, described=described) for described, draws in pieces]
 
 
 def outputs_that_fit(
@@ -214,7 +214,8 @@ def outputs_that_fit(
 
 
 def _pieces(messages: Sequence[Message], text_format: Format) -> tuple[bool, list[tuple[list[str], str]]]:
-    """Whether there is a description; per output the segments since the one before it, and its own."""
+    """Whether there is a description; per output the segments since the one before it (for the first: BOS, what begins
+    the text, and perhaps another), and its own."""
     description, draws, _ = split_messages(messages)
     start = [text_format.bos, *([] if description is None else [text_format.description(description)])]
     return description is not None, [
@@ -226,12 +227,14 @@ def _pieces(messages: Sequence[Message], text_format: Format) -> tuple[bool, lis
     ]
 
 
-def _joined(draws: list[tuple[list[str], str]], ids: dict[str, list[int]], *, described: bool) -> TokenizedSequence:
+def _joined(
+    draws: list[tuple[list[str], str]], begun: dict[str, list[int]], ids: dict[str, list[int]], *, described: bool
+) -> TokenizedSequence:
     tokens: list[int] = []
     outputs = []
-    for before, output in draws:
-        for text in before:
-            tokens += ids[text]
+    for draw, (before, output) in enumerate(draws):
+        for place, text in enumerate(before):
+            tokens += begun[text] if (draw, place) == (0, 1) else ids[text]
         outputs.append((len(tokens), len(tokens) + len(ids[output])))
         tokens += ids[output]
     return TokenizedSequence(tuple(tokens), tuple(outputs), described)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from peft import PeftModel
 from tqdm import tqdm
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -64,17 +67,20 @@ def respond(
     prompt_ids = prompt_token_ids(tokenizer, prompts, text_format)
     end = ending_of(model, tokenizer, text_format)
     processors = [_finite, *([] if rules is None else [rules])]
-    pad = min(end.ids) if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    pad = min(end.ids, default=0) if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     config = GenerationConfig(
         do_sample=False,
         max_new_tokens=max_new_tokens,
-        eos_token_id=sorted(end.ids),
+        eos_token_id=sorted(end.ids) or None,
         pad_token_id=pad,
         stop_strings=[end.blank_line] if end.blank_line else None,
     )
     found: dict[int, Response] = {}
     order = sorted(range(len(prompts)), key=lambda index: -len(prompt_ids[index]))
-    with tqdm(total=len(prompts), desc="Responding", unit="response", disable=not progress) as bar:
+    with (
+        with_empty_config(model) as plain,
+        tqdm(total=len(prompts), desc="Responding", unit="response", disable=not progress) as bar,
+    ):
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             width = len(prompt_ids[batch[0]])
@@ -83,7 +89,7 @@ def respond(
                 "input_ids": [[pad] * n + list(prompt_ids[index]) for n, index in zip(padding, batch, strict=True)],
                 "attention_mask": [[0] * n + [1] * (width - n) for n in padding],
             }
-            tokens = model.generate(
+            tokens = plain.generate(
                 **{name: torch.tensor(rows, device=model.device) for name, rows in inputs.items()},
                 generation_config=config,
                 logits_processor=LogitsProcessorList(processors),
@@ -100,6 +106,25 @@ def _finite(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     if not logits.logsumexp(-1).isfinite().all():
         raise UserError(NOT_FINITE)
     return logits
+
+
+@contextmanager
+def with_empty_config(model: PreTrainedModel | PeftModel) -> Iterator[PreTrainedModel | PeftModel]:
+    """The model, for ``generate`` to run with the config that it is given and nothing else.
+
+    ``generate`` takes from the model's own generation config all that it is not told: penalties, beams, forced tokens.
+    So it runs on a shallow copy, which has the same weights and an empty config; the model is not touched.
+    """
+    if isinstance(model, PeftModel) and not model.active_peft_config.is_prompt_learning:
+        model = model.get_base_model()  # its layers have the adapter in them
+    plain = copy.copy(model)
+    plain.generation_config = GenerationConfig()
+    kept = model.generation_config
+    try:
+        yield plain
+    finally:
+        if isinstance(model, PeftModel):  # its ``generate`` gives its config to the model inside
+            model.get_base_model().generation_config = kept
 
 
 def _response(tokens: list[int], end: Ending) -> Response:

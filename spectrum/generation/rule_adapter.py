@@ -12,6 +12,7 @@ This file stands alone: it needs only `torch` and `transformers`, and a Hub repo
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -20,7 +21,14 @@ from typing import Any, Literal
 
 import torch
 import yaml
-from transformers import AutoTokenizer, LogitsProcessor, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 RULES = ("ending", "words", "repetition")
 
@@ -221,6 +229,9 @@ def generate(
 ) -> Any:
     """``model.generate`` with the rules: what a Hub repository's ``custom_generate`` calls.
 
+    Of the model's own generation config only its tokens count (what ends a text, what pads one): its penalties and cuts
+    would make another distribution than the product. What the caller asks for counts.
+
     Args:
         model: Any causal language model.
         arguments: The prompt's ids, if they are not given by name.
@@ -231,8 +242,13 @@ def generate(
         options: Anything else that ``model.generate`` takes.
     """
     tokenizer = tokenizer or AutoTokenizer.from_pretrained(model.name_or_path)
-    config = options.get("generation_config") or model.generation_config
-    ends = options.get("eos_token_id", config.eos_token_id)
+    own = model.generation_config
+    asked = options.get("generation_config") or own
+    ends = options.get("eos_token_id", own.eos_token_id if asked.eos_token_id is None else asked.eos_token_id)
     adapter = RuleBasedAdapter(tokenizer, Rules(**(rules or {})), eos_token_id=ends)
     processors = LogitsProcessorList([*(logits_processor or []), adapter])
-    return model.generate(*arguments, logits_processor=processors, **options)
+    plain = copy.copy(model)  # the same weights; ``generate`` takes what it is not told from its model's config
+    plain.generation_config = GenerationConfig(
+        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
+    )
+    return plain.generate(*arguments, logits_processor=processors, **options)

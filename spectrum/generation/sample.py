@@ -29,6 +29,7 @@ from transformers.utils import ModelOutput
 from dataset_builder.errors import UserError
 from dataset_builder.seeding import generator
 from spectrum.devices import widest_float
+from spectrum.formats.decode import Decode, output_decoder
 from spectrum.formats.render import Format, get_format
 from spectrum.generation.logprobs import Prompt, TokenIds, prompt_token_ids
 from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
@@ -105,10 +106,12 @@ def sample(
         default = get_format("auto", tokenizer)
     prompt_ids = prompt_token_ids(tokenizer, prompts, default)
     _check_room(model, prompt_ids, max_new_tokens)
+    kinds = [text_format if isinstance(prompt, str) else default for prompt in prompts]
     found, seen = [], Counter()
+    ends = {kind: ending_of(model, tokenizer, kind) for kind in {*kinds}}
     with tqdm(total=len(prompts) * n, desc="Sampling", unit="sample", leave=None, disable=not progress) as bar:
-        for prompt, ids in zip(prompts, prompt_ids, strict=True):
-            end = ending_of(model, tokenizer, text_format if isinstance(prompt, str) else default)
+        for kind, ids in zip(kinds, prompt_ids, strict=True):
+            end = ends[kind]
             uniforms = [sample_uniforms(seed, ids, seen[ids], number, max_new_tokens) for number in range(n)]
             samples = _drawn(_Drawing(model, ids, end, rules, caches=True), uniforms, batch_size, bar)
             seen[ids] += 1
@@ -194,13 +197,13 @@ class Ending:
     """What ends a sample.
 
     Attributes:
-        tokenizer: Writes tokens as text.
+        decode: Writes tokens as text.
         ids: Tokens that do.
         blank_line: Text that does, or nothing.
         prefix: What a text begins with that is not part of the output.
     """
 
-    tokenizer: PreTrainedTokenizerBase
+    decode: Decode
     ids: frozenset[int]
     blank_line: str = ""
     prefix: str = ""
@@ -209,30 +212,28 @@ class Ending:
         """Whether the last token ends the sample. Only one with a line break can complete a blank line."""
         if tokens[-1] in self.ids:
             return True
-        if not self.blank_line or self.blank_line[-1] not in self._decode(tokens[-1:]):
+        if not self.blank_line or self.blank_line[-1] not in self.decode(tokens[-1:]):
             return False
-        return self.blank_line in self._decode(tokens)
+        return self.blank_line in self.decode(tokens)
 
     def text_before(self, tokens: list[int]) -> str:
         """The text of a sample, without its end."""
-        text = self._decode(tokens[:-1] if tokens[-1] in self.ids else tokens)
+        text = self.decode(tokens[:-1] if tokens[-1] in self.ids else tokens)
         if self.blank_line:
             text = text.partition(self.blank_line)[0]
         return text.removeprefix(self.prefix)
 
-    def _decode(self, tokens: list[int]) -> str:
-        return self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
 
 def ending_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text_format: Format | None) -> Ending:
     """What ends the samples of a model: its and its tokenizer's ends of sequence, and the format's terminator."""
-    declared = model.generation_config.eos_token_id
+    declared = getattr(model.generation_config, "eos_token_id", None)
     ids = {tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])} - {None}
+    decode = output_decoder(tokenizer, text_format)
     if text_format is None:
-        return Ending(tokenizer, frozenset(ids))
+        return Ending(decode, frozenset(ids))
     if text_format.turn is None and text_format.terminator != tokenizer.eos_token:
-        return Ending(tokenizer, frozenset(ids), text_format.terminator, text_format.output_prefix)
-    return Ending(tokenizer, frozenset({*ids, tokenizer.convert_tokens_to_ids(text_format.terminator)}))
+        return Ending(decode, frozenset(ids), text_format.terminator, text_format.output_prefix)
+    return Ending(decode, frozenset({*ids, tokenizer.convert_tokens_to_ids(text_format.terminator)}))
 
 
 def rule_adapter(
@@ -240,6 +241,10 @@ def rule_adapter(
 ) -> RuleBasedAdapter:
     """The rules for a model and a format: what ends its samples is what the rule about the end is about."""
     ends = ending_of(model, tokenizer, text_format).ids
+    if rules.ending and not ends:
+        raise UserError(
+            "the rule about the end needs a token that ends a response, which this model lacks: leave it out"
+        )
     adapter = RuleBasedAdapter(tokenizer, rules, eos_token_id=sorted(ends))
     if adapter.missing:
         words = ", ".join(map(repr, adapter.missing))

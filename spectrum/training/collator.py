@@ -96,6 +96,7 @@ class SpectrumCollator:
         """The collator of rows that were tokenized with ``text_format``; ``options`` are the other attributes."""
         ids = token_encoder(tokenizer, text_format)([text_format.bos, text_format.separator])
         pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        pad = 0 if pad is None else pad  # any token does: nothing attends to it, and no loss falls on it
         return cls(ids[text_format.bos], ids[text_format.separator], pad, **options)
 
     def set_epoch(self, epoch: int) -> None:
@@ -168,7 +169,8 @@ class SpectrumCollator:
         filled, first = Sequenced(), True
         filled.add(self.start + (row["description"] if described else []))
         for index in order:
-            before = ([] if first else self.separator) + row["contexts"][index]
+            before = [] if first else self.separator
+            before = before + _context(row, index, begins=first and not described)
             output = row["outputs"][index]
             if len(filled.ids) + len(before) + len(output) > self.max_length:
                 if filled.trained_outputs:
@@ -200,7 +202,8 @@ class SpectrumCollator:
             if described and rng.random() < branching:
                 end = root
             output, first = row["outputs"][index], end is root
-            draw = ([] if first else self.separator) + row["contexts"][index] + output
+            context = _context(row, index, begins=first and not described)
+            draw = ([] if first else self.separator) + context + output
             if tree.size_with(end, draw) > self.max_length:
                 if tree.trained_outputs:
                     break
@@ -255,6 +258,11 @@ class SpectrumCollator:
             "attention_mask": _padded([np.ones(len(tree.ids)) for tree in made], lines, 0),
             "groups": _padded(_repeated(groups, targets), lines, 0),
         }
+
+
+def _context(row: dict[str, Any], index: int, *, begins: bool) -> list[int]:
+    """What asks for an output; some tokenizers write it in another way where it begins a text."""
+    return row["starts" if begins and "starts" in row else "contexts"][index]
 
 
 def _levelled(longest_first: Sequence[int], lengths: Sequence[int], count: int) -> list[list[int]]:

@@ -101,5 +101,4 @@ def tokenize_conversations(
 def response_after_prompt(row: Mapping[str, Any], text_format: Format) -> tuple[str, list[tuple[str, str]]]:
     """The :data:`spectrum.training.tokenize.Pieces` of a conversation: all up to the response, and the response."""
     *before, response = row["messages"]
-    prompt = text_format.prompt(before).removeprefix(text_format.bos)
-    return prompt, [("", text_format.output(response["content"]))]
+    return text_format.marked_prompt(before), [("", text_format.output(response["content"]))]

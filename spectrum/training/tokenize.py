@@ -11,6 +11,7 @@ from datasets.fingerprint import generate_random_fingerprint
 from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
+from spectrum.formats.control_tokens import START
 from spectrum.formats.render import Format, split_messages
 from spectrum.formats.token_ids import token_encoder
 
@@ -31,6 +32,9 @@ TOKENIZED = Features(
 with its terminator; ``row`` is its place among the rows, ``group`` the number of its group of tasks, and ``draws`` are
 the places of its draws in the row, for some may be too long."""
 
+STARTS = Features({"starts": List(List(Value("int32")))})
+"""Where a tokenizer writes the beginning of a text in its own way, per draw the context as it begins a sequence."""
+
 
 Pieces = Callable[[Mapping[str, Any], Format], tuple[str, list[tuple[str, str]]]]
 """A row and a format -> the text of the description or "", and of each draw (context, output with its terminator)."""
@@ -48,6 +52,7 @@ def tokenize_rows(
     """Tokenize rows of ``icl`` tasks (columns ``id`` and ``messages``) for the collator.
 
     A draw that cannot be trained on within ``max_length`` tokens is left out, and so is a row that this empties.
+    Control tokens in texts become plain text; a warning counts the texts that have some.
 
     Args:
         rows: The rows.
@@ -58,24 +63,36 @@ def tokenize_rows(
         pieces: Cuts rows of another kind into their texts.
 
     Returns:
-        The tokenized rows (see :data:`TOKENIZED`) and the number of draws that were too long.
+        The tokenized rows (see :data:`TOKENIZED` and :data:`STARTS`) and the number of draws that were too long.
 
     Raises:
         UserError: A row has nothing to train on whatever the budget, or the budget leaves no row at all.
     """
     encode, cut = token_encoder(tokenizer, text_format), pieces or draws_behind_description
     overhead = sum(map(len, encode([text_format.bos, text_format.separator]).values()))
-    too_long = 0
+    features = Features({**TOKENIZED, **STARTS}) if encode.starts_differ else TOKENIZED
+    too_long = spelled = 0
     left_out: list[str] = []
 
     def tokenize(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
-        nonlocal too_long
+        nonlocal too_long, spelled
         texts = [cut(dict(zip(batch, row, strict=True)), text_format) for row in zip(*batch.values(), strict=True)]
-        ids = encode(text for description, draws in texts for text in (description, *sum(draws, ())))
-        columns: dict[str, list] = {name: [] for name in TOKENIZED}
+        inside = [text for _, draws in texts for draw in draws for text in draw]
+        spelled += sum(START in text for text in (*inside, *(description for description, _ in texts)))
+        contexts = (context for _, draws in texts for context, _ in draws) if encode.starts_differ else ()
+        begun = encode.at_start([*(description for description, _ in texts), *contexts])
+        ids = encode(inside)
+        columns: dict[str, list] = {name: [] for name in features}
         for row_id, index, (description, draws) in zip(batch["id"], indices, texts, strict=True):
             pairs = [(ids[context], ids[output]) for context, output in draws]
-            kept = _fitting(pairs, len(ids[description]) + overhead, max_length, described=bool(description))
+            starts = (
+                [begun[context] for context, _ in draws] if encode.starts_differ else [before for before, _ in pairs]
+            )
+            sizes = [
+                max(len(start), len(before)) + len(output)
+                for start, (before, output) in zip(starts, pairs, strict=True)
+            ]
+            kept = _fitting(sizes, len(begun[description]) + overhead, max_length, described=bool(description))
             too_long += len(pairs) - len(kept)
             if not kept:
                 left_out.append(row_id)
@@ -84,9 +101,11 @@ def tokenize_rows(
             columns["row"].append(index)
             columns["group"].append(groups[index] if groups else 0)
             columns["draws"].append(kept)
-            columns["description"].append(ids[description])
+            columns["description"].append(begun[description])
             columns["contexts"].append([pairs[draw][0] for draw in kept])
             columns["outputs"].append([pairs[draw][1] for draw in kept])
+            if encode.starts_differ:
+                columns["starts"].append([starts[draw] for draw in kept])
         return columns
 
     tokenized = rows.map(
@@ -95,13 +114,15 @@ def tokenize_rows(
         batch_size=200,
         with_indices=True,
         remove_columns=rows.column_names,
-        features=TOKENIZED,
+        features=features,
         load_from_cache_file=False,
         new_fingerprint=generate_random_fingerprint(),  # a computed one hashes the tokenizer, seconds for a large one
         desc="Tokenizing",
     )
     if not len(tokenized):
         raise UserError(f"no row fits into {max_length} tokens: raise --max_length")
+    if spelled:
+        logger.warning("%d texts hold control tokens of this tokenizer: they are read as plain text", spelled)
     if left_out:
         logger.warning("%d rows do not fit into %d tokens, e.g. %s", len(left_out), max_length, left_out[0])
     return tokenized, too_long
@@ -123,9 +144,8 @@ def draws_behind_description(row: Mapping[str, Any], text_format: Format) -> tup
     return ("" if description is None else text_format.description(description)), texts
 
 
-def _fitting(draws: list[tuple[list[int], list[int]]], before: int, max_length: int, *, described: bool) -> list[int]:
+def _fitting(sizes: list[int], before: int, max_length: int, *, described: bool) -> list[int]:
     """The draws of which a sequence with something to train on can be made; with no description that takes two."""
-    sizes = [len(context) + len(output) for context, output in draws]
     shortest = 0 if described else min(sizes)
     kept = [draw for draw, size in enumerate(sizes) if before + size + shortest <= max_length]
     return kept if described or len(kept) > 1 else []

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from dataset_builder.errors import UserError
+from spectrum.formats.control_tokens import unmarked
 from spectrum.formats.render import Format, get_format
 from spectrum.generation.logprobs import Prompt, TokenIds, prompt_token_ids
 
@@ -29,11 +31,31 @@ def format_for(
 
 
 def sent_prompts(
-    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], text_format: Format | None
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], text_format: Format | None, *, as_text: bool = False
 ) -> list[Sent]:
-    """The prompts as they go over the wire, in order; ``text_format`` may be None where all are strings."""
+    """The prompts as they go over the wire, in order; ``text_format`` may be None where all are strings.
+
+    Raises:
+        UserError: A prompt has no tokens, or with ``as_text`` a server would give its text other tokens.
+    """
     texts = [
-        prompt if isinstance(prompt, str) else text_format.prompt(prompt).removeprefix(text_format.bos)
+        unmarked(prompt) if isinstance(prompt, str) else text_format.prompt(prompt).removeprefix(text_format.bos)
         for prompt in prompts
     ]
-    return [Sent(*pair) for pair in zip(prompt_token_ids(tokenizer, prompts, text_format), texts, strict=True)]
+    sent = [Sent(*pair) for pair in zip(prompt_token_ids(tokenizer, prompts, text_format), texts, strict=True)]
+    for prompt in sent if as_text else ():
+        check_text(tokenizer, prompt.text, prompt.ids)
+    return sent
+
+
+def check_text(tokenizer: PreTrainedTokenizerBase, text: str, ids: TokenIds) -> None:
+    """Refuse a text to which a server, which tokenizes it as a whole, would give other tokens.
+
+    Raises:
+        UserError: It would.
+    """
+    if tokenizer(text).input_ids != list(ids):
+        raise UserError(
+            f"{text[-60:]!r} as text has other tokens than prompt and option by themselves: "
+            "use a server that takes token ids, and leave as_text out"
+        )

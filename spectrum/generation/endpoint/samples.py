@@ -65,7 +65,8 @@ def endpoint_sample(
         connected(endpoint) as client,
         tqdm(total=len(prompts) * n, desc="Sampling", leave=None, disable=not progress) as bar,
     ):
-        for prompt, sent in zip(prompts, sent_prompts(tokenizer, prompts, written), strict=True):
+        wire = sent_prompts(tokenizer, prompts, written, as_text=endpoint.as_text)
+        for prompt, sent in zip(prompts, wire, strict=True):
             end = text_format if isinstance(prompt, str) else written
             request = _sampling(tokenizer, end) | {"prompt": client.prompt(sent.ids, sent.text)}
             request |= {"max_tokens": max_new_tokens}
@@ -104,7 +105,7 @@ def endpoint_respond(
     """
     found = []
     with connected(endpoint) as client:
-        sent = sent_prompts(tokenizer, prompts, text_format)
+        sent = sent_prompts(tokenizer, prompts, text_format, as_text=endpoint.as_text)
         for prompt in tqdm(sent, "Responding", unit="response", leave=None, disable=not progress):
             request = _sampling(tokenizer, text_format) | {"prompt": client.prompt(prompt.ids, prompt.text)}
             request |= {"max_tokens": max_new_tokens, "temperature": 0, "n": 1, "seed": 0}

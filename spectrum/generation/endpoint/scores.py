@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format
 from spectrum.generation.endpoint.client import Client, Endpoint, Json, connected
-from spectrum.generation.endpoint.prompts import format_for, sent_prompts
+from spectrum.generation.endpoint.prompts import check_text, format_for, sent_prompts
 from spectrum.generation.logprobs import Prompt, TokenIds, option_token_ids
 
 
@@ -127,11 +127,8 @@ def _score(client: Client, tokenizer: PreTrainedTokenizerBase, batch: Sequence[C
     prompts = []
     for wanted in batch:
         ids = (*wanted.prompt, *wanted.continuation)
-        if client.endpoint.as_text and tokenizer(wanted.text).input_ids != list(ids):
-            raise UserError(
-                f"{wanted.text[-60:]!r} as text has other tokens than prompt and option by themselves: "
-                "use a server that takes token ids, and leave as_text out"
-            )
+        if client.endpoint.as_text:
+            check_text(tokenizer, wanted.text, ids)
         prompts.append(client.prompt(ids, wanted.text))
     request = {"prompt": prompts, "max_tokens": 0, "echo": True, "logprobs": 1}
     for wanted, choice in zip(batch, client.complete(request, len(batch)), strict=True):

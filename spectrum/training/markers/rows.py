@@ -7,7 +7,7 @@ sequence of draws from a process, as the suite has them, in which each output is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from datasets import Dataset, Features, List, concatenate_datasets
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message, split_messages
+from spectrum.formats.token_ids import TokenEncoder
 from spectrum.instruction_data import CONVERSATIONS, named_data, read_data
 from spectrum.suite import draw_rows
 from spectrum.training.implicit import response_after_prompt
@@ -113,7 +114,7 @@ class MarkedView:
     """
 
     rows: Dataset
-    encode: Callable[[Iterable[str]], dict[str, list[int]]]
+    encode: TokenEncoder
     text_format: Format
     dropout: MarkerDropout
     marked: bool = True
@@ -124,12 +125,12 @@ class MarkedView:
         messages = self._messages(source, row["row"], epoch) if self.marked else source["messages"]
         description, draws = _pieces(source, messages, self.text_format)
         kept = [draws[draw] for draw in row["draws"]]
-        ids = self.encode(text for text in (description, *sum(kept, ())))
-        return row | {
-            "description": ids[description],
-            "contexts": [ids[context] for context, _ in kept],
-            "outputs": [ids[output] for _, output in kept],
-        }
+        contexts = [context for context, _ in kept]
+        begun = self.encode.at_start([description, *(contexts if "starts" in row else ())])
+        ids = self.encode(text for draw in kept for text in draw)
+        starts = {"starts": [begun[context] for context in contexts]} if "starts" in row else {}
+        texts = {"contexts": [ids[context] for context in contexts], "outputs": [ids[output] for _, output in kept]}
+        return row | {"description": begun[description]} | texts | starts
 
     def _messages(self, source: Mapping[str, Any], number: int, epoch: int) -> list[Message]:
         markers = _markers(source)
