@@ -1,5 +1,7 @@
 """Texts are data: what looks like a control token in them is plain text to the model, wherever texts go."""
 
+from copy import deepcopy
+
 import pytest
 from datasets import Dataset
 from tokenizers import normalizers
@@ -32,7 +34,7 @@ def hostile(request, tokenizer_of, tmp_path):
     if request.param in ("first", "prepend", "slow"):
         return sentencepiece_tokenizer(request.param, tmp_path, turns=True)
     if request.param == "added":
-        tokenizer = tokenizer_of("plain")
+        tokenizer = deepcopy(tokenizer_of("plain"))
         tokenizer.add_tokens([AddedToken("<|im_start|>"), AddedToken("<|im_end|>")])
         return tokenizer
     return tokenizer_of(request.param)
@@ -186,7 +188,7 @@ def test_a_string_is_taken_as_it_is(tokenizer_of):
 
 
 def test_a_control_token_that_only_the_tokenizer_sees_is_refused(tokenizer_of):
-    tokenizer = tokenizer_of("plain")
+    tokenizer = deepcopy(tokenizer_of("plain"))
     tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.add_tokens([AddedToken("<|im_start|>", normalized=True), AddedToken("<|im_end|>", normalized=True)])
     text_format = get_format("spectrum", tokenizer)

@@ -1,5 +1,7 @@
 """Greedy responses are the most likely next tokens, whatever a model's own generation config says."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -64,7 +66,7 @@ def test_so_for_an_adapter_which_keeps_its_config(tokenizer):
 
 
 def test_a_tokenizer_without_an_end_or_padding_responds_until_it_may_not(tokenizer_of):
-    tokenizer = tokenizer_of("plain")
+    tokenizer = deepcopy(tokenizer_of("plain"))
     tokenizer.eos_token = None
     model = tiny_model("llama", len(tokenizer), seed=1)
     model.generation_config.eos_token_id = None
