@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntr
 from dataset_builder.errors import UserError, did_you_mean, first_line
 from dataset_builder.mixtures import MIXTURES
 from dataset_builder.seeding import generator
+from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from dataset_builder.task_spec import Group
 from spectrum.content_key import content_key
 
@@ -94,6 +96,16 @@ def task_infos(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, TaskInf
     return {
         task: _task_info(suite, task, on_card.get(task)) for task in (known if "all" in tasks else dict.fromkeys(tasks))
     }
+
+
+def task_versions(suite: str) -> dict[str, str]:
+    """Task -> its version, as the build report beside a suite on this machine has it; nothing where there is none."""
+    path = Path(suite).expanduser() / BUILD_REPORT
+    try:
+        tasks = json.loads(path.read_text(encoding="utf-8"))["tasks"]
+        return {task: record["version"] for task, record in tasks.items() if record.get("version")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of another maker, or without a report
+        return {}
 
 
 def task_rows(suite: str, task: str) -> Dataset:

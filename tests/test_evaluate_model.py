@@ -181,7 +181,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(suite, tmp_path):
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == "error: model folder './nowhere' not found, and it is no Hub id: check the path\n"
+    assert done.stderr == "error: model folder './nowhere' not found, and it is not a Hub id: check the path\n"
 
 
 def test_the_report_is_plain_json(command, tmp_path):

@@ -63,6 +63,8 @@ class InstructionWork(DataWork):
     What is said of the responses as texts is said when the report is made: by another judge in a moment.
     """
 
+    what = "conversations"
+
     @cached_property
     def rows(self) -> Dataset:
         """All conversations."""

@@ -7,7 +7,8 @@
     libraries       versions, by package name
     model           name (as given), revision (commit on a Hub, or null), fingerprint (of the files; of the server and
                     the tokenizer for a served model), base (the same of an adapter's base, or null)
-    suite           name (as given; null where there is none), fingerprint (of all scored items)
+    suite           name (as given; null where there is none), fingerprint (of all scored items), task_versions (task ->
+                    its version, where the suite tells it; numbers on different versions must not be compared)
     settings        format, task_labels, bos (its text as put before each prompt, or ""), dtype, device, load_in_4bit
                     (null for a served model), endpoint ({url, model} or null), rules (weights of the adapter that the
                     model is multiplied by, or null), smoothing, seed, limit, batch_size, max_length (of scored

@@ -42,7 +42,7 @@ from spectrum.evaluation.work import AlignmentWork, CoverageWork, DataWork, Stee
 from spectrum.generation.endpoint.client import Endpoint, NoAnswerError, served_model
 from spectrum.instruction_data import named_data
 from spectrum.models import ModelFiles, find_model, scoring_device, torch_dtype
-from spectrum.suite import task_infos
+from spectrum.suite import task_infos, task_versions
 from spectrum.training.output_folder import held
 
 logger = logging.getLogger(__name__)
@@ -335,6 +335,12 @@ class _Run:
         text_format = self.subject.text_format
         return {"format": text_format.name, "bos": text_format.bos, **self.subject.conditions, "smoothing": SMOOTHING}
 
+    def _task_versions(self, sections: Mapping[str, Mapping[str, Section]]) -> dict[str, str]:
+        """Task -> its version, for those that were measured and of which the suite tells it."""
+        versions = task_versions(self.settings.suite) if self.settings.suite else {}
+        measured = {task for name in KINDS for task in sections[name]}
+        return {task: versions[task] for task in sorted(measured & versions.keys())}
+
     @cached_property
     def _libraries(self) -> dict[str, str]:
         return {name: version(name) for name in LIBRARIES}
@@ -362,6 +368,7 @@ class _Run:
             "suite": {
                 "name": settings.suite,
                 "fingerprint": _digest({name: _fingerprints(tasks) for name, tasks in sections.items()}),
+                "task_versions": self._task_versions(sections),
             },
             "settings": {"rules": None}
             | self._conditions

@@ -116,6 +116,9 @@ class DataWork(_RowsWork):
         preference: Says which of two responses is better; None where nobody does.
     """
 
+    what = "rows"
+    """What a message calls its rows."""
+
     def __init__(self, settings: EvaluationSettings, task: str, preference: Preference | None = None) -> None:
         super().__init__(settings, task)
         self.preference = preference
@@ -133,7 +136,9 @@ class DataWork(_RowsWork):
         """See :class:`Work`."""
         if sequences_fingerprint(self.drawn) == theirs["rows_fingerprint"]:
             return None
-        return f"the two reports have other rows of {self.task!r}: evaluate both with the same data, limit and seed"
+        return (
+            f"the two reports have other {self.what} of {self.task!r}: evaluate both with the same data, limit and seed"
+        )
 
 
 class AlignmentWork(_RowsWork):

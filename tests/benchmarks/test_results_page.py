@@ -1,9 +1,13 @@
 """docs/results.md: from results files to a page with figures, the same each time."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks import results as command
 from dataset_builder.errors import UserError
+from dataset_builder.registry import get_task
+from spectrum.evaluation.comparison.page import markdown
 from spectrum.evaluation.comparison.results import Measured, Results, SeedResult, read_results, write_results
 
 
@@ -51,6 +55,24 @@ def test_results_are_taken_in_and_told(results_file, repository):
     assert f"{claim} -0.1300 [" in page
     assert "![tiny-runs.png](results/tiny-runs.png)" in page
     assert (repository / "docs" / "results" / "tiny-runs.png").is_file()
+
+
+def test_the_page_says_which_versions_its_numbers_are_on_and_what_is_newer(results_file, repository, monkeypatch):
+    results = read_results(results_file)
+    assert "The suite did not tell the versions of its tasks." in markdown(results)
+    results = replace(results, task_versions={"dist_urn": get_task("dist_urn").version})
+    (line,) = [line for line in markdown(results).splitlines() if line.startswith("Versions of the suite's tasks")]
+    assert line.endswith("runs were measured on version 1.0.0 of `dist_urn`. These are the newest versions.")
+    write_results(results_file, replace(results, task_versions={"dist_urn": "0.9.0"}))
+    command.main([results_file])
+    page = (repository / "docs" / "results.md").read_text()
+    assert "runs were measured on version 0.9.0 of `dist_urn`. By now there are newer versions" in page
+    assert "must not be compared with these: of those measured on, `dist_urn` 1.0.0." in page
+
+
+def test_the_published_page_says_it_of_every_set_of_results():
+    page = command.PAGE.read_text(encoding="utf-8")
+    assert page.count("Versions of the suite's tasks: runs were measured on version 1.0.0 of 36 tasks") == 3
 
 
 def test_claims_of_all_results_stand_side_by_side(results_file, repository):

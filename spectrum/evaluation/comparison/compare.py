@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ from spectrum.evaluation.report import Report
 from spectrum.evaluation.run import LIBRARIES, complete, evaluate
 from spectrum.evaluation.subject import last_model_held
 from spectrum.models import ModelFiles, find_model
+from spectrum.suite import task_versions
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
             if progress:
                 logger.info("run %d of %d: %s", place, len(runs), run.name)
             measured.append(_measure(recipe, run, found[run.name], output / run.name, progress=progress))
+    versions = task_versions(recipe.suite)
     results = Results(
         title=recipe.title,
         command=f"python evaluate_model.py --runs {recipe.path.as_posix()} --output {output.as_posix()}"
@@ -66,6 +69,9 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
         runs=tuple(measured),
         missing=tuple(run.name for run in recipe.runs if run not in runs),
     )
+    chosen = {task for part in recipe.choose.values() for task in part.get("tasks", ())}
+    used = results.measured_tasks | results.trained_tasks | chosen
+    results = replace(results, task_versions={task: versions[task] for task in sorted(used & versions.keys())})
     results.check()
     return results
 

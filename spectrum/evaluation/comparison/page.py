@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
 
+from dataset_builder.registry import all_tasks
 from spectrum.evaluation.comparison.claims import Claim, check_claims, samples
 from spectrum.evaluation.comparison.measures import MEASURES, Measure, uniform_is_the_answer
 from spectrum.evaluation.comparison.plots import write_figures
@@ -19,6 +20,9 @@ from spectrum.evaluation.comparison.results import Measured, Results, write_resu
 from spectrum.evaluation.report import markdown_environment
 
 RESULTS, PAGE = "results.json", "results.md"
+
+_NAMED = 8
+"""So many tasks of one version are named; of more, the number is told, and ``results.json`` has them all."""
 
 _AGAINST_BASE = ("loss", "accuracy", "ece", "valid", "yield", "js_divergence", "coverage", "ranking", "ends")
 
@@ -55,6 +59,41 @@ def markdown(results: Results, images: Sequence[str] = (), *, level: int = 1) ->
         of_tasks=_of_tasks(results),
         images=images,
         verdicts=Counter(claim.verdict for claim in checked),
+        versions=versions_text(results),
+    )
+
+
+def versions_text(results: Results) -> str:
+    """Which versions of the suite's tasks the numbers are on, and which of these have newer ones by now."""
+    known = results.task_versions
+    if not known:
+        return "The suite did not tell the versions of its tasks."
+    newest = {spec.name: spec.version for spec in all_tasks()}
+    sentences, newer = [], []
+    for what, tasks in (("measured on", results.measured_tasks), ("trained on", results.trained_tasks)):
+        told = sorted(tasks & known.keys())
+        if told:
+            sentences.append(f"Runs were {what} {_at_versions({task: known[task] for task in told})}.")
+        risen = [f"`{task}` {newest[task]}" for task in told if newest.get(task, known[task]) != known[task]]
+        if risen:
+            newer.append(f"of those {what}, {', '.join(risen)}")
+    sentences.append(
+        "By now there are newer versions, with other rows; numbers on them must not be compared with these: "
+        f"{'; '.join(newer)}."
+        if newer
+        else "These are the newest versions."
+    )
+    return f"Versions of the suite's tasks: {' '.join(sentences)[0].lower()}{' '.join(sentences)[1:]}"
+
+
+def _at_versions(versions: Mapping[str, str]) -> str:
+    """Versions and their tasks, by name where they are few."""
+    by_version: dict[str, list[str]] = {}
+    for task, version in versions.items():
+        by_version.setdefault(version, []).append(f"`{task}`")
+    return "; ".join(
+        f"version {version} of {', '.join(names) if len(names) <= _NAMED else f'{len(names)} tasks'}"
+        for version, names in sorted(by_version.items())
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,7 @@ class Results:
         libraries: Versions, by package name.
         runs: Those that were measured.
         missing: Names of those that were not there.
+        task_versions: Task of the suite -> its version, for all that were measured, trained on or chosen formats by.
     """
 
     title: str
@@ -98,6 +99,21 @@ class Results:
     libraries: Mapping[str, str]
     runs: tuple[Measured, ...]
     missing: tuple[str, ...] = ()
+    task_versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def measured_tasks(self) -> set[str]:
+        """The tasks that any run has scores on."""
+        scores = [seed.scores for run in self.runs for seed in run.seeds]
+        on_rows = {task for each in scores for name in ("alignment", "steerability") for task in each.get(name, ())}
+        return on_rows | {task for each in scores for part in each.get("coverage", {}).values() for task in part["ids"]}
+
+    @property
+    def trained_tasks(self) -> set[str]:
+        """The tasks that any run was trained on."""
+        return {
+            task for run in self.runs for seed in run.seeds for task in (seed.training or {}).get("rows_per_task", ())
+        }
 
     def first(self, group: str) -> Measured | None:
         """The first run of a group."""
