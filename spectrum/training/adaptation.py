@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,13 +28,13 @@ from spectrum.loading import (
     own_quantization,
     read_config,
 )
+from spectrum.training.lora import lora_config
 from spectrum.training.tokens import (
     TurnTokenRows,
     check_head_keeps_bias,
     copy_rows,
     plant_rows,
     train_rows_without_copies,
-    trainable_rows,
 )
 
 MERGED = "merged"
@@ -47,6 +48,9 @@ class AdaptationConfig(ModelConfig):
     use_peft: bool = field(default=True, metadata={"help": "Train a LoRA adapter; false trains all weights."})
     load_in_4bit: bool | None = field(
         default=None, metadata={"help": "Keep the base in 4 bits; the default with LoRA. false is 16-bit LoRA."}
+    )
+    lora_dropout: float | None = field(
+        default=None, metadata={"help": "LoRA dropout; the default is 0.05, or 0 where PEFT adapts experts."}
     )
     begin_with: str | None = field(
         default=None,
@@ -70,6 +74,8 @@ class AdaptationConfig(ModelConfig):
                 f"--attn_implementation {self.attn_implementation} needs a GPU, and there is none here: leave it out"
             )
         super().__post_init__()
+        if isinstance(self.lora_target_modules, str) and re.fullmatch(r"[\w.]+", self.lora_target_modules):
+            self.lora_target_modules = [self.lora_target_modules]  # PEFT would take it for the whole name of a module
 
     @property
     def method(self) -> str:
@@ -117,17 +123,8 @@ def load_model(
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if begin_with is not None:
         return _adapter_to_train(model, begin_with, settings, name)
-    adapter = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=settings.lora_r,
-        lora_alpha=settings.lora_alpha,
-        lora_dropout=settings.lora_dropout,
-        target_modules=settings.lora_target_modules or "all-linear",
-        exclude_modules=layers_of_other_modalities(model) or None,
-        use_rslora=settings.use_rslora,
-        use_dora=settings.use_dora,
-        trainable_token_indices=trainable_rows(model, token_ids),
-    )
+    adapter = lora_config(model, settings, token_ids, exclude=layers_of_other_modalities(model))
+    settings.lora_dropout = adapter.lora_dropout
     with explain_failed_load(f"model {name!r} cannot be given a LoRA adapter"):
         peft_model = get_peft_model(model, adapter)
     _check_head_is_not_adapted(peft_model)

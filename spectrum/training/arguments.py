@@ -121,9 +121,29 @@ class TuningConfig(SFTConfig):
         optimizer = str(self.optim)
         if not torch.cuda.is_available() and any(mark in optimizer for mark in ("8bit", "4bit", "paged")):
             raise UserError(f"--optim {optimizer} needs a GPU, and there is none here: leave it out")
+        self._refuse_without_accelerator()
+        if self.fp16:
+            self.bf16 = False  # which is on by default on a GPU
         if self.bf16 and not torch.accelerator.is_available():
             self.use_cpu = True  # else transformers refuses mixed precision, which processors have as well
         super().__post_init__()
+
+    def _refuse_without_accelerator(self) -> None:
+        """Refuse what would do nothing on a CPU.
+
+        Raises:
+            UserError: There is no accelerator, or it is not used.
+        """
+        if torch.accelerator.is_available() and not self.use_cpu:
+            return
+        for name, nothing in (
+            ("fp16", False),
+            ("tf32", None),
+            ("activation_offloading", False),
+            ("torch_empty_cache_steps", None),
+        ):
+            if getattr(self, name) != nothing:
+                raise UserError(f"--{name} needs a GPU, and none is used here: leave it out")
 
 
 def for_our_collator(config: TuningConfig) -> TuningConfig:

@@ -77,7 +77,8 @@ def read_command_line(arguments: Sequence[str], description: str | None = None) 
     for name, value in given.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"--{name} {value} is not a finite number: give one")
-    check_options(given, {name: parser.get_default(name) for name in known})
+    flags = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
+    check_options(given, {name: parser.get_default(name) for name in known}, flags)
     return given
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ class Range:
         if self.high == math.inf:
             return "a number above 0" if self.without_low else f"a number of at least {self.low:g}"
         low = f"above {self.low:g}" if self.without_low else f"from {self.low:g}"
-        return f"a number {low} to {'below ' if self.without_high else ''}{self.high:g}"
+        return f"a number {low} to {'below ' if self.without_high else ''}{self.high:.12g}"
 
 
 _POSITIVE, _AT_LEAST_0, _AT_LEAST_1 = Range(0, without_low=True), Range(0), Range(1)
@@ -93,6 +93,7 @@ _PACKING = "--packing true shares lines without truncating or mixing, in one way
 _OWN_ROWS = "rows come tokenized from --suite or --data, and their texts from --format"
 _OWN_ORDER = "the order of rows comes from --seed, rows of similar length together"
 _RESUMED = "a run is resumed to the very same weights, which this would not allow"
+_COMPILED = "the loss is computed from states inside the model, which a compiled one does not show"
 _DEBUG = "the command does not show what it finds"
 _LAUNCHER = "accelerate launch with --config_file says how processes share the work"
 
@@ -152,6 +153,9 @@ REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "hub_revision": ((None,), _PUBLISH),
     "save_only_model": ((False,), _RESUMED),
     "ignore_data_skip": ((False,), _RESUMED),
+    "torch_compile": ((False,), _COMPILED),
+    "torch_compile_backend": ((None,), _COMPILED),
+    "torch_compile_mode": ((None,), _COMPILED),
     "restore_callback_states_from_checkpoint": ((False,), "no callback here keeps anything in a checkpoint"),
     "auto_find_batch_size": ((False,), _RESUMED),
     "dataloader_in_order": ((True,), _RESUMED),
@@ -203,12 +207,13 @@ HARMLESS = SEVERAL_PROCESSES | frozenset(TRACKERS) | frozenset(
 """Options that change no weights; all others that are not refused are compared before a run is resumed."""
 
 
-def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any], flags: Container[str] = ()) -> None:
     """Refuse values that would do nothing or mean nothing.
 
     Args:
         given: Option -> the value that it was given.
         defaults: Option -> its default.
+        flags: Those that were given on the command line itself, and not by a recipe for all its variants.
 
     Raises:
         UserError: There is one; it is named.
@@ -223,28 +228,39 @@ def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None
         raise UserError("no model given: use --model_name_or_path with a folder, a Hub id or embedded:gemma-3-270m")
     if "max_length" in given and given["max_length"] is None:
         raise UserError("max_length is empty: give the number of tokens that a row has at most")
-    _check_together(given, defaults)
+    _check_together(given, defaults, flags)
 
 
-def _check_together(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+def _check_together(given: Mapping[str, Any], defaults: Mapping[str, Any], flags: Container[str]) -> None:
     """Refuse options that do nothing beside the others."""
-    changed = {name: value for name, value in given.items() if value != defaults.get(name)}
+    changed = {name for name, value in given.items() if value != defaults.get(name)}
     now = {**defaults, **given}
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        for name in sorted(SEVERAL_PROCESSES & changed.keys()):
-            raise UserError(f"--{name} is for several processes: start with accelerate launch, or leave it out")
-    for name, readers in TRACKERS.items():
-        told = now["report_to"] if isinstance(now["report_to"], list) else [now["report_to"]]
-        if name in changed and not readers & set(told):
-            named = ", ".join(sorted(readers - {"all"}))
-            raise UserError(f"--{name} is read by {named} alone: name it with --report_to, or leave --{name} out")
-    if "alignment_items" in changed and not now["alignment_steps"]:
-        raise UserError("--alignment_items is for --alignment_steps: give both, or leave it out")
     if now["save_strategy"] == "best":
         raise UserError(f"--save_strategy best is not honoured: {_NO_EVALUATION}")
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        for name in sorted(SEVERAL_PROCESSES & changed):
+            raise UserError(f"--{name} is for several processes: start with accelerate launch, or leave it out")
+    told = set(now["report_to"] if isinstance(now["report_to"], list) else [now["report_to"]])
+    for name in changed & TRACKERS.keys():
+        if not TRACKERS[name] & told:
+            named = ", ".join(sorted(TRACKERS[name] - {"all"}))
+            raise UserError(f"--{name} is read by {named} alone: name it with --report_to, or leave --{name} out")
+    for name, other, is_on in _needs(now, flags):
+        if name in changed and not is_on:
+            raise UserError(f"--{name} is for --{other}: give both, or leave it out")
+
+
+def _needs(now: Mapping[str, Any], flags: Container[str]) -> Iterator[tuple[str, str, bool]]:
+    """Options that need another, that other, and whether it is on."""
+    yield "alignment_items", "alignment_steps", now["alignment_steps"] > 0
     for name in ("dataloader_prefetch_factor", "dataloader_multiprocessing_context"):
-        if name in changed and not now["dataloader_num_workers"]:
-            raise UserError(f"--{name} is for --dataloader_num_workers: give both, or leave it out")
+        yield name, "dataloader_num_workers", now["dataloader_num_workers"] > 0
+    for kind in ("gradient_checkpointing", "activation_checkpointing"):
+        yield f"{kind}_kwargs", kind, bool(now["gradient_checkpointing"] or now["activation_checkpointing"])
+    in_4_bits = now["use_peft"] and not now["load_in_8bit"] if now["load_in_4bit"] is None else now["load_in_4bit"]
+    for name in ("bnb_4bit_quant_type", "bnb_4bit_quant_storage", "use_bnb_nested_quant"):
+        if name in flags:  # a recipe may say it for those who train in 4 bits
+            yield name, "load_in_4bit", in_4_bits
 
 
 def _shown(value: Any) -> str:

@@ -23,6 +23,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.integrations import get_reporting_integration_callbacks
 
 from dataset_builder.errors import UserError, first_line
 from spectrum.evaluation.alignment import AlignmentItem, OptionScorer, align_rows
@@ -46,6 +47,7 @@ from spectrum.training.arguments import SpectrumArguments, TuningConfig, for_our
 from spectrum.training.continuation import check_turn_tokens, earlier_runs
 from spectrum.training.memory import explain_out_of_memory
 from spectrum.training.objectives import TrainingData, find_objective
+from spectrum.training.optimizer_options import check_optimizer
 from spectrum.training.output_folder import begin, check_output, finish, held, is_finished
 from spectrum.training.page import FIRST_ROWS, first_rows_page
 from spectrum.training.report import run_settings, training_report
@@ -67,13 +69,29 @@ def settings_of(given: Mapping[str, Any]) -> tuple[SpectrumArguments, TuningConf
     """
     kinds = (SpectrumArguments, TuningConfig, AdaptationConfig)
     try:
-        return tuple(
+        arguments, config, model_config = (
             kind(**{each.name: given[each.name] for each in fields(kind) if each.name in given}) for kind in kinds
         )
+        for tracker in get_reporting_integration_callbacks(config.report_to):
+            tracker()  # which says what is not installed
     except UserError:
         raise
-    except (ValueError, TypeError, KeyError, ImportError, OSError) as error:  # what transformers raises, by its kind
-        raise UserError(f"the options do not go together: {first_line(error)}") from error
+    except (ValueError, TypeError, KeyError, ImportError, OSError, RuntimeError) as error:  # as transformers has them
+        raise UserError(f"the options cannot be used: {first_line(error)}") from error
+    check_choices(config, given)
+    return arguments, config, model_config
+
+
+def check_choices(config: TuningConfig, given: Mapping[str, Any]) -> None:
+    """Refuse a value that is not among the choices of an option, where they are known only after importing it.
+
+    Raises:
+        UserError: There is one.
+    """
+    for each in fields(config):
+        choices = each.metadata.get("choices")
+        if choices and each.name in given and given[each.name] is not None and given[each.name] not in choices:
+            raise UserError(f"no --{each.name} {given[each.name]!r}: choose {', '.join(map(str, choices))}")
 
 
 def configure_logging() -> None:
@@ -224,14 +242,20 @@ def model_to_train(run: Run) -> PreTrainedModel | PeftModel:
     newline = run.arguments.turn_tokens == NEWLINE
     like = line_breaks(run.tokenizer, run.text_format) if newline else None
     set_seed(run.config.seed)  # the adapter's first weights are random too
-    model = load_model(
-        loadable_name(run.base),
-        run.model_config,
-        run.token_ids,
-        planted,
-        like,
-        begin_with=run.adapter and run.adapter.folder,
-    )
+    try:
+        model = load_model(
+            loadable_name(run.base),
+            run.model_config,
+            run.token_ids,
+            planted,
+            like,
+            begin_with=run.adapter and run.adapter.folder,
+        )
+    except UserError:
+        raise
+    except (ValueError, ImportError, OSError) as error:  # what the libraries cannot load or adapt
+        raise UserError(f"model {run.base.name!r} cannot be trained so: {first_line(error)}") from error
+    check_optimizer(run.config, model)
     if isinstance(model, PeftModel):
         adapter = model.peft_config["default"]
         adapter.base_model_name_or_path, adapter.revision = loadable_name(run.base), run.base.revision
