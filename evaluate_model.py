@@ -61,18 +61,25 @@ import os
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.evaluation.comparison.claims import check_claims
-from spectrum.evaluation.comparison.compare import compare_runs
-from spectrum.evaluation.comparison.page import PAGE, write_page
-from spectrum.evaluation.comparison.recipe import read_recipe
-from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS
-from spectrum.evaluation.report import Report, failure_text
-from spectrum.evaluation.run import DESIDERATA, KINDS, ON_DATA, evaluate
-from spectrum.evaluation.settings import BATCH_SIZE, LIMIT, MAX_LENGTH, MAX_NEW_TOKENS, SEED, EvaluationSettings
+from spectrum.evaluation.choices import (
+    BATCH_SIZE,
+    DESIDERATA,
+    KINDS,
+    LIMIT,
+    MAX_LENGTH,
+    MAX_NEW_TOKENS,
+    N_GENERATIONS,
+    ON_DATA,
+    PROMPTINGS,
+    SEED,
+)
 from spectrum.formats.tags import ALL_FORMATS
-from spectrum.models import check_model_name
+
+if TYPE_CHECKING:
+    from spectrum.evaluation.report import Report
 
 logger = logging.getLogger("evaluate_model")
 
@@ -83,6 +90,12 @@ def main(arguments: Namespace) -> None:
         compare_many(arguments)
         return
     check(arguments)
+    from spectrum.evaluation.report import failure_text  # noqa: PLC0415 - with `torch`, which takes seconds
+    from spectrum.evaluation.run import evaluate  # noqa: PLC0415
+    from spectrum.evaluation.settings import EvaluationSettings  # noqa: PLC0415
+    from spectrum.models import check_model_name  # noqa: PLC0415
+
+    check_model_name(arguments.model)
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
     options = {name: value for name, value in options.items() if name not in ("runs", "skip_missing")}
     report = evaluate(EvaluationSettings(text_format=options.pop("format"), **options), progress=True)
@@ -107,6 +120,11 @@ def compare_many(arguments: Namespace) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("--runs is for one process: start it without 'accelerate launch'")
     check_output(arguments.output)
+    from spectrum.evaluation.comparison.claims import check_claims  # noqa: PLC0415 - with `torch`
+    from spectrum.evaluation.comparison.compare import compare_runs  # noqa: PLC0415
+    from spectrum.evaluation.comparison.page import PAGE, write_page  # noqa: PLC0415
+    from spectrum.evaluation.comparison.recipe import read_recipe  # noqa: PLC0415
+
     recipe = read_recipe(arguments.runs)
     results = compare_runs(recipe, arguments.output, skip_missing=arguments.skip_missing, progress=True)
     write_page(results, arguments.output)
@@ -158,7 +176,6 @@ def check(arguments: Namespace) -> None:
     """Refuse what can be seen to be wrong before anything is loaded."""
     if not arguments.model:
         raise UserError("no --model: give it, or a recipe of many models with --runs")
-    check_model_name(arguments.model)
     for desideratum in arguments.desiderata:
         if desideratum not in DESIDERATA:
             raise UserError(f"no desideratum {desideratum!r}: there are {', '.join(DESIDERATA)}")

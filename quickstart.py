@@ -21,20 +21,16 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from rich.console import Console
 from rich.table import Table
 
-from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.devices import peak_process_gib
-from spectrum.evaluation.report import Report, compare, finite, write_json
-from spectrum.evaluation.run import complete, evaluate
-from spectrum.evaluation.settings import EvaluationSettings
-from spectrum.hub.cards import write_adapter_card
-from spectrum.training.report import REPORT as TRAINING_REPORT
+from dataset_builder.errors import UserError, exit_on_user_error, first_line
+
+if TYPE_CHECKING:
+    from spectrum.evaluation.report import Report
 
 SUITE = Path("spectrum-suite")
 REAL_TASKS = ("polis_vote", "polis_comment", "gsm8k_question", "gsm8k_answer_from_question", "gsm8k_question_answer",
@@ -61,8 +57,10 @@ console = Console()
 def main(recipe: Path, output: Path) -> None:
     """Suite -> tuned adapter -> before and after -> card and summary."""
     started = time.monotonic()
-    settings = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-    model = settings["model_name_or_path"]
+    model = model_of(recipe)
+    from spectrum.devices import peak_process_gib  # noqa: PLC0415 - with `torch`, which takes seconds
+    from spectrum.evaluation.report import write_json  # noqa: PLC0415
+    from spectrum.hub.cards import write_adapter_card  # noqa: PLC0415
 
     console.rule("[bold]1 of 4: build the suite")
     build_suite()
@@ -90,8 +88,25 @@ def main(recipe: Path, output: Path) -> None:
     show(summary, output)
 
 
+def model_of(recipe: Path) -> str:
+    """The model that a recipe of train_sft.py tunes.
+
+    Raises:
+        UserError: The recipe cannot be read, or names none.
+    """
+    try:
+        settings = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"recipe {str(recipe)!r} cannot be read ({first_line(error)}): check it") from error
+    if not isinstance(settings, dict) or not isinstance(settings.get("model_name_or_path"), str):
+        raise UserError(f"recipe {str(recipe)!r} names no model: give it as model_name_or_path")
+    return settings["model_name_or_path"]
+
+
 def build_suite() -> None:
     """The parametric tasks, and the real sources where their raw files are at hand."""
+    from dataset_builder.build import BuildOptions, build  # noqa: PLC0415 - with `datasets`, which takes seconds
+
     sources = os.environ.get("SPECTRUM_SOURCES")
     names = ["synthetic", *(REAL_TASKS if sources else ())]
     options = BuildOptions(
@@ -104,6 +119,8 @@ def build_suite() -> None:
 
 def tune(recipe: Path, adapter: Path) -> None:
     """Run train_sft.py in a process of its own, unless this recipe has already been run on this suite."""
+    from spectrum.training.report import REPORT as TRAINING_REPORT  # noqa: PLC0415 - with `torch`
+
     content = recipe.read_bytes() + (SUITE / "README.md").read_bytes()
     fingerprint, stamp = hashlib.sha256(content).hexdigest(), adapter / "recipe.sha256"
     begun = stamp.is_file() and stamp.read_text() == fingerprint
@@ -143,6 +160,9 @@ def best_formats(model: str, output: Path, limits: dict[str, int]) -> dict[str, 
 
 def evaluate_tasks(model: str, output: Path, limits: dict[str, int], name: str) -> Report:
     """The report of a model on tasks with a limit of items each, asked in one of :data:`FORMATS` or its own way."""
+    from spectrum.evaluation.run import complete, evaluate  # noqa: PLC0415 - with `torch`
+    from spectrum.evaluation.settings import EvaluationSettings  # noqa: PLC0415
+
     text_format, task_labels = FORMATS.get(name, (name, False))
     report = evaluate(
         EvaluationSettings(
@@ -161,6 +181,8 @@ def evaluate_tasks(model: str, output: Path, limits: dict[str, int], name: str) 
 
 def summarize(task: str, base: Report, tuned: Report) -> dict[str, Any]:
     """The summary of one task: base, tuned and the uniform guess, and the interval of tuned minus base."""
+    from spectrum.evaluation.report import compare, finite  # noqa: PLC0415 - with `torch`
+
     section = tuned["alignment"][task]
     cells = {"base": base["alignment"][task]["model"], "tuned": section["model"], "uniform": section["uniform"]}
     difference = compare(tuned, base)[task]["js_divergence"]

@@ -43,6 +43,11 @@ MAY_IMPORT = {
     "spectrum.loading": {*GROUND, "spectrum.probe"},
     "spectrum.adapters": {*GROUND, "spectrum.loading", "spectrum.probe"},
     "spectrum.training": {*GROUND, *HEADS, *DATA, *LOADING, "spectrum.formats", "spectrum.training"},
+    "spectrum.formats.show_command": {*GROUND, *DATA, "spectrum.formats", "spectrum.training"},
+    "spectrum.training.markers.annotate_command": {
+        *GROUND, *DATA, "dataset_builder.registry", "spectrum.formats", "spectrum.training", "spectrum.models",
+        "spectrum.generation",
+    },
     "spectrum.training.run": {  # the body of a script
         *GROUND, *HEADS, *DATA, *LOADING, "spectrum.formats", "spectrum.training", "spectrum.models",
         "spectrum.generation", "spectrum.evaluation", "spectrum.hub.written_card",

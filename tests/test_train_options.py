@@ -82,8 +82,10 @@ def test_what_cannot_be_honoured_is_refused_by_name(name):
     word = "false" if name == "completion_only_loss" else other_value(name)
     with pytest.raises(UserError) as raised:
         read_command_line([*MODEL, f"--{name}", word])
-    assert str(raised.value).startswith(f"--{name} ")
-    assert " is not honoured: " in str(raised.value)
+    message = str(raised.value)
+    in_words = name == "liger_kernel_config"  # no word of a command line is of its type
+    assert message.startswith(f"argument --{name}" if in_words else f"--{name} ")
+    assert " is not honoured: " in message or in_words
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,15 +21,10 @@ from dataset_builder.errors import UserError
 from dataset_builder.seeding import generator
 from metrics.output_coverage.scoring import METRICS, rarefaction, score_task, summarize
 from metrics.spectrum_alignment.scoring import paired_difference_interval
+from spectrum.evaluation.choices import N_GENERATIONS, PROMPTINGS, SEED, Prompting
 from spectrum.evaluation.validators import canonical, n_valid, validate
 from spectrum.formats.render import Message
 from spectrum.generation.sample import Samples
-
-N_GENERATIONS = 100
-SEED = 42
-
-Prompting = Literal["description", "examples", "both"]
-PROMPTINGS: tuple[Prompting, ...] = ("description", "examples", "both")
 
 CoverageRow = Mapping[str, Any]
 """A row of a coverage task: ``id, description, examples, validator, valid_items, max_new_tokens, source``."""

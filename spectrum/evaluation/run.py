@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from dataset_builder.errors import UserError, first_line
 from spectrum.evaluation.alignment import SMOOTHING
+from spectrum.evaluation.choices import DESIDERATA, KINDS, ON_DATA
 from spectrum.evaluation.instruction import InstructionWork
 from spectrum.evaluation.judge import EndpointJudge
 from spectrum.evaluation.markers import MarkersWork
@@ -49,13 +50,8 @@ logger = logging.getLogger(__name__)
 
 LIBRARIES = ("torch", "transformers", "peft", "datasets", "numpy")
 
-KINDS = {"steerability": "icl", "coverage": "coverage", "alignment": "distribution"}
-"""Desideratum -> the kind of task that it is measured on."""
-
-ON_DATA: Mapping[str, type[DataWork]] = {"instruction": InstructionWork, "markers": MarkersWork}
+_DATA_WORK: Mapping[str, type[DataWork]] = dict(zip(ON_DATA, (InstructionWork, MarkersWork), strict=True))
 """Desideratum -> the work on a data set, for what is measured on instruction data and not on a suite."""
-
-DESIDERATA = (*KINDS, *ON_DATA)
 
 
 Unit = tuple[str, str, str | None]
@@ -300,7 +296,7 @@ class _Run:
             judged = self.settings.judge is not None and {task, "all"} & set(self.settings.judge_tasks)
             return CoverageWork(self.settings, task, self._judge if judged else None)
         if desideratum in ON_DATA:
-            return ON_DATA[desideratum](self.settings, task, self._preference)
+            return _DATA_WORK[desideratum](self.settings, task, self._preference)
         if desideratum == "alignment":
             return AlignmentWork(self.settings, task)
         return SteerabilityWork(self.settings, task, lambda: self.subject)

@@ -9,14 +9,18 @@ from pathlib import Path
 import yaml
 
 from dataset_builder.errors import UserError
-from spectrum.evaluation.coverage import N_GENERATIONS, PROMPTINGS, Prompting
+from spectrum.evaluation.choices import (
+    BATCH_SIZE,
+    LIMIT,
+    MAX_LENGTH,
+    MAX_NEW_TOKENS,
+    N_GENERATIONS,
+    PROMPTINGS,
+    SEED,
+    Prompting,
+)
 from spectrum.generation.rule_adapter import RULES, Rules
 
-LIMIT = 1000
-SEED = 42
-MAX_LENGTH = 1024
-BATCH_SIZE = 8
-MAX_NEW_TOKENS = 256
 PAPER = "paper"
 """The rules with the weights of their paper."""
 

@@ -5,17 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from datasets import Dataset, disable_progress_bars
-from rich.console import Console
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
-
-from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.formats.show import legend, mark_tokens, shown_tokens
-from spectrum.formats.tags import ALL_FORMATS, find_format
-from spectrum.suite import suite_tasks, task_rows
-from spectrum.training.collator import IGNORED, SpectrumCollator
-from spectrum.training.embedded_model import resolve_model
-from spectrum.training.tokenize import tokenize_rows
+from dataset_builder.errors import exit_on_user_error
+from spectrum.formats.tags import ALL_FORMATS
 
 _ABOUT = """\
 Show a row of a built suite as a model is trained on it: the order of draws, the description (or its absence), the turn
@@ -40,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake ends in one line and exit code 2."""
     options = _parser().parse_args(arguments)
     with exit_on_user_error():
-        _show(options)
+        from spectrum.formats.show_command import show  # noqa: PLC0415 - with `torch`, which takes seconds
+
+        show(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,53 +62,6 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--seed", type=int, default=42, help="as in training (default: 42)")
     show.add_argument("--epoch", type=int, default=0, help="from 0; order and dropout are new in each (default: 0)")
     return parser
-
-
-def _show(options: argparse.Namespace) -> None:
-    row = _row(options.suite, options.task, options.row)
-    tokenizer = _tokenizer(options.tokenizer)
-    text_format = find_format(options.format, tokenizer)
-    tokenized, too_long = tokenize_rows(row, tokenizer, text_format, max_length=options.max_length)
-    collator = SpectrumCollator.for_format(
-        text_format,
-        tokenizer,
-        max_length=options.max_length,
-        description_dropout=options.description_dropout,
-        seed=options.seed,
-    )
-    collator.set_epoch(options.epoch)
-    sequence = collator.sequence(tokenized[0] | {"row": options.row})
-    trained = [label != IGNORED for label in sequence.labels]
-
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    colour = console.is_terminal and not console.no_color
-    console.print(legend(colour=colour))
-    console.print(mark_tokens(shown_tokens(tokenizer, sequence.ids, trained), colour=colour))
-    console.print(f"{tokenized[0]['id']} in format {text_format.name}, epoch {options.epoch}")
-    console.print(
-        f"{sum(trained)} of {len(trained)} tokens trained, in {sequence.trained_outputs} outputs; "
-        f"the row has {row[0]['n_outputs']} outputs, of which {too_long} are too long"
-    )
-
-
-def _row(suite: str, task: str, number: int) -> Dataset:
-    suite_tasks(suite, [task])
-    disable_progress_bars()
-    rows = task_rows(suite, task)
-    if "n_outputs" not in rows.column_names:
-        raise UserError(f"task {task!r} has no outputs to train on: show a training task")
-    if not 0 <= number < len(rows):
-        raise UserError(f"task {task!r} has no row {number}: give --row a number from 0 to {len(rows) - 1}")
-    return rows.select([number])
-
-
-def _tokenizer(name: str) -> PreTrainedTokenizerBase:
-    try:
-        return AutoTokenizer.from_pretrained(resolve_model(name))
-    except (OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"no tokenizer {name!r}: give a folder, a Hub id or embedded:gemma-3-270m") from error
 
 
 if __name__ == "__main__":

@@ -17,14 +17,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, TypedDict
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 
 from dataset_builder.errors import UserError
 from dataset_builder.task_spec import Draw
 from spectrum.formats.affixes import added_around
 from spectrum.formats.control_tokens import BORDER, ControlTokens, control_tokens, unmarked
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 

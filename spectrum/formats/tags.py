@@ -14,11 +14,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from dataset_builder.errors import UserError, did_you_mean
 from spectrum.formats.render import FORMATS, REQUEST, Format, get_format
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 TAGS: Mapping[str, tuple[str, str]] = {
     "tags": ("<|user|>", "<|assistant|>"),
