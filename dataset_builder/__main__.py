@@ -9,18 +9,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from dataset_builder.build import BuildOptions, build
 from dataset_builder.errors import exit_on_user_error
-from dataset_builder.preview import missing_lines, show_task
 from dataset_builder.registry import all_tasks, get_task, select_tasks
-from dataset_builder.spectrum_suite import SpectrumSuite
-from dataset_builder.suite_folder import Record
 from dataset_builder.task_spec import TaskSpec
+
+if TYPE_CHECKING:
+    from dataset_builder.suite_folder import Record
 
 _EXAMPLES = """\
 examples:
@@ -166,6 +166,9 @@ def _facts(spec: TaskSpec) -> dict[str, str]:
 
 
 def _preview(options: argparse.Namespace) -> None:
+    from dataset_builder.preview import show_task  # noqa: PLC0415 - with `datasets`, which takes seconds
+    from dataset_builder.spectrum_suite import SpectrumSuite  # noqa: PLC0415
+
     spec = get_task(options.task)
     settings = {"seed": options.seed, "allow_missing": options.allow_missing}
     if options.sources_dir:
@@ -182,6 +185,9 @@ def _preview(options: argparse.Namespace) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
+    from dataset_builder.build import BuildOptions, build  # noqa: PLC0415 - with `datasets`, which takes seconds
+    from dataset_builder.preview import missing_lines  # noqa: PLC0415
+
     report = build(
         options.tasks,
         BuildOptions(
