@@ -189,7 +189,7 @@ def make_plan(publication: Publication, remote: Remote, consent: Consent | None 
     changes += [
         Change("delete", name, there.size)
         for name, there in remote.files.items()
-        if name not in wanted and (name in before.files if before else publication.owns(name, remote))
+        if name not in {*wanted, *_OF_THE_HUB} and (name in before.files if before else publication.owns(name, remote))
     ]
     plan = Plan(tuple(sorted(changes, key=lambda change: change.name)))
     _check_losses(plan, publication, remote, before, consent)

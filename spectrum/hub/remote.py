@@ -20,6 +20,7 @@ MAIN = "main"
 
 _SPACE_SDK = "gradio"
 _NOT_FOUND, _EXISTS, _SERVER_FAULT = 404, 409, 500
+_SWITCHED_OFF = {403, 404, 410}
 _HIDDEN = 401  # what a Hub answers to strangers in place of 404
 _NEW_FILES = {".gitattributes", CARD}
 
@@ -159,15 +160,19 @@ class Hub:
         return None
 
     def open_pull_requests(self, author: str | None) -> list[str]:
-        """Refs of the pull requests of a user that nobody has merged or closed, the newest first."""
-        found = self._api.get_repo_discussions(
-            **self._where, author=author, discussion_type="pull_request", discussion_status="open"
-        )
-        return [
-            f"refs/pr/{each.num}"
-            for each in sorted(found, key=lambda each: -each.num)
-            if each.is_pull_request and each.status in ("open", "draft") and each.author == author
-        ]
+        """Refs of the pull requests of a user that nobody has merged or closed, the newest first.
+
+        There are none where the repository has its discussions switched off.
+        """
+        asked = {"author": author, "discussion_type": "pull_request", "discussion_status": "open"}
+        try:
+            found = sorted(self._api.get_repo_discussions(**self._where, **asked), key=lambda each: -each.num)
+        except HfHubHTTPError as error:
+            if error.response.status_code not in _SWITCHED_OFF:
+                raise
+            return []
+        mine = (each for each in found if each.is_pull_request and each.author == author)
+        return [f"refs/pr/{each.num}" for each in mine if each.status in ("open", "draft")]
 
     @property
     def url(self) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -173,3 +174,32 @@ def test_texts_beside_the_files_are_looked_through():
 def test_a_file_that_is_no_parquet_ends_in_a_line(content):
     with pytest.raises(UserError, match=r"^file 'a.parquet' does not read as Parquet \("):
         SecretScan().check([LocalFile("a.parquet", content)])
+
+
+def test_a_large_table_takes_little_time_and_memory(tmp_path):
+    """Some 100 MB of prose with addresses in it: a second of a processor's time, and no copy of the file."""
+    words = [
+        "draws",
+        "of",
+        "a",
+        "key",
+        "behind",
+        "https://huggingface.co/org/name:",
+        "the",
+        "coin,",
+        "its",
+        "token",
+        "and",
+        '"heads"\n',
+    ]
+    texts = [" ".join(words[start % 7 :] * 50) for start in range(200)]
+    path = tmp_path / "large.parquet"
+    with pq.ParquetWriter(path, pa.schema({"text": pa.string()}), compression="none", use_dictionary=False) as writer:
+        for _ in range(100):
+            writer.write_table(pa.table({"text": texts}))
+    size = path.stat().st_size
+    assert size > 60e6
+    before, started = pa.total_allocated_bytes(), time.process_time()
+    SecretScan().check([LocalFile("large.parquet", path)])
+    assert time.process_time() - started < 6
+    assert pa.total_allocated_bytes() - before < size / 10
