@@ -8,9 +8,9 @@ pytestmark = pytest.mark.hub
 @pytest.mark.parametrize(
     ("text", "published"),
     [
-        ("/home/ada/models/base", "base"),
-        ("/home/ada/models/base/", "base"),
-        ("/home/Ada Lovelace/base", "base"),
+        ("/users/ada/models/base", "base"),
+        ("/users/ada/models/base/", "base"),
+        ("/users/Ada Lovelace/base", "base"),
         ("~/models/base", "base"),
         ("~ada/base", "base"),
         ("../../models/base", "base"),
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.hub
         ("C:\\Users\\ada\\base", "base"),
         ("C:/Users/ada/base", "base"),
         ("\\\\server\\share\\base", "base"),
-        ("file:///home/ada/my%20base", "my base"),
-        ("transplant:/home/Ada Lovelace/base", "transplant:base"),
+        ("file:///users/ada/my%20base", "my base"),
+        ("transplant:/users/Ada Lovelace/base", "transplant:base"),
         ("transplant:../base", "transplant:base"),
         ("alpaca=/data/alpaca.jsonl", "alpaca=alpaca.jsonl"),
-        ("`/home/ada/base` in format `colon`", "`base` in format `colon`"),
-        ("'/home/Ada Lovelace/base' has no head", "'base' has no head"),
-        ("file /home/ada/x.csv, row 3", "file x.csv, row 3"),
+        ("`/users/ada/base` in format `colon`", "`base` in format `colon`"),
+        ("'/users/Ada Lovelace/base' has no head", "'base' has no head"),
+        ("file /users/ada/x.csv, row 3", "file x.csv, row 3"),
         ("see (/srv/a/b) or C:\\a\\b.txt", "see (b) or b.txt"),
         ("/", "."),
     ],
@@ -48,13 +48,13 @@ def test_everything_else_stays(text):
 
 
 def test_a_folder_that_is_told_once_is_known_in_every_text():
-    report = {"base": "/home/Ada Lovelace/models/base", "log": ["no /home/Ada Lovelace/data/x.csv, row 3", "/home/x y"]}
+    report = {"base": "/users/Ada Lovelace/models/base", "log": ["no /users/Ada Lovelace/data/x.csv, row 3", "/users/x y"]}
     assert fit(report) == {"base": "base", "log": ["no x.csv, row 3", "x y"]}
 
 
 def test_of_a_configuration_only_whole_paths_are_touched():
     values = {
-        "tokenizer_file": "/home/ada/x/tokenizer.json", "eos_token": "</s>", "unk_token": "/",
+        "tokenizer_file": "/users/ada/x/tokenizer.json", "eos_token": "</s>", "unk_token": "/",
         "chat_template": "/a\n/b/c",
         "added_tokens_decoder": {"1": {"content": "//"}}, "vocab_size": 3, "pad_token": "/pad",
     }  # fmt: skip
