@@ -48,7 +48,7 @@ def test_everything_else_stays(text):
 
 
 def test_a_folder_that_is_told_once_is_known_in_every_text():
-    report = {"base": "/users/Ada Lovelace/models/base", "log": ["no /users/Ada Lovelace/data/x.csv, row 3", "/users/x y"]}
+    report = {"base": "/users/Ada Lovelace/models/base", "log": ["no /users/Ada Lovelace/data/x.csv, row 3", "/a/x y"]}
     assert fit(report) == {"base": "base", "log": ["no x.csv, row 3", "x y"]}
 
 
