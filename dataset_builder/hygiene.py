@@ -25,7 +25,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 from ftfy import TextFixerConfig, fix_encoding_and_explain
@@ -67,10 +66,12 @@ _CODE = re.compile(r"(^[ \t]*```.*?(?:^[ \t]*```[ \t]*$|\Z)|`[^`\n]+`)", re.MULT
 _JSON_START = re.compile(r'\{"|\["|\[\{"')
 _SUSPECT = re.compile(
     rf"[\x00-\x08\x0b-\x1f\x7f@\u2028\u2029\ud800-\udfff\ufeff\ufff9-\ufffc{GUARD}]"
-    rf"|&#?[A-Za-z0-9]+;|</?br\b|\\[rufb]|[{_BLANK}]{{2}}",
-    re.IGNORECASE,
+    rf"|&#?[A-Za-z0-9]+;|</?[bB][rR]\b|\\[rufb]|[{_BLANK}]{{2}}"
 )
 """What a text has to have for any repair but that of its encoding to be due; in JSON, escapes stand for characters."""
+_REMEMBERED = 50_000  # texts of which is known whether they change
+_UNUSUAL = re.compile("[^\x00-\x7f‘’“”…–—]")  # without such a character, a line cannot be mojibake
+_SUSPECT_SIGNS = ("  ", "&", "<", "@", "\\")  # without these, a printable ASCII text has nothing to repair
 _ENCODING = TextFixerConfig(unescape_html=False, fix_c1_controls=False)
 
 
@@ -87,30 +88,42 @@ class Hygiene:
     """
 
     counts: Counter[str] = field(default_factory=Counter)
+    _seen: set[str] = field(default_factory=set)
+    _changed: dict[str, tuple[str | None, tuple[str, ...]]] = field(default_factory=dict)
 
     def examples(self, items: Iterable[Example | Dropped]) -> Iterator[Example | Dropped]:
         """The items in order, the texts of the examples clean; what cannot be kept is dropped and counted."""
         for item in items:
-            if isinstance(item, Example) and _is_suspect(texts := _texts(item)):
-                yield from self._repaired(item, texts)
+            if isinstance(item, Example) and (new := self._new_texts(set(_texts(item)))):
+                yield from _with_texts(item, new)
             else:
                 yield item
 
-    def _repaired(self, example: Example, texts: list[str]) -> Iterator[Example | Dropped]:
-        new: dict[str, str] = {}
-        for text in dict.fromkeys(texts):
+    def _new_texts(self, texts: set[str]) -> dict[str, str | None]:
+        """What the texts are once clean, None where answers would become the same; nothing if all stay as they are."""
+        if len(self._seen) > _REMEMBERED:
+            self._seen.clear()
+            self._changed.clear()
+        self._look_at(texts - self._seen)
+        changed = texts & self._changed.keys()
+        for text in changed:
+            self.counts.update(self._changed[text][1])
+        return {text: text for text in texts} | {text: self._changed[text][0] for text in changed} if changed else {}
+
+    def _look_at(self, texts: set[str]) -> None:
+        """Find out which texts change; many processes have the same ones."""
+        for text in filter(_is_suspect, texts) if _is_suspect("\n".join(texts)) else ():
             try:
-                new[text], repairs = clean(text)
+                new, repairs = clean(text)
             except SameOnceCleanedError:
-                continue  # what has it is dropped
-            self.counts.update(repairs)
-        if all(new.get(text) == text for text in texts):
-            yield example
-        else:
-            yield from _with_texts(example, new)
+                self._changed[text] = None, ()
+            else:
+                if new != text:
+                    self._changed[text] = new, repairs
+        self._seen |= texts
 
 
-def _with_texts(example: Example, new: Mapping[str, str]) -> Iterator[Example | Dropped]:
+def _with_texts(example: Example, new: Mapping[str, str | None]) -> Iterator[Example | Dropped]:
     """The example with its texts replaced by the new ones, after what cannot be kept of it."""
     kept: list[Draw] = []
     options: list[tuple[str, ...]] = []
@@ -144,14 +157,14 @@ def _with_texts(example: Example, new: Mapping[str, str]) -> Iterator[Example | 
         )
 
 
-def _why_not_options(options: tuple[str, ...], new: Mapping[str, str]) -> str | None:
+def _why_not_options(options: tuple[str, ...], new: Mapping[str, str | None]) -> str | None:
     """Why what has these answers to choose from cannot be kept."""
     if why := _why_not(options, new):
         return why
     return SAME if len({new[option] for option in options}) < len(options) else None
 
 
-def _why_not(texts: Iterable[str], new: Mapping[str, str]) -> str | None:
+def _why_not(texts: Iterable[str], new: Mapping[str, str | None]) -> str | None:
     """Why what has these texts cannot be kept."""
     cleaned = [new.get(text) for text in texts]
     if None in cleaned:
@@ -159,14 +172,13 @@ def _why_not(texts: Iterable[str], new: Mapping[str, str]) -> str | None:
     return None if all(cleaned) else EMPTY
 
 
-@lru_cache(maxsize=10_000)
 def clean(text: str) -> tuple[str, tuple[str, ...]]:
     """A text without its faults, and the names of what was repaired.
 
     Raises:
         SameOnceCleanedError: It is JSON with a list of different texts that would become the same.
     """
-    if not _SUSPECT.search(text) and not any(map(_is_mojibake, text.split("\n"))):
+    if not _is_suspect(text):
         return text, ()
     repairs: dict[str, None] = {}
     return _cleaned(text, repairs), tuple(repairs)
@@ -182,10 +194,13 @@ def left_as_they_are(items: Iterable[Example | Dropped]) -> Iterator[Example | D
             yield item
 
 
-def _is_suspect(texts: list[str]) -> bool:
-    """Whether any of the texts may need a repair: quick, and true too often rather than too seldom."""
-    whole = "\n".join(texts)
-    return not whole.isascii() or _SUSPECT.search(whole) is not None
+def _is_suspect(text: str) -> bool:
+    """Whether a text, or any of several joined by line breaks, may need a repair: quick, and rather true than false."""
+    if not text.isascii():
+        return _SUSPECT.search(text) is not None or any(map(_is_mojibake, text.split("\n")))
+    if not any(map(text.__contains__, _SUSPECT_SIGNS)) and text.replace("\n", "").isprintable():
+        return False
+    return _SUSPECT.search(text) is not None
 
 
 def _cleaned(text: str, repairs: dict[str, None]) -> str:
@@ -269,7 +284,7 @@ def _fix_mojibake(text: str) -> str:
 
 
 def _is_mojibake(line: str) -> bool:
-    return not line.isascii() and is_bad(line)
+    return not line.isascii() and _UNUSUAL.search(line) is not None and is_bad(line)
 
 
 def _fix_line(line: str) -> str:
@@ -379,9 +394,9 @@ _IN_PROSE: dict[str, Callable[[str], str]] = {
 
 
 def _texts(example: Example) -> list[str]:
-    texts = [*example.descriptions, *example.valid, *(text for options in set(example.options) for text in options)]
-    for draw in example.draws:
-        texts += _draw_texts(draw)
+    texts = [text for draw in example.draws for text in draw if text is not None]
+    texts += example.descriptions + example.valid
+    texts += (text for options in set(example.options) for text in options)
     return texts + (_target_texts(example.target) if example.target else [])
 
 

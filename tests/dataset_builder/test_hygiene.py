@@ -2,11 +2,13 @@
 
 import itertools
 import json
+import random
 from collections import Counter
 from dataclasses import replace
 
 import polars as pl
 import pytest
+from ftfy.badness import is_bad
 
 from dataset_builder import raw
 from dataset_builder.hygiene import EMPTY, SAME, Hygiene, clean
@@ -121,6 +123,21 @@ def test_answers_that_would_become_the_same_are_never_merged():
 def test_a_text_of_which_nothing_is_left_is_dropped():
     found, _ = examples(Example("p", ("<br />",), (Draw("&nbsp;", "x"), Draw("x", "<br />"), Draw("x", "y"))))
     assert found == [Dropped(EMPTY), Dropped(EMPTY), Example("p", (), (Draw("x", "y"),))]
+
+
+def test_what_is_remembered_of_texts_changes_no_result(monkeypatch):
+    people = [Example(f"p{n}", (), (Draw("a  b", f"x  {n}"), Draw(f"q {n}", "a  b"))) for n in range(6)]
+    expected, counts = examples(*people)
+    monkeypatch.setattr("dataset_builder.hygiene._REMEMBERED", 2)
+    assert examples(*people) == (expected, counts)
+    assert counts == {"runs of blanks": 12}
+    assert expected[3].draws == (Draw("a b", "x 3"), Draw("q 3", "a b"))
+
+
+def test_usual_punctuation_alone_is_never_taken_for_mojibake():
+    rng, signs = random.Random(0), [*map(chr, range(128)), *"‘’“”…–—" * 8]
+    for _ in range(2_000):
+        assert not is_bad("".join(rng.choices(signs, k=60)))
 
 
 def test_an_example_without_faults_is_passed_on_as_it_is():
