@@ -23,7 +23,7 @@ from dataset_builder.errors import UserError, did_you_mean
 from spectrum.content_key import content_key
 from spectrum.formats.render import Message, split_messages
 from spectrum.json_rows import has_dates, hub_json_rows, is_read_by_arrow, json_rows
-from spectrum.suite import draw_rows
+from spectrum.suite import could_be_on_hub, draw_rows
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ def read_data(data: str, split: str = "train") -> Dataset:
     path = Path(data).expanduser()
     if path.is_file() and path.suffix not in _READERS:
         raise UserError(f"data {data!r} is no file that is read: give one of {', '.join(_READERS)}")
-    if not path.exists() and (data.count("/") != 1 or Path(data).suffix in _READERS):
+    if not path.exists() and (not could_be_on_hub(data) or Path(data).suffix in _READERS):
         raise UserError(f"data {data!r} not found: check the path, or give the id of a data set on a Hub")
     if path.is_file() and not path.stat().st_size:
         raise UserError(f"data {data!r} is an empty file: give one with rows")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ from datasets.exceptions import DatasetsError
 from datasets.info import DatasetInfo, DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard, DatasetCardData, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.utils import validate_repo_id
 
 from dataset_builder.errors import UserError, did_you_mean, first_line
 from dataset_builder.mixtures import MIXTURES
@@ -57,7 +57,7 @@ class TaskInfo:
 def suite_tasks(suite: str, asked: Iterable[str] = ()) -> list[str]:
     """The tasks of a suite; raises a UserError when it is no suite, or has not all that are asked for."""
     local = Path(suite).expanduser()
-    if not local.exists() and not re.fullmatch(r"[\w.-]+/[\w.-]+", suite):
+    if not local.exists() and not could_be_on_hub(suite):
         raise UserError(f"suite folder {suite!r} not found: build it with 'python -m dataset_builder build'")
     if local.is_dir() and not (local / "README.md").is_file():
         raise UserError(f"suite folder {suite!r} is empty: build it with 'python -m dataset_builder build'")
@@ -73,6 +73,15 @@ def suite_tasks(suite: str, asked: Iterable[str] = ()) -> list[str]:
                 f"no task {task!r} in suite {suite!r}{did_you_mean(task, known)}: there are {', '.join(known)}"
             )
     return known
+
+
+def could_be_on_hub(name: str) -> bool:
+    """Whether a name may be the id of a repository, ``<org>/<name>``: a path such as ``../suite`` is not."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return name.count("/") == 1
 
 
 def task_groups(suite: str) -> dict[str, str]:

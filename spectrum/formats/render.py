@@ -16,6 +16,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 
@@ -267,7 +268,10 @@ def get_format(name: str, tokenizer: PreTrainedTokenizerBase) -> Format:
     if name == "auto":
         name = "colon" if turn is None else "spectrum"
         if turn is None:
-            logger.warning("this tokenizer has no turn tokens of a known family: using the plain text format 'colon'")
+            _warn_once(
+                f"tokenizer {tokenizer.name_or_path!r} has no turn tokens of a known family: using the plain text "
+                "format 'colon'"
+            )
     if name != "colon" and turn is None:
         families = ", ".join("/".join(family.special) for family in FAMILIES)
         raise UserError(f"format {name!r} needs turn tokens ({families}) that this tokenizer lacks: use --format colon")
@@ -281,6 +285,12 @@ def control_of(tokenizer: PreTrainedTokenizerBase, turn: TurnTokens | None) -> C
     """The control tokens of a tokenizer that writes turns with ``turn``, and those of any known family."""
     known = (token for family in FAMILIES for token in family.special)
     return control_tokens(tokenizer, turn.special if turn else (), known)
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """Say it the first time only: a format is looked for in every call that is given none."""
+    logger.warning("%s", message)
 
 
 def _bos(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -120,6 +120,7 @@ def test_what_is_not_there_is_named(tmp_path):
     (tmp_path / "notes.txt").write_text("a")
     for data, options, message in (
         (str(tmp_path / "none.jsonl"), {}, "not found: check the path"),
+        ("../none", {}, "not found: check the path"),
         (str(tmp_path / "notes.txt"), {}, "is no file that is read: give one of .json, .jsonl"),
         (str(tmp_path / "broken.json"), {}, "cannot be read: "),
         (good, {"layout": "gsm"}, "no layout 'gsm', did you mean 'gsm8k'"),

@@ -82,6 +82,10 @@ def test_an_unknown_task_is_named_with_the_closest_one(built):
     [
         ("/nonexistent", "'/nonexistent' not found"),
         ("./some/where", "'./some/where' not found"),
+        ("../suite", "'../suite' not found"),
+        ("./suite", "'./suite' not found"),
+        ("~/suite", "'~/suite' not found"),
+        ("suites/", "'suites/' not found"),
         ("nowhere", "'nowhere' not found"),
         ("org/none", "'org/none' cannot be read"),
     ],

@@ -153,11 +153,18 @@ def test_mistral_names_roles_between_its_own_tokens(tokenizer_of):
 
 def test_auto_falls_back_to_plain_text_and_says_so(tokenizer_of, caplog):
     plain = tokenizer_of("plain")
+    plain.name_or_path = "a/plain-one"
     with caplog.at_level(logging.WARNING):
-        text_format = get_format("auto", plain)
+        for _ in range(7):
+            text_format = get_format("auto", plain)
     assert (text_format.name, text_format.turn, text_format.bos) == ("colon", None, "")
-    assert "no turn tokens" in caplog.text
-    assert "colon" in caplog.text
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("tokenizer 'a/plain-one' has no turn tokens")
+    assert "colon" in said
+    with caplog.at_level(logging.WARNING):
+        plain.name_or_path = "a/plain-other"
+        get_format("auto", plain)
+    assert "'a/plain-other' has no turn tokens" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["spectrum", "chat"])
