@@ -22,6 +22,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -30,7 +31,7 @@ from transformers import PreTrainedModel
 
 from dataset_builder.errors import UserError
 from spectrum.lm_head import target_log_probs, unwatched
-from spectrum.tree_attention import ROOT, TokenTree, core_model, padded_inputs, tree_inputs
+from spectrum.tree_attention import ROOT, TokenTree, core_model, padded_inputs, takes, tree_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -43,16 +44,17 @@ PER_LEAK = {torch.float32: 5e-4, torch.float64: 1e-6, torch.float16: 0.05, torch
 LEAST = {torch.float32: 1e-4, torch.float64: 1e-8, torch.float16: 0.02, torch.bfloat16: 0.15}
 """Nats by which a log-probability may differ from that of the same text alone, at least."""
 
-_TIMES_NOISE = 10
+_TIMES_NOISE = {torch.float32: 10, torch.float64: 10}
 """In longer texts rounding makes larger differences than in the short ones that are compared first."""
 
 _OTHER, _SHARED, _SIBLING, _BRANCH, _TAIL = (3, 4, 5, 4, 3)  # tokens of each part of the texts that are compared
+_IN_ROW = _OTHER + _SHARED + _SIBLING + _BRANCH
 _LONGEST = _OTHER + _SHARED + _SIBLING + _BRANCH + _TAIL
 _VOCABULARY = 50_000  # the tokens that are compared are among the first
 _PLACES = (1, 3, 4, 5, 7)  # of the text: in the shared part, at its end, and in the branch
 
 _Result = TypeVar("_Result")
-_Pass = Callable[["PreTrainedModel", "_Texts"], torch.Tensor]
+_Pass = Callable[..., torch.Tensor]
 
 
 class Layout(IntEnum):
@@ -78,10 +80,13 @@ class Proof:
         layout: The fastest layout whose numbers are right.
         refusals: Why a faster one is not.
         tolerance: Nats by which a token's log-probability may differ from that of the same text alone.
-        reach: Tokens of the longest row of each layout that was compared with texts alone.
+        reach: Tokens of the longest tree that was compared with its texts alone.
+        extent: Tokens of the longest text beside which shorter ones were seen to keep their numbers.
+        too_long: Tokens of the shortest text beside which they were seen not to.
         caches: Whether the cache of a pass leads on to the numbers of whole texts; None until it was tried.
         cached_reach: Tokens of the longest text to which they were followed and compared.
-        pads_before: The same of texts that are padded in front.
+        responses: The fastest :class:`~spectrum.generation.respond.Way` to respond that is not known to be wrong.
+        response_reach: Tokens of the longest prompt on which it was tried.
         texts: The texts that were compared; None where nothing but texts alone is right.
         precision: What rounds.
     """
@@ -89,10 +94,13 @@ class Proof:
     layout: Layout = Layout.ALONE
     refusals: dict[Layout, str] = field(default_factory=dict)
     tolerance: float = 0.0
-    reach: dict[Layout, int] = field(default_factory=dict)
+    reach: int = 0
+    extent: float = math.inf
+    too_long: float = math.inf
     caches: bool | None = None
     cached_reach: int = 0
-    pads_before: bool | None = None
+    responses: int = 2
+    response_reach: int = 0
     texts: _Texts | None = None
     precision: torch.dtype = torch.float32
 
@@ -131,7 +139,7 @@ _proofs: weakref.WeakKeyDictionary[nn.Module, tuple[threading.Lock, dict[tuple[A
 _proofs = weakref.WeakKeyDictionary()  # a proof belongs to the object: it is made once, and goes when the model goes
 
 
-def proof_of(model: PreTrainedModel, autocast: torch.dtype | None = None) -> Proof:
+def proof_of(model: PreTrainedModel, autocast: torch.dtype | None = None, *, watched: bool = False) -> Proof:
     """What is proven of a model in the state that it is in; proven now where it was not yet.
 
     Threads may share the model: one of them proves, and the others wait.
@@ -139,6 +147,7 @@ def proof_of(model: PreTrainedModel, autocast: torch.dtype | None = None) -> Pro
     Args:
         model: The model.
         autocast: What the passes are computed in, if it is not the model's own precision.
+        watched: Whether hooks on the model see the passes, as those must that gather weights from several processes.
 
     Raises:
         UserError: It is not a causal language model, is not the same twice, or cannot run a text alone.
@@ -156,16 +165,19 @@ def proof_of(model: PreTrainedModel, autocast: torch.dtype | None = None) -> Pro
     with mine:
         if state not in known:
             with torch.no_grad():
-                known[state] = _prove(unwatched(model), _precision(model, autocast))
+                known[state] = _prove(model if watched else unwatched(model), _precision(model, autocast))
         return known[state]
 
 
-def in_fastest_layout(model: PreTrainedModel, run: Callable[[Layout], _Result], shared: str) -> _Result:
+def in_fastest_layout(
+    model: PreTrainedModel, run: Callable[[Layout], _Result], *, shared: str, longest: int
+) -> _Result:
     """``run`` in the fastest layout that is right; anew in a plainer one where its rows turn out not to be.
 
     Args:
         model: The model.
         shared: What options would share; for the log.
+        longest: Tokens of the longest text.
         run: Raises :class:`NotApart` where numbers are not those of texts alone.
 
     Raises:
@@ -173,7 +185,7 @@ def in_fastest_layout(model: PreTrainedModel, run: Callable[[Layout], _Result], 
     """
     while True:
         proof = proof_of(model)
-        layout = proof.layout
+        layout = proof.layout if runs_beside(model, longest) else Layout.ALONE
         if layout < Layout.TREE:
             reasons = "; ".join(dict.fromkeys(proof.refusals.values()))
             logger.warning(
@@ -184,6 +196,26 @@ def in_fastest_layout(model: PreTrainedModel, run: Callable[[Layout], _Result], 
         except NotApart as found:
             proof.refusals[layout] = str(found)
             proof.layout = min(proof.layout, Layout(layout - 1))
+
+
+@torch.no_grad()
+def runs_beside(model: PreTrainedModel, longest: int) -> bool:
+    """Whether texts keep their numbers in a pass with one of so many tokens; rotary embeddings may depend on it.
+
+    Raises:
+        UserError: As :func:`proof_of`.
+    """
+    proof = proof_of(model)
+    if proof.texts is None or longest <= proof.extent:
+        return True
+    if longest < proof.too_long:
+        reason = _beside(unwatched(model), proof.texts, proof.precision, longest)
+        if not reason:
+            proof.extent = longest
+            return True
+        proof.too_long = longest
+        proof.refusals[Layout.PADDED] = f"beside a text of {longest} tokens {reason}"
+    return False
 
 
 @torch.no_grad()
@@ -200,11 +232,13 @@ def require(model: PreTrainedModel, layout: Layout, length: int, *, option: str,
     Raises:
         UserError: The losses would be wrong; the message says by how much.
     """
-    proof = proof_of(model, autocast)
+    proof = proof_of(model, autocast, watched=True)
     reasons = [reason for refused, reason in sorted(proof.refusals.items()) if refused <= layout]
-    if not reasons and layout is Layout.TREE:
+    if not reasons and length > proof.extent:
+        reasons = [_beside(model, proof.texts, proof.precision, length)]
+    if not any(reasons) and layout is Layout.TREE:
         reasons = [_at_length(model, proof, length, _tree_pass)]
-    if reasons := list(filter(None, reasons)):
+    if any(reasons):
         raise UserError(f"{option} would give wrong losses with {name_of(model)}: {reasons[0]}")
 
 
@@ -223,7 +257,7 @@ def positions_keep_apart(model: PreTrainedModel, length: int, *, autocast: torch
     Raises:
         UserError: As :func:`proof_of`.
     """
-    proof = proof_of(model, autocast)
+    proof = proof_of(model, autocast, watched=True)
     return _at_length(model, proof, length, _pack_pass)
 
 
@@ -231,11 +265,8 @@ def _at_length(model: PreTrainedModel, proof: Proof, length: int, run: _Pass) ->
     """Why a pass of a short row, or of one of ``length`` tokens, is not right; an empty string where both are."""
     if proof.texts is None:
         return next(iter(proof.refusals.values()))
-    texts = proof.texts
-    fill = max(length - len(texts.other + texts.shared + texts.sibling + texts.branch), 0)
-    longer = {"other": texts.other + (texts.sibling * fill)[:fill]}
-    for each in (texts, replace(texts, **longer)):
-        reason, _ = _difference(model, each, proof.precision, run)
+    for fill in (0, max(length - _IN_ROW, 0)):
+        reason, _ = _difference(model, proof.texts, proof.precision, partial(run, fill=fill))
         if reason:
             return reason
     return ""
@@ -285,12 +316,15 @@ def _prove(model: PreTrainedModel, precision: torch.dtype) -> Proof:
         proof.refusals[Layout.PADDED] = f"a padded pass differs from a plain one by {difference:.3g} nats"
         return proof
     proof.layout, proof.texts = Layout.PADDED, found
+    limit = getattr(core_model(model).config.get_text_config(), "max_position_embeddings", None)
+    if limit and takes(model, "position_ids") and _beside(model, found, precision, limit):
+        proof.extent = 0
     reason, difference = _difference(model, found, precision, _tree_pass)
     if reason:
         proof.refusals[Layout.TREE] = reason
         return proof
     proof.layout = Layout.TREE
-    proof.tolerance = max(proof.tolerance, _TIMES_NOISE * difference)
+    proof.tolerance = max(proof.tolerance, _TIMES_NOISE.get(precision, 2) * difference)
     return proof
 
 
@@ -328,6 +362,26 @@ def _texts(model: PreTrainedModel) -> Iterator[Any]:
     yield torch.randint(vocabulary, (len(_PLACES), TARGETS), generator=draw)
 
 
+def _beside(model: PreTrainedModel, texts: _Texts, precision: torch.dtype, length: int) -> str:
+    """Why a text does not keep its numbers in a pass with one of ``length`` tokens; an empty string where it does.
+
+    Positions stand for the tokens.
+    """
+    return _difference(model, texts, precision, partial(_far_pass, length=length))[0]
+
+
+def _far_pass(model: PreTrainedModel, texts: _Texts, length: int) -> torch.Tensor:
+    """The text with tokens after it whose positions end with ``length``."""
+    ids = torch.tensor([texts.text + texts.tail], device=model.device)
+    positions = [*range(len(texts.text)), *range(length - len(texts.tail), length)]
+    inputs = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "position_ids": torch.tensor([positions], device=model.device),
+    }
+    return _scored(model, inputs, [(0, place) for place in _PLACES], texts)
+
+
 def _padded(model: PreTrainedModel, texts: _Texts) -> tuple[torch.Tensor, torch.Tensor]:
     """The text with more behind it in a padded row, and the text after all else in a row that is one text."""
     before = texts.other + texts.shared + texts.sibling
@@ -341,12 +395,12 @@ def _padded(model: PreTrainedModel, texts: _Texts) -> tuple[torch.Tensor, torch.
     return found[: len(_PLACES)], found[len(_PLACES) :]
 
 
-def _tree_pass(model: PreTrainedModel, texts: _Texts) -> torch.Tensor:
-    """The text in a row that is a tree, after another text, a sibling and their common beginning."""
+def _tree_pass(model: PreTrainedModel, texts: _Texts, fill: int = 0) -> torch.Tensor:
+    """The text in a tree, after another text, a sibling that is longer by ``fill``, and their common beginning."""
     tree = TokenTree()
     tree.extend(ROOT, texts.other)
     start = tree.extend(ROOT, texts.shared)
-    tree.extend(start, texts.sibling)
+    tree.extend(start, texts.sibling + (texts.sibling * (fill + 1))[:fill])
     nodes = [start - _SHARED + 1 + place for place in range(_SHARED)]
     end = tree.extend(start, texts.branch)
     nodes += range(end - _BRANCH + 1, end + 1)
@@ -355,12 +409,13 @@ def _tree_pass(model: PreTrainedModel, texts: _Texts) -> torch.Tensor:
     return _scored(model, inputs, [(0, nodes[place]) for place in _PLACES], texts)
 
 
-def _pack_pass(model: PreTrainedModel, texts: _Texts) -> torch.Tensor:
-    """The text in a row after another one, told apart by positions."""
-    tokens = torch.tensor([texts.other + texts.text], device=model.device)
-    positions = [*range(len(texts.other)), *range(len(texts.text))]
+def _pack_pass(model: PreTrainedModel, texts: _Texts, fill: int = 0) -> torch.Tensor:
+    """The text in a row after another one, longer by ``fill``, told apart by positions."""
+    other = texts.other + (texts.sibling * (fill + 1))[:fill]
+    tokens = torch.tensor([other + texts.text], device=model.device)
+    positions = [*range(len(other)), *range(len(texts.text))]
     inputs = {"input_ids": tokens, "position_ids": torch.tensor([positions], device=model.device)}
-    return _scored(model, inputs, [(0, len(texts.other) + place) for place in _PLACES], texts)
+    return _scored(model, inputs, [(0, len(other) + place) for place in _PLACES], texts)
 
 
 def _scored(

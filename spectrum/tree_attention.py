@@ -163,8 +163,8 @@ def masks_for_model(
     masks = {kind: _in_heads(found.to(model.device), attention, dtype) for kind, found in masks.items()}
     if getattr(config, "layer_types", None) is None:
         return masks.get("sliding_attention", masks["full_attention"])
-    kinds = set(config.layer_types)
-    return {kind: masks[kind] for kind in kinds} if len(kinds) > 1 else masks[kinds.pop()]
+    kinds = set(config.layer_types)  # a layer of another kind gets no mask, and may keep texts apart or not
+    return {kind: masks.get(kind) for kind in kinds} if len(kinds) > 1 else masks.get(kinds.pop())
 
 
 def _in_heads(mask: torch.Tensor, attention: str, dtype: torch.dtype) -> torch.Tensor:

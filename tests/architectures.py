@@ -18,6 +18,19 @@ LAYERS = 4
 SPREAD = 0.2
 """Standard deviation of the weights: as small as the libraries have it, a model hardly looks at its context."""
 
+NOT_MADE = {
+    "blt": "its hash tables have 96 million weights whatever the configuration says",
+    "dbrx": "its default configuration cannot be made into a model",
+    "dots3_note": "its parts do not become small together",
+    "dots3_note_text": "its sizes do not become small",
+    "gemma3n": "needs timm",
+    "gemma4_assistant": "its default configuration is refused by its own check",
+    "gemma4_unified_assistant": "shares the keys of another model",
+    "musicgen": "its configuration is that of three models, without one for text",
+    "musicgen_melody": "its configuration is that of three models, without one for text",
+}
+"""Architectures of which no small one can be made from a configuration, and why."""
+
 SIZES = [  # (pattern of a name, size), the first that matches
     (r"(num_|n_)?(hidden_|decoder_|encoder_)?layers?|n_layers?|num_blocks|(num_)?(en|de)coder_layers", LAYERS),
     (r"hidden_size|d_model|n_embd|emb_dim|embedding_dim|hidden_dim|attention_hidden_size|lru_width", 32),

@@ -98,7 +98,7 @@ def option_logprobs(
             scores |= _scores(model, rows, rules, batch_size, layout, progress=progress)
         return scores
 
-    scores = in_fastest_layout(model, score, "a prompt")
+    scores = in_fastest_layout(model, score, shared="a prompt", longest=_longest(prompt_ids, option_ids))
     return [
         torch.tensor([scores[prompt, option] for option in options_of_prompt], dtype=torch.float32)
         for prompt, options_of_prompt in zip(prompt_ids, option_ids, strict=True)
@@ -116,7 +116,10 @@ def _scores(
 ) -> dict[_Candidate, float]:
     """The log-probability of each option of each prompt in some rows."""
     scores: dict[_Candidate, float] = {}
-    for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
+    batches = list(_batches(rows, batch_size))
+    if layout is Layout.ALONE:  # shortest first: rotary embeddings that grow with a text stay as they are for the next
+        batches = [[row] for row in sorted(rows, key=lambda row: len(row.tree.ids))]
+    for batch in tqdm(batches, desc="Scoring", unit="batch", leave=None, disable=not progress):
         wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
         found = step_log_probs(model, [row.tree for row in batch], wanted, rules, layout=layout)
         for row, log_probs in zip(batch, found, strict=True):
@@ -216,6 +219,13 @@ def _check_lengths(config: PreTrainedConfig, prompts: list[TokenIds], options: l
                 f"prompt {position} with its longest option has {longest} tokens, more than the {limit} that the model "
                 "was made for: shorten it"
             )
+
+
+def _longest(prompts: list[TokenIds], options: list[list[TokenIds]]) -> int:
+    """Tokens of the longest text that is run: the last token of an option is not."""
+    return max(
+        (len(prompt) + len(ids) - 1 for prompt, texts in zip(prompts, options, strict=True) for ids in texts), default=0
+    )
 
 
 def _pack(

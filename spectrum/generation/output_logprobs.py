@@ -135,7 +135,10 @@ def output_logprobs(
         return found
 
     of_sequence: list[dict[tuple[int, int], float]] = [{} for _ in tokenized]
-    for (index, *candidate), score_found in in_fastest_layout(model, score, "a sequence").items():
+    longest = max(map(_longest, tokenized, option_ids), default=0)
+    for (index, *candidate), score_found in in_fastest_layout(
+        model, score, shared="a sequence", longest=longest
+    ).items():
         of_sequence[index][tuple(candidate)] = score_found
     return [
         as_result(sequence, scores, None if options is None else list(map(len, ids)))
@@ -154,7 +157,10 @@ def _scores(
 ) -> dict[tuple[int, int, int], float]:
     """(sequence, output, option) -> log-probability, for all that some rows score."""
     found = {}
-    for batch in tqdm(list(_batches(rows, batch_size)), desc="Scoring", unit="batch", leave=None, disable=not progress):
+    batches = list(_batches(rows, batch_size))
+    if layout is Layout.ALONE:  # shortest first: rotary embeddings that grow with a text stay as they are for the next
+        batches = [[row] for row in sorted(rows, key=lambda row: len(row.tree.ids))]
+    for batch in tqdm(batches, desc="Scoring", unit="batch", leave=None, disable=not progress):
         wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
         scores = step_log_probs(model, [row.tree for row in batch], wanted, rules, layout=layout)
         for row, log_probs in zip(batch, scores, strict=True):
@@ -295,13 +301,17 @@ def longest_with_options(sequence: TokenizedSequence, output: int, options: Sequ
     return max(end, start + max(map(len, options), default=0))
 
 
+def _longest(sequence: TokenizedSequence, of_outputs: OptionIds) -> int:
+    return max(
+        (longest_with_options(sequence, output, ids) for output, ids in enumerate(of_outputs)),
+        default=len(sequence.ids),
+    )
+
+
 def _check_lengths(model: PreTrainedModel, sequences: Sequence[TokenizedSequence], options: list[OptionIds]) -> None:
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None) or math.inf
     for position, (sequence, of_outputs) in enumerate(zip(sequences, options, strict=True)):
-        longest = max(
-            (longest_with_options(sequence, output, ids) for output, ids in enumerate(of_outputs)),
-            default=len(sequence.ids),
-        )
+        longest = _longest(sequence, of_outputs)
         if longest > limit:
             raise UserError(
                 f"sequence {position} has {longest} tokens, more than the {limit} that the model was made for: "

@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 import copy
+import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
 
 import torch
 from peft import PeftModel
 from tqdm import tqdm
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, Message
-from spectrum.generation.logprobs import prompt_token_ids
+from spectrum.generation.logprobs import TokenIds, prompt_token_ids
 from spectrum.generation.rule_adapter import RuleBasedAdapter
 from spectrum.generation.sample import NOT_FINITE, Ending, ending_of
+from spectrum.layouts import alone, name_of, proof_of, runs_beside
+
+logger = logging.getLogger(__name__)
+
+_PROVEN_TOKENS = 3  # after a prompt: the first from its pass, and others from what the cache keeps
+_LIKELY = 20.0  # nats: tokens that are less likely than the likeliest by more never matter
+
+
+class Way(IntEnum):
+    """How prompts are run to respond to them."""
+
+    WHOLE = 0
+    """Each prompt alone, and all of its text again for each token."""
+    CACHED = 1
+    """Prompts of equal length together, on from what the model keeps of them."""
+    PADDED = 2
+    """Prompts of any length together, padded in front."""
+
+
+_CALLED = {Way.PADDED: "batches that are padded in front", Way.CACHED: "steps from its cache"}
 
 
 @dataclass(frozen=True)
@@ -76,29 +106,133 @@ def respond(
         stop_strings=[end.blank_line] if end.blank_line else None,
     )
     found: dict[int, Response] = {}
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompt_ids[index]))
     with (
         with_empty_config(model) as plain,
         tqdm(total=len(prompts), desc="Responding", unit="response", disable=not progress) as bar,
     ):
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            width = len(prompt_ids[batch[0]])
-            padding = [width - len(prompt_ids[index]) for index in batch]
-            inputs = {
-                "input_ids": [[pad] * n + list(prompt_ids[index]) for n, index in zip(padding, batch, strict=True)],
-                "attention_mask": [[0] * n + [1] * (width - n) for n in padding],
-            }
-            tokens = plain.generate(
-                **{name: torch.tensor(rows, device=model.device) for name, rows in inputs.items()},
-                generation_config=config,
-                logits_processor=LogitsProcessorList(processors),
-                tokenizer=tokenizer,
-            )
-            for index, row in zip(batch, tokens[:, width:].tolist(), strict=True):
+        ways = _Ways(model, plain, tokenizer, config, pad)
+        way = ways.proven(_extremes(prompt_ids)) if prompts else Way.WHOLE
+        for batch in _batches(prompt_ids, batch_size, way):
+            rows = ways.run(way, [prompt_ids[index] for index in batch], processors)
+            for index, row in zip(batch, rows, strict=True):
                 found[index] = _response(row, end)
             bar.update(len(batch))
     return [found[index] for index in range(len(prompts))]
+
+
+def _extremes(prompts: Sequence[TokenIds]) -> list[TokenIds]:
+    """The longest and the shortest, or one of them where all are as long."""
+    longest, shortest = max(prompts, key=len), min(prompts, key=len)
+    return [longest, shortest] if len(shortest) < len(longest) else [longest]
+
+
+def _batches(prompts: Sequence[TokenIds], batch_size: int, way: Way) -> Iterator[list[int]]:
+    """Indices of prompts that are run together, longest first; of equal length where nothing may be padded."""
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    while order:
+        batch = order[:batch_size]
+        if way is not Way.PADDED:
+            batch = [index for index in batch if len(prompts[index]) == len(prompts[batch[0]])]
+        yield batch
+        order = order[len(batch) :]
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """Runs prompts in one of the ways.
+
+    Attributes:
+        model: Responds.
+        plain: The same with an empty generation config.
+        tokenizer: Its tokenizer.
+        config: How a response goes on and ends.
+        pad: Fills up a batch.
+    """
+
+    model: PreTrainedModel
+    plain: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    config: GenerationConfig
+    pad: int
+
+    def proven(self, prompts: Sequence[TokenIds]) -> Way:
+        """The fastest way whose probabilities are those of whole texts, on these prompts and on shorter ones.
+
+        Raises:
+            UserError: As :func:`spectrum.layouts.proof_of`.
+        """
+        proof, longest = proof_of(self.model), len(prompts[0]) + self.config.max_new_tokens
+        together = Way.PADDED if runs_beside(self.model, longest) else Way.CACHED
+        if len(prompts[0]) <= proof.response_reach:
+            return min(Way(proof.responses), together)
+        for way in (Way.PADDED, Way.CACHED):
+            if way > proof.responses:
+                continue
+            proof.responses = way
+            given = prompts if way is Way.PADDED else prompts[:1]
+            if not (reason := self._difference(way, given)):
+                break
+            logger.warning("%s cannot respond in %s: %s", name_of(self.model), _CALLED[way], reason)
+            proof.responses = Way(way - 1)
+        proof.response_reach = len(prompts[0])
+        return min(Way(proof.responses), together)
+
+    def run(self, way: Way, prompts: Sequence[TokenIds], processors: Sequence[LogitsProcessor]) -> list[list[int]]:
+        """The tokens after each prompt."""
+        if way is Way.WHOLE:
+            return [self._whole(prompt, processors) for prompt in prompts]
+        output = self._generate(prompts, self.config, processors)
+        return output[:, len(prompts[0]) :].tolist()
+
+    def _generate(
+        self, prompts: Sequence[TokenIds], config: GenerationConfig, processors: Sequence[LogitsProcessor], **more: Any
+    ) -> Any:
+        width = len(prompts[0])
+        padding = [width - len(prompt) for prompt in prompts]
+        inputs = {
+            "input_ids": [[self.pad] * n + list(prompt) for n, prompt in zip(padding, prompts, strict=True)],
+            "attention_mask": [[0] * n + [1] * (width - n) for n in padding],
+        }
+        return self.plain.generate(
+            **{name: torch.tensor(rows, device=self.model.device) for name, rows in inputs.items()},
+            generation_config=config,
+            logits_processor=LogitsProcessorList(processors),
+            tokenizer=self.tokenizer,
+            **more,
+        )
+
+    def _whole(self, prompt: TokenIds, processors: Sequence[LogitsProcessor]) -> list[int]:
+        """The tokens after a prompt, each by a plain pass of all before it."""
+        ids = list(prompt)
+        ends = set(self.config.eos_token_id)
+        for _ in range(self.config.max_new_tokens):
+            scores = alone(self.model, ids)[None, -1].float()
+            for processor in processors:
+                scores = processor(torch.tensor([ids], device=scores.device), scores)
+            ids.append(int(scores.argmax()))
+            if ids[-1] in ends:
+                break
+        return ids[len(prompt) :]
+
+    def _difference(self, way: Way, prompts: Sequence[TokenIds]) -> str:
+        """Why the logits of some tokens after prompts are not those of whole texts; an empty string if they are."""
+        config = GenerationConfig(do_sample=False, max_new_tokens=_PROVEN_TOKENS, pad_token_id=self.pad)
+        try:
+            output = self._generate(prompts, config, [], output_logits=True, return_dict_in_generate=True)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a model may raise anything
+            return f"it raises {type(error).__name__} ({str(error).strip()[:120]})".replace("\n", " ")
+        largest, width = 0.0, len(prompts[0])
+        for row, prompt in enumerate(prompts):
+            tokens = output.sequences[row, width:].tolist()
+            right = alone(self.model, [*prompt, *tokens[:-1]])[len(prompt) - 1 :].float().log_softmax(-1)
+            found = torch.stack([logits[row] for logits in output.logits]).float().log_softmax(-1)
+            likely = right > right.amax(-1, keepdim=True) - _LIKELY
+            largest = max(largest, (found - right)[likely].abs().max().item())
+        if largest <= proof_of(self.model).tolerance or math.isnan(largest):  # NaN is refused where it is met
+            return ""
+        return f"its probabilities differ from those of whole texts by {largest:.3g} nats"
 
 
 def _finite(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

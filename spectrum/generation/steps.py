@@ -84,32 +84,25 @@ def _check(
     found: Sequence[dict[Step, float]],
     rules: RuleBasedAdapter | None,
 ) -> None:
-    """Compare a few texts of rows that are longer than any before with the same texts alone.
+    """Compare the last text of a tree that is longer than any before with the same text alone.
 
-    What goes by index in the row (a window, a bias) shows at the end of the longest row; what goes by the longest text
-    of a batch shows in the shortest.
+    What goes by index in the row (a window, a bias) shows there.
 
     Raises:
         NotApart: They differ.
     """
-    longest = max(range(len(trees)), key=lambda row: len(trees[row].ids))
-    shortest = min(range(len(trees)), key=lambda row: len(trees[row].ids))
-    layout = Layout.PADDED if all(tree.is_line for tree in trees) else Layout.TREE
+    longest = max(range(len(trees)), key=lambda row: (not trees[row].is_line, len(trees[row].ids)))
     proof, length = proof_of(model), len(trees[longest].ids)
-    if length <= proof.reach.get(layout, 0):
+    if trees[longest].is_line or length <= proof.reach:
         return
-    nodes = [(longest, max(found[longest])[0])] if layout is Layout.TREE else []
-    nodes += [(shortest, min(found[shortest])[0])] if len(trees[shortest].ids) < length or nodes else []
-    plain = unwatched(model)
-    for row, node in dict.fromkeys(nodes):
-        line, expected = _text_alone(trees[row], node, found[row])
-        (right,) = _together(plain, [line], [sorted(expected)], rules)
-        # a NaN of another text may have spread: such a text is scored anew, alone
-        pairs = torch.tensor([(expected[step], right[step]) for step in expected if not math.isnan(expected[step])])
-        if len(pairs) and not torch.allclose(*pairs.T, rtol=0, atol=proof.tolerance):
-            difference = (pairs[:, 0] - pairs[:, 1]).abs().max().item()
-            raise NotApart(f"in a row of {length} tokens a text differs from itself alone by {difference:.3g} nats")
-    proof.reach[layout] = max(length, proof.reach.get(layout, 0))
+    line, expected = _text_alone(trees[longest], max(found[longest])[0], found[longest])
+    (right,) = _together(unwatched(model), [line], [sorted(expected)], rules)
+    # a NaN of another text may have spread: such a text is scored anew, alone
+    pairs = torch.tensor([(expected[step], right[step]) for step in expected if not math.isnan(expected[step])])
+    if len(pairs) and not torch.allclose(*pairs.T, rtol=0, atol=proof.tolerance):
+        difference = (pairs[:, 0] - pairs[:, 1]).abs().max().item()
+        raise NotApart(f"in a row of {length} tokens a text differs from itself alone by {difference:.3g} nats")
+    proof.reach = max(length, proof.reach)
 
 
 def _text_alone(tree: TokenTree, node: int, found: dict[Step, float]) -> tuple[TokenTree, dict[Step, float]]:

@@ -63,6 +63,9 @@ class SpectrumTrainer(SFTTrainer):
     ) -> None:
         super().__init__(data_collator=data_collator, **options)
         self.add_callback(_EpochSeeds(data_collator))
+        text_config = self.accelerator.unwrap_model(self.model).config.get_text_config()
+        if hasattr(text_config, "output_router_logits"):
+            text_config.output_router_logits = False  # the loss has no term for it, and masks of trees are not for it
         self._loss_shifts_labels = False  # our first label is a target in a tree, and ignored everywhere else
         self.counts = RunCounts(groups, self.accelerator)
         self.settings = settings or {}
@@ -152,8 +155,11 @@ class SpectrumTrainer(SFTTrainer):
                 return False
             if not (reason := positions_keep_apart(model, longest, autocast=autocast)):
                 return False
-            logger.info("packed sequences are told apart by masks, because by positions %s", reason)
-            require(model, Layout.TREE, longest, option="--packing true", autocast=autocast)
+            try:
+                require(model, Layout.TREE, longest, option="--packing true", autocast=autocast)
+            except UserError as error:
+                raise UserError(f"{error}; told apart by positions, {reason}: leave --packing out") from error
+            logger.info("packed sequences are told apart by masks: by positions, %s", reason)
             return True
 
     def _frozen_head(self, model: nn.Module) -> FrozenHead | None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from architectures import tiny
 from tiny_models import tiny_model
-from transformers import BertConfig, BertLMHeadModel, GPTNeoConfig, GPTNeoForCausalLM
+from transformers import BertConfig, BertLMHeadModel, GPTNeoConfig, GPTNeoForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from dataset_builder.errors import UserError
 from spectrum import layouts
@@ -48,6 +48,33 @@ def plain_log_prob(model, tokenizer, prompt, option):
     ids = tokenizer(option, add_special_tokens=False).input_ids
     log_probs = model(torch.tensor([start + ids])).logits[0].double().log_softmax(-1)
     return sum(log_probs[len(start) - 1 + place, token].item() for place, token in enumerate(ids))
+
+
+@pytest.mark.parametrize("rope", ["longrope", "dynamic"])
+def test_a_text_keeps_its_numbers_beside_one_for_which_rotary_embeddings_change(rope, tokenizer):
+    torch.manual_seed(0)
+    more = {"short_factor": [1.0] * 4, "long_factor": [9.0] * 4} if rope == "longrope" else {"factor": 8.0}
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=24 if rope == "dynamic" else 512, initializer_range=0.2,
+        rope_parameters={
+            "rope_type": rope, "rope_theta": 10000.0, "original_max_position_embeddings": 24, **more
+        },
+    )  # fmt: skip
+    model = LlamaForCausalLM(config).eval()
+    config.max_position_embeddings = 512
+    prompts = ["Pick", "Pick a number.", "A number between 100 and 999 is drawn, all of them equally likely: " * 2]
+    for options in ([" a", " b c d"], [" e", " f g"]):
+        short = option_logprobs(model, tokenizer, prompts[:1], [options])[0]
+        found = option_logprobs(model, tokenizer, prompts, [options] * 3)
+        again = option_logprobs(model, tokenizer, prompts[:1], [options])[0]
+        for prompt, scores in zip(prompts, found, strict=True):
+            with torch.inference_mode():
+                model(torch.tensor([[1]]))  # rotary embeddings that grow begin anew
+                expected = [plain_log_prob(model, tokenizer, prompt, option) for option in options]
+            torch.testing.assert_close(scores, torch.tensor(expected), atol=1e-4, rtol=0)
+        torch.testing.assert_close(short, found[0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(again, found[0], atol=1e-4, rtol=0)
 
 
 def test_a_model_is_proven_once_and_forgotten_with_it(monkeypatch, tokenizer):
