@@ -48,10 +48,16 @@ def _fit(value: Any, pattern: re.Pattern[str]) -> Any:
     if isinstance(value, str):
         return _fit_text(value, pattern)
     if isinstance(value, Mapping):
-        return {_fit(name, pattern): _fit(entry, pattern) for name, entry in value.items()}
+        return {_fit_name(name, pattern): _fit(entry, pattern) for name, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_fit(entry, pattern) for entry in value]
     return value
+
+
+def _fit_name(name: Any, pattern: re.Pattern[str]) -> Any:
+    """The name of an entry; one with slashes in it is not taken for a path, so that no two become one."""
+    is_relative = isinstance(name, str) and _RELATIVE.fullmatch(name) and not _WHOLE.fullmatch(name)
+    return name if is_relative else _fit(name, pattern)
 
 
 def _fit_text(text: str, pattern: re.Pattern[str]) -> str:
