@@ -13,6 +13,12 @@ from demo.gallery import GALLERY, Case
 from demo.playground import ARROW, MOST_SAMPLES, Model, ask, read_question
 
 SAMPLES = 50
+AT_ONCE = 1
+"""Questions that are answered at a time: each one takes all of the machine, and two would take twice its memory."""
+
+MOST_WAITING = 100
+"""Questions that may wait; whoever comes after is told that the playground is busy."""
+
 INTRODUCTION = """# Spectrum playground
 Describe what is drawn, give examples of draws, or both. You see how probable each **option** is to the models, and what
 they **say** when they are asked many times, at temperature 1."""
@@ -47,9 +53,10 @@ def page(models: Sequence[Model]) -> gr.Blocks:
                 samples = gr.HTML(label="Samples", show_label=True, container=True, padding=True)
                 gr.Markdown("<br>".join(f"**{model.label}**: `{model.name}`" for model in models))
         inputs, outputs = [*fields, n], [bars, samples]
-        gr.on([blocks.load, button.click], respond, inputs, outputs, api_name="ask")
-        gallery.load_input_event.then(respond, inputs, outputs, api_visibility="private")
-    return blocks
+        turn = {"concurrency_id": "models", "concurrency_limit": AT_ONCE}  # one queue, whatever asks
+        gr.on([blocks.load, button.click], respond, inputs, outputs, api_name="ask", **turn)
+        gallery.load_input_event.then(respond, inputs, outputs, api_visibility="private", **turn)
+    return blocks.queue(max_size=MOST_WAITING)
 
 
 def _fields(case: Case) -> list[gr.Textbox]:

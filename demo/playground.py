@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -184,6 +185,10 @@ def _distribution(model: Model, question: Question) -> tuple[tuple[float, ...], 
     table = option_table(
         model.model, model.tokenizer, question.messages, question.options, text_format=model.text_format
     )
+    if math.isnan(table.mass):
+        raise UserError(
+            f"the {model.label} model gives these options no number (NaN): its weights or precision are broken"
+        )
     return table.probabilities, table.mass
 
 

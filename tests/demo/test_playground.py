@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM
 
 from dataset_builder.errors import UserError
 from demo import playground
+from demo.app import MOST_WAITING, page
 from demo.playground import Model, ask, load_models, read_question
 from spectrum import Samples
 from spectrum.formats.render import get_format
@@ -119,3 +120,20 @@ def test_the_base_of_an_adapter_needs_no_name(tokenizer_of, tmp_path):
 def test_no_model_is_a_mistake():
     with pytest.raises(UserError, match=r"^no model to play with: name one with --base or --tuned$"):
         load_models(None, None)
+
+
+def test_questions_of_all_users_wait_in_one_queue(model):
+    blocks = page([model])
+    asking = [function for function in blocks.fns.values() if function.fn.__name__ == "respond"]
+    assert len(asking) == 2  # the button or the page, and an example
+    assert {(function.concurrency_id, function.concurrency_limit, function.queue) for function in asking} == {
+        ("models", 1, True)
+    }
+    assert blocks._queue.max_size == MOST_WAITING
+
+
+def test_a_model_that_gives_no_number_is_named(model):
+    with torch.no_grad():
+        model.model.get_input_embeddings().weight.fill_(float("nan"))
+    with pytest.raises(UserError, match=r"NaN|not finite"):
+        ask([model], read_question(*URN), 2, seed=0)
