@@ -190,6 +190,9 @@ class SpectrumTrainer(SFTTrainer):
             logs["train_steps_per_second"] = round(logs["train_steps_per_second"] * share, 3)
         super().log(logs, start_time)
 
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Leave the card to whoever has the report; TRL would write a stub."""
+
     def seconds(self) -> float:
         """How long the run has taken: this session, and what earlier ones had taken up to their checkpoint."""
         return self._seconds_before + time.monotonic() - self._started
