@@ -25,6 +25,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from ftfy import TextFixerConfig, fix_encoding_and_explain
@@ -204,13 +205,19 @@ def _is_suspect(text: str) -> bool:
 
 
 def _cleaned(text: str, repairs: dict[str, None]) -> str:
-    """The text repaired; notes what was."""
+    """The text repaired, until nothing is left to repair; notes what was."""
     text = text.replace(GUARD, GUARDED)
-    new = "".join(
-        part if isinstance(part, str) else json.dumps(_values(part.value, repairs), **part.form)
-        for part in _repaired_parts(text, repairs)
-    )
-    return text if new == text else new.strip()
+    for _ in range(_MOST_ROUNDS):
+        done: dict[str, None] = {}
+        new = "".join(
+            part if isinstance(part, str) else json.dumps(_values(part.value, done), **part.form)
+            for part in _repaired_parts(text, done)
+        )
+        if new == text:
+            break
+        text = new.strip()
+        repairs |= done
+    return text
 
 
 @dataclass(frozen=True)
@@ -224,7 +231,7 @@ class _Json:
 def _repaired_parts(text: str, repairs: dict[str, None]) -> Iterator[str | _Json]:
     """The text in parts: JSON that we can write as it was, and all else, repaired."""
     position = 0
-    for match in _JSON_START.finditer(text):
+    for match in islice(_JSON_START.finditer(text), _MOST_STARTS):
         if match.start() < position:
             continue
         try:
@@ -371,6 +378,8 @@ class _Line:
         return self.starts[1:] == other.starts[1:] or self.ends[1:] == other.ends[1:]
 
 
+_MOST_STARTS = 100  # places at which a text may begin to be JSON
+_MOST_ROUNDS = 5  # a repair may uncover another: "&#13;" is an entity, then a line ending
 _JSON_FORMS = tuple(
     {"ensure_ascii": ascii_only, "separators": separators}
     for separators in (None, (",", ":"))

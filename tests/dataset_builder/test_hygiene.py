@@ -1,5 +1,6 @@
 """Texts are repaired in one place, whatever their source; what is not a fault stays as it is."""
 
+import contextlib
 import itertools
 import json
 import random
@@ -11,7 +12,7 @@ import pytest
 from ftfy.badness import is_bad
 
 from dataset_builder import raw
-from dataset_builder.hygiene import EMPTY, SAME, Hygiene, clean
+from dataset_builder.hygiene import EMPTY, SAME, Hygiene, SameOnceCleanedError, clean
 from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.spectrum_suite import read_examples
 from dataset_builder.task_spec import Draw, Dropped, Example, Target
@@ -138,6 +139,33 @@ def test_usual_punctuation_alone_is_never_taken_for_mojibake():
     rng, signs = random.Random(0), [*map(chr, range(128)), *"‘’“”…–—" * 8]
     for _ in range(2_000):
         assert not is_bad("".join(rng.choices(signs, k=60)))
+
+
+def test_repairs_of_anything_leave_nothing_to_repair():
+    rng = random.Random(0)
+    pieces = [
+        *FAULTS,
+        *INTACT,
+        "&#13;",
+        "&lt;",
+        "br",
+        "/>",
+        "\x81",
+        "Ã",
+        "â€™",
+        " ",
+        "  ",
+        "\xa0",
+        "\n",
+        "`",
+        '{"a": "',
+        '"}',
+    ]
+    for _ in range(3_000):
+        text = "".join(rng.choices(pieces, k=rng.randint(1, 5))).strip()
+        with contextlib.suppress(SameOnceCleanedError):
+            new, _ = clean(text)
+            assert clean(new) == (new, ()), ascii(text)
 
 
 def test_an_example_without_faults_is_passed_on_as_it_is():
