@@ -103,7 +103,7 @@ def ours(model_name: str, rows: Dataset, output: str, settings: argparse.Namespa
         **common(output, settings), remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}
     )
     return SpectrumTrainer(
-        model=load_model(model_name, adaptation),
+        model=load_model(model_name, adaptation, device=config.device),
         args=config,
         data_collator=SpectrumCollator.for_format(text_format, tokenizer, max_length=settings.max_length),
         train_dataset=tokenized,

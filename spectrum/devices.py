@@ -45,6 +45,18 @@ def has_dtype(device: torch.device, dtype: torch.dtype) -> bool:
         return False
 
 
+@cache
+def has_4bit_kernels(device: torch.device) -> bool:
+    """Whether bitsandbytes can make weights of 4 bits on the device, and read them: a small matrix says so."""
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit  # noqa: PLC0415  it takes a while to import
+
+    try:
+        ones = torch.ones(64, 64, device=device)
+        return bool((dequantize_4bit(*quantize_4bit(ones, quant_type="nf4")) == ones).all())
+    except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
+        return False
+
+
 def trains_in_bfloat16() -> bool:
     """Whether mixed precision is what training begins with: on an accelerator that has bfloat16."""
     device = best_device()

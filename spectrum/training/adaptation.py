@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
@@ -19,6 +18,7 @@ from trl import ModelConfig, get_quantization_config
 
 from dataset_builder.errors import UserError
 from spectrum.adapters import merged, put_on
+from spectrum.devices import best_device, has_4bit_kernels, has_dtype
 from spectrum.loading import (
     Purpose,
     avoid_packing,
@@ -67,9 +67,9 @@ class AdaptationConfig(ModelConfig):
             )
         if self.begin_with and not self.use_peft:
             raise UserError("--begin_with goes on with an adapter: leave --use_peft out, or merge it and tune that")
-        if self.load_in_8bit and not torch.cuda.is_available():
+        if self.load_in_8bit and best_device().type == "cpu":
             raise UserError("--load_in_8bit needs a GPU, and there is none here: use --load_in_4bit, or a GPU")
-        if self.attn_implementation and "flash" in self.attn_implementation and not torch.cuda.is_available():
+        if self.attn_implementation and "flash" in self.attn_implementation and best_device().type == "cpu":
             raise UserError(
                 f"--attn_implementation {self.attn_implementation} needs a GPU, and there is none here: leave it out"
             )
@@ -95,6 +95,7 @@ def load_model(
     like: Mapping[int, int] | None = None,
     *,
     begin_with: Path | None = None,
+    device: torch.device | None = None,
 ) -> PreTrainedModel | PeftModel:
     """The model to train: the base with a LoRA adapter on all linear layers, or the base itself.
 
@@ -105,12 +106,13 @@ def load_model(
         planted: What these rows are, and stay with LoRA; None trains them.
         like: Some of these tokens -> the token with whose row they begin; the others begin with what the base has.
         begin_with: The folder of an adapter to go on with, rows of tokens included, instead of a new one.
+        device: On which it will train; by default the accelerator where there is one.
 
     Raises:
         UserError: The model cannot be loaded whole, is no causal language model, or is quantized in a way that cannot
             be trained; or the adapter does not fit it.
     """
-    model = _base(name, settings)
+    model = _base(name, settings, best_device() if device is None else device)
     if settings.use_peft and token_ids:
         check_head_keeps_bias(model, name, planted=planted is not None or bool(like))
     if planted is not None:
@@ -136,20 +138,23 @@ def load_model(
     return peft_model
 
 
-def _base(name: str, settings: AdaptationConfig) -> PreTrainedModel:
+def _base(name: str, settings: AdaptationConfig, device: torch.device) -> PreTrainedModel:
     """The model itself, checked; ``settings`` become what was loaded: its dtype, and in how many bits it is."""
-    on_gpu = torch.cuda.is_available()
+    accelerated = device.type != "cpu"
     quantization = get_quantization_config(settings)
     if not settings.asks_for_bits and own_quantization(read_config(name, name, settings.model_revision), name):
         quantization = None  # four bits are only the default: the checkpoint has its own
     options = {"attn_implementation": settings.attn_implementation} if settings.attn_implementation else {}
-    if on_gpu and quantization:
-        options["device_map"] = {"": PartialState().local_process_index}
+    if quantization:
+        check_kernels(settings, device)
+    if accelerated and quantization:
+        options["device_map"] = {"": device}
+    in_4bit_there = accelerated and settings.load_in_4bit and has_dtype(device, torch.bfloat16)
     model = load_causal_lm(
         name,
         name=name,
         purpose=Purpose.ADAPT if settings.use_peft else Purpose.CHANGE,
-        dtype=torch.bfloat16 if on_gpu and settings.load_in_4bit else settings.dtype,
+        dtype=torch.bfloat16 if in_4bit_there else settings.dtype,
         revision=settings.model_revision,
         quantization=quantization,
         **options,
@@ -187,12 +192,24 @@ def layers_of_other_modalities(model: PreTrainedModel) -> list[str]:
     return [name for name, module in linear.items() if id(module) not in language]
 
 
+def check_kernels(settings: AdaptationConfig, device: torch.device) -> None:
+    """Refuse weights in 4 bits on a device for which bitsandbytes has no kernels.
+
+    Raises:
+        UserError: It has none.
+    """
+    if settings.load_in_4bit and not has_4bit_kernels(device):
+        raise UserError(
+            f"bitsandbytes has no kernels for weights in 4 bits on {device.type}: use --load_in_4bit false, which "
+            "trains a LoRA adapter on 16-bit weights"
+        )
+
+
 def keep_adapter_precision(model: torch.nn.Module) -> None:
-    """Undo, without a GPU, that TRL casts the adapter of a quantized model to bfloat16: it would cost precision."""
-    if not torch.cuda.is_available():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
+    """Undo, on a CPU, that TRL casts the adapter of a quantized model to bfloat16: it would cost precision."""
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.device.type == "cpu":
+            parameter.data = parameter.data.float()
 
 
 def merge_adapter(adapter: Path, name: str, revision: str, tokenizer: PreTrainedTokenizerBase) -> Path:

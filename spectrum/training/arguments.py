@@ -8,7 +8,7 @@ import torch
 from trl import SFTConfig
 
 from dataset_builder.errors import UserError
-from spectrum.devices import trains_in_bfloat16
+from spectrum.devices import best_device, trains_in_bfloat16
 from spectrum.training.tokens import turn_token_source
 
 
@@ -119,7 +119,7 @@ class TuningConfig(SFTConfig):
 
     def __post_init__(self) -> None:
         optimizer = str(self.optim)
-        if not torch.cuda.is_available() and any(mark in optimizer for mark in ("8bit", "4bit", "paged")):
+        if best_device().type == "cpu" and any(mark in optimizer for mark in ("8bit", "4bit", "paged")):
             raise UserError(f"--optim {optimizer} needs a GPU, and there is none here: leave it out")
         self._refuse_without_accelerator()
         if self.fp16:

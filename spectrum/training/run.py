@@ -250,6 +250,7 @@ def model_to_train(run: Run) -> PreTrainedModel | PeftModel:
             planted,
             like,
             begin_with=run.adapter and run.adapter.folder,
+            device=run.config.device,
         )
     except UserError:
         raise

@@ -30,9 +30,9 @@ def without(options, *names):
 def test_tuning_on_the_device_gives_the_cpus_adapter(device, monkeypatch, capsys, model_folder, small_suite, tmp_path):
     common = [
         "--model_name_or_path", model_folder("chatml"), "--suite", small_suite, "--tasks", "coinflip",
-        "--max_steps", "2", "--optim", "sgd", "--lora_dropout", "0", *without(COMMON, "--use_cpu"),
+        "--max_steps", "2", "--optim", "sgd", "--bf16", "false", "--lora_dropout", "0", *without(COMMON, "--use_cpu"),
     ]  # fmt: skip
-    code, err = run_train(monkeypatch, capsys, [*common, "--bf16", "false", "--output_dir", tmp_path / "there"])
+    code, err = run_train(monkeypatch, capsys, [*common, "--output_dir", tmp_path / "there"])
     assert code == 0, err
     assert report_of(tmp_path / "there")["device"] == NAME
     forget_the_device()

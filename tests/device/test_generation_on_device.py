@@ -35,9 +35,10 @@ def test_option_scores_are_those_of_the_cpu(pair, tokenizer, architecture, devic
 
 def test_scoring_waits_once_a_pass(pair, tokenizer, device):
     _, there = pair("llama")
-    option_logprobs(there, tokenizer, [COIN], [["Heads", "Tails"]])  # what is found out once for a model
+    many = [f"side {number}" for number in range(30)]
+    option_logprobs(there, tokenizer, [COIN], [many])  # what is proven once of a model, for rows of that length
     waits = []
-    for options in (["Heads", "Tails"], [f"side {number}" for number in range(30)]):
+    for options in (["Heads", "Tails"], many):
         device.clear()
         option_logprobs(there, tokenizer, [COIN], [options])
         waits.append(device.waits)
