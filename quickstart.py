@@ -115,6 +115,9 @@ def build_suite() -> None:
     report = build(names, options)
     rows = sum(record["rows"] for record in report["tasks"].values())
     console.print(f"{len(report['tasks'])} tasks with {rows:,} rows in {SUITE}/")
+    for name, record in report["tasks"].items():
+        if record["status"] == "failed":
+            console.print(f"not built: {name}: {record['error']}", markup=False)
 
 
 def tune(recipe: Path, adapter: Path) -> None:

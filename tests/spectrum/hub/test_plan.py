@@ -246,6 +246,18 @@ def test_a_task_with_a_path_for_a_name_is_refused(suite, tmp_path):
         dataset_publication(folder, "org/suite")
 
 
+def test_notices_and_all_configurations_go_along(tmp_path, monkeypatch):
+    monkeypatch.setattr("dataset_builder.card.LISTED", 3)
+    tasks = ["coinflip", "gsm8k_question", "dist_nytimes", "cov_claude_gerunds"]
+    build(tasks, BuildOptions(tmp_path / "suite", sources_dir=FIXTURES, allow_missing=True, max_rows=2))
+    found = dataset_publication(tmp_path / "suite", "org/suite")
+    files = {file.name: file.source for file in found.files}
+    assert {"LICENSES/gsm8k.txt", "LICENSES/verb_forms.txt", ".huggingface.yaml"} <= files.keys()
+    assert b"gsm8k_question" in files[".huggingface.yaml"]
+    assert b"dist_nytimes" not in files[".huggingface.yaml"]
+    assert all("not part of a suite" not in note for note in found.notes)
+
+
 def test_a_suite_with_failed_tasks_is_published_on_request_only(suite, tmp_path):
     folder = copy_of(suite, tmp_path)
     report = json.loads((folder / "build_report.json").read_text())
