@@ -41,8 +41,8 @@ _STEERABILITY = {
 }  # fmt: skip
 _COVERAGE = {"valid": {"mean": _SHARE, "se": _SPREAD}, "yield": {"mean": _SPREAD, "se": _SPREAD}}
 _SECTIONS = {
-    "alignment": {"n": COUNT, "model": _SCORED, "uniform": _SCORED},
-    "steerability": {"n": COUNT, "summary": _STEERABILITY},
+    "alignment": {"n": COUNT, "n_failed?": COUNT, "model": _SCORED, "uniform": _SCORED},
+    "steerability": {"n": COUNT, "n_failed?": COUNT, "summary": _STEERABILITY},
     "coverage": Each({"n": COUNT, "scores": _COVERAGE}),
 }
 _EVALUATION = {
@@ -51,6 +51,7 @@ _EVALUATION = {
         {"other": {"model": str, "format": str}, "alignment?": Each({"js_divergence": {"ci95": _INTERVAL}})}
     ),
     "alignment": dict, "steerability?": dict, "coverage?": dict,
+    "failed?": Each({"desideratum": str, "task": Maybe(str), "reason": str}, list),
 }  # fmt: skip
 _ASKED = {"js_divergence": _DIVERGENCE, "se": _SPREAD, "coverage": _SHARE, "n": COUNT}
 _SUMMARY = {
@@ -174,10 +175,26 @@ def _from_evaluation(report: Mapping[str, Any]) -> Results:
     limit = "" if settings["limit"] is None else f", at most {settings['limit']} items a task"
     return Results(
         f"From `evaluate_model.py`: format `{settings['format']}`, {settings['dtype']} on {settings['device']}, seed "
-        f"{settings['seed']}{limit}.",
+        f"{settings['seed']}{limit}.{_faults(report)}",
         tuple(_from_section(name, section, comparison) for name, section in _measured(report, "alignment")),
         tuple(_measures(report)),
     )
+
+
+def _faults(report: Mapping[str, Any]) -> str:
+    """Sentences on what could not be measured, and on items without a finite score."""
+    said = [
+        f" {part['desideratum'].capitalize()} on {fit_text(part['task'] or 'all tasks')} could not be measured: "
+        f"{fit_text(part['reason'])}."
+        for part in report.get("failed", ())
+    ]
+    unscored = [
+        f" {section['n_failed']} items of {fit_text(task)} have no finite score."
+        for desideratum in ("alignment", "steerability")
+        for task, section in _measured(report, desideratum)
+        if section.get("n_failed")
+    ]
+    return "".join([*said, *unscored])
 
 
 def _measures(report: Mapping[str, Any]) -> Iterator[Measure]:

@@ -27,6 +27,7 @@ AS_BASE = "as-base-model"
 
 _LICENSE_FILE = "LICENSE.md"
 _LEGAL = re.compile(r"(?:LICEN[CS]E|NOTICE|USE_POLICY|COPYING)(?:[._-][\w.-]*)?", re.IGNORECASE)
+_UNREACHABLE = (HfHubHTTPError, OfflineModeIsEnabled, httpx2.HTTPError, OSError, UserError)
 _LARGEST = 2**20  # bytes of such a file
 _GEMMA = "gemma"
 _GEMMA_TYPES = re.compile(r"(?:recurrent_|pali|code|shield|t5_?)?gemma(?:[23]n?)?(?:_text)?")
@@ -114,15 +115,13 @@ def _on_hub(hub_id: str, scratch: Path) -> tuple[Mapping[str, Any], tuple[LocalF
     api = HfApi(token=get_token() or False)
     try:
         info = api.model_info(hub_id, files_metadata=True)
-        names = [
-            each.rfilename
-            for each in info.siblings or ()
-            if _LEGAL.fullmatch(each.rfilename) and (each.size or 0) <= _LARGEST
-        ]
-        for name in names:
-            api.hf_hub_download(hub_id, name, revision=info.sha, local_dir=scratch)
-    except (HfHubHTTPError, OfflineModeIsEnabled, httpx2.HTTPError, OSError, UserError):
+    except _UNREACHABLE:
         return {}, (), ""
+    files = []
+    for each in info.siblings or ():
+        if _LEGAL.fullmatch(each.rfilename) and (each.size or 0) <= _LARGEST:
+            with suppress(*_UNREACHABLE):  # a gated repository shows what it has, and gives it to some only
+                api.hf_hub_download(hub_id, each.rfilename, revision=info.sha, local_dir=scratch)
+                files.append(LocalFile(each.rfilename, scratch / each.rfilename))
     said = info.card_data.to_dict() if info.card_data else {}
-    files = tuple(LocalFile(name, scratch / name) for name in names)
-    return said, files, str((info.config or {}).get("model_type", ""))
+    return said, tuple(files), str((info.config or {}).get("model_type", ""))

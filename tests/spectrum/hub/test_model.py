@@ -424,3 +424,16 @@ def test_a_licence_without_files_has_one_that_says_where_it_is(copy, tmp_path):
     found, data = with_base(copy, tmp_path)
     assert data.license_link == "LICENSE.md"
     assert b"under the same terms: https://huggingface.co/org/base" in content(found, "LICENSE.md")
+
+
+def test_the_card_tells_what_could_not_be_measured(trained, report, tmp_path):
+    def fail(found):
+        found["failed"] = [{"desideratum": "coverage", "task": "cov_x", "prompting": "both", "reason": "no '/srv/a/b'"}]
+        found["alignment"]["dist_urn"]["n_failed"] = 3
+
+    edited(report, fail)
+    card = publication(trained, tmp_path, report).card
+    assert "Coverage on cov_x could not be measured: no 'b'." in card
+    assert "3 items of dist_urn have no finite score." in card
+    edited(report, lambda found: found.update(failed=[{"desideratum": "coverage"}]))
+    assert "has no entry 'failed.0.task'" in refused(trained, tmp_path, report)
