@@ -94,6 +94,14 @@ def task_groups(suite: str) -> dict[str, str]:
     return groups
 
 
+def mixture_tasks(suite: str, name: str) -> list[str]:
+    """The tasks of a mixture of the suite, in order; none where the suite has no mixture of that name."""
+    if name not in MIXTURES or name not in _configurations(suite):
+        return []
+    paths = (path for paths in _data_files(suite, name).values() for path in paths)
+    return list(dict.fromkeys(Path(path).parent.name for path in paths))
+
+
 def task_infos(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, TaskInfo]:
     """Task -> what it is, for ``tasks`` or for every task of the suite.
 

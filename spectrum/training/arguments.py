@@ -19,7 +19,10 @@ class SpectrumArguments:
     suite: str = field(default="spectrum-suite", metadata={"help": "A built suite's folder, or a dataset on the Hub."})
     tasks: list[str] = field(
         default_factory=lambda: ["all"],
-        metadata={"help": "Training tasks, each 'name' or 'name=rows'; 'all' or 'all=rows' takes every one."},
+        metadata={
+            "help": "Training tasks, each 'name' or 'name=rows'; 'all' or 'all=rows' takes every one; a mixture, as in "
+            "'random_draws=500', takes so many rows of its tasks together."
+        },
     )
     rows: int | None = field(default=None, metadata={"help": "Rows in all, shared out over the tasks."})
     mixing_temperature: float = field(
@@ -30,9 +33,10 @@ class SpectrumArguments:
     objective: str = field(
         default="spectrum",
         metadata={
-            "help": "What is learnt: spectrum, draws of the suite's processes; from --data instruction, responses to "
-            "their instructions; response, responses to nothing; single_task, the responses of one narrow task; "
-            "markers, annotated rows and their markers."
+            "help": "What is learnt: spectrum, draws of the suite's processes; distribution, its target distributions, "
+            "beside draws where --tasks names both; from --data instruction, responses to their instructions; "
+            "response, responses to nothing; single_task, the responses of one narrow task; markers, annotated rows "
+            "and their markers."
         },
     )
     data: list[str] = field(
@@ -76,6 +80,20 @@ class SpectrumArguments:
     task_branching: list[str] = field(
         default_factory=list,
         metadata={"help": "The same for single tasks, each 'name=probability'; --branching is that of the others."},
+    )
+    target_draws: float = field(
+        default=32.0,
+        metadata={
+            "help": "Draws that a row with a target counts as beside rows of draws; one of n_responses answers counts "
+            "as that many at most."
+        },
+    )
+    target_smoothing: float = field(
+        default=0.0,
+        metadata={
+            "help": "Answers that are added to every option of a target that comes from n_responses answers; 0 takes "
+            "the shares as they are."
+        },
     )
     turn_tokens: str = field(
         default="train",

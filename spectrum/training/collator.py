@@ -17,6 +17,7 @@ from dataset_builder.seeding import generator
 from spectrum.formats.render import Format
 from spectrum.formats.token_ids import token_encoder
 from spectrum.training.draw_tree import ROOT, DrawTree
+from spectrum.training.targets import trie_size
 
 IGNORED = -100
 """The label of a token on which no loss falls."""
@@ -43,6 +44,9 @@ class SpectrumCollator:
 
     ``row_branching`` is that probability for each row, in place of one for all.
 
+    A row with a target (:mod:`spectrum.training.targets`) is the trie of its options after its description and the
+    examples that fit, with a weight for every token. Without examples its description is always shown.
+
     With ``packing`` the sequences of a batch share lines of at most ``max_length`` tokens, each with positions and
     attention of its own, so that almost nothing is padded and the loss is the same.
 
@@ -60,6 +64,7 @@ class SpectrumCollator:
         train_on: ``outputs`` with their terminators, as the method has it, or an ablation of it: ``all`` tokens (but
             those of ``start``), or of the outputs only the ``last`` or the ``first`` of each sequence. The output that
             stands in for a dropped description is context, so that ``first`` is then the second.
+        targets: Whether rows may have a target; all rows are trees then.
         view: What a row is in an epoch, where its texts change with it; None where they do not.
     """
 
@@ -74,6 +79,7 @@ class SpectrumCollator:
     train_on: TrainOn = "outputs"
     packing: bool = False
     seed: int = 42
+    targets: bool = False
     view: View | None = None
     epoch: int = field(default=0, init=False)
 
@@ -84,12 +90,13 @@ class SpectrumCollator:
         if self.train_on not in get_args(TrainOn):
             raise UserError(f"no --train_on {self.train_on!r}: choose {', '.join(get_args(TrainOn))}")
         if self.trees and self.train_on != "outputs":
-            raise UserError(f"--train_on {self.train_on} is for plain sequences: leave --branching out")
+            trees = "--objective distribution" if self.targets else "--branching"
+            raise UserError(f"--train_on {self.train_on} is for plain sequences: leave {trees} out")
 
     @property
     def trees(self) -> bool:
         """Whether rows become trees rather than plain sequences."""
-        return bool(self.branching or self.row_branching is not None)
+        return bool(self.branching or self.row_branching is not None or self.targets)
 
     @classmethod
     def for_format(cls, text_format: Format, tokenizer: PreTrainedTokenizerBase, **options: Any) -> SpectrumCollator:
@@ -110,7 +117,8 @@ class SpectrumCollator:
             ``input_ids``, ``labels``, ``attention_mask`` (0 for padding) and ``groups``, for every label the ``group``
             of its row. Packed lines have ``position_ids`` too, which begin anew with each sequence. With ``branching``
             the lines are trees, with ``parents`` (-1 where a sequence begins and for padding), ``labels`` of shape
-            (lines, most targets in a line) and ``sources``, the index of the token that each target follows.
+            (lines, most targets in a line) and ``sources``, the index of the token that each target follows. With
+            ``targets`` there are ``weights``, how many draws each label counts as, float32; 0 where there is no label.
 
         Raises:
             UserError: A row gives a sequence with nothing to train on; the message has its id.
@@ -139,6 +147,8 @@ class SpectrumCollator:
         return row if self.view is None else self.view(row, self.epoch)
 
     def _whole_sequence(self, row: dict[str, Any]) -> Sequenced:
+        if row.get("options"):
+            return self._options_in_line(row)
         order, described, _ = self._choices(row)
         sequence = self._chain(row, order, described=described)
         if not sequence.trained_outputs and row["description"]:  # a single draw: it needs its description
@@ -146,6 +156,8 @@ class SpectrumCollator:
         return self._checked(row, sequence)
 
     def _whole_tree(self, row: dict[str, Any]) -> DrawTree:
+        if row.get("options"):
+            return self._target_tree(row)
         order, described, rng = self._choices(row)
         tree = self._tree(row, order, rng, described=described)
         if not tree.trained_outputs and row["description"]:
@@ -211,6 +223,39 @@ class SpectrumCollator:
             end = tree.add(end, draw, len(output) if described or not first else 0)
         return tree
 
+    def _target_tree(self, row: dict[str, Any]) -> DrawTree:
+        """The options of a row with a target, after the last token of what comes before them."""
+        tree = DrawTree()
+        tree.add_options(tree.extend(ROOT, self._before_target(row)), row["options"], row["weights"])
+        return self._checked(row, tree)
+
+    def _options_in_line(self, row: dict[str, Any]) -> Sequenced:
+        """The same for people to look at: the options that count lie one after another."""
+        line = Sequenced()
+        line.add(self._before_target(row))
+        for option, weight in zip(row["options"], row["weights"], strict=True):
+            if weight:
+                line.add(option, trained=True)
+        return line
+
+    def _before_target(self, row: dict[str, Any]) -> list[int]:
+        """The tokens before a target: the description, the examples in their order as long as they fit, the input."""
+        order, described, _ = self._choices(row)
+        room = self.max_length - len(row["contexts"][-1])
+        room -= trie_size(row["options"], row["weights"]) if order else 0
+        examples: list[int] = []
+        for shown in dict.fromkeys((described, True)):
+            start = self.start + (row["description"] if shown else [])
+            for index in order:
+                example = row["contexts"][index] + row["outputs"][index] + self.separator
+                if len(start) + len(examples) + len(example) <= room:
+                    examples += example
+                elif examples:
+                    break
+            if examples:
+                break
+        return start + examples + row["contexts"][-1]
+
     def _lines(self, lengths: list[int]) -> list[list[int]]:
         """Which sequences share a line: each alone, or packed into few lines of much the same length.
 
@@ -250,7 +295,9 @@ class SpectrumCollator:
         ]
         sources = [np.array(tree.sources) + begin for tree, begin in zip(made, begins, strict=True)]
         targets = [tree.targets for tree in made]
+        weights = [tree.weights or [1.0] * len(tree.targets) for tree in made] if self.targets else []
         return {
+            **({"weights": _padded(weights, lines, 0, np.float32)} if self.targets else {}),
             "input_ids": _padded([tree.ids for tree in made], lines, self.pad_token_id),
             "parents": _padded(parents, lines, ROOT),
             "labels": _padded(targets, lines, IGNORED),
@@ -308,10 +355,12 @@ def _repeated(groups: list[int], values: list[list[int]]) -> list[np.ndarray]:
     return [np.full(len(each), group) for group, each in zip(groups, values, strict=True)]
 
 
-def _padded(values: Sequence[Sequence[int] | np.ndarray], lines: list[list[int]], fill: int) -> torch.Tensor:
+def _padded(
+    values: Sequence[Sequence[float] | np.ndarray], lines: list[list[int]], fill: int, dtype: type = np.int64
+) -> torch.Tensor:
     """The values of each line one after another, and ``fill`` at its right."""
     width = max(sum(len(values[index]) for index in line) for line in lines)
-    padded = np.full((len(lines), width), fill, dtype=np.int64)
+    padded = np.full((len(lines), width), fill, dtype=dtype)
     for row, line in zip(padded, lines, strict=True):
         end = 0
         for index in line:

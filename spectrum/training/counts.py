@@ -34,22 +34,33 @@ class RunCounts:
         self.tokens = self._zeros(3, dtype=torch.int64)
         self.nats = self._zeros(
             2, len(self.groups), dtype=self._exact
-        )  # since the last line of the log: nats, and tokens they fell on
+        )  # since the last line of the log: nats, and the weight of the tokens they fell on
         self.total = self._zeros(2, dtype=self._exact)  # the same of all groups, before that line
         self.started = time.monotonic()
         self.logged = self._zeros(3, dtype=torch.int64)
 
-    def add(self, nats: torch.Tensor, groups: torch.Tensor, *, seen: torch.Tensor, run: int) -> None:
+    def add(
+        self,
+        nats: torch.Tensor,
+        groups: torch.Tensor,
+        *,
+        seen: torch.Tensor,
+        run: int,
+        weights: torch.Tensor | None = None,
+    ) -> None:
         """Count a batch.
 
         Args:
-            nats: (targets,), the loss of each.
+            nats: (targets,), the loss of each, times its weight.
             groups: (targets,), the number of its group.
+            weights: (targets,), how many draws each counts as; None where each counts as one. Losses are means by
+                weight, while a target is one trained token whatever its weight.
             seen: Tokens that are no padding.
             run: Tokens with padding.
         """
         self.tokens += torch.stack([seen, torch.tensor(run, device=seen.device), seen.new_tensor(len(nats))])
-        both = torch.stack([nats.detach().to(self._exact), torch.ones_like(nats, dtype=self._exact)])
+        ones = torch.ones_like(nats, dtype=self._exact) if weights is None else weights.to(self._exact)
+        both = torch.stack([nats.detach().to(self._exact), ones])
         self.nats.index_add_(1, groups, both)
 
     def line(self) -> dict[str, float]:

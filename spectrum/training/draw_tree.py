@@ -24,11 +24,13 @@ class DrawTree(TokenTree):
     Attributes:
         targets: Trained tokens, one for every sequence they are trained in.
         sources: For each target the index of the token that it follows.
+        weights: For each target how many draws it counts as; empty where each counts as one.
         trained_outputs: Outputs that are trained.
     """
 
     targets: list[int] = field(default_factory=list)
     sources: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
     trained_outputs: int = 0
 
     def begin(self, tokens: Sequence[int]) -> Step | None:
@@ -52,6 +54,26 @@ class DrawTree(TokenTree):
             self.sources.append(node)
         self.trained_outputs += trained > 0
         return steps[-1]
+
+    def add_options(self, node: int, options: Sequence[Sequence[int]], weights: Sequence[float]) -> None:
+        """Put the trie of some options after ``node``; a step counts as much as the options that pass through it.
+
+        Args:
+            node: The last token before them.
+            options: Their tokens, with those that end an output.
+            weights: How many draws each of them counts as; one that counts as none is left out.
+        """
+        passing: dict[Step, float] = {}
+        for tokens, weight in zip(options, weights, strict=True):
+            if not weight:
+                continue
+            for step in self.steps(node, tokens):
+                passing[step] = passing.get(step, 0.0) + weight
+            self.trained_outputs += 1
+        for (source, token), weight in passing.items():
+            self.sources.append(source)
+            self.targets.append(token)
+            self.weights.append(weight)
 
     def size_with(self, end: Step | None, tokens: Sequence[int]) -> int:
         """Tokens of the tree once a sequence goes on with ``tokens``."""

@@ -6,12 +6,12 @@ A further objective is one more entry of :data:`OBJECTIVES`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError, did_you_mean
@@ -25,6 +25,7 @@ from spectrum.training.markers.render import chat_template
 from spectrum.training.markers.rows import MarkedView, all_shown, load_marked
 from spectrum.training.markers.taxonomy import TAXONOMY, load_taxonomy
 from spectrum.training.mixture import load_mixture
+from spectrum.training.targets import tokenize_targets, with_no_target
 from spectrum.training.tokenize import tokenize_rows
 
 SUITE_OPTIONS = frozenset(
@@ -33,6 +34,7 @@ SUITE_OPTIONS = frozenset(
         "branching", "task_branching", "alignment_steps", "alignment_items",
     }
 )  # fmt: skip
+TARGET_OPTIONS = frozenset({"target_draws", "target_smoothing"})
 DATA_OPTIONS = frozenset({"data", "layout", "data_split", "data_limit"})
 MARKER_OPTIONS = frozenset(
     {
@@ -52,6 +54,7 @@ class TrainingData:
         groups: Names of the groups of rows, for their losses; rows carry the numbers.
         rows_per_task: Rows of each task or data set, those that are too long included.
         too_long: Draws that were left out for being too long.
+        targets_too_long: Rows with a target that were.
     """
 
     tokenized: Dataset
@@ -59,6 +62,7 @@ class TrainingData:
     groups: tuple[str, ...]
     rows_per_task: dict[str, int]
     too_long: int
+    targets_too_long: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,67 @@ def _spectrum(
         mixture.rows, tokenizer, text_format, max_length=config.max_length, groups=mixture.group_of_row
     )
     return TrainingData(tokenized, collator, mixture.groups, mixture.rows_per_task, too_long)
+
+
+def _distribution(
+    arguments: SpectrumArguments, config: TuningConfig, tokenizer: PreTrainedTokenizerBase, text_format: Format
+) -> TrainingData:
+    """Target distributions of a suite, beside draws of its processes where tasks of those are named too."""
+    mixture = load_mixture(
+        arguments.suite,
+        arguments.tasks,
+        seed=config.seed,
+        total=arguments.rows,
+        temperature=arguments.mixing_temperature,
+        allow_held_out=arguments.allow_held_out,
+        with_targets=True,
+    )
+    if mixture.targets is None:
+        raise UserError(
+            "--objective distribution has no row with a target: name a distribution task or dist_train in --tasks, or "
+            "train on draws with --objective spectrum"
+        )
+    n_draws = len(mixture.rows or ())
+    of_draws = dict(_first_tasks(mixture.rows_per_task, n_draws))
+    collator = SpectrumCollator.for_format(
+        text_format,
+        tokenizer,
+        max_length=config.max_length,
+        description_dropout=arguments.description_dropout,
+        branching=arguments.branching,
+        row_branching=row_branching(arguments, of_draws) if arguments.task_branching else None,
+        permute=arguments.permute,
+        packing=config.packing,
+        seed=config.seed,
+        targets=True,
+    )
+    parts, too_long = [], 0
+    if mixture.rows is not None:
+        drawn, too_long = tokenize_rows(
+            mixture.rows, tokenizer, text_format, max_length=config.max_length, groups=mixture.group_of_row[:n_draws]
+        )
+        parts.append(with_no_target(drawn))
+    targets, targets_too_long = tokenize_targets(
+        mixture.targets,
+        tokenizer,
+        text_format,
+        max_length=config.max_length,
+        draws=arguments.target_draws,
+        smoothing=arguments.target_smoothing,
+        groups=mixture.group_of_row[n_draws:],
+        first=n_draws,
+    )
+    tokenized = concatenate_datasets([*parts, targets])
+    return TrainingData(tokenized, collator, mixture.groups, mixture.rows_per_task, too_long, targets_too_long)
+
+
+def _first_tasks(rows_per_task: Mapping[str, int], count: int) -> Iterator[tuple[str, int]]:
+    """The first tasks of a mixture, which have so many rows together."""
+    for task, rows in rows_per_task.items():
+        if count < rows:
+            return
+        count -= rows
+        yield task, rows
 
 
 def row_branching(arguments: SpectrumArguments, rows_per_task: Mapping[str, int]) -> list[float]:
@@ -230,6 +295,7 @@ def _group_of_row(rows_per_data: Mapping[str, int]) -> list[int]:
 
 OBJECTIVES: Mapping[str, Objective] = {
     "spectrum": Objective(_spectrum, SUITE_OPTIONS),
+    "distribution": Objective(_distribution, SUITE_OPTIONS - {"train_on"} | TARGET_OPTIONS),
     "instruction": Objective(_implicit, DATA_OPTIONS),
     "response": Objective(_implicit, DATA_OPTIONS),
     "single_task": Objective(_implicit, DATA_OPTIONS),

@@ -78,6 +78,8 @@ RANGES: Mapping[str, Range] = {
     "lora_dropout": _DECAY,
     "description_dropout": _SHARE,
     "branching": _SHARE,
+    "target_draws": _POSITIVE,
+    "target_smoothing": _AT_LEAST_0,
     "markers_dropout": _SHARE,
     "markers_sample_dropout": _SHARE,
     "data_limit": _AT_LEAST_1,

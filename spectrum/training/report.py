@@ -21,6 +21,8 @@ from spectrum.training.trainer import SpectrumTrainer
 
 REPORT = "training_report.json"
 
+_FINGERPRINTED = ("description", "contexts", "outputs", "options", "weights")
+
 
 def hyperparameters(config: TrainingArguments) -> dict[str, Any]:
     """The settings of the optimizer that decide the outcome."""
@@ -70,7 +72,7 @@ def rows_fingerprint(tokenized: Dataset) -> str:
     digest = hashlib.sha256()
     for batch in tokenized.with_format("arrow").iter(batch_size=1000):
         digest.update("\n".join(batch["id"].to_pylist()).encode())
-        for name in ("description", "contexts", "outputs"):
+        for name in (name for name in _FINGERPRINTED if name in batch.column_names):
             column = batch[name].combine_chunks()
             while pa.types.is_list(column.type):
                 digest.update(pc.list_value_length(column).to_numpy().tobytes())

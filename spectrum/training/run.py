@@ -229,6 +229,7 @@ def tune(run: Run, decides: dict[str, Any], started: float) -> None:
         return
     report |= {"base_model_revision": run.base.revision}
     report |= {"rows_per_task": data.rows_per_task, "rows": len(data.tokenized), "draws_too_long": data.too_long}
+    report |= {"targets_too_long": data.targets_too_long} if data.collator.targets else {}
     report |= {"before": before} if before else {}
     finish(run.output, report, decides)
     write_card(run.output, merged=False)

@@ -21,7 +21,7 @@ from transformers.trainer_utils import TrainOutput, rotate_checkpoints
 from trl import SFTTrainer
 
 from dataset_builder.errors import UserError
-from spectrum.devices import peak_memory_gib
+from spectrum.devices import peak_memory_gib, widest_float
 from spectrum.layouts import Layout, positions_keep_apart, require
 from spectrum.lm_head import scored_positions
 from spectrum.training import checkpoints
@@ -39,7 +39,8 @@ class SpectrumTrainer(SFTTrainer):
     """Trains on the batches of a :class:`SpectrumCollator` and counts what it trained on.
 
     The loss is the mean over all trained tokens of an optimizer step on all processes, in nats, so that a batch of 8, 8
-    accumulated batches of 1 and 2 processes with 4 each give the same gradient.
+    accumulated batches of 1 and 2 processes with 4 each give the same gradient. Where batches have weights, as those of
+    rows with a target do, it is the mean by weight.
 
     Args:
         data_collator: Makes the batches.
@@ -97,7 +98,7 @@ class SpectrumTrainer(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
-        """Cross-entropy of the trained tokens, summed and divided by their number in the whole optimizer step."""
+        """Cross-entropy of the trained tokens, summed by weight and divided by their weight in the optimizer step."""
         plain_model = self.accelerator.unwrap_model(model)
         if self._packed_by_mask is None:
             self._packed_by_mask = self._needs_masks(plain_model)
@@ -106,7 +107,7 @@ class SpectrumTrainer(SFTTrainer):
         if "position_ids" in inputs and "flash" in plain_model.config._attn_implementation:
             inputs = in_one_line(inputs)
         seen, run = inputs["attention_mask"].sum(), inputs["input_ids"].numel()
-        labels, groups = inputs.pop("labels"), inputs.pop("groups")
+        labels, groups, weights = inputs.pop("labels"), inputs.pop("groups"), inputs.pop("weights", None)
         if "sources" in inputs:
             trained, sources = labels != IGNORED, inputs.pop("sources")
         else:
@@ -128,13 +129,27 @@ class SpectrumTrainer(SFTTrainer):
             with states_before(plain_model.get_output_embeddings(), positions) as found:
                 outputs = model(**inputs, use_cache=False)
             nats = head.nats(found[0], lines, labels[trained])
+        nats, weights = _weighed(nats, weights, trained)
         if model.training:
-            self.counts.add(nats, groups[trained], seen=seen, run=run)
+            self.counts.add(nats, groups[trained], seen=seen, run=run, weights=weights)
         if num_items_in_batch is None:
-            loss = nats.mean()
+            loss = _mean(nats, weights)
         else:  # the tokens of all processes, over which gradients are averaged
             loss = nats.sum() / num_items_in_batch * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def _get_num_items_in_batch(
+        self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device
+    ) -> torch.Tensor | int | None:
+        """What the loss of an optimizer step is divided by: its trained tokens on all processes, by their weight."""
+        items = super()._get_num_items_in_batch(batch_samples, device)
+        if items is None or "weights" not in batch_samples[0]:
+            return items
+        exact = widest_float(device)
+        weight = torch.stack([batch["weights"].to(device, exact).sum() for batch in batch_samples]).sum()
+        if self.args.world_size > 1:
+            weight = self.accelerator.gather(weight).sum()
+        return weight.float() / (self.get_tp_size() * self.get_cp_size() * self.get_sp_size())
 
     @torch.no_grad()
     def _needs_masks(self, model: nn.Module) -> bool:
@@ -148,7 +163,8 @@ class SpectrumTrainer(SFTTrainer):
         autocast = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else None
         with _without_dropout(model):
             if collator.trees:
-                require(model, Layout.TREE, longest, option="--branching", autocast=autocast)
+                option = "--objective distribution" if collator.targets else "--branching"
+                require(model, Layout.TREE, longest, option=option, autocast=autocast)
                 return False
             if not collator.packing:
                 require(model, Layout.PADDED, longest, option="training in padded batches", autocast=autocast)
@@ -163,7 +179,12 @@ class SpectrumTrainer(SFTTrainer):
             return True
 
     def _frozen_head(self, model: nn.Module) -> FrozenHead | None:
-        """The head from whose states a loss can be computed at once; None where the model changes its logits."""
+        """The head from whose states a loss can be computed at once; None where the model changes its logits.
+
+        None, too, with several processes: what averages their gradients has to see the head in the forward pass.
+        """
+        if self.accelerator.num_processes > 1:
+            return None
         head = FrozenHead.of(model.get_output_embeddings())
         if head is not None and self._logits_are_plain is None:
             self._logits_are_plain = logits_are_plain(model)
@@ -222,6 +243,20 @@ class SpectrumTrainer(SFTTrainer):
     def _get_output_dir(self, trial: None) -> str:
         """Where the next checkpoint is written."""
         return str(Path(self.args.output_dir, checkpoints.WRITING))
+
+
+def _weighed(
+    nats: torch.Tensor, weights: torch.Tensor | None, trained: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The loss of each target times its weight, and the weights of the targets, where a batch has any."""
+    if weights is None:
+        return nats, None
+    of_targets = weights[trained]
+    return nats * of_targets, of_targets
+
+
+def _mean(nats: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    return nats.mean() if weights is None else nats.sum() / weights.sum()
 
 
 @contextmanager

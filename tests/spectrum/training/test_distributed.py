@@ -54,11 +54,21 @@ def outcome(output):
     return json.loads((output / "training_report.json").read_text()), load_file(output / "adapter_model.safetensors")
 
 
-@pytest.mark.parametrize("kind", [DDP, FSDP], ids=["ddp", "fsdp2"])
-def test_two_processes_are_one_with_twice_the_batch(tune, kind):
-    report, weights = outcome(tune("one"))
+TARGETS = [
+    "--objective", "distribution", "--tasks", "coinflip=8", "dist_urn=8", "--allow_held_out", "true",
+    "--branching", "1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(DDP, ()), (FSDP, ()), (DDP, TARGETS)],
+    ids=["ddp", "fsdp2", "ddp with targets"],
+)
+def test_two_processes_are_one_with_twice_the_batch(tune, kind, options):
+    report, weights = outcome(tune("one", options=options))
     assert report["rows"] == 16  # whole steps: accelerate would fill an incomplete one with the first rows again
-    both_report, both_weights = outcome(tune("two", processes=2, batch=2, kind=kind))
+    both_report, both_weights = outcome(tune("two", processes=2, batch=2, kind=kind, options=options))
     assert report["steps"] == both_report["steps"] == 4
     for name in ("trained_tokens", "seen_tokens"):
         assert both_report[name] == report[name]
