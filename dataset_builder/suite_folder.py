@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from dataset_builder.download import file_sha256
 from dataset_builder.errors import UserError
+from dataset_builder.lock import locked
 
 Record = dict[str, Any]
 """What the build report says about one task."""
@@ -106,19 +106,9 @@ class SuiteFolder:
     def _held(self) -> Iterator[None]:
         """Hold the lock beside the staging folder, which a system may not let be moved with an open file in it."""
         self._make_staging()
-        lock = FileLock(self._lock, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise UserError(
-                f"another build is writing {str(self.output)!r}: wait for it, or give another '--output'"
-            ) from error
-        try:
+        busy = f"another build is writing {str(self.output)!r}: wait for it, or give another '--output'"
+        with locked(self._lock, busy=busy):
             yield
-        finally:
-            with suppress(PermissionError):  # Windows deletes no file that is open, and filelock deletes it there
-                self._lock.unlink()
-            lock.release()
 
     @property
     def work(self) -> Path:

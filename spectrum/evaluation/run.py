@@ -41,10 +41,10 @@ from spectrum.evaluation.settings import EvaluationSettings
 from spectrum.evaluation.subject import LocalModel, ServedModel, Subject
 from spectrum.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work
 from spectrum.generation.endpoint.client import Endpoint, NoAnswerError, served_model
+from spectrum.held_folder import held
 from spectrum.instruction_data import named_data
 from spectrum.models import ModelFiles, find_model, scoring_device, torch_dtype
 from spectrum.suite import task_infos, task_versions
-from spectrum.training.output_folder import held
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ import os
 import pytest
 
 from dataset_builder.errors import UserError
-from spectrum.training.output_folder import LOCK, begin, check_output, finish, held, is_finished
+from spectrum.held_folder import check_output, held
+from spectrum.training.output_folder import LOCK, begin, finish, is_finished
 
 SETTINGS = {"learning_rate": 0.1, "tasks": ["a"]}
 
