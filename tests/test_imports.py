@@ -9,16 +9,21 @@ REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = {"train_sft", "evaluate_model", "push_to_hub", "quickstart"}
 PACKAGES = ("dataset_builder", "spectrum", "metrics", "demo")
 
-GROUND = {"dataset_builder.task_spec", "dataset_builder.errors", "dataset_builder.seeding", "spectrum.devices"}
+GROUND = {
+    "dataset_builder.task_spec", "dataset_builder.errors", "dataset_builder.seeding", "dataset_builder.lock",
+    "spectrum.devices", "spectrum.held_folder",
+}  # fmt: skip
 FETCHING = {"dataset_builder.download", "dataset_builder.archives", "dataset_builder.hub_files"}
 READING = GROUND | {"dataset_builder.raw"}
 LOADING = {"spectrum.loading", "spectrum.adapters"}
-HEADS = {"spectrum.lm_head", "spectrum.tree_attention"}
-DATA = {"spectrum.suite", "spectrum.instruction_data"}
+HEADS = {"spectrum.lm_head", "spectrum.tree_attention", "spectrum.layouts"}
+DATA = {"spectrum.suite", "spectrum.suite_rows", "spectrum.instruction_data"}
 MARKERS = {"spectrum.training.markers"}  # a list is read, where it is generated and measured, as it was written
 MAY_IMPORT = {
     "dataset_builder.task_spec": set(),
     "dataset_builder.errors": set(),
+    "dataset_builder.lock": {"dataset_builder.errors"},
+    "spectrum.held_folder": {"dataset_builder.errors", "dataset_builder.lock"},
     "dataset_builder.seeding": set(),
     "dataset_builder.raw": GROUND,
     "dataset_builder.sources": {*READING, "dataset_builder.sources"},
@@ -38,9 +43,13 @@ MAY_IMPORT = {
     "spectrum.devices": set(),
     "spectrum.lm_head": set(),
     "spectrum.tree_attention": set(),
+    "spectrum.layouts": {*GROUND, "spectrum.lm_head", "spectrum.tree_attention"},
+    "spectrum.suite_rows": {*GROUND, "spectrum.suite", "spectrum.formats", "metrics"},
     "spectrum.content_key": set(),
     "spectrum.json_rows": GROUND,
-    "spectrum.suite": {*GROUND, "dataset_builder.mixtures", "spectrum.content_key"},
+    "spectrum.suite": {
+        *GROUND, "dataset_builder.mixtures", "dataset_builder.suite_folder", "spectrum.content_key",
+    },
     "spectrum.instruction_data": {
         *GROUND, "spectrum.suite", "spectrum.formats", "spectrum.content_key", "spectrum.json_rows",
     },
@@ -64,7 +73,7 @@ MAY_IMPORT = {
     },
     "spectrum.evaluation": {
         *GROUND, *DATA, *MARKERS, "spectrum.models", "spectrum.formats", "spectrum.generation", "spectrum.evaluation",
-        "metrics",
+        "metrics", "dataset_builder.registry",
     },
     "spectrum.hub": {
         *GROUND, "dataset_builder.registry", "dataset_builder.suite_folder", "dataset_builder.card",

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from spectrum.held_folder import held
 from spectrum.training import checkpoints
 from spectrum.training.report import REPORT
 
 LOCK = ".training.lock"
 RUN = ".spectrum_run.json"
 """The settings whose result lies in the folder."""
+
+held_for_training = partial(held, lock_name=LOCK, doing="training into", option="--output_dir")
+"""Hold the folder of a run of training; see :func:`spectrum.held_folder.held`."""
 
 _WEIGHTS = ("adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json")
 

@@ -31,7 +31,7 @@ from spectrum.evaluation.run import tasks_of
 from spectrum.formats.render import Format
 from spectrum.formats.tags import find_format
 from spectrum.generation.logprobs import option_logprobs
-from spectrum.held_folder import check_output, held
+from spectrum.held_folder import check_output
 from spectrum.hub.written_card import write_card
 from spectrum.loading import check_can_be_whole
 from spectrum.models import ModelFiles, check_model_name, find_model, load_tokenizer
@@ -49,7 +49,7 @@ from spectrum.training.continuation import check_turn_tokens, earlier_runs
 from spectrum.training.memory import explain_out_of_memory
 from spectrum.training.objectives import TrainingData, find_objective
 from spectrum.training.optimizer_options import check_optimizer
-from spectrum.training.output_folder import LOCK, begin, finish, is_finished
+from spectrum.training.output_folder import begin, finish, held_for_training, is_finished
 from spectrum.training.page import FIRST_ROWS, first_rows_page
 from spectrum.training.report import run_settings, training_report
 from spectrum.training.saving import explain_failed_write, save, save_generation_config
@@ -153,9 +153,7 @@ def train(arguments: SpectrumArguments, config: TuningConfig, model_config: Adap
     started = time.monotonic()
     run = prepare(arguments, config, model_config)
     decides = run.decides()
-    with held(
-        run.output, lock_name=LOCK, doing="training into", option="--output_dir", is_main=config.process_index == 0
-    ):
+    with held_for_training(run.output, is_main=config.process_index == 0):
         if config.resume_from_checkpoint != checkpoints.NEVER and is_finished(run.output, decides):
             logger.info(
                 "%s has the result of this very run: nothing is trained again (--resume_from_checkpoint never would)",
