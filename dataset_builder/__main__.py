@@ -206,6 +206,9 @@ def _build(options: argparse.Namespace) -> None:
         table.add_row(name, record["status"], *(f"{number:,}" for number in numbers), f"{record['seconds']:.1f}")
     console = _console()
     console.print(table)
+    if left_out := [spec.name for spec in select_tasks(options.tasks) if spec.name not in report["tasks"]]:
+        line = f"left out, since their sources are not known to allow commercial use: {', '.join(left_out)}"
+        console.print(line, soft_wrap=True, highlight=False)
     for line in missing_lines(report["tasks"]):
         console.print(line, soft_wrap=True, highlight=False)
     console.print(f"suite in {options.output}", soft_wrap=True, highlight=False)

@@ -28,10 +28,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from ftfy import TextFixerConfig, fix_encoding_and_explain
+from ftfy import fix_encoding_and_explain
 from ftfy.badness import is_bad
 from ftfy.fixes import (
-    fix_c1_controls,
     fix_surrogates,
     remove_control_chars,
     remove_terminal_escapes,
@@ -73,7 +72,6 @@ _SUSPECT = re.compile(
 _REMEMBERED = 50_000  # texts of which is known whether they change
 _UNUSUAL = re.compile("[^\x00-\x7f‘’“”…–—]")  # without such a character, a line cannot be mojibake
 _SUSPECT_SIGNS = ("  ", "&", "<", "@", "\\")  # without these, a printable ASCII text has nothing to repair
-_ENCODING = TextFixerConfig(unescape_html=False, fix_c1_controls=False)
 
 
 class SameOnceCleanedError(ValueError):
@@ -241,7 +239,7 @@ def _repaired_parts(text: str, repairs: dict[str, None]) -> Iterator[str | _Json
         yield _prose(text[position : match.start()], repairs)
         written = text[match.start() : end]
         form = next((form for form in _JSON_FORMS if json.dumps(value, **form) == written), None)
-        yield _Json(value, form) if form else _repair(written, repairs, _ANYWHERE)
+        yield _Json(value, form) if form else _notation(written, repairs)
         position = end
     yield _prose(text[position:], repairs)
 
@@ -268,7 +266,7 @@ def _apart(texts: list[str], repairs: dict[str, None]) -> list[str]:
 
 def _prose(text: str, repairs: dict[str, None]) -> str:
     """Prose, repaired; of code between Markdown's fences or backticks, only what is no notation."""
-    text = _repair(text, repairs, _ANYWHERE)
+    text = _notation(text, repairs)
     if "`" not in text:
         return _repair(text, repairs, _IN_PROSE)
     return "".join(
@@ -283,25 +281,30 @@ def _repair(text: str, repairs: dict[str, None], how: dict[str, Callable[[str], 
     return text
 
 
-def _fix_mojibake(text: str) -> str:
-    """Repairs line by line, as `ftfy` advises: lines may have been read differently."""
+def _notation(text: str, repairs: dict[str, None]) -> str:
+    """What is due in code and foreign JSON as well as in prose."""
+    text = _repair(text, repairs, _FIRST)
+    return _repair(_fix_encoding(text, repairs), repairs, _ANYWHERE)
+
+
+def _fix_encoding(text: str, repairs: dict[str, None]) -> str:
+    """Mojibake and C1 control characters line by line, as `ftfy` advises: lines may have been read differently."""
     if text.isascii():
         return text
-    return "\n".join(_fix_line(line) if _is_mojibake(line) else line for line in text.split("\n"))
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        if _is_mojibake(line):
+            lines[index], steps = fix_encoding_and_explain(line)
+            decoded = {how for action, how in steps or () if action in ("decode", "apply", "transcode")}
+            if decoded & _C1_ONLY:
+                repairs["C1 control characters"] = None
+            if decoded - _C1_ONLY:
+                repairs["mojibake"] = None
+    return "\n".join(lines)
 
 
 def _is_mojibake(line: str) -> bool:
     return not line.isascii() and _UNUSUAL.search(line) is not None and is_bad(line)
-
-
-def _fix_line(line: str) -> str:
-    fixed, steps = fix_encoding_and_explain(line, _ENCODING)
-    only_c1 = all(step in _C1_STEPS for step in steps or ())
-    return line if only_c1 else fixed
-
-
-def _fix_c1(text: str) -> str:
-    return fix_c1_controls(text) if _C1.search(text) else text
 
 
 def _unescape(text: str) -> str:
@@ -385,16 +388,16 @@ _JSON_FORMS = tuple(
     for separators in (None, (",", ":"))
     for ascii_only in (False, True)
 )
-_C1_STEPS = {("encode", "latin-1"), ("decode", "windows-1252"), ("transcode", "fix_c1_controls")}
-_ANYWHERE: dict[str, Callable[[str], str]] = {
+_C1_ONLY = {"windows-1252", "fix_c1_controls"}  # what `ftfy` calls the steps that repair these alone
+_FIRST: dict[str, Callable[[str], str]] = {
     "lone surrogates": lambda text: fix_surrogates(text) if _SURROGATE.search(text) else text,
-    "mojibake": _fix_mojibake,
-    "C1 control characters": _fix_c1,
+}
+_ANYWHERE: dict[str, Callable[[str], str]] = {
     "line endings": lambda text: _LINE_ENDING.sub("\n", text),
     "control characters": _remove_controls,
     "e-mail addresses": _replace_addresses,
 }
-"""Repairs that are due in code and foreign JSON as well, in order: name -> what it does."""
+"""Repairs in order, before that of the encoding, after it, and after both in prose: name -> what it does."""
 _IN_PROSE: dict[str, Callable[[str], str]] = {
     "HTML entities": _unescape,
     "HTML line breaks": _break_lines,

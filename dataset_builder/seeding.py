@@ -19,4 +19,4 @@ def stable_sample(items: Iterable[str], size: int, key: str) -> set[str]:
 
 
 def _digest(key: tuple[str | int, ...]) -> bytes:
-    return hashlib.sha256("\x1f".join(map(str, key)).encode()).digest()
+    return hashlib.sha256("\x1f".join(map(str, key)).encode(errors="surrogatepass")).digest()

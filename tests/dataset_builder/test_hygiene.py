@@ -4,19 +4,24 @@ import contextlib
 import itertools
 import json
 import random
+import shutil
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from ftfy.badness import is_bad
 
 from dataset_builder import raw
+from dataset_builder.build import BuildOptions, build
 from dataset_builder.hygiene import EMPTY, SAME, Hygiene, SameOnceCleanedError, clean
 from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.spectrum_suite import read_examples
 from dataset_builder.task_spec import Draw, Dropped, Example, Target
 
+FIXTURES = Path(__file__).parents[2] / "dataset_builder" / "fixtures"
 FAULTS = {
     "don\x92t go\x85": "don’t go…",
     "“curly\x94 and \x80 5": "“curly” and € 5",
@@ -173,6 +178,42 @@ def test_an_example_without_faults_is_passed_on_as_it_is():
     [found], counts = examples(example)
     assert found is example
     assert not counts
+
+
+PLACES = {
+    "gsm8k_question": "Ada buys 3 pens at $2 each.",
+    "imdb": "The plot left before I did.",
+    "jeopardy_question_generation": "It flows through the town of",
+    "lewidi_mp_irony_detection_individual": "The bus is late again.",
+}
+"""Task -> a part of its fixture: of JSON lines, a text file, CSV and one JSON object."""
+
+
+@pytest.mark.parametrize("task", PLACES)
+def test_faults_of_raw_files_are_in_no_row_and_counted(tmp_path, task):
+    faulty = "It\x92s R&amp;D  by rÃ©my@corp.example.org &lt; me@corp.org<br />"
+    folder = shutil.copytree(FIXTURES / get_task(task).source.folder, tmp_path / get_task(task).source.folder)
+    for path in filter(Path.is_file, folder.rglob("*")):
+        path.write_bytes(path.read_bytes().replace(PLACES[task].encode(), (faulty + "ok").encode()))
+    report = build([task], BuildOptions(tmp_path / "suite", sources_dir=tmp_path, allow_missing=True))
+    [path] = (tmp_path / "suite" / task).iterdir()
+    texts = [message["content"] for row in pq.read_table(path).to_pylist() for message in row["messages"]]
+    repaired = "It’s R&D by rémy@corp.example.org < email@example.com\nok"
+    assert any(repaired in text or json.dumps(repaired, ensure_ascii=False)[1:-1] in text for text in texts)
+    assert all(clean(text)[0] == text for text in texts)
+    assert report["tasks"][task]["cleaned"].keys() >= {
+        "C1 control characters", "HTML entities", "HTML line breaks", "runs of blanks", "mojibake", "e-mail addresses",
+    }  # fmt: skip
+
+
+def test_half_an_emoji_of_a_raw_file_is_repaired(tmp_path):
+    folder = shutil.copytree(FIXTURES / "gsm8k", tmp_path / "gsm8k")
+    for path in folder.rglob("*.jsonl"):
+        path.write_text(path.read_text().replace("Ada buys 3 pens", "Ada \\ud83d buys 3 \\ud83d\\ude00"))
+    build(["gsm8k_question"], BuildOptions(tmp_path / "suite", sources_dir=tmp_path))
+    [path] = (tmp_path / "suite" / "gsm8k_question").iterdir()
+    texts = [message["content"] for row in pq.read_table(path).to_pylist() for message in row["messages"]]
+    assert any("Ada \ufffd buys 3 \U0001f600 at" in text for text in texts)
 
 
 @pytest.mark.parametrize("verbatim", ["", "code"])
