@@ -30,19 +30,20 @@ A token comes from HF_TOKEN or 'hf auth login'. Interrupted? The same command do
 
 from __future__ import annotations
 
-import logging
-import signal
-import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
-
 from dataset_builder.errors import UserError, exit_on_user_error
 
-# What takes seconds to import is imported where it is used: help comes at once, and an interruption ends in a line.
+with exit_on_user_error():  # an interruption while this is imported ends in a line, too
+    import logging
+    import signal
+    import sys
+    from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+    from collections.abc import Callable, Iterator
+    from contextlib import ExitStack, contextmanager
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+    from typing import TYPE_CHECKING
+
+# What takes seconds to import is imported where it is used: help comes at once.
 if TYPE_CHECKING:
     from spectrum.hub.model_options import ModelOptions
     from spectrum.hub.plan import Plan, Publication, Remote

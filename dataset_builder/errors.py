@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,8 @@ class UserError(ValueError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``", did you mean 'x'?"`` for the closest known name, or an empty string when none is close."""
+    import difflib  # noqa: PLC0415 - this module is imported first of all, and an interruption before it shows a traceback
+
     close = difflib.get_close_matches(name, list(known), n=1)
     return f", did you mean {close[0]!r}?" if close else ""
 
