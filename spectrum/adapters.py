@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import torch
 from peft import PeftConfig, PeftModel, TaskType, get_peft_model_state_dict
 from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
 from peft.peft_model import PeftModelForCausalLM
+from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import ModulesToSaveWrapper, load_peft_weights
 from torch import nn
@@ -81,6 +83,53 @@ def check_adapted(adapted: PeftModel, *, name: str) -> torch.Tensor:
         logits = logits_after(adapted, _trained_tokens(adapted))
         check_logits(logits, adapted.get_base_model(), name)
     return logits
+
+
+def check_new(adapted: PeftModel, expected: torch.Tensor, *, name: str) -> None:
+    """Refuse a new adapter that would not train as it is merged: one whose layers the model does not call, or not all.
+
+    Args:
+        adapted: The base with the adapter, which changes nothing yet.
+        expected: The logits of the base on the texts of :mod:`spectrum.probe`.
+        name: What to call the base in messages.
+
+    Raises:
+        UserError: The model cannot be run with the adapter, computes something else with it, or uses the weights of an
+            adapted layer without calling it, or in another place as well.
+    """
+    called: set[int] = set()
+    modules = dict(adapted.named_modules())
+    handles = [each.register_forward_hook(lambda module, *_: called.add(id(module))) for each in modules.values()]
+    try:
+        with explain_failed_load(f"model {name!r} cannot be run with a LoRA adapter on these layers"):
+            logits = logits_after(adapted)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not are_same(expected, logits, torch.bfloat16):
+        raise UserError(
+            f"model {name!r} is another model with a new LoRA adapter, with logits {difference(expected, logits):.2g} "
+            "apart: choose other layers with --lora_target_modules"
+        )
+    layers = {path: module for path, module in modules.items() if isinstance(module, LoraLayer)}
+    plain = {path: module for path, module in layers.items() if type(module.get_base_layer()) is nn.Linear}
+    bypassed = [
+        path
+        for path, module in plain.items()
+        if id(module) not in called and id(modules[path.rpartition(".")[0]]) in called
+    ]
+    places = Counter(id(weight) for _, weight in adapted.named_parameters(remove_duplicate=False))
+    shared = [path for path, module in plain.items() if places[id(module.get_base_layer().weight)] > 1]
+    if bypassed or shared:
+        raise UserError(
+            f"model {name!r} uses the weights of {name_weights(_short(bypassed or shared))} past a LoRA adapter: "
+            "choose other layers with --lora_target_modules"
+        )
+
+
+def _short(paths: list[str]) -> list[str]:
+    """Names of layers in the base, without what PEFT puts in front of them."""
+    return [path.removeprefix("base_model.model.") for path in paths]
 
 
 def merged(adapted: PeftModel, *, name: str) -> PreTrainedModel:

@@ -15,7 +15,7 @@ GROUND = {
 }  # fmt: skip
 FETCHING = {"dataset_builder.download", "dataset_builder.archives", "dataset_builder.hub_files"}
 READING = GROUND | {"dataset_builder.raw"}
-LOADING = {"spectrum.loading", "spectrum.adapters"}
+LOADING = {"spectrum.loading", "spectrum.adapters", "spectrum.probe"}
 HEADS = {"spectrum.lm_head", "spectrum.tree_attention", "spectrum.layouts"}
 DATA = {"spectrum.suite", "spectrum.suite_rows", "spectrum.instruction_data"}
 MARKERS = {"spectrum.training.markers"}  # a list is read, where it is generated and measured, as it was written

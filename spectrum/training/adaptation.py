@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
@@ -17,7 +18,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import ModelConfig, get_quantization_config
 
 from dataset_builder.errors import UserError
-from spectrum.adapters import merged, put_on
+from spectrum.adapters import check_new, merged, put_on
 from spectrum.devices import best_device, has_4bit_kernels, has_dtype
 from spectrum.loading import (
     Purpose,
@@ -28,6 +29,7 @@ from spectrum.loading import (
     own_quantization,
     read_config,
 )
+from spectrum.probe import logits_after
 from spectrum.training.lora import lora_config
 from spectrum.training.tokens import (
     TurnTokenRows,
@@ -125,16 +127,26 @@ def load_model(
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if begin_with is not None:
         return _adapter_to_train(model, begin_with, settings, name)
-    adapter = lora_config(model, settings, token_ids, exclude=layers_of_other_modalities(model))
-    settings.lora_dropout = adapter.lora_dropout
-    with explain_failed_load(f"model {name!r} cannot be given a LoRA adapter"):
-        peft_model = get_peft_model(model, adapter)
-    _check_head_is_not_adapted(peft_model)
+    peft_model = _new_adapter(model, name, settings, token_ids)
     train_rows_without_copies(peft_model)
     if planted is not None:
         for parameter_name, parameter in peft_model.named_parameters():
             if "trainable_tokens_delta" in parameter_name:
                 parameter.requires_grad_(False)
+    return peft_model
+
+
+def _new_adapter(model: PreTrainedModel, name: str, settings: AdaptationConfig, token_ids: Sequence[int]) -> PeftModel:
+    """The model with a new LoRA adapter that has rows for some tokens."""
+    adapter = lora_config(model, settings, token_ids, exclude=layers_of_other_modalities(model))
+    settings.lora_dropout = adapter.lora_dropout
+    is_checked = PartialState().is_main_process and not is_deepspeed_zero3_enabled()
+    expected = logits_after(model) if is_checked else None
+    with explain_failed_load(f"model {name!r} cannot be given a LoRA adapter"):
+        peft_model = get_peft_model(model, adapter)
+    _check_head_is_not_adapted(peft_model)
+    if expected is not None:
+        check_new(peft_model, expected, name=name)
     return peft_model
 
 

@@ -9,7 +9,17 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from tiny_models import save_llama, tiny_model
-from transformers import AutoModelForCausalLM, PhiConfig, PhiForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    GptOssConfig,
+    JambaConfig,
+    MambaConfig,
+    MixtralConfig,
+    PhiConfig,
+    PhiForCausalLM,
+    PhimoeConfig,
+    Qwen3MoeConfig,
+)
 
 from dataset_builder.errors import UserError
 from spectrum.models import find_model, load_for_scoring, load_merged
@@ -235,3 +245,60 @@ def test_the_base_is_taken_at_the_revision_that_the_adapter_names(base, tmp_path
     find_model(str(tmp_path / "adapter"), weights=False)
     find_model(str(tmp_path / "adapter"), base="org/other")
     assert asked == [("org/base", "step1000", False), ("org/other", None, True)]
+
+
+def tiny_checkpoint(folder, config):
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return str(folder)
+
+
+SHAPE = {
+    "vocab_size": 300, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "initializer_range": 0.2, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
+}  # fmt: skip
+EXPERTS = {
+    "mixtral": lambda: MixtralConfig(**SHAPE, num_local_experts=4),
+    "qwen3_moe": lambda: Qwen3MoeConfig(
+        **SHAPE, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, head_dim=8
+    ),
+    "gpt_oss": lambda: GptOssConfig(**SHAPE, num_local_experts=4, head_dim=8),
+}
+
+
+@pytest.mark.parametrize("kind", EXPERTS)
+def test_experts_train_without_dropout_and_merge(tokenizer_of, tmp_path, kind):
+    base = tiny_checkpoint(tmp_path / "base", EXPERTS[kind]())
+    chosen = AdaptationConfig(dtype="float32", load_in_4bit=False)
+    model = load_model(base, chosen, [5, 9])
+    torch.testing.assert_close(logits(model), logits(AutoModelForCausalLM.from_pretrained(base)))
+    adapted_experts = any("experts" in name and "lora_A" in name for name, _ in model.named_parameters())
+    assert chosen.lora_dropout == (0.0 if adapted_experts else 0.05)
+    assert adapted_experts is (kind != "gpt_oss")
+    expected = logits(shaken(model))
+    model.save_pretrained(tmp_path / "adapter")
+    merged = merge_adapter(tmp_path / "adapter", base, "main", tokenizer_of("chatml"))
+    torch.testing.assert_close(logits(AutoModelForCausalLM.from_pretrained(merged)), expected, rtol=1e-4, atol=1e-3)
+    if adapted_experts:
+        refused(lambda: load_model(base, settings(lora_dropout=0.1)), "lora_dropout")
+        refused(lambda: load_model(base, settings(use_dora=True)), "use_dora")
+
+
+MIXERS = {
+    "bypassed": (lambda: JambaConfig(**SHAPE, attn_layer_period=2, attn_layer_offset=1, num_experts=2), "dt_proj"),
+    "routers that give pairs": (lambda: PhimoeConfig(**SHAPE, num_local_experts=4), "on these layers"),
+    "mamba": (lambda: MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2), "out_proj"),
+}
+
+
+@pytest.mark.parametrize("kind", MIXERS)
+def test_layers_that_an_adapter_cannot_train_are_refused_before_training(tmp_path, kind):
+    config, words = MIXERS[kind]
+    base = tiny_checkpoint(tmp_path / "base", config())
+    refused(lambda: load_model(base, settings()), words)
+    if kind != "mamba":
+        load_model(base, settings(lora_target_modules=["q_proj", "v_proj"]))
+
+
+def test_names_that_no_layer_has_are_one_line(base):
+    refused(lambda: load_model(str(base), settings(lora_target_modules=["nosuch"])), "nosuch")
