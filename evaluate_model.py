@@ -77,6 +77,7 @@ from spectrum.evaluation.choices import (
     SEED,
 )
 from spectrum.formats.tags import ALL_FORMATS
+from spectrum.held_folder import check_output
 
 if TYPE_CHECKING:
     from spectrum.evaluation.report import Report
@@ -119,7 +120,7 @@ def compare_many(arguments: Namespace) -> None:
         raise UserError(f"--{unused[0]} does not go with --runs: say it in the recipe {str(arguments.runs)!r}")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("--runs is for one process: start it without 'accelerate launch'")
-    check_output(arguments.output)
+    check_output(arguments.output, option="--output")
     from spectrum.evaluation.comparison.claims import check_claims  # noqa: PLC0415 - with `torch`
     from spectrum.evaluation.comparison.compare import compare_runs  # noqa: PLC0415
     from spectrum.evaluation.comparison.page import PAGE, write_page  # noqa: PLC0415
@@ -189,13 +190,7 @@ def check(arguments: Namespace) -> None:
             raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
     check_data(arguments)
     check_addresses(arguments)
-    check_output(arguments.output)
-
-
-def check_output(output: Path) -> None:
-    """Refuse a file where a folder is needed."""
-    if output.is_file():
-        raise UserError(f"output {str(output)!r} is a file: give a folder")
+    check_output(arguments.output, option="--output")
 
 
 def check_data(arguments: Namespace) -> None:
