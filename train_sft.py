@@ -27,7 +27,7 @@ A second run on other data, from the adapter of a first:
 
     python train_sft.py --config recipes/spectrum-after-first-light.yaml --begin_with outputs/first-light/adapter
 
-Interrupted? The same command goes on from the last whole checkpoint, to the same weights.
+Interrupted? The same command resumes from the latest complete checkpoint, to the same weights.
 """
 
 from __future__ import annotations

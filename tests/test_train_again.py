@@ -61,7 +61,7 @@ def test_a_finished_run_is_merged_when_that_is_asked_for(train, finished, tmp_pa
 def test_a_resumed_run_counts_all_its_sessions(train, finished, tmp_path, caplog):
     output, command = finished
     shutil.copytree(output, tmp_path / "run")
-    for name in ("checkpoint-2", ".spectrum_run.json", "training_report.json"):
+    for name in ("checkpoint-2", ".spectrum_run", "training_report.json"):
         path = tmp_path / "run" / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     manifest = tmp_path / "run" / "checkpoint-1" / "spectrum_run.json"

@@ -13,7 +13,7 @@ from spectrum.training import checkpoints
 from spectrum.training.report import REPORT
 
 LOCK = ".training.lock"
-RUN = ".spectrum_run.json"
+RUN = ".spectrum_run"
 """The settings whose result lies in the folder."""
 
 held_for_training = partial(held, lock_name=LOCK, doing="training into", option="--output_dir")
