@@ -63,6 +63,7 @@ _RUN = re.compile(rf"(?<=\S)[{_BLANK}]{{2,}}")
 _RUN_AT_LINE_END = re.compile(rf"[{_BLANK}]{{2,}}\n")
 _CELL = re.compile(rf"[^{_BLANK}]+(?:[{_BLANK}][^{_BLANK}]+)*")
 _CODE = re.compile(r"(^[ \t]*```.*?(?:^[ \t]*```[ \t]*$|\Z)|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+_LETTERED = re.compile(r"^\(?[A-Z][.):] (.+)$", re.MULTILINE)
 _JSON_START = re.compile(r'\{"|\["|\[\{"')
 _SUSPECT = re.compile(
     rf"[\x00-\x08\x0b-\x1f\x7f@\u2028\u2029\ud800-\udfff\ufeff\ufff9-\ufffc{GUARD}]"
@@ -175,7 +176,8 @@ def clean(text: str) -> tuple[str, tuple[str, ...]]:
     """A text without its faults, and the names of what was repaired.
 
     Raises:
-        SameOnceCleanedError: It is JSON with a list of different texts that would become the same.
+        SameOnceCleanedError: It has a list in JSON, or answers with letters, of which different ones would become the
+            same.
     """
     if not _is_suspect(text):
         return text, ()
@@ -204,7 +206,7 @@ def _is_suspect(text: str) -> bool:
 
 def _cleaned(text: str, repairs: dict[str, None]) -> str:
     """The text repaired, until nothing is left to repair; notes what was."""
-    text = text.replace(GUARD, GUARDED)
+    before = text = text.replace(GUARD, GUARDED)
     for _ in range(_MOST_ROUNDS):
         done: dict[str, None] = {}
         new = "".join(
@@ -215,7 +217,14 @@ def _cleaned(text: str, repairs: dict[str, None]) -> str:
             break
         text = new.strip()
         repairs |= done
+    if len(_lettered(text)) < len(_lettered(before)):
+        raise SameOnceCleanedError
     return text
+
+
+def _lettered(text: str) -> set[str]:
+    """The different answers that a prompt lists, a letter before each."""
+    return {match[1].strip() for match in _LETTERED.finditer(text)}
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,9 @@ def test_answers_that_would_become_the_same_are_never_merged():
     target = Example("q", target=Target(None, ("a  b", "a b"), (0.5, 0.5)))
     options = Example("p", (), (Draw('{"options": ["a  b", "a b"]}', "a b"), Draw(None, "kept")))
     each = Example("r", (), (Draw("1", "a b"), Draw("2", "x")), options=(("a b", "a  b"), ("x",)))
+    letters = Example("t", (), (Draw("Which?\r\nA. a  b\r\nB. a b\r\nC. c", "A"), Draw("Q\r\nA. a\r\nB. b", "B")))
     for_all = Example("s", (), (Draw("1", "a b"),), options=(("a b", "a  b"),))
-    found, _ = examples(target, options, each, for_all)
+    found, _ = examples(target, options, each, for_all, letters)
     assert found == [
         Dropped(SAME),
         Dropped(SAME),
@@ -123,6 +124,8 @@ def test_answers_that_would_become_the_same_are_never_merged():
         Dropped(SAME),
         Example("r", (), (Draw("2", "x"),), options=(("x",),)),
         Dropped(SAME),
+        Dropped(SAME),
+        Example("t", (), (Draw("Q\nA. a\nB. b", "B"),)),
     ]
 
 
