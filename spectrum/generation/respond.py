@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -228,9 +227,11 @@ class _Ways:
             tokens = output.sequences[row, width:].tolist()
             right = alone(self.model, [*prompt, *tokens[:-1]])[len(prompt) - 1 :].float().log_softmax(-1)
             found = torch.stack([logits[row] for logits in output.logits]).float().log_softmax(-1)
+            if right.isnan().any() or found.isnan().any():
+                return ""  # NaN is refused where it is met
             likely = right > right.amax(-1, keepdim=True) - _LIKELY
             largest = max(largest, (found - right)[likely].abs().max().item())
-        if largest <= proof_of(self.model).tolerance or math.isnan(largest):  # NaN is refused where it is met
+        if largest <= proof_of(self.model).tolerance:
             return ""
         return f"its probabilities differ from those of whole texts by {largest:.3g} nats"
 
