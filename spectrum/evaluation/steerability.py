@@ -25,6 +25,7 @@ from spectrum.evaluation.closed_answers import (
     shared_answers,
 )
 from spectrum.formats.render import FORMATS, Format, Message, get_format, split_messages
+from spectrum.formats.token_ids import token_encoder
 from spectrum.generation.output_logprobs import OutputLogProbs, OutputOptions, outputs_that_fit
 
 Written = tuple[PreTrainedTokenizerBase, Format]
@@ -135,13 +136,15 @@ def steer_rows(
 
 
 def formats_of(tokenizer: PreTrainedTokenizerBase) -> list[Written]:
-    """The tokenizer with every format that it can write; plain text at least."""
+    """The tokenizer with every format that it can write."""
     found = []
     for name in FORMATS:
         try:
-            found.append((tokenizer, get_format(name, tokenizer)))
-        except UserError:  # it lacks the tokens, or its family has no such turns
+            text_format = get_format(name, tokenizer)
+            token_encoder(tokenizer, text_format)
+        except UserError:  # it lacks the tokens, its family has no such turns, or it does not keep blank lines
             continue
+        found.append((tokenizer, text_format))
     return found
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from tokenizers.normalizers import Normalizer
 from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
@@ -35,11 +36,11 @@ class ControlTokens:
 
     Attributes:
         texts: What they are written as, and the characters that mark.
-        tokenizer: Of which they are, where it may match them in a text that does not have them letter by letter.
+        normalizer: What the tokenizer makes of a text before it looks for them, if anything.
     """
 
     texts: frozenset[str]
-    tokenizer: PreTrainedTokenizerBase | None = field(default=None, compare=False)
+    normalizer: Normalizer | None = field(default=None, compare=False)
     _first: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _lengths: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
@@ -54,8 +55,10 @@ class ControlTokens:
         Raises:
             UserError: The tokenizer rewrites the text into one that has a control token.
         """
-        if self.tokenizer is not None:
+        if self.normalizer is not None:
             self._check_rewritten(text)
+        if self._first.search(text) is None:
+            return text
         parts, at = [], 0
         for found in self._first.finditer(text):
             start = found.start()
@@ -69,7 +72,7 @@ class ControlTokens:
         return "".join([*parts, text[at:]]) if parts else text
 
     def _check_rewritten(self, text: str) -> None:
-        rewritten = self.tokenizer.backend_tokenizer.normalizer.normalize_str(text)
+        rewritten = self.normalizer.normalize_str(text)
         new = sorted(token for token in self.texts if rewritten.count(token) > text.count(token))
         if new:
             raise UserError(f"this tokenizer reads {text[:60]!r} as having the control token {new[0]}: change the text")
@@ -96,9 +99,9 @@ def _control_tokens(tokenizer: PreTrainedTokenizerBase, turn: frozenset[str], kn
     added = tokenizer.added_tokens_decoder.values()
     found = [token for token in added if token.special or token.content in turn | known]
     normalizer = getattr(getattr(tokenizer, "backend_tokenizer", None), "normalizer", None)
-    rewrites = normalizer is not None and any(token.normalized for token in found)
+    rewrites = any(token.normalized for token in found)
     texts = {token.content for token in found} | turn | set(map(str, tokenizer.all_special_tokens))
-    return ControlTokens(frozenset({*texts, START, END, BORDER} - {""}), tokenizer if rewrites else None)
+    return ControlTokens(frozenset({*texts, START, END, BORDER} - {""}), normalizer if rewrites else None)
 
 
 def unmarked(text: str) -> str:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from weakref import WeakSet
+from typing import NamedTuple
+from weakref import WeakKeyDictionary, WeakSet
 
 from transformers import PreTrainedTokenizerBase
 
@@ -32,6 +33,21 @@ _BEFORE = (_LINE, ".", "1", "a", "\u2603")
 _WARNED: WeakSet[PreTrainedTokenizerBase] = WeakSet()
 
 
+class Kind(NamedTuple):
+    """What was found out about a tokenizer with a format.
+
+    Attributes:
+        in_context: Whether a segment's tokens depend on what comes before it.
+        starts_differ: Whether those of a context that begins a text differ from those of one inside it.
+    """
+
+    in_context: bool
+    starts_differ: bool
+
+
+_KINDS: WeakKeyDictionary[PreTrainedTokenizerBase, dict[Format | None, Kind]] = WeakKeyDictionary()
+
+
 def token_encoder(tokenizer: PreTrainedTokenizerBase, text_format: Format | None) -> TokenEncoder:
     """A function from segments of ``text_format`` to ``{segment: token ids}``.
 
@@ -42,10 +58,13 @@ def token_encoder(tokenizer: PreTrainedTokenizerBase, text_format: Format | None
     Raises:
         UserError: The tokenizer does not keep the blank lines that end an output.
     """
-    if text_format is None:
-        return TokenEncoder(tokenizer, Format("colon", None, control=control_of(tokenizer, None)))
-    encoder = TokenEncoder(tokenizer, text_format)
-    _check_faithful(encoder)
+    written = text_format or Format("colon", None, control=control_of(tokenizer, None))
+    kinds = _KINDS.setdefault(tokenizer, {})
+    encoder = TokenEncoder(tokenizer, written, kinds.get(text_format))
+    if text_format not in kinds:
+        if text_format is not None:
+            _check_faithful(encoder)
+        kinds[text_format] = encoder.kind
     return encoder
 
 
@@ -58,29 +77,42 @@ class TokenEncoder:
     Attributes:
         tokenizer: The tokenizer.
         text_format: How messages are written.
-        in_context: Whether a segment's tokens depend on what comes before it.
-        starts_differ: Whether those of a context that begins a text differ from those of one inside it.
+        kind: Which kind of tokenizer it is.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, text_format: Format) -> None:
-        """Find out which kind of tokenizer it is."""
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, text_format: Format, kind: Kind | None = None) -> None:
+        """Find out which kind of tokenizer it is, if that is not known."""
         self.tokenizer = tokenizer
         self.text_format = text_format
         self._bases: dict[str, list[int]] = {"": []}
         self._tails: dict[str, list[int]] = {"": []}
         self._spellings: dict[str, list[int]] = {}
-        self.in_context = True
+        self.kind = kind or self._find_kind()
+
+    @property
+    def in_context(self) -> bool:
+        """See :class:`Kind`."""
+        return self.kind.in_context
+
+    @property
+    def starts_differ(self) -> bool:
+        """See :class:`Kind`."""
+        return self.kind.starts_differ
+
+    def _find_kind(self) -> Kind:
+        text_format = self.text_format
+        self.kind = Kind(in_context=True, starts_differ=True)
         contexts = [text_format.context(None), text_format.context("red")]
         outputs = [text_format.output("Heads"), text_format.output("7")]
         inside = [text for text in (*contexts, *outputs, text_format.separator) if text]
         begun = [text_format.description("A coin."), *contexts]
         found = [self._after(text, self._before(text)) for text in inside]
         found_at_start = [self._after(text, text_format.bos) for text in begun]
-        self.starts_differ = found[: len(contexts)] != found_at_start[1:]
-        self.in_context = False
+        starts_differ = found[: len(contexts)] != found_at_start[1:]
+        self._tails, self.kind = {"": []}, Kind(in_context=False, starts_differ=starts_differ)
+        alone = [self._alone(text) for text in (*inside, *begun)]
         self._tails = {"": []}
-        self.in_context = [self._alone(text) for text in (*inside, *begun)] != [*found, *found_at_start]
-        self._tails = {"": []}
+        return Kind(alone != [*found, *found_at_start], starts_differ)
 
     def __call__(self, texts: Iterable[str]) -> dict[str, list[int]]:
         """The token ids of segments inside a text."""
