@@ -45,7 +45,7 @@ def test_what_the_app_imports_is_carried_and_no_more(code):
     } <= names  # fmt: skip
     wrong = ("spectrum/hub/", "spectrum/evaluation/", "spectrum/training/trainer", "metrics/", "tests/")
     assert not [name for name in names if name.startswith(wrong)]
-    assert len(names) < 40
+    assert len(names) < 45
 
 
 def test_every_import_of_ours_is_carried(code):
@@ -60,7 +60,8 @@ def test_every_import_of_ours_is_carried(code):
 def test_the_requirements_are_those_of_the_carried_code(code):
     ours = {path.name for path in ROOT.iterdir() if path.is_dir()}
     found = {name.partition(".")[0] for path in code if path.suffix == ".py" for name in imports(path)}
-    others = found - ours - set(sys.stdlib_module_names) - {"gradio"}  # the Space brings it, by its card
+    elsewhere = {"gradio", "bitsandbytes"}  # the Space brings the first, by its card; the playground has no 4-bit model
+    others = found - ours - set(sys.stdlib_module_names) - elsewhere
     others = {PACKAGE_OF_MODULE.get(name, name) for name in others}
     wanted = requirements(DEMO / "requirements.txt")
     assert wanted.keys() == others | NEEDED_BY_OTHERS
