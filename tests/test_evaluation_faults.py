@@ -288,6 +288,27 @@ def test_one_task_that_differs_is_named_and_the_others_are_compared(command, tmp
     assert "Not compared:\n\n- letters (coverage)" in page
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda report: report["alignment"]["dice"].pop("items"),
+        lambda report: report["alignment"].update(dice=None),
+        lambda report: report["alignment"]["dice"].update(items=[{"id": "dice/0"}]),
+        lambda report: report.update(alignment=[]),
+        lambda report: report.pop("settings"),
+    ],
+)
+def test_a_damaged_report_is_one_line(command, tmp_path, damage):
+    command("base", desiderata="alignment", tasks="dice")
+    path = tmp_path / "base" / "report.json"
+    report = json.loads(path.read_text())
+    damage(report)
+    path.write_text(json.dumps(report))
+    with pytest.raises(UserError, match=r"report .*base' is damaged|share no task") as caught:
+        command(desiderata="alignment", tasks="dice", compare=tmp_path / "base")
+    assert "\n" not in str(caught.value)
+
+
 def test_limits_of_any_size_share_their_rows(command, tmp_path):
     command("base", desiderata="alignment", tasks="colors", limit=4)
     _, report, _ = command(desiderata="alignment", tasks="colors", limit=2, compare=tmp_path / "base")

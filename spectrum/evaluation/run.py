@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -173,7 +173,8 @@ class _Run:
                 for name, depends in self._work(desideratum, task).parts():
                     self.fingerprints[Part(desideratum, task, name)] = _digest(self._model_depends | depends)
         if self.compared is not None:
-            self._check_comparable(self.compared)
+            with _damaged(settings.compare):
+                self._check_comparable(self.compared)
         for part, fingerprint in self.fingerprints.items():
             kept = _read_kept(self._path(part), fingerprint)
             if kept is not None:
@@ -248,7 +249,8 @@ class _Run:
             raise UserError(f"nothing could be measured: {reasons[0]}{others}")
         report = self._report(sections)
         if self.compared is not None:
-            report["comparison"] = comparison_section(report, self.compared, self._comparers)
+            with _damaged(self.settings.compare):
+                report["comparison"] = comparison_section(report, self.compared, self._comparers)
         self._write(report)
         return report
 
@@ -390,6 +392,18 @@ class _Run:
             ],
             "comparison": None,
         }
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Say on one line that another report is not what one of this version holds."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"report {str(path)!r} is damaged ({type(error).__name__}: {first_line(error)}): write it again with "
+            "evaluate_model.py"
+        ) from error
 
 
 def _said(error: Exception) -> str:
