@@ -139,6 +139,22 @@ def left_out(names: list[str], sent: set[str], why: str) -> tuple[str, ...]:
     )
 
 
+def check_python(path: Path) -> None:
+    """See that a module can be read by Python.
+
+    Raises:
+        UserError: It cannot.
+    """
+    try:
+        compile(LocalFile(path.name, path).read(0, path.stat().st_size), path.name, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        where = f", line {line}" if line else ""
+        raise UserError(
+            f"file {str(path)!r} does not read as Python ({getattr(error, 'msg', error)}{where})"
+        ) from error
+
+
 def read_text(path: Path) -> str:
     """The text of a file.
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from dataset_builder.errors import UserError
 from spectrum.hub.answers import Repository
 from spectrum.hub.card_merge import Ours, split_card
-from spectrum.hub.local_files import LocalFile, left_out, read_text, scan_folder
+from spectrum.hub.local_files import LocalFile, check_python, left_out, read_text, scan_folder
 from spectrum.hub.plan import CARD, Publication, Remote
 
 _CHECKOUT = "  # in a checkout; from the Hub, the id of this Space"
@@ -45,7 +45,13 @@ def metric_publication(folder: Path, repo_id: str) -> Publication:
     card = read_text(folder / CARD)
     if split_card(card, f"{str(folder / CARD)!r}")[0].get("sdk") != "gradio":
         raise UserError(f"the card of {str(folder)!r} is not that of a Space: give it 'sdk: gradio'")
+    for name in (module, "app.py"):
+        if not (folder / name).stat().st_size:
+            raise UserError(f"file {str(folder / name)!r} is empty: write it again")
     sent = {name for name in names if name in _SENT or _is_module(name)}
+    for name in sent:
+        if name.endswith(".py"):
+            check_python(folder / name)
     return Publication(
         repository=Repository(repo_id, "space"),
         card=card.replace(_CHECKOUT, "").replace(f'"metrics/{folder.name}"', f'"{repo_id}"'),

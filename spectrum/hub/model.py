@@ -61,6 +61,8 @@ def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch
         if needed not in names:
             raise UserError(f"folder {str(folder)!r} is no tuned adapter (no {needed!r}): give what train_sft.py left")
     _check_sampling(folder / _SAMPLING)
+    for name in sorted(_TOKENIZER_FILES & set(names)):
+        _check_tokenizer_file(folder / name)
     check_weights(LocalFile(_ADAPTER_WEIGHTS, folder / _ADAPTER_WEIGHTS))
     training = read_training(folder)
     base = base_model_of(training, options.base_model, options.license_name, options.license_link)
@@ -182,6 +184,14 @@ def _check_sampling(path: Path) -> None:
             raise UserError(
                 f"{path.name} of {str(path.parent)!r} samples with {name}={settings.get(name)}: set {value}"
             )
+
+
+def _check_tokenizer_file(path: Path) -> None:
+    """See that a file of the tokenizer is not empty, and reads where it is JSON."""
+    if not path.stat().st_size:
+        raise UserError(f"file {str(path)!r} of the tokenizer is empty: save the tokenizer again")
+    if path.suffix == ".json":
+        _read(path)
 
 
 def _adapter(folder: Path, base: str) -> list[LocalFile]:

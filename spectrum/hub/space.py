@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from dataset_builder.errors import UserError
 from spectrum.hub.answers import Repository
 from spectrum.hub.card_merge import Ours, split_card
-from spectrum.hub.local_files import LocalFile, left_out, read_text, scan_folder
+from spectrum.hub.local_files import LocalFile, check_python, left_out, read_text, scan_folder
 from spectrum.hub.plan import CARD, Publication, Remote
 
 _ROOT = Path(__file__).parents[2]
@@ -53,6 +53,9 @@ def space_publication(folder: Path, repo_id: str, *, base: str | None = None, tu
     if split_card(card, f"{str(folder / CARD)!r}")[0].get("sdk") != "gradio":
         raise UserError(f"the card of {str(folder)!r} is not that of a Space: give it 'sdk: gradio'")
     own = {name for name in names if PurePosixPath(name).suffix in _SENT and not _is_hidden(name) and name != CARD}
+    for name in own:
+        if name.endswith(".py"):
+            check_python(folder / name)
     code = sorted({*(folder / name for name in own), *carried_code(folder / _PROGRAM)})
     return Publication(
         repository=Repository(repo_id, "space"),

@@ -437,3 +437,24 @@ def test_the_card_tells_what_could_not_be_measured(trained, report, tmp_path):
     assert "3 items of dist_urn have no finite score." in card
     edited(report, lambda found: found.update(failed=[{"desideratum": "coverage"}]))
     assert "has no entry 'failed.0.task'" in refused(trained, tmp_path, report)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe\0", '{"ü": 1}'.encode("latin-1")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "generation_config.json",
+        "adapter_config.json",
+        "training_report.json",
+    ],
+)
+def test_an_empty_or_wrong_file_ends_in_a_line(copy, tmp_path, name, content):
+    (copy / name).write_bytes(content)
+    assert name in refused(copy, tmp_path, without_report=True)
+
+
+def test_an_empty_template_ends_in_a_line(copy, tmp_path):
+    (copy / "chat_template.jinja").write_bytes(b"")
+    assert "chat_template.jinja' of the tokenizer is empty" in refused(copy, tmp_path, without_report=True)

@@ -324,3 +324,14 @@ def test_the_card_of_a_metric_in_another_encoding_ends_in_a_line(tmp_path):
     (folder / "README.md").write_bytes("---\ntitle: Zürich\n---\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"README.md' is not in UTF-8: save it in UTF-8$"):
         metric_publication(folder, "org/spectrum_alignment")
+
+
+@pytest.mark.parametrize("name", ["spectrum_alignment.py", "scoring.py", "app.py"])
+@pytest.mark.parametrize("content", [b"", b"def f(:", b"\0\0", "x = 'ü'".encode("latin-1")])
+def test_code_of_a_metric_that_does_not_read_ends_in_a_line(tmp_path, name, content):
+    folder = shutil.copytree(METRIC, tmp_path / "spectrum_alignment")
+    (folder / name).write_bytes(content)
+    if name == "scoring.py" and not content:
+        pytest.skip("a module beside may be empty")
+    with pytest.raises(UserError, match=rf"{name}' (is empty|does not read as Python \()"):
+        metric_publication(folder, "org/spectrum_alignment")

@@ -148,3 +148,11 @@ def test_a_card_in_another_encoding_ends_in_a_line(littered):
     (littered / "README.md").write_bytes("---\ntitle: Zürich\n---\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"README.md' is not in UTF-8: save it in UTF-8$"):
         space_publication(littered, NAME)
+
+
+@pytest.mark.parametrize("content", [b"def f(:", b"\0\0", "x = 'ü'".encode("latin-1"), b"PK\3\4"])
+def test_code_that_does_not_read_ends_in_a_line(littered, content):
+    (littered / "drawing.py").write_bytes(content)
+    with pytest.raises(UserError, match=r"drawing.py' does not read as Python \(") as caught:
+        space_publication(littered, NAME)
+    assert "\n" not in str(caught.value)
