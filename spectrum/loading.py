@@ -80,7 +80,7 @@ def load_causal_lm(
     config = read_config(source, name, revision)
     with explain_failed_load(f"model {name!r} cannot be loaded as a causal language model"):
         options |= _quantization(config, name, purpose, quantization)
-        with _without_load_report():
+        with without_load_report():
             model, report = AutoModelForCausalLM.from_pretrained(
                 source,
                 config=config,
@@ -91,7 +91,7 @@ def load_causal_lm(
                 ignore_mismatched_sizes=True,  # they are in the report, by name
                 **options,
             )
-    _check_report(report, source, revision, name)
+    check_whole(report, source, name, revision)
     avoid_packing(model, everywhere=False)
     if purpose is Purpose.CHANGE and getattr(model, "is_quantized", False):
         model = model.dequantize()
@@ -205,7 +205,18 @@ def _quantization(
     return {"quantization_config": own}
 
 
-def _check_report(report: dict[str, Any], source: str | Path, revision: str | None, name: str) -> None:
+def check_whole(report: dict[str, Any], source: str | Path, name: str, revision: str | None = None) -> None:
+    """Refuse a model whose weights are not all of its checkpoint and no others.
+
+    Args:
+        report: What ``from_pretrained`` gives with ``output_loading_info``.
+        source: The folder or Hub id that it was given.
+        name: What to call the model.
+        revision: Branch, tag or commit, on a Hub.
+
+    Raises:
+        UserError: Weights are missing, unexpected or of another shape.
+    """
     unexpected = _without_masks(report["unexpected_keys"], source, revision)
     mismatched = [f"{key} ({tuple(theirs)} for {tuple(ours)})" for key, theirs, ours in report["mismatched_keys"]]
     faults = {"lacks": report["missing_keys"], "has weights of other shapes:": mismatched, "has": unexpected}
@@ -283,7 +294,7 @@ def avoid_packing(model: PreTrainedModel, *, everywhere: bool = True) -> None:
 
 
 @contextmanager
-def _without_load_report() -> Iterator[None]:
+def without_load_report() -> Iterator[None]:
     """Within, `transformers` does not print its table of weights that are missing: an error names them."""
     logger = logging.getLogger("transformers.modeling_utils")
 

@@ -21,7 +21,10 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cache
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format
+from spectrum.loading import read_config
 from spectrum.training.embedded_model import resolve_model
+
+_WHOLE = {torch.float64, torch.float32, torch.bfloat16, torch.float16}
 
 TRAIN, NEWLINE, TRANSPLANT, KEEP = "train", "newline", "transplant", "keep"
 
@@ -57,11 +60,13 @@ def sibling_rows(sibling: str, tokenizer: PreTrainedTokenizerBase, token_ids: Se
         token_ids: The tokens.
 
     Raises:
-        UserError: There is no such model, or its tokens are others.
+        UserError: There is no such model, it is an encoder-decoder, its embeddings are quantized, or its tokens are
+            others.
     """
     name = resolve_model(sibling)
     tokens = tokenizer.convert_ids_to_tokens(list(token_ids))
     try:
+        read_config(name, sibling)
         theirs = AutoTokenizer.from_pretrained(name).convert_tokens_to_ids(tokens)
         inputs, outputs = (_read_rows(name, ending, token_ids) for ending in ("embed_tokens.weight", "lm_head.weight"))
     except (OSError, ValueError) as error:
@@ -70,7 +75,10 @@ def sibling_rows(sibling: str, tokenizer: PreTrainedTokenizerBase, token_ids: Se
         raise UserError(f"model {sibling!r} has other ids for {', '.join(tokens)}: transplant from a sibling")
     if inputs is None:
         raise UserError(f"no turn tokens can be taken from {sibling!r}: it has no matrix called embed_tokens.weight")
-    return TurnTokenRows(inputs, inputs if outputs is None else outputs)
+    rows = TurnTokenRows(inputs, inputs if outputs is None else outputs)
+    if not {rows.inputs.dtype, rows.outputs.dtype} <= _WHOLE:
+        raise UserError(f"no turn tokens can be taken from {sibling!r}: its embeddings are quantized")
+    return rows
 
 
 def _read_rows(name: str, ending: str, token_ids: Sequence[int]) -> torch.Tensor | None:

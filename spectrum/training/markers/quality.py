@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from dataset_builder.errors import UserError
+from spectrum.loading import check_whole, explain_failed_load, without_load_report
 
 N_BUCKETS = 4
 
@@ -68,18 +69,19 @@ class RewardModel:
         """The reward model in a folder or on a Hub.
 
         Raises:
-            UserError: There is none, or it has several outputs.
+            UserError: There is none, it has several outputs, or its checkpoint lacks some of its weights.
         """
-        try:
+        with explain_failed_load(f"reward model {name!r} cannot be loaded: give a folder or a Hub id"):
             tokenizer = AutoTokenizer.from_pretrained(name)
-            model = AutoModelForSequenceClassification.from_pretrained(name)
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"reward model {name!r} cannot be loaded: give a folder or a Hub id ({reason})") from error
+            with without_load_report():
+                model, report = AutoModelForSequenceClassification.from_pretrained(
+                    name, output_loading_info=True, ignore_mismatched_sizes=True
+                )
         if model.config.num_labels != 1:
             raise UserError(
                 f"reward model {name!r} has {model.config.num_labels} outputs: give one with a single output"
             )
+        check_whole(report, name, name)
         if model.config.pad_token_id is None:
             model.config.pad_token_id = tokenizer.pad_token_id or tokenizer.eos_token_id
         if tokenizer.pad_token is None:

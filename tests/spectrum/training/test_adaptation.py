@@ -1,9 +1,18 @@
 """Ways to adapt a model, turn tokens from a sibling, and an adapter merged into its base."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForCausalLM,
+    BartConfig,
+    BartForConditionalGeneration,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import get_format
@@ -199,3 +208,23 @@ def test_what_needs_a_gpu_says_so(options):
 def test_four_bits_do_not_train_themselves():
     with pytest.raises(UserError, match="weights in 4 or 8 bits cannot be trained"):
         AdaptationConfig(use_peft=False, load_in_4bit=True)
+
+
+def test_turn_tokens_come_from_causal_models_in_whole_weights(folder_of, chatml, token_ids, tmp_path):
+    folder = folder_of("llama")
+    path = Path(folder, "model.safetensors")
+    weights = load_file(path)
+    save_file(
+        weights | {"model.embed_tokens.weight": weights["model.embed_tokens.weight"].to(torch.float8_e4m3fn)}, path
+    )
+    with pytest.raises(UserError, match="its embeddings are quantized"):
+        sibling_rows(folder, chatml, token_ids)
+    sizes = dict.fromkeys(("d_model", "encoder_ffn_dim", "decoder_ffn_dim"), 32)
+    bart = BartForConditionalGeneration(
+        BartConfig(**sizes, vocab_size=len(chatml), encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+                   decoder_attention_heads=2)
+    )  # fmt: skip
+    bart.save_pretrained(tmp_path / "bart")
+    chatml.save_pretrained(tmp_path / "bart")
+    with pytest.raises(UserError, match="is an encoder-decoder"):
+        sibling_rows(str(tmp_path / "bart"), chatml, token_ids)

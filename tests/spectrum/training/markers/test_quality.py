@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, LlamaConfig, LlamaForSequenceClassification
 
 from dataset_builder.errors import UserError
@@ -51,3 +52,12 @@ def test_a_chat_template_writes_the_pair_as_a_conversation(tokenizer_of, tmp_pat
 def test_a_classifier_of_several_outputs_is_no_reward_model(tokenizer_of, tmp_path):
     with pytest.raises(UserError, match="has 3 outputs: give one with a single output"):
         RewardModel.load(save(tokenizer_of("chatml"), tmp_path, outputs=3))
+
+
+def test_a_reward_model_without_its_score_is_refused_and_not_drawn_at_random(tokenizer_of, tmp_path):
+    tokenizer = tokenizer_of("chatml")
+    folder = save(tokenizer, tmp_path, kind="llama")
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file({name: w for name, w in weights.items() if "score" not in name}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"lacks score\.weight"):
+        RewardModel.load(folder)
