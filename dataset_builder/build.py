@@ -95,8 +95,8 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
     """Build tasks into the output folder, which afterwards holds them besides those it held before.
 
     A task that is there already, or was finished by an interrupted build, is taken as it is when its fingerprint
-    (version, seed, raw files, code and libraries) is the same. A task that cannot be built is reported as failed, with
-    the line that says why, and is not in the suite; the others are.
+    (version, seed, raw files, code and libraries) is the same and its files are as they were built. A task that cannot
+    be built is reported as failed, with the line that says why, and is not in the suite; the others are.
 
     Args:
         names: Tasks, or the words of :data:`dataset_builder.registry.WORDS`.
@@ -117,7 +117,11 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
     wanted = {spec.name: _base_record(spec, raw[spec.name], options) for spec in specs}
     folder = SuiteFolder(options.output)
     existing = folder.existing_records()
-    carried = {n: record for n, record in existing.items() if n not in wanted or _still_good(record, wanted[n])}
+    carried = {
+        name: record
+        for name, record in existing.items()
+        if name not in wanted or (_still_good(record, wanted[name]) and folder.is_as_built(name, record))
+    }
     _check_plan(wanted, carried, options)
     try:
         with folder.stage():

@@ -81,6 +81,14 @@ class SuiteFolder:
         except (ValueError, KeyError) as error:
             raise UserError(f"{str(report)!r} does not read as a build report: build into another folder") from error
 
+    def is_as_built(self, task: str, record: Record) -> bool:
+        """Whether the output has the files of a task as its record lists them; an old record lists none."""
+        return all(
+            path.is_file() and path.stat().st_size == listed["bytes"] and file_sha256(path) == listed["sha256"]
+            for name, listed in record.get("files", {}).items()
+            for path in [self.output / task / name]
+        )
+
     @contextmanager
     def stage(self) -> Iterator[None]:
         """Hold the staging folder; remove it when the build fails, keep it when the build is interrupted.

@@ -135,6 +135,20 @@ def test_a_task_that_has_not_changed_is_not_built_again(toy_tasks, people_dir, w
     assert report["tasks"]["toy_people"]["processes"] == 2
 
 
+@pytest.mark.parametrize("damage", ["zeroes", "gone", "cut"])
+def test_a_task_whose_file_was_damaged_is_built_again(toy_tasks, output, damage):
+    build(["all"], BuildOptions(output, allow_missing=True))
+    whole, before = bytes_of(output), inodes(output)
+    path = output / "toy_numbers" / "train-00000-of-00001.parquet"
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(content[:100] + bytes(40) + content[140:] if damage == "zeroes" else content[:-9])
+    build(["all"], BuildOptions(output, allow_missing=True))
+    assert bytes_of(output) == whole
+    assert inodes(output)["toy_urn"] == before["toy_urn"]
+
+
 def test_a_quick_look_is_not_taken_for_the_whole(toy_tasks, output):
     assert build(["toy_numbers"], BuildOptions(output, max_rows=2))["tasks"]["toy_numbers"]["rows"] == 2
     assert build(["toy_numbers"], BuildOptions(output))["tasks"]["toy_numbers"]["rows"] == 6
