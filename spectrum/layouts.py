@@ -48,6 +48,7 @@ _TIMES_NOISE = {torch.float32: 10, torch.float64: 10}
 """In longer texts rounding makes larger differences than in the short ones that are compared first."""
 
 _OTHER, _SHARED, _SIBLING, _BRANCH, _TAIL = (3, 4, 5, 4, 3)  # tokens of each part of the texts that are compared
+_FOLLOWED = 128  # tokens, at most, of a row of one text that is compared before training
 _IN_ROW = _OTHER + _SHARED + _SIBLING + _BRANCH
 _LONGEST = _OTHER + _SHARED + _SIBLING + _BRANCH + _TAIL
 _VOCABULARY = 50_000  # the tokens that are compared are among the first
@@ -81,6 +82,7 @@ class Proof:
         refusals: Why a faster one is not.
         tolerance: Nats by which a token's log-probability may differ from that of the same text alone.
         reach: Tokens of the longest tree that was compared with its texts alone.
+        padded_reach: Tokens of the longest row of one text that was compared with the text alone.
         extent: Tokens of the longest text beside which shorter ones were seen to keep their numbers.
         too_long: Tokens of the shortest text beside which they were seen not to.
         caches: Whether the cache of a pass leads on to the numbers of whole texts; None until it was tried.
@@ -95,6 +97,7 @@ class Proof:
     refusals: dict[Layout, str] = field(default_factory=dict)
     tolerance: float = 0.0
     reach: int = 0
+    padded_reach: int = 0
     extent: float = math.inf
     too_long: float = math.inf
     caches: bool | None = None
@@ -236,8 +239,9 @@ def require(model: PreTrainedModel, layout: Layout, length: int, *, option: str,
     reasons = [reason for refused, reason in sorted(proof.refusals.items()) if refused <= layout]
     if not reasons and length > proof.extent:
         reasons = [_beside(model, proof.texts, proof.precision, length)]
-    if not any(reasons) and layout is Layout.TREE:
-        reasons = [_at_length(model, proof, length, _tree_pass)]
+    if not any(reasons):
+        run, until = (_tree_pass, length) if layout is Layout.TREE else (_followed_pass, min(length, _FOLLOWED))
+        reasons = [_at_length(model, proof, until, run)]
     if any(reasons):
         raise UserError(f"{option} would give wrong losses with {name_of(model)}: {reasons[0]}")
 
@@ -287,6 +291,22 @@ def alone(model: PreTrainedModel, ids: Sequence[int]) -> torch.Tensor:
     if logits.ndim != 3 or logits.shape[:2] != (1, len(ids)):  # noqa: PLR2004
         raise UserError(f"{name_of(model)} gives no logits for each token of a text: it is not a causal language model")
     return logits[0]
+
+
+def check_repeats(model: PreTrainedModel, ids: Sequence[int], log_probs: torch.Tensor) -> None:
+    """Refuse a model that gives a text other log-probabilities than ``log_probs``, (tokens, vocabulary), a second time.
+
+    Raises:
+        UserError: It does.
+    """
+    by_itself = _largest(alone(model, ids)[-len(log_probs) :].float().log_softmax(-1), log_probs)
+    if by_itself > proof_of(model).tolerance:
+        raise UserError(not_the_same(model, by_itself))
+
+
+def not_the_same(model: PreTrainedModel, difference: float) -> str:
+    """What is said of a model whose probabilities change by themselves."""
+    return f"{name_of(model)} gives other probabilities each time, by {difference:.3g} nats: use another model"
 
 
 def _precision(model: PreTrainedModel, autocast: torch.dtype | None) -> torch.dtype:
@@ -365,9 +385,14 @@ def _texts(model: PreTrainedModel) -> Iterator[Any]:
 def _beside(model: PreTrainedModel, texts: _Texts, precision: torch.dtype, length: int) -> str:
     """Why a text does not keep its numbers in a pass with one of ``length`` tokens; an empty string where it does.
 
-    Positions stand for the tokens.
+    Positions stand for the tokens. Where they have other numbers than a text without positions, as in models that count
+    from another number than 0, far ones are compared with near ones.
     """
-    return _difference(model, texts, precision, partial(_far_pass, length=length))[0]
+    reason, _ = _difference(model, texts, precision, partial(_far_pass, length=length))
+    if not reason:
+        return ""
+    near = replace(texts, alone=_far_pass(model, texts, len(texts.text + texts.tail)))
+    return _difference(model, near, precision, partial(_far_pass, length=length))[0]
 
 
 def _far_pass(model: PreTrainedModel, texts: _Texts, length: int) -> torch.Tensor:
@@ -380,6 +405,13 @@ def _far_pass(model: PreTrainedModel, texts: _Texts, length: int) -> torch.Tenso
         "position_ids": torch.tensor([positions], device=model.device),
     }
     return _scored(model, inputs, [(0, place) for place in _PLACES], texts)
+
+
+def _followed_pass(model: PreTrainedModel, texts: _Texts, fill: int = 0) -> torch.Tensor:
+    """The text with so many tokens after it."""
+    tree = TokenTree()
+    tree.extend(ROOT, texts.text + (texts.sibling * (fill + 1))[:fill])
+    return _scored(model, padded_inputs([tree], model), [(0, place) for place in _PLACES], texts)
 
 
 def _padded(model: PreTrainedModel, texts: _Texts) -> tuple[torch.Tensor, torch.Tensor]:

@@ -40,6 +40,7 @@ SIZES = [  # (pattern of a name, size), the first that matches
     (r"(swa_)?num_(key_value|kv)_heads|num_global_key_value_heads", 2),
     (r"(swa_|global_)?head_dim|v_head_dim|qk_(nope_|rope_)head_dim|attention_head_(dim|size)|dim_head|d_head|kv_channels", 8),
     (r"qk_head_dim", 16),
+    (r"index(er)?_n_heads", 16),  # with few of them many scores are the same zero, and which are the highest is chance
     (r"index_topk|indexer_budget", 8),
     (r"index_block_size|index_topk_blocks|indexer_compress_ratio", 2),
     (r"q_lora_rank|kv_lora_rank|o_lora_rank", 16),
@@ -79,7 +80,7 @@ SPECIAL = {
     "nemotron": {"head_dim": 8, "num_key_value_heads": 2},
     "xmod": DECODER,
     "xlstm": {"hidden_size": 128, "embedding_dim": 128, "num_heads": 2, "chunk_size": 8},
-    "qwen4_exp_text": {**DELTA_HEADS, "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 8,
+    "qwen4_exp_text": {**DELTA_HEADS, "indexer_n_heads": 16, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 8,
                        "indexer_compress_ratio": 2, "ngram_vocab_size_base": 50, "split_ngram_parts": 1, "hc_lowrank": 8},
     "phi4_multimodal": {},
     "bamba": {**MAMBA_HEADS, "attn_layer_indices": [1, 3]},
@@ -88,11 +89,13 @@ SPECIAL = {
                             "layer_types": ["sliding_attention", "full_attention"] * 2},
     "deepseek_v2": {**EQUAL_HEADS, "num_experts_per_tok": 2},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, **EQUAL_HEADS},
-    "gemma3n_text": {"num_kv_shared_layers": 2, "vocab_size_per_layer_input": 300, "activation_sparsity_pattern": [0.0] * 4,
+    "falcon_h1": {**MAMBA_HEADS, "mamba_d_ssm": 64},
+    "gemma3n_text": {"num_kv_shared_layers": 2, "activation_sparsity_pattern": [0.0] * 4,
                      "layer_types": ["sliding_attention", "full_attention"] * 2},
-    "gemma4_text": {"vocab_size_per_layer_input": 300, "hidden_size_per_layer_input": 8},
+    "gemma4_text": {"hidden_size_per_layer_input": 8},
     "gptj": {"rotary_dim": 4},
     "granitemoehybrid": {**MAMBA_HEADS, "layer_types": ["linear_attention", "full_attention"] * 2},
+    "hy_v4": {"index_topk": 64},  # of keys with equal scores, chance says which are the highest
     "jamba": ATTENTION_FIRST,
     "kimi_linear": {**EQUAL_HEADS, "linear_head_dim": 8, "linear_num_heads": 4},
     "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
@@ -134,7 +137,7 @@ def _small(name, value, layers, vocabulary):
         kinds = list(dict.fromkeys(map(str, value)))
         by_kind = {str(each): each for each in value}
         return [by_kind[kinds[index % len(kinds)]] for index in range(LAYERS)]
-    if name == "vocab_size":
+    if name in ("vocab_size", "vocab_size_per_layer_input"):
         return vocabulary
     if name.endswith(("_token_id", "_token_index")) and isinstance(value, int):
         return value if value < 3 else 2

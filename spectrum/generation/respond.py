@@ -26,7 +26,7 @@ from spectrum.formats.render import Format, Message
 from spectrum.generation.logprobs import TokenIds, prompt_token_ids
 from spectrum.generation.rule_adapter import RuleBasedAdapter
 from spectrum.generation.sample import NOT_FINITE, Ending, ending_of
-from spectrum.layouts import alone, name_of, proof_of, runs_beside
+from spectrum.layouts import alone, check_repeats, name_of, proof_of, runs_beside
 
 logger = logging.getLogger(__name__)
 
@@ -230,7 +230,10 @@ class _Ways:
             if right.isnan().any() or found.isnan().any():
                 return ""  # NaN is refused where it is met
             likely = right > right.amax(-1, keepdim=True) - _LIKELY
-            largest = max(largest, (found - right)[likely].abs().max().item())
+            difference = (found - right)[likely].abs().max().item()
+            if difference > proof_of(self.model).tolerance:
+                check_repeats(self.model, [*prompt, *tokens[:-1]], right)
+            largest = max(largest, difference)
         if largest <= proof_of(self.model).tolerance:
             return ""
         return f"its probabilities differ from those of whole texts by {largest:.3g} nats"

@@ -33,7 +33,7 @@ from spectrum.formats.decode import Decode, output_decoder
 from spectrum.formats.render import Format, get_format
 from spectrum.generation.logprobs import Prompt, TokenIds, prompt_token_ids
 from spectrum.generation.rule_adapter import RuleBasedAdapter, Rules
-from spectrum.layouts import NotApart, alone, name_of, proof_of
+from spectrum.layouts import NotApart, alone, check_repeats, name_of, proof_of
 from spectrum.lm_head import HeadView, unwatched
 
 logger = logging.getLogger(__name__)
@@ -298,12 +298,15 @@ class _Drawing:
 
         Raises:
             NotApart: They differ.
+            UserError: The model gives other numbers each time.
         """
-        right = alone(unwatched(self.model), [*self.prompt, *text])[-1].float().log_softmax(-1)
+        ids = [*self.prompt, *text]
+        right = alone(unwatched(self.model), ids)[-1].float().log_softmax(-1)
         found = logits.float().log_softmax(-1)
         likely = right > right.max() - _LIKELY
         difference = torch.where(found == right, 0.0, found - right)[likely].abs().max().item()
         if not difference <= proof_of(self.model).tolerance:
+            check_repeats(self.model, ids, right[None])
             raise NotApart(f"after {len(text)} tokens by {difference:.3g} nats")
 
     def extend(self, samples: Sequence[_Sample], rows: Sequence[int], output: ModelOutput) -> None:
@@ -327,18 +330,19 @@ class _Drawing:
 def _drawn(drawing: _Drawing, uniforms: Sequence[np.ndarray], batch_size: int, bar: tqdm) -> list[_Sample]:
     """The samples of a prompt, with the model's cache where that leads to the probabilities of whole texts."""
     proof, begun = proof_of(drawing.model), bar.n
-    drawing.caches = proof.caches is not False
-    try:
+    for caches in (True, False) if proof.caches is not False else (False,):
+        drawing.caches, bar.n = caches, begun
         samples = [_Sample(numbers) for numbers in uniforms]
-        for finished in _draw_all(drawing, samples, batch_size):
-            bar.update(finished)
-    except NotApart as found:
-        logger.warning("%s cannot go on from its cache (%s): running whole texts", name_of(drawing.model), found)
-        proof.caches, drawing.caches = False, False
-        samples = [_Sample(numbers) for numbers in uniforms]
-        bar.n = begun
-        for finished in _draw_all(drawing, samples, batch_size):
-            bar.update(finished)
+        try:
+            for finished in _draw_all(drawing, samples, batch_size):
+                bar.update(finished)
+        except NotApart as found:
+            if not caches:
+                raise UserError(f"{name_of(drawing.model)} cannot be sampled: a batch differs {found}") from found
+            logger.warning("%s cannot go on from its cache (%s): running whole texts", name_of(drawing.model), found)
+            proof.caches = False
+        else:
+            break
     return samples
 
 
@@ -397,11 +401,10 @@ def _finish(drawing: _Drawing, cache: Cache | None, samples: Sequence[_Sample]) 
             cache.reorder_cache(torch.tensor(parents, device=drawing.model.device))
         n_rows = len(rows)
         output = drawing.run([texts[row] for row in range(n_rows)], cache)
-        if cache is not None:
-            last = texts[n_rows - 1], output.logits[-1].clone()
-            if n_rows > 1 and moved and not proof.caches:
-                drawing.check(*last)
-                proof.caches = True
+        last = texts[n_rows - 1], output.logits[-1].clone()
+        if cache is not None and n_rows > 1 and moved and not proof.caches:
+            drawing.check(*last)
+            proof.caches = True
         drawing.extend(samples, row_of, output)
 
 

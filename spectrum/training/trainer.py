@@ -100,12 +100,7 @@ class SpectrumTrainer(SFTTrainer):
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """Cross-entropy of the trained tokens, summed by weight and divided by their weight in the optimizer step."""
         plain_model = self.accelerator.unwrap_model(model)
-        if self._packed_by_mask is None:
-            self._packed_by_mask = self._needs_masks(plain_model)
-        if "position_ids" in inputs and self._packed_by_mask:
-            inputs["parents"] = parents_of_packed(inputs.pop("position_ids"))
-        if "position_ids" in inputs and "flash" in plain_model.config._attn_implementation:
-            inputs = in_one_line(inputs)
+        inputs = self._laid_out(inputs, plain_model)
         seen, run = inputs["attention_mask"].sum(), inputs["input_ids"].numel()
         labels, groups, weights = inputs.pop("labels"), inputs.pop("groups"), inputs.pop("weights", None)
         if "sources" in inputs:
@@ -150,6 +145,24 @@ class SpectrumTrainer(SFTTrainer):
         if self.args.world_size > 1:
             weight = self.accelerator.gather(weight).sum()
         return weight.float() / (self.get_tp_size() * self.get_cp_size() * self.get_sp_size())
+
+    def _laid_out(self, inputs: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor]:
+        """A batch as the model keeps its sequences apart.
+
+        Raises:
+            UserError: It does not.
+        """
+        if self._packed_by_mask is None:
+            self._packed_by_mask = self._needs_masks(model)
+        if "position_ids" in inputs and self._packed_by_mask:
+            inputs["parents"] = parents_of_packed(inputs.pop("position_ids"))
+        if "position_ids" in inputs and "flash" in model.config._attn_implementation:
+            return in_one_line(inputs)
+        if "position_ids" in inputs or "parents" in inputs:
+            # padding that attends to itself alone: the zeros of a padding token's embedding can have no gradient there
+            ids, kept = inputs["input_ids"], inputs["attention_mask"].bool()
+            inputs["input_ids"] = torch.where(kept, ids, ids[:, :1])
+        return inputs
 
     @torch.no_grad()
     def _needs_masks(self, model: nn.Module) -> bool:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from architectures import ARCHITECTURES, NOT_MADE, tiny
 from datasets import Dataset
+from peft import AutoPeftModelForCausalLM
 from torch.nn.functional import cross_entropy
 
 from dataset_builder.errors import UserError
@@ -20,12 +21,14 @@ from spectrum.generation.output_logprobs import output_logprobs, tokenize_sequen
 from spectrum.generation.respond import Way, respond
 from spectrum.generation.sample import draw_tokens, sample, sample_uniforms
 from spectrum.layouts import Layout, proof_of
+from spectrum.models import load_for_scoring
 from spectrum.training.arguments import TuningConfig, for_our_collator
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.tokenize import tokenize_rows
 from spectrum.training.trainer import SpectrumTrainer
+from tests.train_command import COMMON
 
-FAST = ("bloom", "gemma3_text", "gpt_neo", "gpt_oss", "lfm2", "llama", "mamba")
+FAST = ("bart", "bloom", "gemma3_text", "gpt_neo", "gpt_oss", "lfm2", "llama", "mamba")
 EXACT, LOSS = 1e-4, 1e-5  # nats; a share of the loss
 PROMPTS = ["Pick", "This prompt is longer than the window that a sliding or local layer sees in these models. " * 2]
 OPTIONS = [["1", "10", "100", "12", "2"], [f"{n} is it" for n in range(10, 26)]]
@@ -227,3 +230,31 @@ def test_equal_to_one_text_at_a_time_or_refused(architecture, tokenizer, text_fo
     table(architecture, found)
     assert "\n" not in "".join(found.values())
     assert not wrong, "\n".join(wrong)
+
+
+DOZEN = (
+    "falcon", "gemma2", "gemma3_text", "gpt2", "gpt_neox", "gpt_oss",
+    "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", DOZEN)
+def test_an_adapter_is_the_model_that_it_is_merged_into(architecture, tokenizer, train, small_suite, tmp_path):
+    """What is trained, loaded with its adapter, merged by the command and merged for scoring gives the same numbers."""
+    base, output = tmp_path / "base", tmp_path / "tuned"
+    tiny(architecture, len(tokenizer)).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    command = ["--model_name_or_path", base, "--suite", small_suite, "--output_dir", output, *COMMON]
+    command += ["--tasks", "coinflip", "--max_steps", "3", "--learning_rate", "1e-2", "--merge", "true"]
+    code, error = train(*command)
+    if code == 2:
+        assert error.startswith("error: ")
+        assert error.strip().count("\n") == 0
+        pytest.skip(error)
+    assert code == 0, error
+    ids = tokenizer(PROMPTS[1]).input_ids
+    adapted = plain_log_probs(AutoPeftModelForCausalLM.from_pretrained(output).eval(), ids)
+    for folder in (output / "merged", output):
+        assert_close(plain_log_probs(load_for_scoring(str(folder), device="cpu")[0], ids), adapted)
+    assert (plain_log_probs(load_for_scoring(str(base), device="cpu")[0], ids) - adapted).abs().max() > 0.01
