@@ -9,7 +9,7 @@ builder.download_and_prepare("out/coinflip", file_format="parquet")
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -30,6 +30,7 @@ from dataset_builder.tables import FEATURES, CoverageRows, DistributionRows, Icl
 from dataset_builder.task_spec import MIN_DRAWS, Draw, Dropped, Example, RawFiles, Target, TaskSpec
 
 _TOO_SHORT = f"row with fewer than {MIN_DRAWS} draws"
+_ATTEMPTS = 1000
 _TABLE_TEXTS = 200_000  # a table is closed once it holds so many texts: this bounds memory
 
 
@@ -127,11 +128,33 @@ def read_examples(
         UserError: Raw rows do not make an example, or two processes have the same id.
     """
     if spec.generate is not None:
-        yield from (spec.generate(seeding.generator(seed, spec.name, "process", i), i) for i in range(spec.n_processes))
+        held_out = _looks(spec.apart_from, seed)
+        yield from (_generated(spec, seed, index, held_out) for index in range(spec.n_processes))
         return
     items = _different(spec, _read(spec, files))
     hygiene = Hygiene(Counter() if cleaned is None else cleaned)
     yield from left_as_they_are(items) if spec.verbatim else hygiene.examples(items)
+
+
+def _generated(spec: TaskSpec, seed: int, index: int, held_out: Set[Hashable]) -> Example:
+    """The index-th process of a task, drawn anew as often as it looks like one of the held-out ones."""
+    for attempt in range(_ATTEMPTS):
+        again = (attempt,) if attempt else ()
+        example = spec.generate(seeding.generator(seed, spec.name, "process", index, *again), index)
+        if not held_out or held_out.isdisjoint(_look(example)):
+            return example
+    raise ValueError(f"task {spec.name!r} has nothing apart from {', '.join(spec.apart_from)}: widen its settings")
+
+
+def _looks(tasks: Iterable[str], seed: int) -> set[Hashable]:
+    """What the processes of some tasks look like, when they are built with the same seed."""
+    return {each for task in tasks for example in read_examples(get_task(task), {}, seed) for each in _look(example)}
+
+
+def _look(example: Example) -> set[Hashable]:
+    """By what a process with a target is known again: its descriptions, and the distribution over its options."""
+    shares = dict(zip(example.target.options, example.target.probabilities, strict=True))
+    return {*example.descriptions, frozenset((option, round(share, 12)) for option, share in shares.items() if share)}
 
 
 def _different(spec: TaskSpec, items: Iterable[Example | Dropped]) -> Iterator[Example | Dropped]:

@@ -217,6 +217,8 @@ class TaskSpec:
             they are those of :attr:`Example.options`.
         read: Upstream files -> processes and dropped rows, in upstream order.
         generate: (generator, index) -> the index-th process; called ``n_processes`` times.
+        apart_from: Held-out tasks, generated too, of whose processes this task has none: what would have the texts or
+            the distribution of one is drawn anew.
         origin: ``paper`` for tasks of arXiv 2510.06084, ``ours`` for additions.
         output_label: What the answer is called in plain text formats.
         validator: The rule of :mod:`spectrum.evaluation.validators` by which an output is valid (``coverage`` only).
@@ -240,6 +242,7 @@ class TaskSpec:
     read: Callable[[RawFiles], Iterator[Example | Dropped]] | None = None
     generate: Callable[[np.random.Generator, int], Example] | None = None
     n_processes: int = 0
+    apart_from: tuple[str, ...] = ()
     origin: Literal["paper", "ours"] = "paper"
     domain: str = "Unspecified"
     languages: tuple[str, ...] = ("en",)
@@ -261,8 +264,10 @@ class TaskSpec:
             raise ValueError(f"task {self.name!r}: 'sequences' goes with kind 'icl'")
         if (self.kind == "coverage") != bool(self.validator) or (self.kind == "coverage") != (self.max_new_tokens > 0):
             raise ValueError(f"task {self.name!r}: 'validator' and 'max_new_tokens' go with kind 'coverage'")
-        if self.kind != "icl" and self.split != "test":
-            raise ValueError(f"task {self.name!r}: {self.kind} tasks are for evaluation, so their split is 'test'")
+        if self.kind == "coverage" and self.split != "test":
+            raise ValueError(f"task {self.name!r}: coverage tasks are for evaluation, so their split is 'test'")
+        if self.apart_from and (self.generate is None or self.kind != "distribution"):
+            raise ValueError(f"task {self.name!r}: 'apart_from' is for generated tasks of kind 'distribution'")
 
 
 def _check_texts(texts: Iterator[str] | tuple[str, ...], what: str) -> None:

@@ -7,6 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from dataset_builder.build import BuildOptions, build
+from dataset_builder.errors import UserError
+from spectrum.training.mixture import load_mixture
 from tests.test_train_sft import arguments
 from tests.train_command import report_of
 
@@ -35,15 +38,74 @@ def test_targets_and_draws_are_mixed_in_a_run_that_goes_on_to_the_same_weights(t
     page = (straight / "first_rows.html").read_text()
     assert "dist_urn" in page
     shutil.copytree(straight, again)
-    for name in ("checkpoint-3", "checkpoint-4", ".spectrum_run.json", "training_report.json"):
-        path = again / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in list(again.iterdir()):  # as if it had been killed after the second step
+        if path.is_dir() and path.name != "checkpoint-2":
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
     code, error = train(*command(again, *MIXED))
     assert code == 0, error
     assert report_of(again)["sessions"] == 2
     assert report_of(again)["train_loss"] == pytest.approx(report["train_loss"], rel=1e-6)
     one, other = (load_file(folder / "adapter_model.safetensors") for folder in (straight, again))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.fixture(scope="module")
+def suite_with_targets(tmp_path_factory):
+    """A suite of draws, two tasks to train on with a target, and a held-out one; 12 rows each."""
+    folder = tmp_path_factory.mktemp("suites") / "with-targets"
+    tasks = ["described_shares", "dist_train_coinflip", "dist_train_shares", "dist_urn"]
+    build(tasks, BuildOptions(folder, max_rows=12))
+    return folder
+
+
+def test_the_mixture_of_targets_is_mixed_with_draws(train, model_folder, suite_with_targets, tmp_path):
+    tasks = ["--tasks", "described_shares=7", "dist_train=5", "--objective", "distribution", "--branching", "1"]
+    code, error = train(*arguments(model_folder("chatml"), suite_with_targets, tmp_path / "run", *tasks))
+    assert code == 0, error
+    rows = report_of(tmp_path / "run")["rows_per_task"]
+    assert rows.pop("described_shares") == 7
+    assert sorted(rows) == ["dist_train_coinflip", "dist_train_shares"]
+    assert sorted(rows.values()) == [2, 3]
+
+
+def test_everything_is_what_an_objective_can_train_on(suite_with_targets):
+    suite = str(suite_with_targets)
+    draws = load_mixture(suite, ["all"], seed=1)
+    assert (draws.rows_per_task, draws.targets) == ({"described_shares": 12}, None)
+    both = load_mixture(suite, ["all=4"], seed=1, with_targets=True)
+    assert both.rows_per_task == {"described_shares": 4, "dist_train_coinflip": 4, "dist_train_shares": 4}
+    assert [row["id"].partition("/")[0] for row in both.targets] == ["dist_train_coinflip"] * 4 + [
+        "dist_train_shares"
+    ] * 4
+    assert [both.groups[group] for group in both.group_of_row[::4]] == [
+        "random_draws", "dist_train_coinflip", "dist_train_shares",
+    ]  # fmt: skip
+    own = load_mixture(suite, ["dist_train=5", "dist_train_shares=9"], seed=1, with_targets=True)
+    assert own.rows_per_task == {"dist_train_coinflip": 5, "dist_train_shares": 9}
+    assert own.rows is None
+    total = load_mixture(suite, ["dist_train", "described_shares"], seed=1, total=9, with_targets=True)
+    assert total.rows_per_task == {"described_shares": 3, "dist_train_coinflip": 3, "dist_train_shares": 3}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "line"),
+    [
+        (["dist_train=none"], "task 'dist_train=none': the budget after '=' is a number of rows"),
+        (["dist_train="], "task 'dist_train=': the budget after '=' is a number of rows"),
+        (["heldout"], "no task 'heldout' in suite"),
+        (["dist_urn"], "task 'dist_urn' is held out"),
+    ],
+)
+def test_what_no_mixture_is_made_of_is_refused(suite_with_targets, tasks, line):
+    with pytest.raises(UserError, match=line):
+        load_mixture(str(suite_with_targets), tasks, seed=1, with_targets=True)
+
+
+def test_targets_are_no_draws(suite_with_targets):
+    with pytest.raises(UserError, match=r"'dist_train_.*' has no draws to train on: train on it with --objective dist"):
+        load_mixture(str(suite_with_targets), ["dist_train"], seed=1)
 
 
 @pytest.mark.parametrize("change", [["--target_draws", "8"], ["--target_smoothing", "1"]])

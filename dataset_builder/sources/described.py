@@ -48,6 +48,14 @@ _CASES = (("lower case", str.lower), ("capitals", str.upper))
 
 def described_shares(rng: np.random.Generator, index: int) -> Example:
     """A topic, some of its names, how often each comes up in one of many wordings, and draws."""
+    description, request, names, probabilities = described(rng)
+    outputs = rng.choice(names, size=N_DRAWS, p=probabilities).tolist()
+    draws = tuple(Draw(request, output) for output in outputs)
+    return Example(process_id(index), (description,), draws, options=(tuple(names),))
+
+
+def described(rng: np.random.Generator) -> tuple[str, str | None, list[str], np.ndarray]:
+    """A description, what is asked of each draw (or None), the names, and their probabilities, (names,)."""
     topic = TOPICS[rng.integers(len(TOPICS))]
     names, counts = shares(rng, topic)
     description = _sentence(rng, topic, names, counts)
@@ -58,9 +66,7 @@ def described_shares(rng: np.random.Generator, index: int) -> Example:
     place = rng.choice(["input", "description", "nowhere"], p=[0.4, 0.35, 0.25])
     if place == "description" or ("Answer in" in request and place == "nowhere"):
         description += ("\n" if "\n" in description else " ") + request
-    outputs = rng.choice(names, size=N_DRAWS, p=np.array(counts) / sum(counts)).tolist()
-    draws = tuple(Draw(request if place == "input" else None, output) for output in outputs)
-    return Example(process_id(index), (description,), draws, options=(tuple(names),))
+    return description, request if place == "input" else None, names, np.array(counts) / sum(counts)
 
 
 def shares(rng: np.random.Generator, topic: Topic) -> tuple[list[str], list[int]]:

@@ -64,15 +64,15 @@ blood group|A,B,AB,O
 SETS = {kind: tuple(names.split(",")) for kind, names in (line.split("|") for line in _SETS.strip().splitlines())}
 """What a member is called -> all members."""
 
-_REQUESTS = (
+REQUESTS = (
     "Name a random {kind}.", "Pick a {kind} uniformly at random.", "Give one {kind}, each equally likely.",
     "Choose a {kind} at random and answer with its name.", "Name one {kind} by chance.", "Say any {kind}.",
     "Select a {kind} with equal probability. Answer with the name only.", "A random {kind}, please.",
     "Draw one of all {count}: which {kind}?", "Pick one of the {count} possibilities: {kind}.",
 )  # fmt: skip
-_DESCRIPTIONS = (
+DESCRIPTIONS = (
     "Each output names a {kind}, all {count} equally likely.", "Outputs are drawn uniformly: {kind}.",
-    "A uniform draw from every {kind}.", *_REQUESTS,
+    "A uniform draw from every {kind}.", *REQUESTS,
 )  # fmt: skip
 _FAIR = (
     "Every possible answer is equally likely.", "Answers are drawn uniformly at random from all that fit.",
@@ -86,19 +86,20 @@ def named_set(rng: np.random.Generator, index: int) -> Example:
     kind, case = kinds[0], rng.random()
     if case < 0.4:  # noqa: PLR2004
         outputs = rng.choice(SETS[kind], size=N_DRAWS).tolist()
-        described = (_say(rng, _DESCRIPTIONS, kind),)
+        described = (say(rng, DESCRIPTIONS, kind),)
         return Example(process_id(index), described, tuple(Draw(None, o) for o in outputs), options=(SETS[kind],))
     if case < 0.6:  # noqa: PLR2004
-        request = _say(rng, _REQUESTS, kind)
+        request = say(rng, REQUESTS, kind)
         outputs = rng.choice(SETS[kind], size=N_DRAWS).tolist()
         return Example(process_id(index), (), tuple(Draw(request, o) for o in outputs), options=(SETS[kind],))
     chosen = kinds[: rng.integers(2, 6, endpoint=True)]
-    draws = tuple(Draw(_say(rng, _REQUESTS, kind), str(rng.choice(SETS[kind]))) for kind in chosen)
+    draws = tuple(Draw(say(rng, REQUESTS, kind), str(rng.choice(SETS[kind]))) for kind in chosen)
     described = (_FAIR[rng.integers(len(_FAIR))],) if case < 0.85 else ()  # noqa: PLR2004
     return Example(process_id(index), described, draws, options=tuple(SETS[kind] for kind in chosen))
 
 
-def _say(rng: np.random.Generator, patterns: tuple[str, ...], kind: str) -> str:
+def say(rng: np.random.Generator, patterns: tuple[str, ...], kind: str) -> str:
+    """One of the patterns, filled in for a set."""
     text = patterns[rng.integers(len(patterns))].format(kind=kind, count=len(SETS[kind]))
     return text.replace(" a O", " an O").replace(" a a", " an a").replace(" a o", " an o").replace(" a e", " an e")
 

@@ -133,7 +133,7 @@ def tasks_of(suite: str, tasks: Sequence[str], desiderata: Sequence[str]) -> dic
     infos = task_infos(suite, tasks)
     asked = {name: KINDS[name] for name in desiderata}
     everything = "all" in tasks
-    kinds = {task: info.kind for task, info in infos.items() if not everything or info.kind != "icl" or info.held_out}
+    kinds = {task: info.kind for task, info in infos.items() if not everything or info.held_out}
     for task, kind in kinds.items():
         if kind not in asked.values() and not everything:
             raise UserError(f"task {task!r} is of kind {kind!r}, but {_needs(asked)}")

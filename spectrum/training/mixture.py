@@ -131,14 +131,13 @@ def _expanded(suite: str, tasks: Sequence[str]) -> tuple[list[str], list[tuple[l
     expanded: list[str] = []
     shared: list[tuple[list[str], int]] = []
     for entry in tasks:
-        name, _, rows = entry.partition("=")
-        of_mixture = mixture_tasks(suite, name)
+        of_mixture = mixture_tasks(suite, entry.partition("=")[0])
         if not of_mixture:
             expanded.append(entry)
             continue
         own = [task for task in of_mixture if task not in named]  # one that is named goes by its own entry
         expanded += own
-        if rows:
+        if "=" in entry:
             shared.append((own, _number(entry)))
     return expanded, shared
 

@@ -22,7 +22,6 @@ from datasets.fingerprint import generate_random_fingerprint
 from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
-from metrics.spectrum_alignment.scoring import TARGET_TOLERANCE
 from spectrum.formats.render import Format, split_messages
 from spectrum.formats.token_ids import token_encoder
 from spectrum.training.tokenize import TOKENIZED
@@ -34,6 +33,9 @@ TARGETED = Features({**TOKENIZED, "options": List(List(Value("int32"))), "weight
 """A tokenized row of either kind. One with a target has ``options`` (with their terminators) and how many draws each
 ``weights``; its ``outputs`` are the examples in front of the target, and ``contexts`` has one more, that of the target.
 One of draws has neither options nor weights."""
+
+TOLERANCE = 0.05
+"""The sum of shares may differ from 1 by this much, as those in whole percents do, and is then divided out."""
 
 TARGET_COLUMNS = ("id", "messages", "options", "probabilities", "n_responses")
 """What is read of a row of a ``distribution`` task."""
@@ -62,7 +64,7 @@ def target_weights(row: Mapping[str, Any], *, draws: float, smoothing: float = 0
     if any(share is None or not math.isfinite(share) or share < 0 for share in shares):
         raise UserError(f"row {row['id']!r} has a probability that is not a number of at least 0: {shares}")
     total = math.fsum(shares)
-    if abs(total - 1) > TARGET_TOLERANCE:
+    if abs(total - 1) > TOLERANCE:
         raise UserError(
             f"row {row['id']!r} has probabilities that sum to {total:g}, not to 1: divide counts by their total"
         )
