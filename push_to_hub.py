@@ -76,7 +76,7 @@ def get_token() -> str | None:
     """The user's token.
 
     Raises:
-        UserError: It is none: a request could not even carry it.
+        UserError: It cannot be one: no request could carry it.
     """
     import huggingface_hub  # noqa: PLC0415
 

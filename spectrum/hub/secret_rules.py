@@ -34,7 +34,7 @@ from huggingface_hub import constants
 from huggingface_hub.utils import get_stored_tokens
 
 SHORTEST_TOKEN = 8
-"""Characters of a token of the user's below which it is no secret, but a word that may stand anywhere."""
+"""Characters of a token of the user's; a shorter one is not a secret, but a word that may stand anywhere."""
 
 REDACTED = "<secret>"
 
@@ -87,6 +87,7 @@ class AWSSecretDetector(RegexBasedDetector):
     secret_type = "AWS"  # noqa: S105
     denylist = (
         AWSKeyDetector.denylist[1],
+        re.compile(r"secret_?access_?key[^A-Za-z0-9]{1,8}([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])", re.IGNORECASE),
         re.compile(
             r"aws[^\n]{0,30}?(?:secret|key)[^\n=:]{0,10}[=:]\s*[\"']?([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
             re.IGNORECASE,
@@ -126,7 +127,7 @@ class UrlPasswordDetector(RegexBasedDetector):
     """Passwords in addresses, with the characters that the rule of `detect-secrets` takes for the end of them."""
 
     secret_type = "password in an address"  # noqa: S105
-    denylist = (re.compile(r":(?:\\?/){2}[^\s/:@\\\"'<>]+:([^\s/@\\\"<>]+)@[A-Za-z0-9\[]"),)
+    denylist = (re.compile(r":(?:\\?/){2}[^\s/:@\\\"'<>]*:([^\s/@\\\"<>]+)@[A-Za-z0-9\[]"),)
 
     def analyze_string(self, string: str) -> Iterable[str]:
         """Leave out ``{password}``, ``$PASSWORD``, ``***`` and the like, which stand for one."""
@@ -186,7 +187,8 @@ RULES = (
     ),
     Rule(
         "an access key", "AWS",
-        r"(?:ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{8}|(?i:aws[^\n]{0,30}(?:key|pwd|pw|pass|token|secret))[^\n]{0,24}[=:'\"]\s*['\"]?[A-Za-z0-9/+]{24}",
+        r"(?:ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{8}|(?i:aws[^\n]{0,30}(?:key|pwd|pw|pass|token|secret))[^\n]{0,24}[=:'\"]\s*['\"]?[A-Za-z0-9/+]{24}"
+        r"|(?i:secret_?access_?key)[^A-Za-z0-9]",
         (AWSIdDetector(), AWSSecretDetector()),
     ),
     Rule(
@@ -198,11 +200,11 @@ RULES = (
         (SlackDetector(), SlackTokenDetector()),
     ),
     Rule(
-        "a private key", "of an encryption", r"PRIVATE KEY|PuTTY-User-Key-File|BEGIN SSH2 ENCRYPTED",
+        "a private key", "for encryption or signatures", r"PRIVATE KEY|PuTTY-User-Key-File|BEGIN SSH2 ENCRYPTED",
         (PrivateKeyDetector(), PrivateKeyBlockDetector()),
     ),
     Rule(
-        "a password", "in an address", r":\\?/\\?/[^\s/:@]+:[^\s/@]+@",
+        "a password", "in a URL", r":\\?/\\?/[^\s/:@]*:[^\s/@]+@",
         (TemplatedBasicAuthDetector(), UrlPasswordDetector()),
     ),
     Rule("a signed token", "JSON Web Token", r"eyJ[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+", (JwtTokenDetector(),)),

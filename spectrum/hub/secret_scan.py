@@ -71,7 +71,7 @@ def open_parquet(file: LocalFile) -> pq.ParquetFile:
     """A Parquet file, to be read a row group at a time.
 
     Raises:
-        UserError: It is none, or not whole.
+        UserError: It is not one, or not whole.
     """
     source = pa.BufferReader(file.source) if isinstance(file.source, bytes) else file.source
     try:
@@ -123,7 +123,9 @@ def _of_pairs(metadata: dict[bytes, bytes] | None) -> str:
 def _texts_in(column: pa.Array) -> Iterator[pa.Array]:
     """All texts in a column, whatever they are nested in."""
     kind = column.type
-    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+    if isinstance(kind, pa.BaseExtensionType):
+        yield from _texts_in(column.storage)
+    elif pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         yield column.cast(pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary())
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
         yield column

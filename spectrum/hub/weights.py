@@ -1,6 +1,6 @@
 """Whether weights can be loaded at all: header, sizes and finiteness of safetensors, before anything is sent.
 
-The file is read once, a piece at a time; a number that is no number is found by its bits, whatever its type.
+The file is read once, a piece at a time; what is not a finite number is found by its bits, whatever its type.
 """
 
 from __future__ import annotations

@@ -257,7 +257,7 @@ def test_the_report_about_these_weights_is_used_though_another_lies_there(copy, 
 
 def rewrite(path, change):
     with safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is not a dictionary
     change(tensors)
     save_file(tensors, path)
 

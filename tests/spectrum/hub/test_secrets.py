@@ -33,6 +33,8 @@ SECRETS = {  # put together here, so that no scanner takes this file for a leak
     "AWS": "AK" + "IA" + spread(16, "ABCDEFG234567"),
     "AWS, secret": "aws_secret" + "_access_key = " + spread(40),
     "AWS, secret in quotes": 'AWS_SECRET' + f'_ACCESS_KEY="{spread(40)}"',
+    "AWS, secret in JSON": '"Secret' + f'AccessKey": "{spread(40)}"',
+    "address without a user": "redis://:" + "correct-horse@cache.example.org:6379/0",
     "Google": "AI" + "za" + spread(35),
     "Google, OAuth": "GOC" + "SPX-" + spread(28),
     "Slack": "xo" + "xb-123456789012-" + spread(24, "abcdef123"),
@@ -57,7 +59,8 @@ HARMLESS = [
     "a task-" + "a" * 40, "the desk-" + "b1" * 20, "sk-learn, sk-ant, xoxo-kisses",
     "https://huggingface.co/datasets/org/name", "mail ada@example.org: hello", "http://localhost:8080/@ada",
     "https://user:{password}@host.org", "https://<user>:<token>@host.org", "https://u:$TOKEN@host.org",
-    "https://u:***@host.org", "12:30@noon", "a://b", "AKIA", "AIza and eyJ", "data:image/png;base64," + "AIza" * 40,
+    "https://u:***@host.org", "http://[::1]:8080/a@b", "the secret access key of AWS: see its page",
+    "12:30@noon", "a://b", "AKIA", "AIza and eyJ", "data:image/png;base64," + "AIza" * 40,
     "A3T" + spread(17, "EYXZG6"), "3QE" + "AKIA" + spread(23, "W5O0KH"),  # a crowd worker's, and an assignment's
     "f" * 40, "0123456789abcdef" * 4, "ghp_ and github_pat_", "BEGIN PUBLIC KEY",
 ]  # fmt: skip
@@ -70,8 +73,10 @@ def test_every_kind_is_found_and_not_shown(secret):
     assert found
     assert secret not in found
     assert REDACTED in redacted(text)
-    core = secret.partition("ada:")[2].partition("@")[0] or max(
-        secret.replace('"', " ").replace("=", " ").split(), key=len
+    core = (
+        re.split(r"ada:|/:", secret)[-1].partition("@")[0]
+        if "@" in secret
+        else max(secret.replace('"', " ").replace("=", " ").split(), key=len)
     )
     assert core not in redacted(text)
     with pytest.raises(UserError) as caught:
@@ -130,6 +135,7 @@ FILES = {
     "words.parquet": parquet(pa.table({"w": pa.array([TOKEN]).dictionary_encode()})),
     "bytes.parquet": parquet(pa.table({"b": pa.array([TOKEN.encode("utf-16")])})),
     "map.parquet": parquet(pa.table({"m": pa.array([[("k", TOKEN)]], pa.map_(pa.string(), pa.string()))})),
+    "json.parquet": parquet(pa.table({"j": pa.array([f'{{"a": "{TOKEN}"}}'], pa.json_())})),
     "metadata.parquet": parquet(pa.table({"a": [1]}).replace_schema_metadata({"note": TOKEN})),
     "field.parquet": parquet(pa.table([[1]], schema=pa.schema([pa.field("a", pa.int64(), metadata={"n": TOKEN})]))),
     "column.parquet": parquet(pa.table({TOKEN: [1]})),
