@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+# the tests of a file stay in one process; each has one thread, since there is a process for every core
+TEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: help quickstart test test-slow gpu-check lint clean
 
@@ -16,10 +18,10 @@ quickstart: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/python quickstart.py
 
 test: lint
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
+	$(TEST) -m "not slow"
 
 test-slow: $(INSTALLED)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+	$(TEST) -m slow
 
 gpu-check: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.gpu

