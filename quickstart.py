@@ -60,7 +60,6 @@ def main(recipe: Path, output: Path) -> None:
     model = model_of(recipe)
     from spectrum.devices import peak_process_gib  # noqa: PLC0415 - with `torch`, which takes seconds
     from spectrum.evaluation.report import write_json  # noqa: PLC0415
-    from spectrum.hub.cards import write_adapter_card  # noqa: PLC0415
 
     console.rule("[bold]1 of 4: build the suite")
     build_suite()
@@ -101,6 +100,13 @@ def model_of(recipe: Path) -> str:
     if not isinstance(settings, dict) or not isinstance(settings.get("model_name_or_path"), str):
         raise UserError(f"recipe {str(recipe)!r} names no model: give it as model_name_or_path")
     return settings["model_name_or_path"]
+
+
+def write_adapter_card(adapter: Path, *, suite: Path, summary: Path) -> None:
+    """Write the card of the adapter."""
+    from spectrum.hub.cards import write_adapter_card as write  # noqa: PLC0415 - with `torch`
+
+    write(adapter, suite=suite, summary=summary)
 
 
 def build_suite() -> None:
