@@ -22,6 +22,8 @@ from transformers import (
     GPTJForCausalLM,
     GPTNeoConfig,
     GPTNeoForCausalLM,
+    GptOssConfig,
+    GptOssForCausalLM,
     RobertaConfig,
     RobertaForMaskedLM,
     T5Config,
@@ -364,3 +366,59 @@ def test_weights_are_read_once(llama, tokenizer_of, tmp_path, monkeypatch):
     load_for_scoring(str(llama), device="cpu")
     load_for_scoring(str(tmp_path / "adapter"), device="cpu")
     assert len(loads) == 2
+
+
+@pytest.fixture
+def mxfp4(tokenizer_of, tmp_path):
+    """A gpt-oss whose experts are 4-bit numbers in blocks of 32 with a power of two each; and what they stand for."""
+    torch.manual_seed(0)
+    tokenizer = tokenizer_of("chatml")
+    shape = {
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "hidden_size": 32,
+    }
+    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+    config = GptOssConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=32,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        **shape,
+        **ends,
+    )
+    GptOssForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    weights, whole = load_file(tmp_path / "model.safetensors"), {}
+    values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    values = torch.cat([values, -values])
+    for name in [name for name in weights if name.endswith(("gate_up_proj", "down_proj"))]:
+        experts, inputs, outputs = weights.pop(name).shape
+        blocks = torch.randint(0, 256, (experts, outputs, inputs // 32, 16), dtype=torch.uint8)
+        scales = torch.randint(120, 126, (experts, outputs, inputs // 32), dtype=torch.uint8)
+        weights |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
+        numbers = torch.stack([values[(blocks & 15).long()], values[(blocks >> 4).long()]], dim=-1).flatten(-2)
+        numbers = numbers * (2.0 ** (scales.float() - 127))[..., None]
+        whole[name] = numbers.flatten(-2).transpose(1, 2)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    content = json.loads((tmp_path / "config.json").read_text())
+    skipped = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
+    content["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": skipped}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    return tmp_path, whole
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes in MXFP4")
+def test_experts_in_mxfp4_are_those_of_the_checkpoint(mxfp4, tmp_path):
+    folder, whole = mxfp4
+    scored = load_for_scoring(str(folder), device="cpu")[0]
+    for model in (scored, load_model(str(folder), settings(use_peft=False))):
+        found = model.state_dict()
+        for name, weight in whole.items():
+            torch.testing.assert_close(found[name].float(), weight, rtol=1e-2, atol=1e-3, msg=name)
+    trained = load_model(str(folder), settings(load_in_4bit=None))
+    torch.testing.assert_close(logits(trained), logits(scored), rtol=1e-3, atol=1e-3)
+    refused(lambda: load_model(str(folder), settings(load_in_4bit=True)), "is quantized already (mxfp4)")
