@@ -5,7 +5,9 @@ import threading
 from dataclasses import dataclass
 from typing import Literal
 
-FaultKind = Literal["500", "501", "503", "429", "401", "403", "507", "disk-full", "reset", "lost-reply", "cut", "stall"]
+FaultKind = Literal[
+    "500", "501", "503", "429", "401", "403", "404", "507", "disk-full", "reset", "lost-reply", "cut", "stall"
+]
 """``401`` .. ``507``: answered at once, with nothing done (429 with Retry-After). ``disk-full``: half of what came is
 written, then 507. ``reset``: the connection ends before anything is done; ``lost-reply``: after all was done.
 ``cut``: it ends in the middle of the answer. ``stall``: no answer for as long as is said, then the connection ends."""

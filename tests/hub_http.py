@@ -42,6 +42,7 @@ INJECTED = {
     429: "You have been rate limited, please try again later.",
     401: "Invalid credentials in Authorization header",
     403: "Forbidden: you must have the right to do this",
+    404: "Sorry, we can't find the page you are looking for.",
     501: "Not Implemented",
 }
 
@@ -186,7 +187,8 @@ class Call:
         """The body, some at a time. A full disk is noticed when half of it has come."""
         for piece in self._body:
             self.received += len(piece)
-            self.hub.received.append(piece)
+            if self.hub.received is not None:
+                self.hub.received.append(piece)
             if self._disk_full:
                 yield piece[: len(piece) // 2]
                 break

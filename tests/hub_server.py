@@ -23,7 +23,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -80,7 +79,7 @@ class Hub:
         self.journal = Journal()
         self.closing = threading.Event()
         self.failures: list[Exception] = []
-        self.received: deque[bytes] = deque(maxlen=1000)  # pieces of what was sent, for those who search it
+        self.received: list[bytes] | None = None  # pieces of what is sent, for whoever puts a list there to search it
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.moved: dict[tuple[str, str], str] = {}
         self.organizations = {ORGANIZATION: {USER: "admin"}}

@@ -162,7 +162,7 @@ class Hub:
     def open_pull_requests(self, author: str | None) -> list[str]:
         """Refs of the pull requests of a user that nobody has merged or closed, the newest first.
 
-        There are none where the repository has its discussions switched off.
+        On a Hub that lists no discussions, they are those whose last commit is the user's.
         """
         asked = {"author": author, "discussion_type": "pull_request", "discussion_status": "open"}
         try:
@@ -170,9 +170,14 @@ class Hub:
         except HfHubHTTPError as error:
             if error.response.status_code not in _SWITCHED_OFF:
                 raise
-            return []
+            return self._pull_requests_by_refs(author)
         mine = (each for each in found if each.is_pull_request and each.author == author)
         return [f"refs/pr/{each.num}" for each in mine if each.status in ("open", "draft")]
+
+    def _pull_requests_by_refs(self, author: str | None) -> list[str]:
+        refs = self._api.list_repo_refs(**self._where, include_pull_requests=True).pull_requests or ()
+        named = sorted((each.ref for each in refs), key=lambda ref: -int(ref.rpartition("/")[2]))
+        return [ref for ref in named if author in self._api.list_repo_commits(**self._where, revision=ref)[0].authors]
 
     @property
     def url(self) -> str:

@@ -101,6 +101,7 @@ def where(home):
 def searched(hub, *places):
     """Everything that the Hub has, and all bodies that it was sent, decoded where they carry files in base 64."""
     contents = [b"".join(hub.received)]
+    assert contents[0]
     for line in contents[0].splitlines():
         try:
             contents.append(base64.b64decode(json.loads(line)["value"]["content"]))
@@ -116,6 +117,7 @@ def searched(hub, *places):
 def test_no_path_of_a_model_is_published(here, adapter, home, tmp_path, merge):
     HfApi(token=here.write_token).create_repo("org/base")
     options = ModelOptions(merge=merge, base_model="org/base", dataset="org/suite")
+    here.received = []
     publication = model_publication(adapter, "org/tuned", options, tmp_path / "scratch")
     push(publication, PushOptions(), here.write_token)
     assert searched(here, *where(home)) == []
@@ -137,5 +139,6 @@ def test_no_path_of_a_suite_is_published(here, home):
     report["tasks"]["coinflip"]["missing"] = {"a.csv": f"not in {folder}/raw"}
     report["sources_dir"] = str(home / "sources")
     path.write_text(json.dumps(report))
+    here.received = []
     push(dataset_publication(folder, "org/suite", allow_failed=True), PushOptions(), here.write_token)
     assert searched(here, *where(home)) == []

@@ -174,6 +174,15 @@ def test_a_second_pull_request_updates_the_first(here):
     assert repository.refs["refs/heads/main"] == main
 
 
+def test_a_second_pull_request_is_none_on_a_hub_without_discussions_either(here):
+    send(tuned(), here)
+    theirs = push(tuned(merged=True), PushOptions(create_pr=True), here.strangers_token)
+    here.fail("404", method="GET", path="/discussions", times=99)
+    first, again = (send(tuned(merged=True), here, create_pr=True) for _ in range(2))
+    assert theirs.pull_request != first.pull_request == again.pull_request
+    assert not again.changed
+
+
 def test_the_pull_request_of_somebody_else_is_not_touched(here):
     send(tuned(), here)
     theirs = push(tuned(merged=True), PushOptions(create_pr=True), here.strangers_token)
