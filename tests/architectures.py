@@ -107,7 +107,7 @@ SPECIAL = {
     "roc_bert": {**DECODER, "pronunciation_vocab_size": 300, "shape_vocab_size": 300},
     "zamba": {"num_key_value_heads": 4, "attention_hidden_size": 64, "attention_head_dim": 16,
               "layers_block_type": ["linear_attention", "hybrid"] * 2},
-    "zamba2": {"num_key_value_heads": 4, "mamba_d_state": 8, "mamba_ngroups": 1, "chunk_size": 8, "n_mamba_heads": 8,
+    "zamba2": {"num_key_value_heads": 4, "attention_hidden_size": 64, "attention_head_dim": 16, "mamba_d_state": 8, "mamba_ngroups": 1, "chunk_size": 8, "n_mamba_heads": 8,
                "layers_block_type": ["linear_attention", "hybrid"] * 2},
     "zaya": {"num_experts_per_tok": 1},
 }  # fmt: skip
