@@ -2,11 +2,15 @@
 
 import json
 import shutil
+from dataclasses import fields
 
 import pytest
 from filelock import FileLock
 
-from spectrum.training.output_folder import LOCK
+from spectrum.training.adaptation import AdaptationConfig
+from spectrum.training.arguments import TuningConfig
+from spectrum.training.options import HARMLESS, REFUSED
+from spectrum.training.output_folder import LOCK, RUN
 from tests.test_train_sft import arguments
 from tests.train_command import report_of
 
@@ -99,7 +103,7 @@ OTHERS = {
     "learning_rate": "0.01", "optim": "sgd", "max_grad_norm": "0.0001", "adam_beta1": "0.5", "adam_beta2": "0.5",
     "adam_epsilon": "0.1", "lr_scheduler_type": "cosine", "lr_scheduler_kwargs": '{"power": 3}', "bf16": "true",
     "neftune_noise_alpha": "50", "packing": "true", "attn_implementation": "eager", "load_in_4bit": "true",
-    "bnb_4bit_quant_type": "fp4", "use_bnb_nested_quant": "true", "weight_decay": "0.1", "seed": "1", "lora_r": "2",
+    "weight_decay": "0.1", "seed": "1", "lora_r": "2",
     "lora_alpha": "1", "lora_dropout": "0.5", "lora_target_modules": "q_proj", "lora_target_parameters": "x",
     "use_rslora": "true", "use_dora": "true", "use_peft": "false", "dtype": "bfloat16", "warmup_steps": "1",
     "max_steps": "3", "num_train_epochs": "2", "per_device_train_batch_size": "2", "max_length": "110",
@@ -129,3 +133,20 @@ def test_a_run_begins_anew_where_that_is_asked_for(train, finished, tmp_path):
     assert code == 0, error
     assert (report_of(tmp_path / "run")["steps"], report_of(tmp_path / "run")["sessions"]) == (1, 1)
     assert [path.name for path in sorted((tmp_path / "run").glob("checkpoint-*"))] == ["checkpoint-1"]
+
+
+@pytest.mark.parametrize("words", [["--logging_steps", "1"], ["--logging_strategy", "no"]])
+def test_a_run_that_gives_no_numbers_is_not_saved(train, model_folder, small_suite, tmp_path, words):
+    command = arguments(model_folder("chatml"), small_suite, tmp_path / "run", "--tasks", "coinflip", *words)
+    code, error = train(*command, "--learning_rate", "1e30", "--max_grad_norm", "0", "--max_steps", "3")
+    assert code == 2
+    assert "lower --learning_rate" in error.strip().splitlines()[-1]
+    assert not (tmp_path / "run" / "adapter_model.safetensors").exists()
+
+
+def test_every_setting_that_may_change_the_weights_is_compared(finished):
+    output, _ = finished
+    kept = json.loads((output / RUN).read_text()).keys()
+    options = {each.name for kind in (TuningConfig, AdaptationConfig) for each in fields(kind) if each.init}
+    assert kept >= options - HARMLESS - REFUSED.keys() - {"model_name_or_path"}  # of which the contents are
+    assert kept >= {"bnb_4bit_quant_type", "use_bnb_nested_quant", "base_fingerprint", "rows_fingerprint", "processes"}

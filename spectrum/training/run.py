@@ -223,6 +223,7 @@ def tune(run: Run, decides: dict[str, Any], started: float) -> None:
                 checkpoints.discard(run.output)
             write_page(config.output_dir, data, run.tokenizer, run.text_format)
         trainer.train(resume_from_checkpoint=resume and str(resume))
+    check_finite(trainer.model)
     with explain_failed_write(config.output_dir):
         save(trainer, run.tokenizer, run.text_format)
     report = training_report(trainer, run.settings, run.model_config, run.text_format)  # sums over all processes
@@ -235,6 +236,20 @@ def tune(run: Run, decides: dict[str, Any], started: float) -> None:
     finish(run.output, report, decides)
     write_card(run.output, merged=False)
     logger.info("trained on %d tokens, saved to %s", report["trained_tokens"], config.output_dir)
+
+
+def check_finite(model: torch.nn.Module) -> None:
+    """Refuse to save a model that gives no numbers.
+
+    Raises:
+        UserError: A trained weight is infinite or not a number.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and not torch.isfinite(parameter).all():
+            raise UserError(
+                f"the trained weights {name!r} are not finite: lower --learning_rate, clip with --max_grad_norm, or "
+                "train in another --dtype"
+            )
 
 
 def model_to_train(run: Run) -> PreTrainedModel | PeftModel:
