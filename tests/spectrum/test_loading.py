@@ -373,23 +373,11 @@ def mxfp4(tokenizer_of, tmp_path):
     """A gpt-oss whose experts are 4-bit numbers in blocks of 32 with a power of two each; and what they stand for."""
     torch.manual_seed(0)
     tokenizer = tokenizer_of("chatml")
-    shape = {
-        "num_hidden_layers": 1,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 8,
-        "hidden_size": 32,
-    }
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    experts = {"num_local_experts": 4, "num_experts_per_tok": 2}
     ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
-    config = GptOssConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=32,
-        num_local_experts=4,
-        num_experts_per_tok=2,
-        **shape,
-        **ends,
-    )
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
+    config = GptOssConfig(vocab_size=len(tokenizer), **sizes, **heads, **experts, **ends)
     GptOssForCausalLM(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     weights, whole = load_file(tmp_path / "model.safetensors"), {}
