@@ -134,7 +134,7 @@ class TokenEncoder:
         distinct = sorted({text for text in texts if text})
         cut = {text: segments_of(text) for text in distinct if BORDER in text}
         if not cut:
-            return {"": [], **self._encode_segments(distinct, start=start)}
+            return {"": []} | self._encode_segments(distinct, start=start)
         first = {text: cut[text][0] if text in cut else text for text in distinct}
         begun = self._encode_segments(sorted(set(first.values())), start=start)
         later = self._encode_segments(sorted({part for parts in cut.values() for part in parts[1:]}), start=False)
@@ -143,10 +143,12 @@ class TokenEncoder:
         }
 
     def _encode_segments(self, distinct: list[str], *, start: bool) -> dict[str, list[int]]:
-        before = {text: self.text_format.bos if start else self._before(text) for text in distinct}
-        plain = [text for text in distinct if START not in text]
+        marked = [text for text in distinct if START in text]
+        plain = [text for text in distinct if START not in text] if marked else distinct
+        placed = distinct if self.in_context else marked
+        before = {text: self.text_format.bos if start else self._before(text) for text in placed}
         found = self._all_after(plain, before) if self.in_context else self._all_alone(plain)
-        return found | {text: self._spelled(text, before[text]) for text in distinct if START in text}
+        return found | {text: self._spelled(text, before[text]) for text in marked}
 
     def _before(self, text: str) -> str:
         """What comes right before a segment inside a text, or nothing where it begins with a token of its own."""

@@ -239,8 +239,14 @@ def _joined(
     tokens: list[int] = []
     outputs = []
     for draw, (before, output) in enumerate(draws):
-        for place, text in enumerate(before):
-            tokens += begun[text] if (draw, place) == (0, 1) else ids[text]
+        if draw:
+            for text in before:
+                tokens += ids[text]
+        else:
+            bos, first, *others = before
+            tokens += ids[bos] + begun[first]
+            for text in others:
+                tokens += ids[text]
         outputs.append((len(tokens), len(tokens) + len(ids[output])))
         tokens += ids[output]
     return TokenizedSequence(tuple(tokens), tuple(outputs), described)
