@@ -14,6 +14,7 @@ from spectrum.formats.render import get_format
 from spectrum.hub.model import model_publication
 from spectrum.hub.model_options import ModelOptions
 from spectrum.hub.publish import PushOptions, push
+from spectrum.hub.verify import load_back
 from spectrum.training.report import REPORT
 from tests.conftest import CHATML
 from tests.hub_client import ask
@@ -106,3 +107,21 @@ def test_a_model_gives_the_same_log_probabilities(here, checkpoint, small_suite,
         assert seen[name]["sampling"] == [True, 1.0, 1.0, 0]
         assert seen[name]["text"].endswith("<|im_start|>input\ndinner<|im_end|>\n<|im_start|>output\n")
     assert max(expected) - min(expected) > 1
+
+
+def test_a_push_is_loaded_back_with_the_revision_of_its_base(here, checkpoint, small_suite, tmp_path, monkeypatch):
+    """The base model was tuned at a commit, and has changed since."""
+    folder, _ = checkpoint
+    commit = here.repository("model", BASE).refs["refs/heads/main"]
+    configuration = json.loads((folder / "adapter_config.json").read_text())
+    configuration |= {"base_model_name_or_path": BASE, "revision": commit}
+    (folder / "adapter_config.json").write_text(json.dumps(configuration))
+    (folder / REPORT).write_text(json.dumps(REPORTED | {"base_model": BASE, "base_model_revision": commit}))
+    HfApi(token=here.write_token).delete_file("model.safetensors", BASE)
+    publication = model_publication(
+        folder, ADAPTER, ModelOptions(without_report=True, suite=small_suite), tmp_path / "x"
+    )
+    assert f"at commit `{commit}`" in publication.card
+    published = push(publication, PushOptions(), here.write_token)
+    monkeypatch.setenv("HF_ENDPOINT", here.url)
+    assert load_back(publication, published, here.write_token)[0] == "adapter and base model: loaded"
