@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -218,11 +219,17 @@ def test_what_a_tracker_reads_is_refused_without_one(name):
     assert read_command_line([*MODEL, f"--{name}", "x", "--report_to", "trackio"])[name] == "x"
 
 
+@pytest.mark.skipif(find_spec("wandb") is not None, reason="the tracker is installed")
+def test_a_tracker_that_is_not_installed_is_refused(outcome):
+    assert "requires wandb to be installed" in outcome("--report_to", "wandb")
+    assert "no_such is not supported" in outcome("--report_to", "no_such")
+
+
 SHOWN_ELSEWHERE = {
     "output_dir", "suite", "begin_with", "model_revision", "merge", "resume_from_checkpoint", "chat_template_path",
     "alignment_steps", "alignment_items", "use_cpu",  # in test_train_sft.py, test_train_again.py and below
     "deepspeed", "dataloader_multiprocessing_context", "dataloader_prefetch_factor", "dataloader_pin_memory",
-    "bnb_4bit_quant_storage", "gradient_checkpointing_kwargs", "activation_checkpointing_kwargs",
+    "report_to", "bnb_4bit_quant_storage", "gradient_checkpointing_kwargs", "activation_checkpointing_kwargs",
 }  # fmt: skip
 
 HAVE_EFFECT = {
@@ -232,7 +239,6 @@ HAVE_EFFECT = {
     "include_num_input_tokens_seen": (["true"], lambda run: "num_input_tokens_seen" in run["log"][0]),
     "log_level": (["error"], None),
     "disable_tqdm": (["false"], None),
-    "report_to": (["tensorboard"], None),
     "save_strategy": (["no"], lambda run: run["checkpoints"] == []),
     "save_steps": (["1"], lambda run: len(run["checkpoints"]) == 4),
     "save_total_limit": (["1"], None),
