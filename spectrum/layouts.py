@@ -243,7 +243,8 @@ def require(model: PreTrainedModel, layout: Layout, length: int, *, option: str,
         run, until = (_tree_pass, length) if layout is Layout.TREE else (_followed_pass, min(length, _FOLLOWED))
         reasons = [_at_length(model, proof, until, run)]
     if any(reasons):
-        raise UserError(f"{option} would give wrong losses with {name_of(model)}: {reasons[0]}")
+        remedy = "leave it out" if layout is Layout.TREE else "use another model"
+        raise UserError(f"{option} would give wrong losses with {name_of(model)}, {reasons[0]}: {remedy}")
 
 
 @torch.no_grad()

@@ -187,7 +187,7 @@ class SpectrumTrainer(SFTTrainer):
             try:
                 require(model, Layout.TREE, longest, option="--packing true", autocast=autocast)
             except UserError as error:
-                raise UserError(f"{error}; told apart by positions, {reason}: leave --packing out") from error
+                raise UserError(f"{error} (with masks; with positions alone, {reason})") from error
             logger.info("packed sequences are told apart by masks: by positions, %s", reason)
             return True
 
