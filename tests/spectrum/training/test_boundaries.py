@@ -112,7 +112,7 @@ def test_options_continue_the_prompts_of_distribution_tasks(tokenizer_of, rows_o
     tokenizer = tokenizer_of(rules)
     text_format = get_format(name, tokenizer)
     encode = token_encoder(tokenizer, text_format)
-    rows = [row for found in rows_of_every_task.values() for row in found if "options" in row]
+    rows = [row for found in rows_of_every_task.values() for row in found if "probabilities" in row]
     assert rows
     for row in rows:
         prompt = prompt_ids(tokenizer, text_format, row["messages"])
