@@ -214,7 +214,7 @@ def _check_lengths(config: PreTrainedConfig, prompts: list[TokenIds], options: l
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
     for position, (prompt, ids) in enumerate(zip(prompts, options, strict=True)):
         longest = len(prompt) + max(map(len, ids), default=0)
-        if limit is not None and longest > limit:
+        if limit is not None and 0 < limit < longest:
             raise UserError(
                 f"prompt {position} with its longest option has {longest} tokens, more than the {limit} that the model "
                 "was made for: shorten it"

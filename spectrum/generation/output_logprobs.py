@@ -318,7 +318,7 @@ def _check_lengths(model: PreTrainedModel, sequences: Sequence[TokenizedSequence
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None) or math.inf
     for position, (sequence, of_outputs) in enumerate(zip(sequences, options, strict=True)):
         longest = _longest(sequence, of_outputs)
-        if longest > limit:
+        if 0 < limit < longest:
             raise UserError(
                 f"sequence {position} has {longest} tokens, more than the {limit} that the model was made for: "
                 "keep fewer of its outputs"

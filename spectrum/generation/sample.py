@@ -255,7 +255,7 @@ def rule_adapter(
 def _check_room(model: PreTrainedModel, prompts: Sequence[TokenIds], max_new_tokens: int) -> None:
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     for position, ids in enumerate(prompts):
-        if limit is not None and len(ids) + max_new_tokens > limit:
+        if limit is not None and 0 < limit < len(ids) + max_new_tokens:
             raise UserError(
                 f"prompt {position} with {max_new_tokens} new tokens has {len(ids) + max_new_tokens} tokens, more than "
                 f"the {limit} that the model was made for: shorten it or draw fewer tokens"
