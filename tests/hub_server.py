@@ -185,6 +185,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.hub_server", description=main.__doc__)
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with Hub(port=arguments.port) as hub:
         lines = [
             f"export HF_ENDPOINT={hub.url} HF_HUB_DISABLE_XET=1",
@@ -193,7 +194,6 @@ def main() -> None:
         ]
         sys.stdout.write("\n".join([*lines, ""]))
         sys.stdout.flush()
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(3600)

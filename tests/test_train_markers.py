@@ -113,4 +113,4 @@ def test_a_share_that_is_none_is_refused(runs):
     with pytest.raises(subprocess.CalledProcessError) as failed:
         runs("never", "--markers_dropout", "1.5")
     assert failed.value.returncode == 2
-    assert b"the dataset dropout of markers is 1.5: give a share from 0 to 1" in failed.value.stderr
+    assert b"--markers_dropout is 1.5: give a number from 0 to 1" in failed.value.stderr

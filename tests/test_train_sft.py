@@ -125,7 +125,8 @@ MISTAKES = {
     "empty suite": (["--suite", "{empty}"], "suite folder '{empty}' is empty: build it with"),
     "unknown objective": (
         ["--objective", "responses"],
-        "no --objective 'responses', did you mean 'response'?: choose spectrum, instruction, response, single_task",
+        "no --objective 'responses', did you mean 'response'?: choose spectrum, distribution, instruction, response, "
+        "single_task",
     ),
     "data for the suite": (
         ["--data", "{pairs}"],

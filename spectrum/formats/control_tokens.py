@@ -11,12 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from tokenizers.normalizers import Normalizer
-from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 START, END = "\ufdd0", "\ufdd1"
 """Stand around what is to be spelled."""

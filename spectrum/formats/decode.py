@@ -8,11 +8,13 @@ What gives some short outputs back as they were is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from spectrum.formats.render import Format
 from spectrum.formats.token_ids import token_encoder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Decode = Callable[[Sequence[int]], str]
 

@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
-
-from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
 from spectrum.formats.affixes import added_around
 from spectrum.formats.control_tokens import BORDER, START, segments_of, spelled_parts, unmarked
 from spectrum.formats.render import Format, control_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,11 @@
-"""A simulated accelerator for every test here, and models that are on it and on the CPU with the same weights."""
+"""A simulated accelerator for every test here, and models that are on it and on the CPU with the same weights.
+
+Registering a backend is for the whole process, and has to come before its first backward pass: `tests/test_device.py`
+runs the tests of this folder in a process of their own.
+"""
 
 import copy
+import os
 
 import pytest
 import torch
@@ -8,6 +13,8 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 
 from tests.simulated_device import NAME, simulated_device
 from tests.tiny_models import tiny_model
+
+collect_ignore_glob = [] if os.environ.get("SIMULATED_DEVICE") else ["test_*.py"]
 
 
 def forget_the_device():
