@@ -13,7 +13,7 @@ from accelerate import PartialState
 from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import ModelConfig, get_quantization_config
 
@@ -61,6 +61,7 @@ class AdaptationConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         self.asks_for_bits = bool(self.load_in_4bit or self.load_in_8bit)
+        self.asks_for_none = self.load_in_4bit is False and not self.load_in_8bit and self.use_peft
         if self.load_in_4bit is None:
             self.load_in_4bit = self.use_peft and not self.load_in_8bit
         if (self.load_in_4bit or self.load_in_8bit) and not self.use_peft:
@@ -154,7 +155,13 @@ def _base(name: str, settings: AdaptationConfig, device: torch.device) -> PreTra
     """The model itself, checked; ``settings`` become what was loaded: its dtype, and in how many bits it is."""
     accelerated = device.type != "cpu"
     quantization = get_quantization_config(settings)
-    if not settings.asks_for_bits and own_quantization(read_config(name, name, settings.model_revision), name):
+    own = own_quantization(read_config(name, name, settings.model_revision), name)
+    if settings.asks_for_none and isinstance(own, BitsAndBytesConfig):
+        raise UserError(
+            f"model {name!r} has its weights in {4 if own.load_in_4bit else 8} bits: leave --load_in_4bit false out, or "
+            "give a checkpoint in 16 bits"
+        )
+    if own and not settings.asks_for_bits:
         quantization = None  # four bits are only the default: the checkpoint has its own
     options = {"attn_implementation": settings.attn_implementation} if settings.attn_implementation else {}
     if quantization:
@@ -175,8 +182,8 @@ def _base(name: str, settings: AdaptationConfig, device: torch.device) -> PreTra
     if not is_deepspeed_zero3_enabled():  # which has shared its weights out
         check_causal(model, name)
     settings.dtype = str(model.dtype).removeprefix("torch.")
-    settings.load_in_4bit = getattr(model, "is_loaded_in_4bit", False)
-    settings.load_in_8bit = getattr(model, "is_loaded_in_8bit", False)
+    settings.load_in_4bit = settings.use_peft and getattr(model, "is_loaded_in_4bit", False)
+    settings.load_in_8bit = settings.use_peft and getattr(model, "is_loaded_in_8bit", False)
     return model
 
 

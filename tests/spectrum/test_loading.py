@@ -284,7 +284,7 @@ def shake(model):
     return model
 
 
-@pytest.mark.parametrize("asked", [None, False, True])
+@pytest.mark.parametrize("asked", [None, True])
 def test_a_base_saved_in_four_bits_is_trained_scored_and_merged(nf4, tokenizer_of, tmp_path, asked):
     chosen = settings(load_in_4bit=asked)
     model = shake(load_model(str(nf4), chosen))
@@ -301,10 +301,15 @@ def test_a_base_saved_in_four_bits_is_trained_scored_and_merged(nf4, tokenizer_o
     torch.testing.assert_close(logits(load_merged(find_model(str(adapter)))), expected, rtol=1e-3, atol=1e-3)
 
 
+def test_a_base_saved_in_four_bits_is_not_one_in_sixteen(nf4):
+    refused(lambda: load_model(str(nf4), settings(load_in_4bit=False)), "in 4 bits", "leave --load_in_4bit false out")
+
+
 def test_all_weights_of_a_base_in_four_bits_train_whole(nf4):
     chosen = settings(use_peft=False)
     model = load_model(str(nf4), chosen)
     assert chosen.method == "full fine-tuning"
+    assert not chosen.load_in_4bit
     assert all(parameter.requires_grad for parameter in model.parameters())
     torch.testing.assert_close(logits(model), logits(load_for_scoring(str(nf4), device="cpu")[0]), rtol=0, atol=0.05)
 
