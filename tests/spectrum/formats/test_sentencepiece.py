@@ -1,5 +1,6 @@
 """SentencePiece in every layout: segments have the tokens that they have in the whole text, everywhere."""
 
+import json
 import math
 
 import pytest
@@ -15,12 +16,13 @@ from spectrum.generation.logprobs import option_token_ids, prompt_token_ids
 from spectrum.generation.output_logprobs import output_option_ids, tokenize_sequences
 from spectrum.generation.respond import respond
 from spectrum.generation.rule_adapter import token_ids_of
+from spectrum.models import find_model, load_tokenizer
 from spectrum.training.collator import IGNORED, SpectrumCollator
 from spectrum.training.implicit import tokenize_conversations
 from spectrum.training.markers.dropout import MarkerDropout
 from spectrum.training.markers.rows import MarkedView, all_shown
 from spectrum.training.tokenize import tokenize_rows
-from tests.sentencepiece_tokenizers import LAYOUTS, sentencepiece_tokenizer
+from tests.sentencepiece_tokenizers import LAYOUTS, sentencepiece_tokenizer, trained_model
 
 FORMATS = ("colon", "spectrum", "chat", "tags")
 OUTPUTS = ["Heads", "Tails", "7", "a long answer, with (signs)", "Ünïcode ☃ 中文", "two\nlines", "a  b"]
@@ -214,3 +216,15 @@ def test_the_words_of_the_rules_are_found(made, layout):
     found = token_ids_of(tokenizer, [" Heads", "I", "\n"])
     words = [set(tokenizer.convert_ids_to_tokens(found[word])) for word in found]
     assert words == [{"▁Heads"}, {"I", "<0x49>"}, {"<0x0A>"}]
+
+
+def test_a_folder_with_a_tokenizer_model_alone_is_read(tmp_path):
+    (tmp_path / "tokenizer.model").write_bytes(trained_model("bpe"))
+    config = {"tokenizer_class": "LlamaTokenizer", "legacy": True, "add_bos_token": True, "bos_token": "<s>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"eos_token": "</s>", "unk_token": "<unk>"}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    tokenizer = load_tokenizer(find_model(str(tmp_path), weights=False))
+    heads = prompt_token_ids(tokenizer, ["Output: Heads"])[0]
+    assert tokenizer.decode(heads, skip_special_tokens=True) == "Output: Heads"
+    (option,) = option_token_ids(tokenizer, [" Heads"])
+    assert heads[-len(option) :] == option
