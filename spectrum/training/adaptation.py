@@ -158,8 +158,8 @@ def _base(name: str, settings: AdaptationConfig, device: torch.device) -> PreTra
     own = own_quantization(read_config(name, name, settings.model_revision), name)
     if settings.asks_for_none and isinstance(own, BitsAndBytesConfig):
         raise UserError(
-            f"model {name!r} has its weights in {4 if own.load_in_4bit else 8} bits: leave --load_in_4bit false out, or "
-            "give a checkpoint in 16 bits"
+            f"model {name!r} has its weights in {4 if own.load_in_4bit else 8} bits: leave --load_in_4bit false out, "
+            "or give a checkpoint in 16 bits"
         )
     if own and not settings.asks_for_bits:
         quantization = None  # four bits are only the default: the checkpoint has its own
