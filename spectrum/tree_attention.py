@@ -80,6 +80,13 @@ class TokenTree:
         return child
 
 
+def shares_prefixes(model: PreTrainedModel) -> bool:
+    """Whether rows that share prefixes have the numbers of plain ones, as far as it was found out on the model."""
+    from spectrum.layouts import Layout, proof_of  # noqa: PLC0415  it needs this module
+
+    return proof_of(model).layout is Layout.TREE
+
+
 def ancestors(parents: torch.Tensor) -> torch.Tensor:
     """Which token comes before which in the text: boolean tensor of shape (rows, length, length).
 
