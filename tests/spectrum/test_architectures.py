@@ -1,6 +1,7 @@
 """Every causal architecture is scored, sampled and trained as one text at a time says, or refused in one line.
 
-The slow tests go through all of them; with ``ARCHITECTURES_TABLE=FILE`` they write what each one can do as Markdown.
+The slow tests go through all of them; with ``ARCHITECTURES_TABLE=FILE`` they write what each one can do as
+Markdown, of several processes each a file of its own.
 """
 
 import os
@@ -51,6 +52,8 @@ def text_format(tokenizer):
 def table():
     """``table(architecture, {what: outcome})`` adds a line to the table that was asked for."""
     path = os.environ.get("ARCHITECTURES_TABLE")
+    if path and (worker := os.environ.get("PYTEST_XDIST_WORKER")):
+        path += f".{worker}"
     lines = [["architecture", *CHECKS], ["---"] * (len(CHECKS) + 1)]
 
     def add(architecture, found):
