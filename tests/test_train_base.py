@@ -49,6 +49,7 @@ def test_the_revision_of_the_base_travels_with_the_adapter(train, base_on_hub, s
     adapter = json.loads((output / "adapter_config.json").read_text())
     assert (adapter["base_model_name_or_path"], adapter["revision"]) == ("org/base", COMMITS["step1000"])
     assert report_of(output)["base_model_revision"] == COMMITS["step1000"]
+    assert report_of(output)["base_model_revision_name"] == "step1000"
     assert find_model(str(output)).base.revision == COMMITS["step1000"]
     base, other = (
         AutoModelForCausalLM.from_pretrained(base_on_hub, revision=name, dtype=torch.float32)

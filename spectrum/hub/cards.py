@@ -33,6 +33,7 @@ _TRAINING = _RUN | {
     "turn_tokens": object, "lora": dict, "dtype": object, "draws_too_long": COUNT, "trained_tokens": COUNT,
     "log": Each({"loss": Number(), "step": COUNT}, list), "peak_rss_gib": Number(low=0), "device": str,
     "versions": Each(str), "base_model_revision?": Maybe(str),
+    "base_model_revision_name?": Maybe(str),
     "before?": Each(_RUN | {"hyperparameters": {"learning_rate": object}}, list),
 }  # fmt: skip
 """What a card reads out of a training report."""

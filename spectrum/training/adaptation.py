@@ -60,6 +60,7 @@ class AdaptationConfig(ModelConfig):
     )
 
     def __post_init__(self) -> None:
+        self.asked_revision = self.model_revision  # a branch or a tag, where the setting becomes its commit
         self.asks_for_bits = bool(self.load_in_4bit or self.load_in_8bit)
         self.asks_for_none = self.load_in_4bit is False and not self.load_in_8bit and self.use_peft
         if self.load_in_4bit is None:

@@ -229,7 +229,8 @@ def tune(run: Run, decides: dict[str, Any], started: float) -> None:
     report = training_report(trainer, run.settings, run.model_config, run.text_format)  # sums over all processes
     if not trainer.args.should_save:
         return
-    report |= {"base_model_revision": run.base.revision}
+    asked = run.model_config.asked_revision if run.base.revision else None
+    report |= {"base_model_revision": run.base.revision, "base_model_revision_name": asked}
     report |= {"rows_per_task": data.rows_per_task, "rows": len(data.tokenized), "draws_too_long": data.too_long}
     report |= {"targets_too_long": data.targets_too_long} if data.collator.targets else {}
     report |= {"before": before} if before else {}
