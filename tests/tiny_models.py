@@ -148,3 +148,13 @@ def memoryless_model(tokenizer, text_format, probabilities):
         model.model.embed_tokens.weight.copy_(1000 * torch.eye(size))  # large: the norm's epsilon does not matter
         model.lm_head.weight.copy_(logits.T / size**0.5)
     return model
+
+
+def shaken(model, by=0.3):
+    """The model with everything that trains changed, as training would."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter), alpha=by)
+    return model

@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from tiny_models import save_llama, tiny_model
+from tiny_models import save_llama, shaken, tiny_model
 from transformers import (
     AutoModelForCausalLM,
     GptOssConfig,
@@ -47,20 +47,10 @@ def logits(model):
     return model.eval()(IDS).logits
 
 
-def shaken(model):
-    """Everything that trains, changed as training would."""
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn_like(parameter), alpha=0.2)
-    return model
-
-
 def make(base, folder, config):
     """An adapter of a base; returns the logits of the two beside each other, as PEFT loads them."""
     torch.manual_seed(0)
-    shaken(get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)).save_pretrained(folder)
+    shaken(get_peft_model(AutoModelForCausalLM.from_pretrained(base), config), by=0.2).save_pretrained(folder)
     return logits(PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder))
 
 
@@ -207,7 +197,7 @@ def test_a_head_keeps_its_bias_where_turn_tokens_train(tokenizer_of, tmp_path):
     base = phi(tmp_path / "base", tokenizer_of("chatml"))
     model = load_model(base, settings(), [1, 2]).eval()
     torch.testing.assert_close(logits(model), logits(AutoModelForCausalLM.from_pretrained(base)))
-    trained = logits(shaken(model))
+    trained = logits(shaken(model, by=0.2))
     model.save_pretrained(tmp_path / "adapter")
     theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), tmp_path / "adapter")
     merged = merge_adapter(tmp_path / "adapter", base, "main", tokenizer_of("chatml"))
@@ -275,7 +265,7 @@ def test_experts_train_without_dropout_and_merge(tokenizer_of, tmp_path, kind):
     adapted_experts = any("experts" in name and "lora_A" in name for name, _ in model.named_parameters())
     assert chosen.lora_dropout == (0.0 if adapted_experts else 0.05)
     assert adapted_experts is (kind != "gpt_oss")
-    expected = logits(shaken(model))
+    expected = logits(shaken(model, by=0.2))
     model.save_pretrained(tmp_path / "adapter")
     merged = merge_adapter(tmp_path / "adapter", base, "main", tokenizer_of("chatml"))
     torch.testing.assert_close(logits(AutoModelForCausalLM.from_pretrained(merged)), expected, rtol=1e-4, atol=1e-3)

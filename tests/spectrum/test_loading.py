@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from tiny_models import save_llama, tiny_model
+from tiny_models import save_llama, shaken, tiny_model
 from transformers import (
     AutoModelForCausalLM,
     BartConfig,
@@ -275,19 +275,10 @@ def test_all_weights_of_an_fp8_model_are_saved_whole(fp8, tmp_path):
         torch.testing.assert_close(saved[name], weight, rtol=1e-3, atol=1e-4, msg=name)
 
 
-def shake(model):
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn_like(parameter), alpha=0.3)
-    return model
-
-
 @pytest.mark.parametrize("asked", [None, True])
 def test_a_base_saved_in_four_bits_is_trained_scored_and_merged(nf4, tokenizer_of, tmp_path, asked):
     chosen = settings(load_in_4bit=asked)
-    model = shake(load_model(str(nf4), chosen))
+    model = shaken(load_model(str(nf4), chosen))
     assert chosen.method == "4-bit LoRA"
     adapter = tmp_path / "adapter"
     model.save_pretrained(adapter)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from tiny_models import shaken
 from transformers import (
     AutoModelForCausalLM,
     BartConfig,
@@ -53,21 +54,12 @@ def settings(**options):
     return AdaptationConfig(**{"dtype": "float32", "load_in_4bit": False, "lora_dropout": 0.0} | options)
 
 
-def shake(model):
-    """Change everything that trains, as training would."""
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn_like(parameter), alpha=0.3)
-
-
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("options", [{}, {"use_rslora": True, "use_dora": True}], ids=["plain", "rslora and dora"])
 def test_the_merged_model_is_base_and_adapter(folder_of, chatml, token_ids, ids, tmp_path, architecture, options):
     base = folder_of(architecture)
     model = load_model(base, settings(**options), token_ids).eval()
-    shake(model)
+    shaken(model)
     model.save_pretrained(tmp_path / "adapter")
     merged = merge_adapter(tmp_path / "adapter", base, "main", chatml)
     assert [path.name for path in merged.glob("*.safetensors")] == ["model.safetensors"]
@@ -83,7 +75,7 @@ def test_the_merged_model_is_base_and_adapter(folder_of, chatml, token_ids, ids,
 def test_the_merged_model_keeps_the_dtype_of_the_base(folder_of, chatml, token_ids, tmp_path, architecture):
     base = folder_of(architecture, dtype=torch.bfloat16)
     model = load_model(base, settings(), token_ids)
-    shake(model)
+    shaken(model)
     model.save_pretrained(tmp_path / "adapter")
     merged = merge_adapter(tmp_path / "adapter", base, "main", chatml)
     found = AutoModelForCausalLM.from_pretrained(merged, dtype="auto").state_dict()
