@@ -320,14 +320,13 @@ def part_run(clock: Clock, keep: Callable[[Found], None]) -> Found:
     found: Found = {"before": evaluated(clock, model, "before")}
     keep(found)
     adapter = settings.output / "run"
-    steps = max(int(settings.steps_of_run or 0), 1) if settings.steps_of_run else None
     command = [
         sys.executable, "train_sft.py", "--model_name_or_path", model, "--suite", settings.suite,
         "--tasks", *training.TASKS, "--branching", "1.0", "--turn_tokens", "newline", "--max_length", "256",
         "--per_device_train_batch_size", "32", "--num_train_epochs", "1000", "--learning_rate", "5e-4",
         "--lora_dropout", "0", "--load_in_4bit", "false", "--dtype", "bfloat16", "--report_to", "none",
         "--save_strategy", "no", "--output_dir", str(adapter), "--resume_from_checkpoint", "never",
-        "--max_steps", str(steps or max(int(clock.left * 0.6 * settings.steps_per_second), 10)),
+        "--max_steps", str(settings.steps_of_run or max(int(clock.left * 0.6 * settings.steps_per_second), 10)),
         *(["--use_cpu", "true", "--bf16", "false"] if settings.device == "cpu" else []),
     ]  # fmt: skip
     started = time.monotonic()

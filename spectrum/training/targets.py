@@ -18,13 +18,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import Dataset, Features, List, Value
-from datasets.fingerprint import generate_random_fingerprint
 from transformers import PreTrainedTokenizerBase
 
 from dataset_builder.errors import UserError
 from spectrum.formats.render import Format, split_messages
 from spectrum.formats.token_ids import token_encoder
-from spectrum.training.tokenize import TOKENIZED
+from spectrum.training.tokenize import TOKENIZED, map_in_batches
 from spectrum.tree_attention import ROOT, TokenTree
 
 logger = logging.getLogger(__name__)
@@ -140,17 +139,7 @@ def tokenize_targets(
             columns["weights"].append(weights)
         return columns
 
-    tokenized = rows.map(
-        tokenize,
-        batched=True,
-        batch_size=200,
-        with_indices=True,
-        remove_columns=rows.column_names,
-        features=TARGETED,
-        load_from_cache_file=False,
-        new_fingerprint=generate_random_fingerprint(),
-        desc="Tokenizing targets",
-    )
+    tokenized = map_in_batches(rows, tokenize, TARGETED, "Tokenizing targets")
     if too_long:
         logger.warning("%d rows with a target do not fit into %d tokens", too_long, max_length)
     if not len(tokenized):

@@ -40,6 +40,23 @@ Pieces = Callable[[Mapping[str, Any], Format], tuple[str, list[tuple[str, str]]]
 """A row and a format -> the text of the description or "", and of each draw (context, output with its terminator)."""
 
 
+def map_in_batches(
+    rows: Dataset, tokenize: Callable[[dict[str, list], list[int]], dict[str, list]], features: Features, desc: str
+) -> Dataset:
+    """The rows that ``tokenize`` makes of the columns and the places of a batch, with these features and no others."""
+    return rows.map(
+        tokenize,
+        batched=True,
+        batch_size=200,
+        with_indices=True,
+        remove_columns=rows.column_names,
+        features=features,
+        load_from_cache_file=False,
+        new_fingerprint=generate_random_fingerprint(),  # a computed one hashes the tokenizer, seconds for a large one
+        desc=desc,
+    )
+
+
 def tokenize_rows(
     rows: Dataset,
     tokenizer: PreTrainedTokenizerBase,
@@ -108,17 +125,7 @@ def tokenize_rows(
                 columns["starts"].append([starts[draw] for draw in kept])
         return columns
 
-    tokenized = rows.map(
-        tokenize,
-        batched=True,
-        batch_size=200,
-        with_indices=True,
-        remove_columns=rows.column_names,
-        features=features,
-        load_from_cache_file=False,
-        new_fingerprint=generate_random_fingerprint(),  # a computed one hashes the tokenizer, seconds for a large one
-        desc="Tokenizing",
-    )
+    tokenized = map_in_batches(rows, tokenize, features, "Tokenizing")
     if not len(tokenized):
         raise UserError(f"no row fits into {max_length} tokens: raise --max_length")
     if spelled:
