@@ -63,8 +63,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.evaluation.choices import (
+from spectrum_suite.errors import UserError, exit_on_user_error
+from spectrum_suite.evaluation.choices import (
     BATCH_SIZE,
     DESIDERATA,
     KINDS,
@@ -76,11 +76,11 @@ from spectrum.evaluation.choices import (
     PROMPTINGS,
     SEED,
 )
-from spectrum.formats.tags import ALL_FORMATS
-from spectrum.held_folder import check_output
+from spectrum_suite.formats.tags import ALL_FORMATS
+from spectrum_suite.held_folder import check_output
 
 if TYPE_CHECKING:
-    from spectrum.evaluation.report import Report
+    from spectrum_suite.evaluation.report import Report
 
 logger = logging.getLogger("evaluate_model")
 
@@ -91,10 +91,10 @@ def main(arguments: Namespace) -> None:
         compare_many(arguments)
         return
     check(arguments)
-    from spectrum.evaluation.report import failure_text  # noqa: PLC0415 - with `torch`, which takes seconds
-    from spectrum.evaluation.run import evaluate  # noqa: PLC0415
-    from spectrum.evaluation.settings import EvaluationSettings  # noqa: PLC0415
-    from spectrum.models import check_model_name  # noqa: PLC0415
+    from spectrum_suite.evaluation.report import failure_text  # noqa: PLC0415 - with `torch`, which takes seconds
+    from spectrum_suite.evaluation.run import evaluate  # noqa: PLC0415
+    from spectrum_suite.evaluation.settings import EvaluationSettings  # noqa: PLC0415
+    from spectrum_suite.models import check_model_name  # noqa: PLC0415
 
     check_model_name(arguments.model)
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
@@ -121,10 +121,10 @@ def compare_many(arguments: Namespace) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("--runs is for one process: start it without 'accelerate launch'")
     check_output(arguments.output, option="--output")
-    from spectrum.evaluation.comparison.claims import check_claims  # noqa: PLC0415 - with `torch`
-    from spectrum.evaluation.comparison.compare import compare_runs  # noqa: PLC0415
-    from spectrum.evaluation.comparison.page import PAGE, write_page  # noqa: PLC0415
-    from spectrum.evaluation.comparison.recipe import read_recipe  # noqa: PLC0415
+    from spectrum_suite.evaluation.comparison.claims import check_claims  # noqa: PLC0415 - with `torch`
+    from spectrum_suite.evaluation.comparison.compare import compare_runs  # noqa: PLC0415
+    from spectrum_suite.evaluation.comparison.page import PAGE, write_page  # noqa: PLC0415
+    from spectrum_suite.evaluation.comparison.recipe import read_recipe  # noqa: PLC0415
 
     recipe = read_recipe(arguments.runs)
     results = compare_runs(recipe, arguments.output, skip_missing=arguments.skip_missing, progress=True)

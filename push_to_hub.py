@@ -30,7 +30,7 @@ A token comes from HF_TOKEN or 'hf auth login'. Interrupted? The same command do
 
 from __future__ import annotations
 
-from dataset_builder.errors import UserError, exit_on_user_error
+from spectrum_suite.errors import UserError, exit_on_user_error
 
 with exit_on_user_error():  # an interruption while this is imported ends in a line, too
     import logging
@@ -45,8 +45,8 @@ with exit_on_user_error():  # an interruption while this is imported ends in a l
 
 # What takes seconds to import is imported where it is used: help comes at once.
 if TYPE_CHECKING:
-    from spectrum.hub.model_options import ModelOptions
-    from spectrum.hub.plan import Plan, Publication, Remote
+    from spectrum_suite.hub.model_options import ModelOptions
+    from spectrum_suite.hub.plan import Plan, Publication, Remote
 
 logger = logging.getLogger("push_to_hub")
 
@@ -67,7 +67,7 @@ def main(arguments: Namespace) -> None:
 
 def set_time_limits() -> None:
     """Have a silent Hub given up."""
-    from spectrum.hub import answers  # noqa: PLC0415
+    from spectrum_suite.hub import answers  # noqa: PLC0415
 
     answers.set_time_limits()
 
@@ -90,8 +90,8 @@ def publish(publication: Publication, arguments: Namespace) -> None:
     """Show a publication, or push it."""
     from huggingface_hub import constants  # noqa: PLC0415
 
-    from spectrum.hub.publish import PushOptions, preview, push  # noqa: PLC0415
-    from spectrum.hub.verify import load_back  # noqa: PLC0415
+    from spectrum_suite.hub.publish import PushOptions, preview, push  # noqa: PLC0415
+    from spectrum_suite.hub.verify import load_back  # noqa: PLC0415
 
     options = PushOptions(
         private=arguments.private,
@@ -168,8 +168,8 @@ def check_name(name: str, option: str) -> None:
 
 def check_embedded(name: str) -> None:
     """Refuse an embedded model that does not exist."""
-    from dataset_builder.errors import did_you_mean  # noqa: PLC0415
-    from spectrum.training.embedded_model import EMBEDDED_MODELS  # noqa: PLC0415
+    from spectrum_suite.embedded_model import EMBEDDED_MODELS  # noqa: PLC0415
+    from spectrum_suite.errors import did_you_mean  # noqa: PLC0415
 
     if name not in EMBEDDED_MODELS:
         raise UserError(f"embedded model {name!r} not found{did_you_mean(name, EMBEDDED_MODELS)}")
@@ -177,7 +177,7 @@ def check_embedded(name: str) -> None:
 
 def prepare_dataset(arguments: Namespace) -> Publication:
     """What is published of a suite."""
-    from spectrum.hub.dataset import dataset_publication  # noqa: PLC0415
+    from spectrum_suite.hub.dataset import dataset_publication  # noqa: PLC0415
 
     return dataset_publication(
         arguments.path,
@@ -189,14 +189,14 @@ def prepare_dataset(arguments: Namespace) -> Publication:
 
 def prepare_metric(arguments: Namespace) -> Publication:
     """What is published of a metric."""
-    from spectrum.hub.metric import metric_publication  # noqa: PLC0415
+    from spectrum_suite.hub.metric import metric_publication  # noqa: PLC0415
 
     return metric_publication(arguments.path, arguments.repo_id)
 
 
 def prepare_model(arguments: Namespace) -> Publication:
     """What is published of a model."""
-    from spectrum.hub.model import model_publication  # noqa: PLC0415
+    from spectrum_suite.hub.model import model_publication  # noqa: PLC0415
 
     scratch = Path(arguments.scratch.enter_context(TemporaryDirectory(prefix="spectrum-merge-")))
     return model_publication(arguments.path, arguments.repo_id, model_options(arguments), scratch)
@@ -204,14 +204,14 @@ def prepare_model(arguments: Namespace) -> Publication:
 
 def prepare_space(arguments: Namespace) -> Publication:
     """What is published of the playground."""
-    from spectrum.hub.space import space_publication  # noqa: PLC0415
+    from spectrum_suite.hub.space import space_publication  # noqa: PLC0415
 
     return space_publication(arguments.path, arguments.repo_id, base=arguments.base, tuned=arguments.tuned)
 
 
 def prepare_rule_adapter(arguments: Namespace) -> Publication:
     """What is published of the three-rule adapter."""
-    from spectrum.hub.rule_adapter_repo import rule_adapter_publication  # noqa: PLC0415
+    from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication  # noqa: PLC0415
 
     return rule_adapter_publication(arguments.repo_id)
 
@@ -221,7 +221,7 @@ def write_card(arguments: Namespace) -> None:
     path = arguments.card_only
     if path.is_dir():
         raise UserError(f"--card-only {str(path)!r} is a folder: name the file that the card is written to")
-    from spectrum.hub.model import model_card  # noqa: PLC0415
+    from spectrum_suite.hub.model import model_card  # noqa: PLC0415
 
     card = model_card(arguments.path, arguments.repo_id, model_options(arguments))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +231,7 @@ def write_card(arguments: Namespace) -> None:
 
 def model_options(arguments: Namespace) -> ModelOptions:
     """How a model is published."""
-    from spectrum.hub.model_options import ModelOptions  # noqa: PLC0415
+    from spectrum_suite.hub.model_options import ModelOptions  # noqa: PLC0415
 
     return ModelOptions(
         reports=tuple(arguments.report),
@@ -320,7 +320,7 @@ def told_in_a_line() -> Iterator[None]:
 
 def without_secrets(text: str) -> str:
     """A line that may be shown."""
-    from spectrum.hub.secret_rules import own_tokens, redacted  # noqa: PLC0415
+    from spectrum_suite.hub.secret_rules import own_tokens, redacted  # noqa: PLC0415
 
     return redacted(text, own_tokens())
 
@@ -344,7 +344,7 @@ def configure_logging() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(SecretFilter())
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
-    for name in ("push_to_hub", "spectrum"):
+    for name in ("push_to_hub", "spectrum_suite"):
         logging.getLogger(name).setLevel(logging.INFO)
 
 

@@ -27,10 +27,10 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from dataset_builder.errors import UserError, exit_on_user_error, first_line
+from spectrum_suite.errors import UserError, exit_on_user_error, first_line
 
 if TYPE_CHECKING:
-    from spectrum.evaluation.report import Report
+    from spectrum_suite.evaluation.report import Report
 
 SUITE = Path("spectrum-suite")
 REAL_TASKS = ("polis_vote", "polis_comment", "gsm8k_question", "gsm8k_answer_from_question", "gsm8k_question_answer",
@@ -58,8 +58,8 @@ def main(recipe: Path, output: Path) -> None:
     """Suite -> tuned adapter -> before and after -> card and summary."""
     started = time.monotonic()
     model = model_of(recipe)
-    from spectrum.devices import peak_process_gib  # noqa: PLC0415 - with `torch`, which takes seconds
-    from spectrum.evaluation.report import write_json  # noqa: PLC0415
+    from spectrum_suite.devices import peak_process_gib  # noqa: PLC0415 - with `torch`, which takes seconds
+    from spectrum_suite.evaluation.report import write_json  # noqa: PLC0415
 
     console.rule("[bold]1 of 4: build the suite")
     build_suite()
@@ -104,7 +104,7 @@ def model_of(recipe: Path) -> str:
 
 def write_adapter_card(adapter: Path, *, suite: Path, summary: Path) -> None:
     """Write the card of the adapter."""
-    from spectrum.hub.cards import write_adapter_card as write  # noqa: PLC0415 - with `torch`
+    from spectrum_suite.hub.cards import write_adapter_card as write  # noqa: PLC0415 - with `torch`
 
     write(adapter, suite=suite, summary=summary)
 
@@ -128,7 +128,7 @@ def build_suite() -> None:
 
 def tune(recipe: Path, adapter: Path) -> None:
     """Run train_sft.py in a process of its own, unless this recipe has already been run on this suite."""
-    from spectrum.training.report import REPORT as TRAINING_REPORT  # noqa: PLC0415 - with `torch`
+    from spectrum_suite.training.report import REPORT as TRAINING_REPORT  # noqa: PLC0415 - with `torch`
 
     content = recipe.read_bytes() + (SUITE / "README.md").read_bytes()
     fingerprint, stamp = hashlib.sha256(content).hexdigest(), adapter / "recipe.sha256"
@@ -169,8 +169,8 @@ def best_formats(model: str, output: Path, limits: dict[str, int]) -> dict[str, 
 
 def evaluate_tasks(model: str, output: Path, limits: dict[str, int], name: str) -> Report:
     """The report of a model on tasks with a limit of items each, asked in one of :data:`FORMATS` or its own way."""
-    from spectrum.evaluation.run import complete, evaluate  # noqa: PLC0415 - with `torch`
-    from spectrum.evaluation.settings import EvaluationSettings  # noqa: PLC0415
+    from spectrum_suite.evaluation.run import complete, evaluate  # noqa: PLC0415 - with `torch`
+    from spectrum_suite.evaluation.settings import EvaluationSettings  # noqa: PLC0415
 
     text_format, task_labels = FORMATS.get(name, (name, False))
     report = evaluate(
@@ -190,7 +190,7 @@ def evaluate_tasks(model: str, output: Path, limits: dict[str, int], name: str) 
 
 def summarize(task: str, base: Report, tuned: Report) -> dict[str, Any]:
     """The summary of one task: base, tuned and the uniform guess, and the interval of tuned minus base."""
-    from spectrum.evaluation.report import compare, finite  # noqa: PLC0415 - with `torch`
+    from spectrum_suite.evaluation.report import compare, finite  # noqa: PLC0415 - with `torch`
 
     section = tuned["alignment"][task]
     cells = {"base": base["alignment"][task]["model"], "tuned": section["model"], "uniform": section["uniform"]}

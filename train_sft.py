@@ -32,17 +32,17 @@ Interrupted? The same command resumes from the latest complete checkpoint, to th
 
 from __future__ import annotations
 
-from dataset_builder.errors import exit_on_user_error
+from spectrum_suite.errors import exit_on_user_error
 
 if __name__ == "__main__":
     with exit_on_user_error():
         import sys
 
-        from spectrum.training.command_line import read_command_line
+        from spectrum_suite.training.command_line import read_command_line
 
         given = read_command_line(sys.argv[1:], __doc__)
 
-        from spectrum.training.run import configure_logging, settings_of, train
+        from spectrum_suite.training.run import configure_logging, settings_of, train
 
         configure_logging()
         train(*settings_of(given))

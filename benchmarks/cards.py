@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.errors import UserError, exit_on_user_error
 from dataset_builder.suite_folder import REPORT as BUILD_REPORT
-from spectrum.evaluation.report import REPORT, write_json
-from spectrum.hub.cards import render_model_card, trained_rows, with_names
-from spectrum.hub.model import SUMMARY
-from spectrum.hub.results import read_json
-from spectrum.training.report import REPORT as TRAINING_REPORT
+from spectrum_suite.errors import UserError, exit_on_user_error
+from spectrum_suite.evaluation.report import REPORT, write_json
+from spectrum_suite.hub.cards import render_model_card, trained_rows, with_names
+from spectrum_suite.hub.model import SUMMARY
+from spectrum_suite.hub.results import read_json
+from spectrum_suite.training.report import REPORT as TRAINING_REPORT
 
 ROOT = Path(__file__).parents[1]
 SOURCES, CARDS = ROOT / "benchmarks" / "results" / "cards", ROOT / "model_cards"

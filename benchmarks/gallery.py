@@ -20,14 +20,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dataset_builder.errors import UserError, exit_on_user_error
 from dataset_builder.sources.states import REQUEST as NAME_A_STATE
 from dataset_builder.sources.states import STATES
 from dataset_builder.sources.urn import REQUEST as DRAW_A_BALL
-from spectrum import option_table
-from spectrum.evaluation.report import write_json
-from spectrum.formats.render import Message, get_format
-from spectrum.models import load_for_scoring
+from spectrum_suite import option_table
+from spectrum_suite.errors import UserError, exit_on_user_error
+from spectrum_suite.evaluation.report import write_json
+from spectrum_suite.formats.render import Message, get_format
+from spectrum_suite.models import load_for_scoring
 
 NUMBERS, PICTURE = Path("benchmarks/results/gallery.json"), Path("docs/gallery.png")
 

@@ -44,15 +44,15 @@ from transformers import set_seed
 from benchmarks import scoring, training
 from benchmarks.measuring import REPOSITORY
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.devices import best_device, device_name, has_dtype, peak_memory_gib
-from spectrum.evaluation.report import write_whole
-from spectrum.formats.render import get_format
-from spectrum.generation.logprobs import option_logprobs
-from spectrum.generation.output_logprobs import output_logprobs
-from spectrum.generation.sample import sample
-from spectrum.models import load_for_scoring
-from spectrum.suite import draw_rows, task_rows
+from spectrum_suite.devices import best_device, device_name, has_dtype, peak_memory_gib
+from spectrum_suite.errors import UserError, exit_on_user_error
+from spectrum_suite.evaluation.report import write_whole
+from spectrum_suite.formats.render import get_format
+from spectrum_suite.generation.logprobs import option_logprobs
+from spectrum_suite.generation.output_logprobs import output_logprobs
+from spectrum_suite.generation.sample import sample
+from spectrum_suite.models import load_for_scoring
+from spectrum_suite.suite import draw_rows, task_rows
 
 TASKS = (*training.TASKS, "dist_urn")
 SHARES = {"losses": 0.2, "scores": 0.12, "training": 0.28, "options": 0.12, "run": 0.28}

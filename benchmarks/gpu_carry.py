@@ -13,8 +13,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from dataset_builder.errors import exit_on_user_error
-from spectrum.models import find_model
+from spectrum_suite.errors import exit_on_user_error
+from spectrum_suite.models import find_model
 
 ROOT = Path(__file__).parents[1]
 MIB = 2**20

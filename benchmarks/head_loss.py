@@ -6,8 +6,8 @@
 Both give the nats of the same targets, and the gradients of the states and of three rows of the head that are trained,
 with the head of Gemma 3 270M (262,144 rows of 640), as 32-bit and as 16-bit numbers on a CPU:
 
-    logits   the head, then cross-entropy with one matrix of the vocabulary in memory (`spectrum.training.losses`)
-    states   a piece of the vocabulary at a time (`spectrum.training.head_loss`)
+    logits   the head, then cross-entropy with one matrix of the vocabulary in memory (`spectrum_suite.training.losses`)
+    states   a piece of the vocabulary at a time (`spectrum_suite.training.head_loss`)
 
 The ways take turns, and medians count; `ratio` is the seconds of `logits` over those of `states`. `above_model_gib` is
 the memory that the work took at its peak, which needs Linux.
@@ -26,9 +26,9 @@ import torch
 from torch.nn.functional import linear
 
 from benchmarks.measuring import Cost, measured
-from spectrum.evaluation.report import write_json
-from spectrum.training.head_loss import FrozenHead
-from spectrum.training.losses import target_nats
+from spectrum_suite.evaluation.report import write_json
+from spectrum_suite.training.head_loss import FrozenHead
+from spectrum_suite.training.losses import target_nats
 
 RESULTS = Path(__file__).parent / "results" / "head-loss.json"
 VOCABULARY, WIDTH = 262_144, 640

@@ -32,8 +32,8 @@ import torch
 import transformers
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
-from spectrum.generation.rule_adapter import RuleBasedAdapter
-from spectrum.models import load_for_scoring
+from spectrum_suite.generation.rule_adapter import RuleBasedAdapter
+from spectrum_suite.models import load_for_scoring
 
 RESULTS = Path(__file__).parent / "results" / "rule-adapter.json"
 MODEL = "embedded:gemma-3-270m"

@@ -1,4 +1,4 @@
-"""Measures 100 samples from one prompt: `spectrum.generation.sample` against `transformers`' own `generate`.
+"""Measures 100 samples from one prompt: `spectrum_suite.generation.sample` against `transformers`' own `generate`.
 
     python -m benchmarks.sampling --json                        # a quarter of an hour on two cores
     python -m benchmarks.sampling --n 10 --calls 3 --output quick.json
@@ -34,9 +34,9 @@ import torch
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from spectrum.formats.render import Message, get_format
-from spectrum.generation.sample import sample
-from spectrum.models import load_for_scoring
+from spectrum_suite.formats.render import Message, get_format
+from spectrum_suite.generation.sample import sample
+from spectrum_suite.models import load_for_scoring
 
 RESULTS = Path(__file__).parent / "results" / "sampling.json"
 MODEL = "embedded:gemma-3-270m"

@@ -7,7 +7,7 @@ Each way scores the same options after the same prompts with the embedded Gemma 
 own, whose time and peak memory count from when the model is loaded and warm. The ways take turns on each task,
 `--rounds` times; ratios are medians of the rounds. The ways are
 
-    ours      `spectrum.option_logprobs`
+    ours      `spectrum_suite.option_logprobs`
     plain     one forward pass per option in batches of 16, as few tokens as that allows, logits of every token
     lm_eval   `HFLM.loglikelihood` of lm-evaluation-harness, batch size 16, with its own reuse of logits
 
@@ -48,11 +48,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.measuring import REPOSITORY, Worker, conditions, measured, serve
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.formats.render import get_format
-from spectrum.generation.logprobs import TokenIds, option_logprobs, option_token_ids, prompt_token_ids
-from spectrum.models import find_model, load_for_scoring, load_tokenizer
-from spectrum.suite import draw_rows, task_rows
+from spectrum_suite.errors import UserError, exit_on_user_error
+from spectrum_suite.formats.render import get_format
+from spectrum_suite.generation.logprobs import TokenIds, option_logprobs, option_token_ids, prompt_token_ids
+from spectrum_suite.models import find_model, load_for_scoring, load_tokenizer
+from spectrum_suite.suite import draw_rows, task_rows
 
 MODEL = "embedded:gemma-3-270m"
 FIXTURES = REPOSITORY / "dataset_builder" / "fixtures"

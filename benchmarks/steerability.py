@@ -8,7 +8,7 @@ Both ways score the same sequences with the embedded Gemma 3 270M in float32, in
 the same size. They take turns, `--at_once` sequences at a time, each time in a process of its own, whose time and peak
 memory count from when the model is loaded and warm:
 
-    ours      `spectrum.generation.output_logprobs`
+    ours      `spectrum_suite.generation.output_logprobs`
     plain     a forward pass with the logits of every token and their log-softmax, as a loss with labels has them
 
 and a number that they do not agree on is an error. `vs_plain` is the ratio of sequences per second of the processor (on
@@ -34,11 +34,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.measuring import conditions, measured, run_apart
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.formats.render import Message, get_format
-from spectrum.generation.output_logprobs import output_logprobs, outputs_that_fit, tokenize_sequences
-from spectrum.models import find_model, load_for_scoring, load_tokenizer
-from spectrum.suite import task_rows
+from spectrum_suite.errors import UserError, exit_on_user_error
+from spectrum_suite.formats.render import Message, get_format
+from spectrum_suite.generation.output_logprobs import output_logprobs, outputs_that_fit, tokenize_sequences
+from spectrum_suite.models import find_model, load_for_scoring, load_tokenizer
+from spectrum_suite.suite import task_rows
 
 MODEL = "embedded:gemma-3-270m"
 SYNTHETIC = ("categorical", "coinflip", "poisson")

@@ -14,8 +14,8 @@ Both tune the same rows of the suite with the same LoRA on the same model, in pr
 busy machine; the same `_wall` is by the clock. `peak_memory_ratio` is of the whole process at its peak.
 `run_per_trained` and `head_positions_per_trained` say where the difference comes from: tokens that are run, padding
 included, and positions that the LM head scores for each trained token; `seen_per_run` is the share that is not padding.
-`estimated_gib` is the formula of `spectrum.training.memory`, and `peak_above_empty_gib` what was measured: the peak
-without what the process had before the model was loaded.
+`estimated_gib` is the formula of `spectrum_suite.training.memory`, and `peak_above_empty_gib` what was measured: the
+peak without what the process had before the model was loaded.
 
 `data` compares tokenizing with one call of the tokenizer for each segment, and says how many tokens a second the
 collator makes of rows, trees (`branching`) and packed lines, on one core.
@@ -45,16 +45,16 @@ from transformers.utils import is_flash_attn_2_available
 from trl import SFTConfig, SFTTrainer
 
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import exit_on_user_error
-from spectrum.devices import best_device, device_name, has_dtype, peak_process_gib
-from spectrum.formats.render import REQUEST, Format, get_format, split_messages, turn_tokens
-from spectrum.training.adaptation import AdaptationConfig, load_model
-from spectrum.training.collator import IGNORED, SpectrumCollator
-from spectrum.training.embedded_model import resolve_model
-from spectrum.training.memory import estimate_memory
-from spectrum.training.mixture import load_mixture
-from spectrum.training.tokenize import tokenize_rows
-from spectrum.training.trainer import SpectrumTrainer
+from spectrum_suite.devices import best_device, device_name, has_dtype, peak_process_gib
+from spectrum_suite.embedded_model import resolve_model
+from spectrum_suite.errors import exit_on_user_error
+from spectrum_suite.formats.render import REQUEST, Format, get_format, split_messages, turn_tokens
+from spectrum_suite.training.adaptation import AdaptationConfig, load_model
+from spectrum_suite.training.collator import IGNORED, SpectrumCollator
+from spectrum_suite.training.memory import estimate_memory
+from spectrum_suite.training.mixture import load_mixture
+from spectrum_suite.training.tokenize import tokenize_rows
+from spectrum_suite.training.trainer import SpectrumTrainer
 
 REPOSITORY = Path(__file__).parents[1]
 TASKS = ("described_shares", "named_sets", "small_settings", "coinflip", "categorical")

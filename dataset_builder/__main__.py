@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from dataset_builder.errors import exit_on_user_error
 from dataset_builder.registry import all_tasks, get_task, select_tasks
 from dataset_builder.task_spec import TaskSpec
+from spectrum_suite.errors import exit_on_user_error
 
 if TYPE_CHECKING:
     from dataset_builder.suite_folder import Record

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from dataset_builder.download import MAX_BYTES
-from dataset_builder.errors import UserError
+from spectrum_suite.errors import UserError
 
 _ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar.bz2")
 _COMPRESSED: dict[str, Callable[[Path], IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}

@@ -29,7 +29,6 @@ from huggingface_hub import constants
 from tqdm import tqdm
 
 from dataset_builder.card import suite_documents
-from dataset_builder.errors import UserError
 from dataset_builder.files import FoundFiles, MissingFilesError, find_files
 from dataset_builder.licences import FOLDER as LICENCES
 from dataset_builder.licences import commercial_use
@@ -37,6 +36,7 @@ from dataset_builder.registry import all_tasks, get_task, select_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
 from dataset_builder.suite_folder import REPORT, SUITE_VERSION, Record, SuiteFolder, describe_file, has_rows
 from dataset_builder.task_spec import RawFiles, Source, TaskSpec
+from spectrum_suite.errors import UserError
 
 logger = logging.getLogger(__name__)
 

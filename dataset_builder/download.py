@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 from tqdm import tqdm
 
-from dataset_builder.errors import UserError
+from spectrum_suite.errors import UserError
 
 MAX_BYTES = 20 * 1024**3
 """No raw file is larger than this; a server that sends more is cut off."""

@@ -13,9 +13,9 @@ from huggingface_hub import constants
 
 from dataset_builder.archives import is_packed, unpack
 from dataset_builder.download import DownloadError, HostUnreachableError, fetch, file_sha256
-from dataset_builder.errors import UserError
 from dataset_builder.hub_files import fetch_from_hub
 from dataset_builder.task_spec import Source, SourceFile, TaskSpec
+from spectrum_suite.errors import UserError
 
 Status = Literal["built", "partial", "missing", "failed"]
 

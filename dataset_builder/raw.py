@@ -16,8 +16,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from dataset_builder.errors import UserError
 from dataset_builder.task_spec import RawFiles
+from spectrum_suite.errors import UserError
 
 GUARDED, GUARD = "\x85", chr(0x10FF85)
 """A control character that is an ellipsis in Windows-1252 and white space to Python; and what stands for it until

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from types import ModuleType
 
 from dataset_builder import sources
-from dataset_builder.errors import UserError, did_you_mean
 from dataset_builder.task_spec import TaskSpec
+from spectrum_suite.errors import UserError, did_you_mean
 
 WORDS = {
     "all": lambda spec: True,

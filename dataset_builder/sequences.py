@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dataset_builder import seeding
 from dataset_builder.task_spec import MAX_DRAWS, Mix, Sequences
+from spectrum_suite import seeding
 
 
 def cut(n_draws: int, how: Sequences, *key: str | int) -> Iterator[np.ndarray]:

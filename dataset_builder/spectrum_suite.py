@@ -20,14 +20,14 @@ import pyarrow.compute as pc
 from datasets.builder import Key
 from datasets.utils.py_utils import classproperty
 
-from dataset_builder import seeding
-from dataset_builder.errors import UserError
 from dataset_builder.files import find_files
 from dataset_builder.hygiene import Hygiene, left_as_they_are
 from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.sequences import cut
 from dataset_builder.tables import FEATURES, CoverageRows, DistributionRows, IclRows
 from dataset_builder.task_spec import MIN_DRAWS, Draw, Dropped, Example, RawFiles, Target, TaskSpec
+from spectrum_suite import seeding
+from spectrum_suite.errors import UserError
 
 _TOO_SHORT = f"row with fewer than {MIN_DRAWS} draws"
 _ATTEMPTS = 1000

@@ -27,8 +27,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from dataset_builder.download import file_sha256
-from dataset_builder.errors import UserError
-from dataset_builder.lock import locked
+from spectrum_suite.errors import UserError
+from spectrum_suite.lock import locked
 
 Record = dict[str, Any]
 """What the build report says about one task."""

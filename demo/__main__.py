@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 
-from dataset_builder.errors import exit_on_user_error
+from spectrum_suite.errors import exit_on_user_error
 
 EMBEDDED = "embedded:gemma-3-270m"
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from dataset_builder.errors import UserError
 from demo.drawing import draw_options, draw_samples
 from demo.gallery import GALLERY, Case
 from demo.playground import ARROW, MOST_SAMPLES, Model, ask, read_question
+from spectrum_suite.errors import UserError
 
 SAMPLES = 50
 AT_ONCE = 1

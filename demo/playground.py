@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dataset_builder.errors import UserError
-from spectrum.formats.render import Format, Message, get_format
-from spectrum.generation.sample import sample
-from spectrum.generation.table import option_table
-from spectrum.models import ModelFiles, find_model, load_for_scoring
+from spectrum_suite.errors import UserError
+from spectrum_suite.formats.render import Format, Message, get_format
+from spectrum_suite.generation.sample import sample
+from spectrum_suite.generation.table import option_table
+from spectrum_suite.models import ModelFiles, find_model, load_for_scoring
 
 BASE_FORMAT, TUNED_FORMAT = "colon", "auto"
 """How a base model and a tuned one are asked: in plain text, and in turns where the tokenizer has them."""

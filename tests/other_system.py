@@ -13,7 +13,7 @@ import runpy
 import sys
 from pathlib import Path
 
-OURS = ("spectrum", "dataset_builder", "metrics", "demo", "benchmarks", "__main__", "quickstart")
+OURS = ("spectrum_suite", "dataset_builder", "metrics", "demo", "benchmarks", "__main__", "quickstart")
 MISSING = ("resource", "fcntl", "pwd", "grp", "termios")
 ROOT = str(Path(__file__).parents[1])
 

@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks import cards, gallery, results
 from dataset_builder.registry import all_tasks
-from spectrum.evaluation.comparison.claims import samples
-from spectrum.evaluation.comparison.measures import MEASURES
-from spectrum.evaluation.comparison.page import markdown
-from spectrum.evaluation.comparison.pooling import estimate
-from spectrum.evaluation.comparison.results import read_results
+from spectrum_suite.evaluation.comparison.claims import samples
+from spectrum_suite.evaluation.comparison.measures import MEASURES
+from spectrum_suite.evaluation.comparison.page import markdown
+from spectrum_suite.evaluation.comparison.pooling import estimate
+from spectrum_suite.evaluation.comparison.results import read_results
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,10 +10,10 @@ from completions_server import serving
 from tiny_models import COLORS, DRAWS, save_model, save_suite
 
 import evaluate_model
-from dataset_builder.errors import UserError
-from spectrum.evaluation import subject, work
-from spectrum.evaluation.report import read_report
-from spectrum.models import load_for_scoring
+from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation import subject, work
+from spectrum_suite.evaluation.report import read_report
+from spectrum_suite.models import load_for_scoring
 
 REPOSITORY = Path(__file__).parents[1]
 KEY = "sk-for-nobody"

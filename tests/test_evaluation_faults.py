@@ -12,12 +12,12 @@ from tiny_models import DRAWS, item, save_model, save_suite, tiny_model
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import evaluate_model
-from dataset_builder.errors import UserError
-from spectrum.evaluation import run as run_module
-from spectrum.evaluation.report import read_report
-from spectrum.evaluation.run import LOCK, complete, evaluate
-from spectrum.evaluation.settings import EvaluationSettings
-from spectrum.generation.endpoint import client
+from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation import run as run_module
+from spectrum_suite.evaluation.report import read_report
+from spectrum_suite.evaluation.run import LOCK, complete, evaluate
+from spectrum_suite.evaluation.settings import EvaluationSettings
+from spectrum_suite.generation.endpoint import client
 
 ALL = "steerability coverage alignment"
 
@@ -57,7 +57,7 @@ def test_an_architecture_that_cannot_be_sampled_is_measured_on_the_rest(command,
     def fails(*_, **__):
         raise NotImplementedError("no cache of this kind\nmore lines")
 
-    monkeypatch.setattr("spectrum.evaluation.subject.sample", fails)
+    monkeypatch.setattr("spectrum_suite.evaluation.subject.sample", fails)
     code, report, said = command(desiderata=ALL)
     assert code == 1
     assert (set(report["steerability"]), set(report["coverage"]), set(report["alignment"])) == (
@@ -92,7 +92,7 @@ def test_where_nothing_can_be_measured_nothing_is_written(command, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("no")
 
-    monkeypatch.setattr("spectrum.evaluation.subject.option_logprobs", fails)
+    monkeypatch.setattr("spectrum_suite.evaluation.subject.option_logprobs", fails)
     with pytest.raises(UserError, match=r"nothing could be measured: RuntimeError: no \(and 1 more tasks failed\)"):
         command(desiderata="alignment")
 
@@ -104,7 +104,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(command, monkeypatch):
         calls.append(1)
         raise UserError("weights are missing")
 
-    monkeypatch.setattr("spectrum.evaluation.subject.load_for_scoring", fails)
+    monkeypatch.setattr("spectrum_suite.evaluation.subject.load_for_scoring", fails)
     with pytest.raises(UserError, match=r"^weights are missing"):
         command(desiderata=ALL)
     assert len(calls) == 1
@@ -267,7 +267,7 @@ def test_a_folder_holds_the_plots_of_its_report_and_what_others_put_there(comman
 def test_what_cannot_be_compared_is_found_before_anything_is_scored(command, monkeypatch, tmp_path):
     command("base", desiderata="alignment", tasks="dice")
     command("few", desiderata="coverage", generations=2)
-    monkeypatch.setattr("spectrum.evaluation.subject.load_for_scoring", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr("spectrum_suite.evaluation.subject.load_for_scoring", lambda *_, **__: pytest.fail("loaded"))
     with pytest.raises(UserError, match=r"the two reports share no task"):
         command(desiderata="alignment", tasks="colors", compare=tmp_path / "base")
     with pytest.raises(UserError, match="coverage task 'letters' differs in the two reports"):

@@ -10,7 +10,7 @@ from tests.train_command import REPOSITORY
 HEAVY = ("torch", "transformers", "datasets", "peft", "gradio")
 COMMANDS = [
     "train_sft.py", "evaluate_model.py", "quickstart.py", "-m dataset_builder", "-m dataset_builder build", "-m demo",
-    "-m spectrum.formats", "-m spectrum.formats show", "-m spectrum.training.markers annotate",
+    "-m spectrum_suite.training", "-m spectrum_suite.training show", "-m spectrum_suite.markers annotate",
 ]  # fmt: skip
 RUN = """
 import runpy, sys

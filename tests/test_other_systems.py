@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spectrum import devices
+from spectrum_suite import devices
 from tests.train_command import COMMON
 
 ROOT = Path(__file__).parents[1]

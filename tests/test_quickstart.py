@@ -8,8 +8,8 @@ from tiny_models import save_llama
 
 import quickstart
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError
-from spectrum.hub.cards import render_model_card
+from spectrum_suite.errors import UserError
+from spectrum_suite.hub.cards import render_model_card
 
 LIMITS = {"dist_urn": 4, "dist_states": 1, "dist_coinflip": 3}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builder.registry import all_tasks
-from spectrum.training.embedded_model import EMBEDDED_MODELS
+from spectrum_suite.embedded_model import EMBEDDED_MODELS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,10 +7,10 @@ from dataclasses import fields
 import pytest
 from filelock import FileLock
 
-from spectrum.training.adaptation import AdaptationConfig
-from spectrum.training.arguments import TuningConfig
-from spectrum.training.options import HARMLESS, REFUSED
-from spectrum.training.output_folder import LOCK, RUN
+from spectrum_suite.training.adaptation import AdaptationConfig
+from spectrum_suite.training.arguments import TuningConfig
+from spectrum_suite.training.options import HARMLESS, REFUSED
+from spectrum_suite.training.output_folder import LOCK, RUN
 from tests.test_train_sft import arguments
 from tests.train_command import report_of
 

@@ -9,8 +9,8 @@ from huggingface_hub import ModelCard, constants
 from peft import AutoPeftModelForCausalLM, PeftModel
 from transformers import AutoModelForCausalLM
 
-from spectrum.models import find_model, load_for_scoring
-from spectrum.training.embedded_model import embedded_name
+from spectrum_suite.embedded_model import embedded_name
+from spectrum_suite.models import find_model, load_for_scoring
 from tests.test_train_sft import arguments
 from tests.tiny_models import tiny_model
 from tests.train_command import report_of, write_pairs

@@ -12,8 +12,8 @@ import pytest
 from tiny_models import save_model
 from transformers import AutoTokenizer
 
-from spectrum.formats.render import get_format
-from spectrum.training.markers.render import OPEN, mark_completion, mark_prompt
+from spectrum_suite.formats.render import get_format
+from spectrum_suite.markers.render import OPEN, mark_completion, mark_prompt
 from tests.train_command import report_of
 
 REPOSITORY = Path(__file__).parents[1]

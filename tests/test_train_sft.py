@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from dataset_builder.build import BuildOptions, build
-from spectrum.formats.render import get_format
-from spectrum.training.collator import IGNORED, SpectrumCollator
-from spectrum.training.tokenize import tokenize_rows
+from spectrum_suite.formats.render import get_format
+from spectrum_suite.training.collator import IGNORED, SpectrumCollator
+from spectrum_suite.training.tokenize import tokenize_rows
 from tests.train_command import COMMON, REPOSITORY, report_of, write_pairs
 
 

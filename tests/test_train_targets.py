@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError
-from spectrum.training.mixture import load_mixture
+from spectrum_suite.errors import UserError
+from spectrum_suite.training.mixture import load_mixture
 from tests.test_train_sft import arguments
 from tests.train_command import report_of
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataset_builder.seeding import generator
 from dataset_builder.sources.babynames import ALL_YEARS, BABYNAMES, SEXES, Pools, read_pools
 from dataset_builder.task_spec import Draw, Example, RawFiles, Sequences, TaskSpec
+from spectrum_suite.seeding import generator
 
 _PROCESSES = 500
 _SEXES = {"balanced": SEXES, "M": ("M",), "F": ("F",)}

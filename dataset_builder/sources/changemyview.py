@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dataset_builder import raw
-from dataset_builder.seeding import stable_sample
 from dataset_builder.task_spec import Dropped, RawFiles, Source, SourceFile
+from spectrum_suite.seeding import stable_sample
 
 _PATH = "threads.jsonl"
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from dataset_builder.seeding import stable_sample
 from dataset_builder.sources.changemyview import CHANGEMYVIEW, Thread, read_threads
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, TaskSpec
+from spectrum_suite.seeding import stable_sample
 
 _WHERE = "the forum ChangeMyView, where people post a view on which they might change their mind"
 _TEXTS = {

@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from dataset_builder.seeding import generator
 from dataset_builder.sources.community_alignment import COMMUNITY_ALIGNMENT, Turn, read_turns
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, TaskSpec
+from spectrum_suite.seeding import generator
 
 LANGUAGES = {"en": "English", "fr": "French", "hi": "Hindi", "it": "Italian", "pt": "Portuguese"}
 _PROMPT_TEXTS = (

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from dataset_builder import raw
-from dataset_builder.errors import UserError
+from spectrum_suite.errors import UserError
 
 
 def read_rows(path: Path, columns: Iterable[str], at_most: int) -> Iterator[tuple[int, dict[str, str] | None]]:

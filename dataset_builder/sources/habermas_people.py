@@ -15,9 +15,9 @@ from functools import partial
 
 import polars as pl
 
-from dataset_builder.seeding import stable_sample
 from dataset_builder.sources.habermas_files import HABERMAS, LABELS, read_answers
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, TaskSpec
+from spectrum_suite.seeding import stable_sample
 
 _MAX_PEOPLE = 2000
 _LABEL_LIST = ", ".join(LABELS.values())

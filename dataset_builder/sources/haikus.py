@@ -20,8 +20,8 @@ from typing import NamedTuple
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.seeding import stable_sample
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile, TaskSpec
+from spectrum_suite.seeding import stable_sample
 
 _REVISION = "e35b0d5065a728b77a3f99f1ec1e2871d677b9ff"
 _PATH = "input/poems/haikus.csv"

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from dataset_builder import raw
-from dataset_builder.seeding import stable_sample
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, Source, SourceFile, TaskSpec
+from spectrum_suite.seeding import stable_sample
 
 _PATH = "classified_data_final_w_worker_hash.json"
 

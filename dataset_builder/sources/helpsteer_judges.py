@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dataset_builder.seeding import generator
 from dataset_builder.sources.helpsteer import HELPSTEER, QUALITIES, Pair, read_pairs
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, TaskSpec
+from spectrum_suite.seeding import generator
 
 _LOWEST = np.array([-0.05, -0.05, -0.05, -0.5, -0.5])  # a weight is uniform over an interval of length 1
 N_JUDGES, N_PAIRS = 500, 40

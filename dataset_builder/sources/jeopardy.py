@@ -19,8 +19,8 @@ from functools import partial
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.seeding import stable_sample
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, Source, SourceFile, TaskSpec
+from spectrum_suite.seeding import stable_sample
 
 _PATH = "JEOPARDY_CSV.csv"
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder import raw
-from dataset_builder.errors import UserError
 from dataset_builder.task_spec import Source, SourceFile
+from spectrum_suite.errors import UserError
 
 _REVISION = "45d7b06e4c36b59472d6bdf9281f7f1e395eb0e0"
 _FIELDS = {"text": dict, "annotators": str, "annotations": dict, "lang": str, "other_info": dict}

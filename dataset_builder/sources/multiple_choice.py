@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from dataset_builder.seeding import generator
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, TaskSpec
+from spectrum_suite.seeding import generator
 
 LETTERS = ("A", "B", "C", "D")
 

@@ -11,9 +11,9 @@ from functools import partial
 
 import polars as pl
 
-from dataset_builder.seeding import stable_sample
 from dataset_builder.sources.netflix_ratings import NETFLIX, read_ratings, read_titles
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, TaskSpec
+from spectrum_suite.seeding import stable_sample
 
 _MIN_RATINGS, _MAX_VIEWERS, _MAX_RATERS = 10, 2000, 1000
 STARS = ("1", "2", "3", "4", "5")

@@ -20,11 +20,11 @@ from pathlib import Path
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.seeding import stable_sample
 from dataset_builder.sources.opinionqa import OPINIONQA, WAVES, Asked, file_path, read_info
 from dataset_builder.sources.opinionqa_wordings import RACE, by_race
 from dataset_builder.sources.surveys import LETTERS, lettered, literal, text_list
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, TaskSpec
+from spectrum_suite.seeding import stable_sample
 
 ATTRIBUTES = {
     "CREGION": "region",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dataset_builder.seeding import stable_sample
 from dataset_builder.task_spec import Dropped
+from spectrum_suite.seeding import stable_sample
 
 _DECLINED = ("prefer not", "decline")
 

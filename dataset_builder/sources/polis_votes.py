@@ -18,11 +18,11 @@ from collections.abc import Iterator
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.errors import UserError
-from dataset_builder.seeding import stable_sample
 from dataset_builder.sources.polis import Statement, conversations, read_statements, with_context
 from dataset_builder.sources.polis_conversations import POLIS
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, TaskSpec
+from spectrum_suite.errors import UserError
+from spectrum_suite.seeding import stable_sample
 
 VOTES = {1: "Agree", -1: "Disagree", 0: "Pass"}
 _MAX_VOTERS, _MIN_VOTES = 500, 4

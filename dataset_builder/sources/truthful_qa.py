@@ -21,9 +21,9 @@ from pathlib import Path
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.seeding import generator
 from dataset_builder.sources.multiple_choice import one_process, shuffled_draw, task
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile
+from spectrum_suite.seeding import generator
 
 _REVISION = "4dee2311b23de20b43bfc12ace7037f3f71ba421"
 _ORIGINAL_PATH = "data/mc_task.json"

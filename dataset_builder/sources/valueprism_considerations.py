@@ -9,9 +9,9 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 
-from dataset_builder.seeding import stable_sample
 from dataset_builder.sources.valueprism import CLOSED, KINDS, VALUEPRISM, read_rows
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, TaskSpec
+from spectrum_suite.seeding import stable_sample
 
 _MEAN_LENGTH, _MAX_SEQUENCES = 32, 500
 _MAX_SITUATIONS = _MEAN_LENGTH * _MAX_SEQUENCES

@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import partial
 
-from dataset_builder.seeding import stable_sample
 from dataset_builder.sources.valueprism import KINDS, VALUEPRISM, read_rows
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, TaskSpec
+from spectrum_suite.seeding import stable_sample
 
 _MIN_ROWS_OF_A_VALUE, _MAX_VALUES = 10, 400
 

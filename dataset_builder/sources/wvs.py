@@ -14,10 +14,10 @@ from typing import Any
 
 import polars as pl
 
-from dataset_builder.errors import UserError
-from dataset_builder.seeding import stable_sample
 from dataset_builder.sources.wvs_file import PATH, WVS, Question, read_question, read_sav
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, TaskSpec
+from spectrum_suite.errors import UserError
+from spectrum_suite.seeding import stable_sample
 
 ABOUT = {"B_COUNTRY": "Country", "N_TOWN": "Settlement", "S_INTLANGUAGE": "Language of the interview"}
 _MAX_PEOPLE = 2000

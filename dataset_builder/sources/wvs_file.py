@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import polars as pl
 import pyreadstat
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.surveys import LETTERS, lettered
 from dataset_builder.task_spec import Dropped, Source, SourceFile
+from spectrum_suite.errors import UserError
 
 PATH = "WVS_Cross-National_Wave_7_inverted_sav_v6_0.sav"
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks import cards as command
-from dataset_builder.errors import UserError
+from spectrum_suite.errors import UserError
 
 TRAINING = {
     "base_model": "embedded:gemma-3-270m", "suite": "outputs/some/suite", "format": "spectrum", "family": "gemma",

@@ -6,7 +6,7 @@ import pytest
 
 import quickstart
 from benchmarks import curve
-from dataset_builder.errors import UserError
+from spectrum_suite.errors import UserError
 
 CELLS = {"base": 0.08, "tuned": 0.01, "uniform": 0.04}
 TRAINING = {

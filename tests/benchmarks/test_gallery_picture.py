@@ -6,7 +6,7 @@ import pytest
 from tiny_models import save_model
 
 from benchmarks import gallery
-from dataset_builder.errors import UserError
+from spectrum_suite.errors import UserError
 
 
 def test_both_models_are_asked_about_every_world(tmp_path, tokenizer_of):

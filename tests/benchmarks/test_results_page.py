@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import results as command
-from dataset_builder.errors import UserError
 from dataset_builder.registry import get_task
-from spectrum.evaluation.comparison.page import markdown
-from spectrum.evaluation.comparison.results import Measured, Results, SeedResult, read_results, write_results
+from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.comparison.page import markdown
+from spectrum_suite.evaluation.comparison.results import Measured, Results, SeedResult, read_results, write_results
 
 
 def alignment(values):

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from dataset_builder.archives import is_packed, unpack
-from dataset_builder.errors import UserError
+from spectrum_suite.errors import UserError
 
 FILES = {"names/yob1880.txt": b"Mary,F,7065\n", "names/yob1881.txt": b"Anna,F,2698\n", "readme.pdf": b"%PDF"}
 

@@ -14,9 +14,9 @@ import pytest
 
 from dataset_builder import build as build_module
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError
 from dataset_builder.registry import get_task
 from dataset_builder.spectrum_suite import read_examples
+from spectrum_suite.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -4,7 +4,7 @@ from huggingface_hub import DatasetCard
 
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.card import render_card
-from spectrum.suite import suite_tasks, task_infos
+from spectrum_suite.suite import suite_tasks, task_infos
 
 TOY_ICL = ("toy_numbers", "toy_people")
 

@@ -8,9 +8,9 @@ import pytest
 from huggingface_hub import constants
 
 from dataset_builder.download import DownloadError, HostUnreachableError, fetch
-from dataset_builder.errors import UserError
 from dataset_builder.files import cache_folder, find_files
 from dataset_builder.task_spec import Sequences, Source, SourceFile, TaskSpec
+from spectrum_suite.errors import UserError
 
 CONTENT = bytes(range(256)) * 1200
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -6,9 +6,9 @@ from huggingface_hub import errors
 
 from dataset_builder import hub_files
 from dataset_builder.download import DownloadError, HostUnreachableError
-from dataset_builder.errors import UserError
 from dataset_builder.files import find_files
 from dataset_builder.task_spec import Sequences, Source, SourceFile, TaskSpec
+from spectrum_suite.errors import UserError
 
 FILES = (SourceFile("data/train-*.parquet"),)
 

@@ -8,10 +8,10 @@ from datasets import load_dataset
 from huggingface_hub import DatasetCard
 
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError
 from dataset_builder.licences import addresses, attribution, commercial_use, licence_files, notice_file
 from dataset_builder.mixtures import mixtures
 from dataset_builder.registry import all_tasks, get_task
+from spectrum_suite.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "dataset_builder" / "fixtures"

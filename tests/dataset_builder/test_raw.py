@@ -3,8 +3,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.raw import at_row, matching, read_csv, read_json, read_json_lines, read_parquet, read_text
+from spectrum_suite.errors import UserError
 
 COLUMNS = {"name": pl.String, "score": pl.Int64}
 

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 
 from dataset_builder import registry
-from dataset_builder.errors import UserError
 from dataset_builder.task_spec import Example, Source, Target, TaskSpec
+from spectrum_suite.errors import UserError
 
 SOURCE = Source("s", "S", "https://example.org", "mit", "yes", "nobody")
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from spectrum.formats.render import get_format
-from spectrum.generation.logprobs import option_logprobs
-from spectrum.generation.output_logprobs import output_logprobs
-from spectrum.generation.respond import respond
-from spectrum.generation.rule_adapter import Rules
-from spectrum.generation.sample import rule_adapter, sample
-from spectrum.generation.table import option_table
+from spectrum_suite.formats.render import get_format
+from spectrum_suite.generation.logprobs import option_logprobs
+from spectrum_suite.generation.output_logprobs import output_logprobs
+from spectrum_suite.generation.respond import respond
+from spectrum_suite.generation.rule_adapter import Rules
+from spectrum_suite.generation.sample import rule_adapter, sample
+from spectrum_suite.generation.table import option_table
 
 COIN = [{"role": "description", "content": "A coin is tossed."}]
 URN = [{"role": "description", "content": "An urn has 6 red and 4 blue balls, and one is drawn."}]

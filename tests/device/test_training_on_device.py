@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from dataset_builder.errors import UserError
-from spectrum.devices import best_device, has_4bit_kernels, has_dtype, trains_in_bfloat16, widest_float
-from spectrum.formats.render import get_format
-from spectrum.suite import task_rows
-from spectrum.training import adaptation
-from spectrum.training.adaptation import AdaptationConfig, load_model
-from spectrum.training.arguments import TuningConfig, for_our_collator
-from spectrum.training.collator import SpectrumCollator
-from spectrum.training.tokenize import tokenize_rows
-from spectrum.training.tokens import turn_token_ids
-from spectrum.training.trainer import SpectrumTrainer
+from spectrum_suite.devices import best_device, has_4bit_kernels, has_dtype, trains_in_bfloat16, widest_float
+from spectrum_suite.errors import UserError
+from spectrum_suite.formats.render import get_format
+from spectrum_suite.suite import task_rows
+from spectrum_suite.training import adaptation
+from spectrum_suite.training.adaptation import AdaptationConfig, load_model
+from spectrum_suite.training.arguments import TuningConfig, for_our_collator
+from spectrum_suite.training.collator import SpectrumCollator
+from spectrum_suite.training.tokenize import tokenize_rows
+from spectrum_suite.training.tokens import turn_token_ids
+from spectrum_suite.training.trainer import SpectrumTrainer
 from tests.device.conftest import forget_the_device
 from tests.simulated_device import NAME
 from tests.tiny_models import tiny_model

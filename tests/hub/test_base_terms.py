@@ -3,7 +3,7 @@
 import pytest
 from huggingface_hub import HfApi
 
-from spectrum.hub.terms import terms_of
+from spectrum_suite.hub.terms import terms_of
 from tests.hub_storage import put
 
 pytestmark = pytest.mark.hub

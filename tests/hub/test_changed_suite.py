@@ -7,11 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError
 from dataset_builder.suite_folder import describe_file
-from spectrum.hub.dataset import dataset_publication
-from spectrum.hub.publish import PushOptions, push
-from spectrum.hub.verify import load_back
+from spectrum_suite.errors import UserError
+from spectrum_suite.hub.dataset import dataset_publication
+from spectrum_suite.hub.publish import PushOptions, push
+from spectrum_suite.hub.verify import load_back
 from tests.hub_storage import put
 
 pytestmark = pytest.mark.hub

@@ -12,12 +12,12 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from dataset_builder.build import BuildOptions, build
-from spectrum.formats.render import get_format
-from spectrum.hub.dataset import dataset_publication
-from spectrum.hub.model import model_publication
-from spectrum.hub.model_options import ModelOptions
-from spectrum.hub.publish import PushOptions, push
-from spectrum.models import find_model
+from spectrum_suite.formats.render import get_format
+from spectrum_suite.hub.dataset import dataset_publication
+from spectrum_suite.hub.model import model_publication
+from spectrum_suite.hub.model_options import ModelOptions
+from spectrum_suite.hub.publish import PushOptions, push
+from spectrum_suite.models import find_model
 from tests.tiny_models import save_llama
 
 pytestmark = pytest.mark.hub

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
 
-from spectrum.hub.metric import metric_publication
-from spectrum.hub.publish import PushOptions, push
+from spectrum_suite.hub.metric import metric_publication
+from spectrum_suite.hub.publish import PushOptions, push
 from tests.conftest import REPOSITORY
 from tests.hub_client import ask
 
@@ -69,7 +69,7 @@ def compute_as_documented(name):
     ran = doctest.DocTestRunner().run(examples)
     coin = {"options": ["heads", "tails"], "probabilities": [0.5, 0.5]}
     result = metric.compute(predictions=[[0.2, 0.6]], references=[coin])
-    others = ("torch", "transformers", "scipy", "gradio", "spectrum", "metrics", "dataset_builder")
+    others = ("torch", "transformers", "scipy", "gradio", "spectrum_suite", "metrics", "dataset_builder")
     return {
         "ran": [ran.attempted, ran.failed],
         "result": {key: round(result[key], 4) for key in ("js_divergence", "total_variation", "coverage")},

@@ -10,12 +10,12 @@ from huggingface_hub import HfApi
 from peft import LoraConfig, get_peft_model
 from transformers import GenerationConfig
 
-from spectrum.formats.render import get_format
-from spectrum.hub.model import model_publication
-from spectrum.hub.model_options import ModelOptions
-from spectrum.hub.publish import PushOptions, push
-from spectrum.hub.verify import load_back
-from spectrum.training.report import REPORT
+from spectrum_suite.formats.render import get_format
+from spectrum_suite.hub.model import model_publication
+from spectrum_suite.hub.model_options import ModelOptions
+from spectrum_suite.hub.publish import PushOptions, push
+from spectrum_suite.hub.verify import load_back
+from spectrum_suite.training.report import REPORT
 from tests.conftest import CHATML
 from tests.hub_client import ask
 from tests.tiny_models import tiny_model
@@ -89,7 +89,7 @@ def load(adapter, merged, messages):
     return {
         "adapter": outcome(AutoPeftModelForCausalLM, adapter),
         "merged": outcome(AutoModelForCausalLM, merged),
-        "ours": [name for name in ("spectrum", "dataset_builder", "metrics", "tests") if find_spec(name)],
+        "ours": [name for name in ("spectrum_suite", "dataset_builder", "metrics", "tests") if find_spec(name)],
     }
 
 

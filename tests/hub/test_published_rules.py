@@ -9,12 +9,12 @@ import pytest
 import torch
 from huggingface_hub import HfApi
 
-from dataset_builder.errors import UserError
-from spectrum.generation.rule_adapter import SPACES, WORDS, generate
-from spectrum.hub.local_files import LocalFile
-from spectrum.hub.publish import PushOptions, push
-from spectrum.hub.rule_adapter_repo import rule_adapter_publication
-from spectrum.hub.verify import load_back
+from spectrum_suite.errors import UserError
+from spectrum_suite.generation.rule_adapter import SPACES, WORDS, generate
+from spectrum_suite.hub.local_files import LocalFile
+from spectrum_suite.hub.publish import PushOptions, push
+from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication
+from spectrum_suite.hub.verify import load_back
 from tests.conftest import LLAMA3
 from tests.hub_client import ask
 from tests.tiny_models import save_model
@@ -56,7 +56,7 @@ def respond(base, rules, commit, text, options):
         plain = model(made.sequences).logits[0]
     length = prompt["input_ids"].shape[1]
     return {
-        "ours": [name for name in ("spectrum", "dataset_builder", "metrics", "tests") if find_spec(name)],
+        "ours": [name for name in ("spectrum_suite", "dataset_builder", "metrics", "tests") if find_spec(name)],
         "tokens": made.sequences[0, length:].tolist(),
         "with_rules": [step[0].softmax(-1).tolist() for step in made.scores],
         "without": plain[length - 1 : -1].log_softmax(-1).tolist(),

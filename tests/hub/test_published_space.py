@@ -13,9 +13,9 @@ from huggingface_hub import HfApi
 
 from demo.drawing import draw_options
 from demo.playground import ask, load_models, read_question
-from spectrum.hub.publish import PushOptions, push
-from spectrum.hub.space import space_publication
-from spectrum.hub.verify import load_back
+from spectrum_suite.hub.publish import PushOptions, push
+from spectrum_suite.hub.space import space_publication
+from spectrum_suite.hub.verify import load_back
 from tests.conftest import LLAMA3, REPOSITORY
 from tests.hub.conftest import talking_to
 from tests.tiny_models import save_model

@@ -11,8 +11,8 @@ import pytest
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.mixtures import mixtures
 from dataset_builder.registry import all_tasks, get_task
-from spectrum.hub.dataset import dataset_publication
-from spectrum.hub.publish import PushOptions, push
+from spectrum_suite.hub.dataset import dataset_publication
+from spectrum_suite.hub.publish import PushOptions, push
 from tests.conftest import FIXTURES
 from tests.hub.conftest import talking_to
 from tests.hub_client import ask

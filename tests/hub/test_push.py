@@ -9,13 +9,13 @@ import yaml
 
 import push_to_hub
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError
 from dataset_builder.suite_folder import SUITE_VERSION
-from spectrum.hub.card_merge import END, Ours
-from spectrum.hub.dataset import dataset_publication
-from spectrum.hub.manifest import MANIFEST
-from spectrum.hub.publish import PushOptions, preview, push
-from spectrum.hub.remote import Hub
+from spectrum_suite.errors import UserError
+from spectrum_suite.hub.card_merge import END, Ours
+from spectrum_suite.hub.dataset import dataset_publication
+from spectrum_suite.hub.manifest import MANIFEST
+from spectrum_suite.hub.publish import PushOptions, preview, push
+from spectrum_suite.hub.remote import Hub
 from tests.hub_storage import put
 
 pytestmark = pytest.mark.hub

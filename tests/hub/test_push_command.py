@@ -131,7 +131,7 @@ sys.meta_path.insert(0, Interrupter())
 
 
 @pytest.mark.parametrize(
-    "module", ["huggingface_hub", "detect_secrets", "torch", "spectrum.hub.model", "spectrum.models"]
+    "module", ["huggingface_hub", "detect_secrets", "torch", "spectrum_suite.hub.model", "spectrum_suite.models"]
 )
 def test_an_interruption_while_modules_load_ends_in_a_line(hub, tmp_path, module):
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTER)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pytest
 
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError
-from spectrum.hub.dataset import dataset_publication
-from spectrum.hub.publish import PushOptions, push
+from spectrum_suite.errors import UserError
+from spectrum_suite.hub.dataset import dataset_publication
+from spectrum_suite.hub.publish import PushOptions, push
 from tests.hub.conftest import wait_for_answers
 
 pytestmark = pytest.mark.hub

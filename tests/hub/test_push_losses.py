@@ -6,17 +6,17 @@ from dataclasses import replace
 import pytest
 
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.errors import UserError
-from spectrum.hub.answers import Repository
-from spectrum.hub.card_merge import Ours
-from spectrum.hub.dataset import dataset_publication
-from spectrum.hub.local_files import LocalFile
-from spectrum.hub.manifest import MANIFEST
-from spectrum.hub.metric import metric_publication
-from spectrum.hub.plan import Publication
-from spectrum.hub.publish import PushOptions, preview, push
-from spectrum.hub.rule_adapter_repo import rule_adapter_publication
-from spectrum.hub.space import space_publication
+from spectrum_suite.errors import UserError
+from spectrum_suite.hub.answers import Repository
+from spectrum_suite.hub.card_merge import Ours
+from spectrum_suite.hub.dataset import dataset_publication
+from spectrum_suite.hub.local_files import LocalFile
+from spectrum_suite.hub.manifest import MANIFEST
+from spectrum_suite.hub.metric import metric_publication
+from spectrum_suite.hub.plan import Publication
+from spectrum_suite.hub.publish import PushOptions, preview, push
+from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication
+from spectrum_suite.hub.space import space_publication
 from tests.conftest import REPOSITORY
 from tests.hub_storage import put
 
@@ -36,7 +36,7 @@ def write(repository, **files):
 
 
 def tuned(*, merged=False):
-    """What is published of a model, as `spectrum.hub.model` has it, without the model."""
+    """What is published of a model, as `spectrum_suite.hub.model` has it, without the model."""
     names = ["config.json", "model.safetensors"] if merged else ["adapter_config.json", "adapter_model.safetensors"]
     header = json.dumps({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}).encode()
     weights = len(header).to_bytes(8, "little") + header + b"\1"
@@ -85,7 +85,7 @@ def test_a_repository_of_somebody_else_is_left_alone(here, name):
 
 
 def test_overwriting_tells_every_file_that_goes(here, caplog):
-    caplog.set_level("INFO", "spectrum")
+    caplog.set_level("INFO", "spectrum_suite")
     repository = here.create("model", MODEL)
     write(repository, **PRECIOUS | {"adapter_config.json": b"theirs"})
     send(tuned(), here, overwrite=True)
@@ -99,7 +99,7 @@ def test_what_an_earlier_push_made_goes_and_is_told(here, caplog):
     send(tuned(merged=True), here)
     repository = here.repository("model", MODEL)
     write(repository, **{"notes.md": b"by hand", "config.yaml": b"by hand"})
-    caplog.set_level("INFO", "spectrum")
+    caplog.set_level("INFO", "spectrum_suite")
     send(tuned(), here)
     assert [line.split()[0::2] for line in caplog.messages] == [
         ["delete", "config.json"], ["delete", "model.safetensors"]
@@ -140,7 +140,7 @@ def test_a_suite_that_loses_tasks_asks(here, folders, caplog):
     with pytest.raises(UserError, match="give --remove-tasks to have them removed"):
         preview(few, PushOptions(), here.write_token)
     assert repository.files() == before
-    caplog.set_level("INFO", "spectrum")
+    caplog.set_level("INFO", "spectrum_suite")
     send(few, here, remove_tasks=True)
     assert [line.split()[0::2] for line in caplog.messages] == [
         ["delete", "coinflip/train-00000-of-00001.parquet"], ["delete", "described_shares/train-00000-of-00001.parquet"]

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import Dataset
-
-from metrics.spectrum_alignment.scoring import sample_shares, score_items
-from metrics.spectrum_alignment.spectrum_alignment import SpectrumAlignment
+from spectrum_suite.metrics.spectrum_alignment.scoring import sample_shares, score_items
+from spectrum_suite.metrics.spectrum_alignment.spectrum_alignment import SpectrumAlignment
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "metrics" / "spectrum_alignment"

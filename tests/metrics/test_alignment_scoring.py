@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
-
-from metrics.spectrum_alignment import scoring
-from metrics.spectrum_alignment.scoring import (
+from spectrum_suite.metrics.spectrum_alignment import scoring
+from spectrum_suite.metrics.spectrum_alignment.scoring import (
     bootstrap_interval,
     paired_difference_interval,
     sample_shares,

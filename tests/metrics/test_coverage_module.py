@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import Dataset
-
-from metrics.output_coverage.output_coverage import OutputCoverage
-from metrics.output_coverage.scoring import METRICS, score_task, summarize
+from spectrum_suite.metrics.output_coverage.output_coverage import OutputCoverage
+from spectrum_suite.metrics.output_coverage.scoring import METRICS, score_task, summarize
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "metrics" / "output_coverage"

@@ -7,9 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 from scipy import stats
-
-from metrics.output_coverage import scoring
-from metrics.output_coverage.scoring import (
+from spectrum_suite.metrics.output_coverage import scoring
+from spectrum_suite.metrics.output_coverage.scoring import (
     METRICS,
     distinct_error,
     listed_items,

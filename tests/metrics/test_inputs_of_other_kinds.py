@@ -10,10 +10,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
-
-from metrics.in_context_steerability import scoring as steerability_scoring
-from metrics.output_coverage import scoring as coverage_scoring
-from metrics.spectrum_alignment import scoring as alignment_scoring
+from spectrum_suite.metrics.in_context_steerability import scoring as steerability_scoring
+from spectrum_suite.metrics.output_coverage import scoring as coverage_scoring
+from spectrum_suite.metrics.spectrum_alignment import scoring as alignment_scoring
 
 COIN = {"options": ["heads", "tails"], "probabilities": [0.5, 0.5]}
 SHARES = [[0.2, 0.6], [0.3, 0.3]]

@@ -16,7 +16,7 @@ import yaml
 from evaluate.loading import get_imports
 
 ROOT = Path(__file__).parents[2]
-NOT_NEEDED = ("scipy", "sklearn", "transformers", "gradio", "spectrum", "dataset_builder")
+NOT_NEEDED = ("scipy", "sklearn", "transformers", "gradio", "spectrum_suite", "dataset_builder")
 EXAMPLES = {"spectrum_alignment": 9, "output_coverage": 9, "in_context_steerability": 12}
 """Metric -> the examples on its card."""
 NOT_IN_THE_MODULE = {"output_coverage": {"numpy"}}

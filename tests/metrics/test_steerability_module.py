@@ -6,9 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from metrics.in_context_steerability.in_context_steerability import InContextSteerability
-from metrics.in_context_steerability.scoring import METRICS, as_outputs, bootstrap_intervals, score_options, summarize
+from spectrum_suite.metrics.in_context_steerability.in_context_steerability import InContextSteerability
+from spectrum_suite.metrics.in_context_steerability.scoring import (
+    METRICS,
+    as_outputs,
+    bootstrap_intervals,
+    score_options,
+    summarize,
+)
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "metrics" / "in_context_steerability"

@@ -5,9 +5,8 @@ import doctest
 import numpy as np
 import pytest
 from scipy import stats
-
-from metrics.in_context_steerability import scoring
-from metrics.in_context_steerability.scoring import (
+from spectrum_suite.metrics.in_context_steerability import scoring
+from spectrum_suite.metrics.in_context_steerability.scoring import (
     METRICS,
     as_outputs,
     at_largest_k,

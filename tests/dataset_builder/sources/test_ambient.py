@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources import ambient_crowd, ambient_linguists, ambient_pairs
 from dataset_builder.sources.ambient import AMBIENT, CROWD, LABELS, LINGUISTS, PAIRS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 MODULES = (ambient_pairs, ambient_linguists, ambient_crowd)
 TASK = {task.name.removeprefix("ambient_"): task for module in MODULES for task in module.TASKS}

@@ -3,9 +3,9 @@ import re
 import numpy as np
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.babynames import ALL_YEARS, BABYNAMES, read_pools
 from dataset_builder.sources.babynames_lists import TASKS, Setting
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 GIRLS_1999 = ["Adaline", "Berit", "Cosima", "Dagny", "Elowen", "Fenna", "Robin"]

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.bare_domains import TASKS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 TASK = {task.name: task for task in TASKS}
 ROPE, CUT = "Ida cuts 12 m of rope into 4 parts. How long is one?", "12 / 4 = 3. It is 3 m long."

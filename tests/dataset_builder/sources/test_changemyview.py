@@ -3,11 +3,11 @@ import tracemalloc
 
 import pytest
 
-from dataset_builder.errors import UserError
-from dataset_builder.seeding import stable_sample
 from dataset_builder.sources import changemyview, changemyview_posts
 from dataset_builder.sources.changemyview import CHANGEMYVIEW, cleaned, read_threads
 from dataset_builder.task_spec import Draw, Dropped
+from spectrum_suite.errors import UserError
+from spectrum_suite.seeding import stable_sample
 
 PATH = "threads.jsonl"
 TASK = {task.name: task for task in changemyview_posts.TASKS}

@@ -3,10 +3,10 @@ import json
 import polars as pl
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.chatbotarena import CHATBOTARENA
 from dataset_builder.sources.chatbotarena_tasks import TASKS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 FILE = "data/train-00000-of-00001-cced8514c7ed782a.parquet"
 PROMPTS, PREFERENCES, ASSISTANT = TASKS

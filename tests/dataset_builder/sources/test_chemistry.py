@@ -3,9 +3,9 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.chemistry import CHEMISTRY_ESOL, CHEMISTRY_OCM, TASKS
 from dataset_builder.task_spec import Draw, Sequences
+from spectrum_suite.errors import UserError
 
 TASK = {task.name: task for task in TASKS}
 ESOL, OCM = TASK["chemistry_esol"], TASK["chemistry_oxidative"]

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.collective_alignment import COLLECTIVE_ALIGNMENT
 from dataset_builder.sources.collective_alignment_people import TASKS
+from spectrum_suite.errors import UserError
 
 PROMPTS, ASSESSMENTS = "comparisons.jsonl", "merged_comparisons_annotators.jsonl"
 (TASK,) = TASKS

@@ -3,10 +3,10 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources import community_alignment_people, community_alignment_prompts
 from dataset_builder.sources.community_alignment import COMMUNITY_ALIGNMENT
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 FILE, FIRST_VERSION = "community_alignment.csv", "data/filtered_community_alignment.csv"
 REPLY, PREFERENCES = community_alignment_people.TASKS

@@ -4,13 +4,13 @@ import csv
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources import color_names, periodic_table, us_car_models, verb_forms
 from dataset_builder.sources.color_names import COLOR_NAMES
 from dataset_builder.sources.periodic_table import PERIODIC_TABLE
 from dataset_builder.sources.us_car_models import US_CAR_MODELS
 from dataset_builder.sources.verb_forms import VERB_FORMS
-from spectrum.evaluation.validators import n_valid, validate
+from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.validators import n_valid, validate
 
 MODULES = (us_car_models, verb_forms, color_names, periodic_table)
 TASK = {task.name: task for module in MODULES for task in module.TASKS}

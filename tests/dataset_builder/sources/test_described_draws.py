@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dataset_builder.seeding import generator
 from dataset_builder.sources import parametric_distributions, small_settings, states, urn
+from spectrum_suite.seeding import generator
 
 TASK = {task.name: task for module in (parametric_distributions, small_settings, states, urn) for task in module.TASKS}
 COLORS = "red blue green yellow purple orange brown black white"

@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 from scipy import stats
 
-from dataset_builder.seeding import generator
 from dataset_builder.sources.described import described_shares
 from dataset_builder.sources.named_sets import SETS, named_set
 from dataset_builder.sources.share_phrasings import AFTER_A_COLON
 from dataset_builder.sources.synthetic import N_DRAWS
+from spectrum_suite.seeding import generator
 
 PROBABILITY = re.compile(r"P\((.+?)\) = ([\d.]*\d)")
 

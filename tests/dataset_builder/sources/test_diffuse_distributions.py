@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.diffuse_distributions import DIFFUSE_DISTRIBUTIONS, TASKS
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 PATH = "prompts/fruits/fruit-1.json"

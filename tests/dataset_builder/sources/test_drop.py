@@ -1,9 +1,9 @@
 import polars as pl
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.drop import DROP, TASKS
 from dataset_builder.task_spec import Draw, Sequences
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 PATH = "data/validation-00000-of-00001.parquet"

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dataset_builder.seeding import generator
 from dataset_builder.sources import flight
+from spectrum_suite.seeding import generator
 
 [TASK] = flight.TASKS
 LINE = re.compile(r"Flight (\d): departure (\d\d):(\d\d), duration (?:(\d+) h )?(\d+) min, (\d) stops?, \$(\d+)")

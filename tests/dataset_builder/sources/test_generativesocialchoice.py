@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.generativesocialchoice import GENERATIVE_SOCIAL_CHOICE, SURVEYS, TASKS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 TASK = {task.name: task for task in TASKS}
 RATINGS = TASK["generativesocialchoice_validation"].read

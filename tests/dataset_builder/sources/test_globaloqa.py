@@ -4,10 +4,10 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.globaloqa import TASKS, whole_percents
 from dataset_builder.sources.globaloqa_files import GLOBALOQA
 from dataset_builder.task_spec import Draw, Target
+from spectrum_suite.errors import UserError
 
 TASK = {task.name: task for task in TASKS}
 COUNTRIES, TARGETS = TASK["globaloqa"].read, TASK["dist_global_oqa"].read

@@ -1,9 +1,9 @@
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.files import find_files
 from dataset_builder.sources.gpqa import GPQA, TASKS
 from dataset_builder.task_spec import Draw, Sequences
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 PATH = "dataset/gpqa_main.csv"

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.gsm8k import GSM8K, TASKS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 PATH = "grade_school_math/data/train.jsonl"
 TASK = {task.name: task for task in TASKS}

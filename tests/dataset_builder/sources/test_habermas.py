@@ -3,10 +3,10 @@ import json
 import polars as pl
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources import habermas, habermas_people, habermas_targets
 from dataset_builder.sources.habermas_files import HABERMAS, LABELS, OPINIONS, RATINGS
 from dataset_builder.task_spec import Draw, Target
+from spectrum_suite.errors import UserError
 
 [QUESTION] = (task.read for task in habermas.TASKS)
 PEOPLE, CATEGORICAL = (task.read for task in habermas_people.TASKS)

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sequences import cut
 from dataset_builder.sources import haikus
 from dataset_builder.sources.haikus import HAIKUS, TASKS, Poem
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 PATH = "input/poems/haikus.csv"

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.hatespeech_kumar import HATESPEECH_KUMAR, TASKS, rater_id
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 PATH = "classified_data_final_w_worker_hash.json"
 [TASK] = TASKS

@@ -3,9 +3,9 @@ import json
 import polars as pl
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.hellaswag import HELLASWAG, TASKS
 from dataset_builder.task_spec import Draw, Sequences
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 HUB, ORIGINAL = "data/validation-00000-of-00001.parquet", "data/hellaswag_val.jsonl"

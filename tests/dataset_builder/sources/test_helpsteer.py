@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.helpsteer import HELPSTEER, QUALITIES
 from dataset_builder.sources.helpsteer_judges import TASKS, winner
+from spectrum_suite.errors import UserError
 
 (TASK,) = TASKS
 FILE = "train.jsonl.gz"

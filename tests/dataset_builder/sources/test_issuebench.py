@@ -1,8 +1,8 @@
 import polars as pl
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.issuebench import ISSUEBENCH, TASKS
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 PATH = "2_final_dataset/prompts_debug.csv"

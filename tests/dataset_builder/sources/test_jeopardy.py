@@ -2,11 +2,11 @@ import csv
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sequences import cut
 from dataset_builder.sources import jeopardy
 from dataset_builder.sources.jeopardy import JEOPARDY, TASKS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 PATH = "JEOPARDY_CSV.csv"
 CLUES, ANSWERS = TASKS

@@ -3,9 +3,9 @@ import re
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.lewidi_csc import LEWIDI_CSC, TASKS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 FOLDER = "LeWiDi_3-2025/CSC"

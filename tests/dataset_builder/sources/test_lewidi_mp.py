@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.lewidi_mp import LEWIDI_MP, TASKS
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 FOLDER = "LeWiDi_3-2025/MP"

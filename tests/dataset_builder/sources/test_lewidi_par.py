@@ -3,9 +3,9 @@ import re
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.lewidi_par import LEWIDI_PAR, TASKS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 ITEMS = "LeWiDi_3-2025/Paraphrase/Paraphrase_train.json"
 PEOPLE = "LeWiDi_3-2025/Paraphrase/Paraphrase_annotators_meta.json"

@@ -3,10 +3,10 @@ import re
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.lewidi import read_people
 from dataset_builder.sources.lewidi_varierrnli import LEWIDI_VARIERRNLI, TASKS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 ITEMS = "LeWiDi_3-2025/VariErrNLI/VariErrNLI_train.json"
 PEOPLE = "LeWiDi_3-2025/VariErrNLI/VariErrNLI_annotators_meta.json"

@@ -3,9 +3,9 @@ import csv
 import polars as pl
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.mmlu import MMLU, TASKS
 from dataset_builder.task_spec import Draw, Sequences
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 HUB, THINGS = "all/test-00000-of-00001.parquet", "data/test/made_up_things_test.csv"

@@ -1,9 +1,9 @@
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.mpi_personality import TASKS
 from dataset_builder.sources.mpi_statements import MPI_PERSONALITY, read_statements
 from dataset_builder.task_spec import Target
+from spectrum_suite.errors import UserError
 
 ITEMS, ANSWERS = "data/mpi_questions.csv", "data/mpi_human_resp.csv"
 [TASK] = TASKS

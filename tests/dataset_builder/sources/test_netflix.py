@@ -3,10 +3,10 @@ import sys
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources import netflix, netflix_ratings
 from dataset_builder.sources.netflix_ratings import NETFLIX
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 RATINGS, VIEWS = netflix.TASKS
 MOVIES = ["Bread, Butter and Salt", "A Canção", "Lighthouse", "The Quiet Kiln", "Nine Ladders", "Snow on the Pier"]

@@ -3,9 +3,9 @@ import json
 import polars as pl
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.novacomet import NOVACOMET, TASKS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 SHARD = "data/train-00000-of-00001.parquet"
 HYPOTHESIS, PREMISE = TASKS

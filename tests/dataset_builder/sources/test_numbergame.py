@@ -1,10 +1,10 @@
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources import numbergame, numbergame_targets
 from dataset_builder.sources.numbergame import NUMBERGAME, read_people, read_shares
 from dataset_builder.sources.numbergame_targets import read_targets
 from dataset_builder.task_spec import Draw, Target
+from spectrum_suite.errors import UserError
 
 PATH = "numbergame_data.csv"
 LEFT_OUT = "row with an empty cell, or a rating other than 0 and 1"

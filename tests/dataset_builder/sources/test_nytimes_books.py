@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.nytimes_books import NYTIMES_BOOKS, TASKS
 from dataset_builder.task_spec import Target
+from spectrum_suite.errors import UserError
 
 PATH = "nytimes/NYTIMES_proportions.json"
 [TASK] = TASKS

@@ -2,10 +2,10 @@ import csv
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources import opinionqa, opinionqa_people
 from dataset_builder.sources.opinionqa import OPINIONQA, QUESTIONS_ONLY, WAVES
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 SELECTION = QUESTIONS_ONLY.other_layouts[0][0].path
 W26 = "human_resp/American_Trends_Panel_W26"

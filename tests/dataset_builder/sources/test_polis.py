@@ -3,10 +3,10 @@ from collections import defaultdict
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources import polis, polis_votes
 from dataset_builder.sources.polis_conversations import CONVERSATIONS, POLIS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 MARKET, NEVER = "A market day brings people together.", 'My neighbour said "never on Sundays" and meant it.'
 MUSIC, FREE = "Two wishes for the square:\nmusic and warm food", "Stalls should be free for children, of course."

@@ -4,10 +4,10 @@ from collections import defaultdict
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources import popquorn, popquorn_people
 from dataset_builder.sources.popquorn import POPQUORN
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 OFFENSIVENESS = "dataset/offensiveness/raw_data.csv"
 QUESTIONS = "dataset/question_answering/raw_data.csv"

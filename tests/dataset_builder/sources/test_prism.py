@@ -3,11 +3,11 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources import prism_preferences, prism_prompts
 from dataset_builder.sources.prism import KINDS, PRISM
 from dataset_builder.sources.prism_prompts import PRISM_PROMPTS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 CONVERSATIONS, SURVEY = "conversations.jsonl", "survey.jsonl"
 COPY = "issuebench/1_dataset_construction/1_preprocessing/clean/prism.csv"

@@ -1,8 +1,8 @@
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.rotten_tomatoes import ROTTEN_TOMATOES, TASKS
 from dataset_builder.task_spec import Target
+from spectrum_suite.errors import UserError
 
 PATH = "rotten_tomatoes_data_1970_2024/movie_info.csv"
 [TASK] = TASKS

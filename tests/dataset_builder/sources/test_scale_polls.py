@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from dataset_builder.seeding import generator
 from dataset_builder.sources.rating_surveys import NON_ANSWERS
 from dataset_builder.sources.scale_polls import TASKS
 from dataset_builder.sources.synthetic import N_DRAWS
+from spectrum_suite.seeding import generator
 
 CODE = r"\(?([\dA-H])(?:\)|\.| =|:| -) "
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dataset_builder.seeding import generator
 from dataset_builder.sources.rating_scales import QUESTIONS, THINGS, Question
 from dataset_builder.sources.rating_surveys import CODINGS, LINES, NON_ANSWERS, Survey, codes
 from dataset_builder.sources.scale_ratings import TASKS
+from spectrum_suite.seeding import generator
 
 LEVEL = 1e-3
 CODE = r"\(?([\dA-H])(?:\)|\.| =|:| -) "

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from dataset_builder.seeding import generator
 from dataset_builder.sources import (
     cards_deck,
     coins_and_categories,
@@ -17,6 +16,7 @@ from dataset_builder.sources import (
     synthetic,
 )
 from dataset_builder.task_spec import Mix
+from spectrum_suite.seeding import generator
 
 MODULES = (coins_and_categories, normal, parametric, parametric_bounded, cards_deck)
 TASK = {task.name: task for module in MODULES for task in module.TASKS}

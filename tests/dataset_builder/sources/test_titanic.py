@@ -4,10 +4,10 @@ import json
 import polars as pl
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.titanic import TITANIC
 from dataset_builder.sources.titanic_passengers import TASKS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 TABLE, SURVIVAL = TASKS
 CSV, PARQUET = "titanic.csv", "survival/train/0000.parquet"

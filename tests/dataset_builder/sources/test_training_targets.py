@@ -13,7 +13,7 @@ from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.sources.described import described_shares
 from dataset_builder.sources.training_targets import HELD_OUT, TASKS, dice_ways, shares
 from dataset_builder.spectrum_suite import read_examples
-from spectrum.evaluation.run import tasks_of
+from spectrum_suite.evaluation.run import tasks_of
 from tests.tiny_models import COLORS, save_suite
 
 NAMES = [spec.name for spec in TASKS]

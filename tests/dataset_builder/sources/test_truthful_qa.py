@@ -3,9 +3,9 @@ import json
 import polars as pl
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.truthful_qa import TASKS, TRUTHFUL_QA
 from dataset_builder.task_spec import Draw, Sequences
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 ORIGINAL, HUB = "data/mc_task.json", "multiple_choice/validation/0000.parquet"

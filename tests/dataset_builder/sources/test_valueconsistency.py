@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.valueconsistency import SLICES, TASKS, VALUECONSISTENCY
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 PATH = "valueconsistency.jsonl"
 [TASK] = TASKS

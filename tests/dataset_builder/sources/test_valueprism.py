@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources import valueprism_considerations, valueprism_lists
 from dataset_builder.sources.valueprism import VALUEPRISM
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 PATH = "full/full.csv"
 TASKS = {

@@ -3,9 +3,9 @@ import json
 import polars as pl
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.winogrande import TASKS, WINOGRANDE
 from dataset_builder.task_spec import Draw, Sequences
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 HUB, ORIGINAL = "winogrande_xl/validation-00000-of-00001.parquet", "dev.jsonl"

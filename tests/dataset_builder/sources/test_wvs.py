@@ -2,10 +2,10 @@ import polars as pl
 import pyreadstat
 import pytest
 
-from dataset_builder.errors import UserError
 from dataset_builder.sources.wvs import TASKS
 from dataset_builder.sources.wvs_file import WVS
 from dataset_builder.task_spec import Draw
+from spectrum_suite.errors import UserError
 
 [TASK] = TASKS
 [PATH] = (file.path for file in WVS.files)

@@ -1,0 +1,238 @@
+"""Distributional alignment: how far a model's distribution over declared options lies from the true one.
+
+Arxiv 2510.06084, section "distributional alignment": every option of an item is scored as the continuation of its
+prompt, the probabilities are divided by their sum over the options, and the result is compared with the target.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_suite.errors import UserError
+from spectrum_suite.formats.render import Format, Message
+from spectrum_suite.generation.exclusive import exclusive_log_probs
+from spectrum_suite.generation.logprobs import Prompt, TokenIds, option_token_ids, prompt_token_ids
+from spectrum_suite.metrics.spectrum_alignment.scoring import score_items, summarize
+
+SMOOTHING = 1e-6
+"""As in the paper's evaluation; see ``metrics/spectrum_alignment``."""
+
+Scores = Mapping[str, float]
+
+OptionScorer = Callable[[Sequence[Prompt], Sequence[Sequence[str]]], Sequence[torch.Tensor]]
+"""(prompts, options of each) -> log-probabilities in nats, such as ``partial(option_logprobs, model, tokenizer)``."""
+
+
+@dataclass(frozen=True)
+class AlignmentItem:
+    """One prompt of a distribution task, scored.
+
+    Attributes:
+        id: The item's id in the suite.
+        options: The declared answers.
+        target: Their true probabilities.
+        log_probs: The model's log-probability of each option's text, in nats, whatever comes after it.
+        probabilities: The model's distribution over the options: exclusive masses (see :func:`exclusive_log_probs`)
+            divided by their sum, which is the coverage.
+        scores: Metrics of the model, in nats where they have a unit; all NaN where it gives no number (NaN) or is not
+            asked.
+        uniform: The same metrics of the uniform guess.
+        refused: Why it is not asked, if it is not.
+    """
+
+    id: str
+    options: tuple[str, ...]
+    target: tuple[float, ...]
+    log_probs: tuple[float, ...]
+    probabilities: tuple[float, ...]
+    scores: Scores
+    uniform: Scores
+    refused: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the model was asked, and gives no number."""
+        return self.refused is None and math.isnan(self.scores.get("coverage", 0.0))
+
+    @classmethod
+    def from_dict(cls, item: Mapping[str, Any]) -> AlignmentItem:
+        """The item in a report; None stands for a number that is not finite."""
+        scores = {
+            side: {name: math.nan if value is None else value for name, value in item[side].items()}
+            for side in ("scores", "uniform")
+        }
+        unknown = math.nan if math.isnan(scores["scores"].get("coverage", 0.0)) else -math.inf
+        return cls(
+            id=item["id"],
+            options=tuple(item["options"]),
+            target=tuple(item["target"]),
+            refused=item.get("refused"),
+            log_probs=tuple(unknown if value is None else value for value in item["log_probs"]),
+            probabilities=tuple(math.nan if value is None else value for value in item["probabilities"]),
+            **scores,
+        )
+
+
+@dataclass(frozen=True)
+class TaskAlignment:
+    """The alignment of a model on one task.
+
+    Attributes:
+        task: The task's name.
+        n_available: Items in the suite, of which ``items`` were drawn.
+        items: The scored items, in the order of the suite.
+        rows_fingerprint: A hash of the items' prompts, options and targets.
+        seconds: Time spent on scoring.
+    """
+
+    task: str
+    n_available: int
+    items: tuple[AlignmentItem, ...]
+    rows_fingerprint: str
+    seconds: float
+
+    def summary(self) -> dict[str, float]:
+        """``<metric>``, ``<metric>_se``, ``n`` and ``n_scored`` of the model."""
+        return summarize(_columns([item.scores for item in self.items]))
+
+    def uniform_summary(self) -> dict[str, float]:
+        """The same of the uniform guess."""
+        return summarize(_columns([item.uniform for item in self.items]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The task's part of a report: JSON's types only, though numbers may be NaN."""
+        summary, uniform = self.summary(), self.uniform_summary()
+        metrics = list(self.items[0].scores)
+        return {
+            "n_available": self.n_available,
+            "n": int(summary["n"]),
+            "n_scored": int(summary["n_scored"]),
+            "n_failed": sum(item.failed for item in self.items),
+            "refused": dict(Counter(item.refused for item in self.items if item.refused)),
+            "seconds": self.seconds,
+            "rows_fingerprint": self.rows_fingerprint,
+            "model": {name: {"mean": summary[name], "se": summary[f"{name}_se"]} for name in metrics},
+            "uniform": {name: {"mean": uniform[name], "se": uniform[f"{name}_se"]} for name in metrics},
+            "items": [asdict(item) for item in self.items],
+        }
+
+
+def align_rows(
+    score: OptionScorer,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Dataset,
+    text_format: Format,
+    *,
+    task_labels: bool = False,
+    positions: int | None = None,
+) -> tuple[AlignmentItem, ...]:
+    """Score a model on items of a distribution task, and the uniform guess beside it.
+
+    Args:
+        score: The model.
+        tokenizer: Its tokenizer.
+        rows: The items.
+        text_format: How messages are written. In ``colon`` an option follows ``Output:`` and a space.
+        task_labels: In ``colon``, write the task's own label (``output_label``, e.g. ``Response (color)``) in place of
+            ``Output``, as the paper does.
+        positions: Tokens that the model takes; an item with more is refused. None for any number.
+
+    Returns:
+        One result per row.
+
+    Raises:
+        UserError: Two options of an item are the same tokens, or the format has no labels.
+    """
+    options: list[list[str]] = rows["options"][:]
+    prompts: list[Prompt] = rows["messages"][:]
+    texts, option_format = options, text_format
+    if task_labels:
+        prompts = [_labelled(*row, text_format) for row in zip(prompts, rows["output_label"], strict=True)]
+        texts, option_format = [[text_format.output_prefix + option for option in row] for row in options], None
+    token_ids = [option_token_ids(tokenizer, row, option_format) for row in texts]
+    refused = _too_long(tokenizer, prompts, token_ids, text_format, positions)
+    asked = [index for index in range(len(prompts)) if index not in refused]
+    found = score([prompts[index] for index in asked], [texts[index] for index in asked]) if asked else []
+    scored = dict(zip(asked, found, strict=True))
+    log_probs = [
+        scored[index] if index in scored else torch.full((len(row),), math.nan) for index, row in enumerate(texts)
+    ]
+    items = score_alignment(rows["id"][:], options, rows["probabilities"][:], log_probs, token_ids)
+    return tuple(replace(item, refused=refused.get(index)) for index, item in enumerate(items))
+
+
+def _too_long(
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Prompt],
+    options: Sequence[Sequence[TokenIds]],
+    text_format: Format,
+    positions: int | None,
+) -> dict[int, str]:
+    """Index -> why an item is refused, for those with more tokens than the model takes."""
+    found: dict[int, str] = {}
+    for index, (prompt, ids) in enumerate(zip(prompts, options, strict=True)):
+        text = prompt if isinstance(prompt, str) else text_format.prompt(prompt)
+        longest = max(map(len, ids))
+        if positions is None or len(text.encode()) + 1 + longest <= positions:  # no token is less than a byte
+            continue
+        (prompt_ids,) = prompt_token_ids(tokenizer, [prompt], text_format)
+        if len(prompt_ids) + longest > positions:
+            found[index] = f"longer than the {positions} tokens that the model takes"
+    return found
+
+
+def _labelled(messages: Sequence[Message], label: str, text_format: Format) -> str:
+    """The plain text prompt for the encoder, without BOS, ending in the task's own label instead of ``Output:``."""
+    if text_format.turn is not None:
+        raise UserError(f"format {text_format.name!r} has no labels: use --task_labels with --format colon")
+    text = text_format.marked_prompt(messages)
+    return text.removesuffix(text_format.context(None)) + f"{label}:"
+
+
+def score_alignment(
+    ids: Sequence[str],
+    options: Sequence[Sequence[str]],
+    targets: Sequence[Sequence[float]],
+    log_probs: Sequence[torch.Tensor],
+    token_ids: Sequence[Sequence[TokenIds]],
+) -> tuple[AlignmentItem, ...]:
+    """Compare log-probabilities of options with their targets; all arguments hold one entry per item."""
+    exclusive = [exclusive_log_probs(found, tokens) for found, tokens in zip(log_probs, token_ids, strict=True)]
+    scores = score_items(targets, exclusive, prediction_type="log_probabilities", smoothing=SMOOTHING)
+    uniform = score_items(targets, [np.full(len(texts), 1 / len(texts)) for texts in options], smoothing=SMOOTHING)
+    return tuple(
+        AlignmentItem(
+            id=item_id,
+            options=tuple(options[index]),
+            target=tuple(targets[index]),
+            log_probs=tuple(log_probs[index].tolist()),
+            probabilities=tuple(torch.softmax(exclusive[index], dim=0).tolist()),
+            scores={name: float(values[index]) for name, values in scores.items()},
+            uniform={name: float(values[index]) for name, values in uniform.items()},
+        )
+        for index, item_id in enumerate(ids)
+    )
+
+
+def rows_fingerprint(rows: Dataset) -> str:
+    """A hash of what the score of some items depends on: prompts, options and targets."""
+    digest = hashlib.sha256()
+    for row in rows.select_columns(["id", "messages", "options", "probabilities"]):
+        digest.update(json.dumps(row, sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def _columns(scores: Sequence[Scores]) -> dict[str, np.ndarray]:
+    """Per-item scores as one array of shape (n_items,) per metric."""
+    return {name: np.array([item[name] for item in scores]) for name in scores[0]}

@@ -1,0 +1,202 @@
+"""Evaluate the runs of a recipe; what is done is kept, so that an interrupted comparison can be taken up."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.comparison.recipe import LABELLED, Recipe, Run, check_tasks
+from spectrum_suite.evaluation.comparison.results import Measured, Results, SeedResult
+from spectrum_suite.evaluation.comparison.scores import scores_of
+from spectrum_suite.evaluation.report import Report
+from spectrum_suite.evaluation.run import LIBRARIES, complete, evaluate
+from spectrum_suite.evaluation.subject import last_model_held
+from spectrum_suite.models import ModelFiles, find_model
+from spectrum_suite.suite import task_versions
+
+logger = logging.getLogger(__name__)
+
+_TRAINING = "training_report.json"
+_TOLD = (
+    "objective", "base_model", "steps", "rows", "rows_per_task", "seen_tokens", "trained_tokens", "seconds",
+    "peak_rss_gib", "device", "before",
+)  # fmt: skip
+"""What a page tells of a training report."""
+
+
+def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, progress: bool = False) -> Results:
+    """Evaluate every run of a recipe, each in ``output/<run>``.
+
+    Args:
+        recipe: What to evaluate.
+        output: The folder of all reports.
+        skip_missing: Leave out models that are not there, instead of refusing.
+        progress: Show progress bars and say which run it is.
+
+    Raises:
+        UserError: Something in the recipe does not exist or does not fit, or no model of it is there.
+    """
+    check_tasks(recipe)
+    found = _find_models(recipe, skip_missing=skip_missing)
+    runs = [run for run in recipe.runs if found[run.name]]
+    if not runs:
+        raise UserError(f"recipe {str(recipe.path)!r}: none of its models is there: train some")
+    measured = []
+    with last_model_held():
+        for place, run in enumerate(runs, 1):
+            if progress:
+                logger.info("run %d of %d: %s", place, len(runs), run.name)
+            measured.append(_measure(recipe, run, found[run.name], output / run.name, progress=progress))
+    versions = task_versions(recipe.suite)
+    results = Results(
+        title=recipe.title,
+        command=f"python evaluate_model.py --runs {recipe.path.as_posix()} --output {output.as_posix()}"
+        + (" --skip_missing" if skip_missing else ""),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        suite=recipe.suite,
+        measure=_with_common(recipe, recipe.measure),
+        choose=_with_common(recipe, recipe.choose),
+        libraries={name: version(name) for name in LIBRARIES},
+        runs=tuple(measured),
+        missing=tuple(run.name for run in recipe.runs if run not in runs),
+    )
+    chosen = {task for part in recipe.choose.values() for task in part.get("tasks", ())}
+    used = results.measured_tasks | results.trained_tasks | chosen
+    results = replace(results, task_versions={task: versions[task] for task in sorted(used & versions.keys())})
+    results.check()
+    return results
+
+
+def _with_common(recipe: Recipe, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {desideratum: {**recipe.settings, **part} for desideratum, part in parts.items()}
+
+
+def _find_models(recipe: Recipe, *, skip_missing: bool) -> dict[str, dict[int | None, ModelFiles]]:
+    """Run -> seed -> the files of its model, for those that are there.
+
+    Raises:
+        UserError: One is not, and none may be skipped.
+    """
+    found: dict[str, dict[int | None, ModelFiles]] = {}
+    for run in recipe.runs:
+        found[run.name] = {}
+        for seed, model in run.models().items():
+            try:
+                found[run.name][seed] = find_model(
+                    model, base=run.settings.get("base"), revision=run.settings.get("revision")
+                )
+            except UserError as error:
+                if not skip_missing:
+                    raise UserError(f"run {run.name!r}: {error}; or leave it out with --skip_missing") from error
+                logger.warning("left out: run %r, %s", run.name, error)
+    return found
+
+
+def _measure(
+    recipe: Recipe, run: Run, models: Mapping[int | None, ModelFiles], output: Path, *, progress: bool
+) -> Measured:
+    """A run's scores, in the format that suits its first model best."""
+    first = next(iter(models.values()))
+    tried = _try_formats(recipe, run, first.name, output / "formats", progress=progress)
+    formats = {name: _lowest(tried[recipe.criterion(name)]) if tried else run.formats[0] for name in recipe.measure}
+    seeds = []
+    asked: dict[str, str] = {}
+    for seed, files in models.items():
+        folder = output if seed is None else output / str(seed)
+        reports = {
+            name: complete(
+                evaluate(recipe.evaluation(name, run, files.name, formats[name], folder / name), progress=progress)
+            )
+            for name in recipe.measure
+        }
+        asked = {name: _format_of(report) for name, report in reports.items()}
+        seeds.append(_seed_result(seed, files, reports))
+    return Measured(
+        name=run.name,
+        group=run.group,
+        train=run.train,
+        against=run.against,
+        ablates=run.ablates,
+        formats=asked,
+        tried=tried,
+        seeds=tuple(seeds),
+    )
+
+
+def _lowest(tried: Mapping[str, float | None]) -> str:
+    """The format with the lowest score; one without a score comes last."""
+    return min(tried, key=lambda name: math.inf if tried[name] is None else tried[name])
+
+
+def _try_formats(
+    recipe: Recipe, run: Run, model: str, output: Path, *, progress: bool
+) -> dict[str, dict[str, float | None]]:
+    """Desideratum -> format -> its score on training tasks, lower is better; nothing where there is no choice."""
+    if len(run.formats) == 1:
+        return {}
+    return {
+        desideratum: {
+            name: _score(
+                complete(
+                    evaluate(
+                        recipe.evaluation(
+                            desideratum, run, model, name, output / f"{desideratum}-{name}", choosing=True
+                        ),
+                        progress=progress,
+                    )
+                ),
+                desideratum,
+            )
+            for name in run.formats
+        }
+        for desideratum in recipe.choose
+    }
+
+
+def _score(report: Report, desideratum: str) -> float | None:
+    """The mean over tasks of the loss, or of the divergence; None where a task has none."""
+    sections = report[desideratum].values()
+    if desideratum == "steerability":
+        values = [section["summary"]["loss"] for section in sections]
+    else:
+        values = [section["model"]["js_divergence"]["mean"] for section in sections]
+    return None if None in values else fmean(values)
+
+
+def _format_of(report: Report) -> str:
+    settings = report["settings"]
+    return settings["format"] + (LABELLED if settings["task_labels"] else "")
+
+
+def _seed_result(seed: int | None, files: ModelFiles, reports: Mapping[str, Report]) -> SeedResult:
+    scores = {}
+    for report in reports.values():
+        scores |= scores_of(report)
+    last = next(reversed(reports.values()))
+    return SeedResult(
+        seed=seed,
+        model=files.name,
+        fingerprint=last["model"]["fingerprint"],
+        training=_training(files.folder),
+        scores=scores,
+        seconds=round(sum(report["seconds"] for report in reports.values()), 1),
+        device=last["settings"]["device"],
+    )
+
+
+def _training(folder: Path) -> dict[str, Any] | None:
+    """What is told of how a model was trained; None for a model without a report."""
+    path = folder / _TRAINING
+    if not path.is_file():
+        return None
+    report = json.loads(path.read_text(encoding="utf-8"))
+    return {name: report[name] for name in _TOLD if name in report}

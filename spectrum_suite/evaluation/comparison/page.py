@@ -1,0 +1,268 @@
+"""The page of a comparison: what was run, the claims, the runs side by side, and how to do it again."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+
+from dataset_builder.registry import all_tasks
+from spectrum_suite.evaluation.comparison.claims import Claim, check_claims, samples
+from spectrum_suite.evaluation.comparison.measures import MEASURES, Measure, uniform_is_the_answer
+from spectrum_suite.evaluation.comparison.plots import write_figures
+from spectrum_suite.evaluation.comparison.pooling import Estimate, difference, estimate
+from spectrum_suite.evaluation.comparison.results import Measured, Results, write_results
+from spectrum_suite.evaluation.report import markdown_environment
+
+RESULTS, PAGE = "results.json", "results.md"
+
+_NAMED = 8
+"""So many tasks of one version are named; of more, the number is told, and ``results.json`` has them all."""
+
+_AGAINST_BASE = ("loss", "accuracy", "ece", "valid", "yield", "js_divergence", "coverage", "ranking", "ends")
+
+
+def write_page(results: Results, folder: Path) -> None:
+    """Write ``results.json``, ``results.md`` and ``plots/`` into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_results(folder / RESULTS, results)
+    images = write_figures(results, folder / "plots", "")
+    (folder / PAGE).write_text(markdown(results, [f"plots/{path.name}" for path in images]), encoding="utf-8")
+
+
+def markdown(results: Results, images: Sequence[str] = (), *, level: int = 1) -> str:
+    """The page.
+
+    Args:
+        results: Of a recipe.
+        images: Addresses of its figures, as the page is to name them.
+        level: Of its title.
+    """
+    claims = check_claims(results)
+    checked = [claim for claim in claims if claim.was_checked]
+    template = _environment().get_template("results.md.jinja")
+    return template.render(
+        results=results,
+        title="#" * level,
+        heading="#" * (level + 1),
+        claims=checked,
+        unchecked=list(dict.fromkeys(claim.text.partition(":")[0] for claim in claims if not claim.was_checked)),
+        tables={desideratum: _cross_table(results, desideratum) for desideratum in results.measure},
+        base=base_of(results),
+        differences=_differences(results),
+        similarities=_similarities(results),
+        of_tasks=_of_tasks(results),
+        images=images,
+        verdicts=Counter(claim.verdict for claim in checked),
+        versions=versions_text(results),
+    )
+
+
+def versions_text(results: Results) -> str:
+    """Which versions of the suite's tasks the numbers are on, and which of these have newer ones by now."""
+    known = results.task_versions
+    if not known:
+        return "The suite did not tell the versions of its tasks."
+    newest = {spec.name: spec.version for spec in all_tasks()}
+    sentences, newer = [], []
+    for what, tasks in (("measured on", results.measured_tasks), ("trained on", results.trained_tasks)):
+        told = sorted(tasks & known.keys())
+        if told:
+            sentences.append(f"Runs were {what} {_at_versions({task: known[task] for task in told})}.")
+        risen = [f"`{task}` {newest[task]}" for task in told if newest.get(task, known[task]) != known[task]]
+        if risen:
+            newer.append(f"of those {what}, {', '.join(risen)}")
+    sentences.append(
+        "By now there are newer versions, with other rows; numbers on them must not be compared with these: "
+        f"{'; '.join(newer)}."
+        if newer
+        else "These are the newest versions."
+    )
+    return f"Versions of the suite's tasks: {' '.join(sentences)[0].lower()}{' '.join(sentences)[1:]}"
+
+
+def _at_versions(versions: Mapping[str, str]) -> str:
+    """Versions and their tasks, by name where they are few."""
+    by_version: dict[str, list[str]] = {}
+    for task, version in versions.items():
+        by_version.setdefault(version, []).append(f"`{task}`")
+    return "; ".join(
+        f"version {version} of {', '.join(names) if len(names) <= _NAMED else f'{len(names)} tasks'}"
+        for version, names in sorted(by_version.items())
+    )
+
+
+def claims_at_a_glance(pages: Sequence[Results]) -> str:
+    """A table of the paper's claims, with what came of each in several comparisons."""
+    checked = [{claim.text: claim for claim in check_claims(results) if claim.was_checked} for results in pages]
+    texts = dict.fromkeys(text for claims in checked for text in claims)
+    rows = [[text, *(_at_a_glance(claims.get(text)) for claims in checked)] for text in texts]
+    return _table(["claim", *(results.title for results in pages)], rows)
+
+
+def _at_a_glance(claim: Claim | None) -> str:
+    """``**holds**: -0.065 [-0.077, -0.053] *``."""
+    if claim is None:
+        return "-"
+    figures = "; ".join(_interval(figure.estimate, figure.measure) for figure in claim.figures)
+    return f"**{claim.verdict}**: {figures}"
+
+
+def base_of(results: Results) -> Measured | None:
+    """The run that the others are held against: the base model, or where there is none the instruction-tuned one."""
+    return results.first("base") or results.first("instruction-tuned")
+
+
+def _cross_table(results: Results, desideratum: str) -> str:
+    """Every run, and its numbers of one desideratum, with standard errors."""
+    rows = []
+    for run in results.runs:
+        cells = [_of_run(run, measure) for measure in _measures(desideratum)]
+        if any(cell is not None for cell in cells):
+            rows.append([run.name, *map(_estimate, cells, _measures(desideratum))])
+    return _table(["run", *(measure.label for measure in _measures(desideratum))], rows)
+
+
+def _differences(results: Results) -> str:
+    """Every other run minus the base, with intervals."""
+    base, measures = base_of(results), [MEASURES[name] for name in _AGAINST_BASE]
+    measures = [measure for measure in measures if measure.desideratum in results.measure]
+    rows = [
+        [run.name, *(_interval(_against(run, base, measure), measure) for measure in measures)]
+        for run in results.runs
+        if base and run is not base
+    ]
+    return _table(["run", *(measure.label for measure in measures)], rows) if rows else ""
+
+
+def _similarities(results: Results) -> str:
+    """Of the models tuned on a narrow task: do responses look like its own where instructions do?"""
+    rows = []
+    for run in results.runs:
+        for seed in run.seeds:
+            for section in seed.scores.get("instruction", {}).values():
+                if found := section.get("similarity"):
+                    values = (found["correlation"], *found["ci95"])
+                    value, low, high = ("-" if number is None else f"{number:+.2f}" for number in values)
+                    rows.append([run.name, found["to"], str(found["n"]), f"{value} [{low}, {high}]"])
+    return _table(["run", "narrow task", "instructions", "rank correlation"], rows) if rows else ""
+
+
+def _of_tasks(results: Results) -> dict[str, str]:
+    """Desideratum -> a table of the runs' means on every task."""
+    found = {}
+    for desideratum, measure in (("steerability", "loss"), ("alignment", "js_divergence")):
+        if desideratum in results.measure:
+            tasks = list(
+                dict.fromkeys(task for run in results.runs for task in run.seeds[0].scores.get(desideratum, ()))
+            )
+            rows = [[run.name, *(_on_task(run, desideratum, task, measure) for task in tasks)] for run in results.runs]
+            if desideratum == "alignment":
+                rows.append(["uniform guess", *(_uniform(results, task) for task in tasks)])
+            found[desideratum] = _table(["run", *tasks], rows)
+    return found
+
+
+def _on_task(run: Measured, desideratum: str, task: str, name: str) -> str:
+    """The mean of a measure on one task."""
+    measure = MEASURES[name]
+    if any(task not in seed.scores.get(desideratum, {}) for seed in run.seeds):
+        return "-"
+    alone = [{desideratum: {task: _individual(seed.scores[desideratum][task])}} for seed in run.seeds]
+    return _estimate(estimate([measure.sample(scores) for scores in alone], measure.pooled), measure)
+
+
+def _individual(section: dict[str, Any]) -> dict[str, Any]:
+    """The section as that of a task which is looked at alone, whatever its group."""
+    return section | ({"capability": False} if "capability" in section else {})
+
+
+def _uniform(results: Results, task: str) -> str:
+    section = next(run.seeds[0].scores["alignment"][task] for run in results.runs if "alignment" in run.seeds[0].scores)
+    if uniform_is_the_answer(section):
+        return "the answer"
+    return f"{math.fsum(section['uniform']) / len(section['uniform']):.4f}"
+
+
+def _measures(desideratum: str) -> list[Measure]:
+    return [measure for measure in MEASURES.values() if measure.desideratum == desideratum]
+
+
+def _of_run(run: Measured, measure: Measure) -> Estimate | None:
+    return estimate(samples(run, measure), measure.pooled)
+
+
+def _against(run: Measured, base: Measured, measure: Measure) -> Estimate | None:
+    return difference(samples(run, measure), samples(base, measure), measure.pooled)
+
+
+def _estimate(found: Estimate | None, measure: Measure) -> str:
+    """``0.027 ± 0.002``, and behind it the spread over seeds."""
+    if found is None:
+        return "-"
+    error = "" if math.isnan(found.se) else f" ± {found.se:.{measure.digits}f}"
+    spread = "" if math.isnan(found.seed_sd) else f" ({found.seed_sd:.{measure.digits}f})"
+    return f"{found.value:.{measure.digits}f}{error}{spread}"
+
+
+def _interval(found: Estimate | None, measure: Measure) -> str:
+    """``-0.065 [-0.077, -0.053] *``."""
+    if found is None:
+        return "-"
+    value, low, high = (f"{number:+.{measure.digits}f}" for number in (found.value, *found.ci95))
+    if math.isnan(found.se):
+        return value
+    return f"{value} [{low}, {high}]" + (" *" if found.sign else "")
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---", *["--:"] * (len(columns) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _formats(run: Measured) -> str:
+    """The format of a run, or where it has several, that of each desideratum."""
+    if len(set(run.formats.values())) == 1:
+        return f"`{next(iter(run.formats.values()))}`"
+    return ", ".join(f"`{text_format}` ({desideratum})" for desideratum, text_format in run.formats.items())
+
+
+def _training(run: Measured) -> str:
+    """How long a run was trained, on how much and on what."""
+    told = [seed.training for seed in run.seeds if seed.training]
+    if not told:
+        return "-"
+    runs = [run for report in told for run in (*report.get("before", []), report)]
+    tokens, minutes = (sum(run[name] for run in runs) / len(told) for name in ("seen_tokens", "seconds"))
+    devices = ", ".join(sorted({report["device"] for report in told}))
+    return f"{tokens:,.0f} tokens in {minutes / 60:.0f} minutes on {devices}"
+
+
+def _commands(run: Measured) -> Iterator[str]:
+    """The commands that train a run, one per seed."""
+    for seed in run.seeds:
+        if run.train:
+            yield run.train.replace("{seed}", str(seed.seed))
+
+
+def _settings(part: dict[str, Any]) -> str:
+    """``tasks: dist_urn, dist_states; limit: 100``."""
+    shown = {
+        name: ", ".join(map(str, value)) if isinstance(value, list | tuple) else value for name, value in part.items()
+    }
+    return "; ".join(f"{name}: {value}" for name, value in shown.items())
+
+
+@cache
+def _environment() -> Environment:
+    environment = markdown_environment()
+    environment.filters |= {
+        "formats": _formats, "training": _training, "commands": _commands, "interval": _interval,
+        "settings": _settings,
+    }  # fmt: skip
+    return environment

@@ -1,0 +1,249 @@
+"""A recipe of runs: which models are measured on what, so that one command sets them side by side.
+
+title: Gemma 3 270M
+suite: spectrum-suite
+settings: {seed: 42}                    # of every evaluation; names are those of EvaluationSettings
+measure:                                # desideratum -> its settings
+  alignment: {tasks: [dist_urn, dist_states], limit: 100}
+  steerability: {tasks: [all], limit: 20, max_length: 384}
+choose:                                 # training tasks, on which a run with several formats finds its best one
+  steerability: {tasks: [polis_vote], limit: 10}
+runs:
+  - {name: base, group: base, model: "embedded:gemma-3-270m", formats: [colon, chat]}
+  - {name: spectrum, group: spectrum, model: "outputs/spectrum/{seed}", seeds: [1, 2, 3]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.evaluation.run import KINDS, tasks_of
+from spectrum_suite.evaluation.settings import EvaluationSettings
+from spectrum_suite.formats.tags import ALL_FORMATS
+from spectrum_suite.suite import task_infos
+
+GROUPS = (
+    "base", "instruction-tuned", "spectrum", "ablation", "response-tuned", "single-task", "rules", "markers",
+)  # fmt: skip
+"""What a run is an example of."""
+
+ABLATIONS = (
+    "description_dropout", "all_tokens", "last_output", "first_output", "permutation", "trained_embeddings",
+)  # fmt: skip
+"""What an ablation leaves out or does otherwise."""
+
+MEASURED = (*KINDS, "instruction")
+"""The desiderata that runs are compared on."""
+
+CRITERIA = ("steerability", "alignment")
+"""Desiderata by which a format can be chosen: by the mean loss, or the mean divergence."""
+
+LABELLED = "+label"
+"""Behind a format's name: each task's own label is written in place of ``Output``."""
+
+_SEED = "{seed}"
+_OWN = {"model", "output", "desiderata", "text_format", "task_labels", "compare", "suite"}
+"""Settings that a recipe gives in a place of their own."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One way to make a model, measured once or, with several seeds, several times.
+
+    Attributes:
+        name: Its name on the page.
+        group: One of :data:`GROUPS`.
+        model: A path, a Hub id or an embedded model; ``{seed}`` in it stands for each of the seeds.
+        formats: How it may be asked; of several, the best on training tasks is taken.
+        seeds: Of its trainings; none for a model that is there once.
+        train: The command that trains it, for the page.
+        against: An ablation's counterpart, the run that does all as the method says.
+        ablates: What an ablation leaves out, one of :data:`ABLATIONS`.
+        settings: What is set otherwise for this run alone.
+    """
+
+    name: str
+    group: str
+    model: str
+    formats: tuple[str, ...] = ("auto",)
+    seeds: tuple[int, ...] = ()
+    train: str | None = None
+    against: str | None = None
+    ablates: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def models(self) -> dict[int | None, str]:
+        """Seed -> the model that was trained with it; None for the only one."""
+        return {seed: self.model.replace(_SEED, str(seed)) for seed in self.seeds} or {None: self.model}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Runs of one base model, and what they are measured on.
+
+    Attributes:
+        path: The file.
+        title: What the page is called.
+        suite: The suite.
+        settings: Of every evaluation.
+        measure: Desideratum -> settings of its evaluation.
+        choose: The same, of the evaluations by which formats are chosen.
+        runs: The runs.
+    """
+
+    path: Path
+    title: str
+    suite: str
+    settings: Mapping[str, Any]
+    measure: Mapping[str, Mapping[str, Any]]
+    choose: Mapping[str, Mapping[str, Any]]
+    runs: tuple[Run, ...]
+
+    def evaluation(
+        self, desideratum: str, run: Run, model: str, text_format: str, output: Path, *, choosing: bool = False
+    ) -> EvaluationSettings:
+        """The settings of one evaluation of a model."""
+        part = (self.choose if choosing else self.measure)[desideratum]
+        name, labelled = text_format.removesuffix(LABELLED), text_format.endswith(LABELLED)
+        return EvaluationSettings(
+            model=model,
+            suite=self.suite,
+            output=output,
+            desiderata=(desideratum,),
+            text_format=name,
+            task_labels=labelled,
+            **{**self.settings, **part, **run.settings},
+        )
+
+    def criterion(self, desideratum: str) -> str:
+        """The desideratum whose training tasks choose the format: its own, or the first that has any."""
+        return desideratum if desideratum in self.choose else next(iter(self.choose))
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """The recipe in a YAML file.
+
+    Raises:
+        UserError: There is no such file, or something in it is missing, unknown or does not fit.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"recipe {str(path)!r} not found: see recipes/results for some") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"recipe {str(path)!r} is no YAML: {' '.join(str(error).split())}") from error
+    where = f"recipe {str(path)!r}"
+    _check_names(where, content, ("title", "suite", "measure", "runs"), ("settings", "choose"))
+    recipe = Recipe(
+        path=path,
+        title=content["title"],
+        suite=content["suite"],
+        settings=_settings(where, content.get("settings") or {}),
+        measure=_parts(f"{where}, measure", content["measure"], MEASURED),
+        choose=_parts(f"{where}, choose", content.get("choose") or {}, CRITERIA),
+        runs=tuple(_run(where, run) for run in content["runs"]),
+    )
+    _check_runs(where, recipe)
+    return recipe
+
+
+def check_tasks(recipe: Recipe) -> None:
+    """Refuse tasks that are not there, and formats chosen on tasks that are held out.
+
+    Raises:
+        UserError: One of both.
+    """
+    measured: set[str] = set()
+    for desideratum, part in recipe.measure.items():
+        if desideratum in KINDS:
+            measured |= set(tasks_of(recipe.suite, part.get("tasks", ("all",)), [desideratum])[desideratum])
+        elif not part.get("data"):
+            raise UserError(
+                f"recipe {str(recipe.path)!r}: {desideratum} is measured on instruction data: give its 'data'"
+            )
+    for desideratum, part in recipe.choose.items():
+        tasks = part.get("tasks", ())
+        if not tasks or "all" in tasks:
+            raise UserError(f"recipe {str(recipe.path)!r}, choose: name the training tasks of {desideratum}")
+        for task in tasks_of(recipe.suite, tasks, [desideratum])[desideratum]:
+            if task in measured or (desideratum == "steerability" and task_infos(recipe.suite, [task])[task].held_out):
+                raise UserError(
+                    f"recipe {str(recipe.path)!r}: {task!r} is held out, so no format may be chosen on it: name others"
+                )
+
+
+def _run(where: str, content: Any) -> Run:
+    known = [item.name for item in fields(Run)]
+    _check_names(f"{where}, run", content, ("name", "group", "model"), known)
+    where = f"{where}, run {content['name']!r}"
+    run = Run(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+        | {"settings": _settings(where, content.get("settings") or {})}
+    )
+    _check_known(where, "group", run.group, GROUPS)
+    for text_format in run.formats:
+        _check_known(where, "format", text_format.removesuffix(LABELLED), ("auto", *ALL_FORMATS))
+    if run.ablates is not None:
+        _check_known(where, "ablation", run.ablates, ABLATIONS)
+    if (run.group == "ablation") != (run.ablates is not None):
+        raise UserError(f"{where}: an ablation, and nothing else, says what it 'ablates'")
+    if bool(run.seeds) != (_SEED in run.model):
+        raise UserError(f"{where}: 'seeds' go with a {_SEED} in its model {run.model!r}")
+    return run
+
+
+def _check_runs(where: str, recipe: Recipe) -> None:
+    names = [run.name for run in recipe.runs]
+    for run in recipe.runs:
+        if names.count(run.name) > 1:
+            raise UserError(f"{where} has two runs {run.name!r}: give each a name of its own")
+        if len(run.formats) > 1 and not recipe.choose:
+            raise UserError(
+                f"{where}, run {run.name!r} has several formats: say in 'choose' on which tasks it is asked"
+            )
+        if run.ablates and run.against is None:
+            raise UserError(f"{where}, run {run.name!r} is an ablation: say 'against' which run it is held")
+        if run.against is not None:
+            _check_known(f"{where}, run {run.name!r}", "run", run.against, names)
+
+
+def _parts(where: str, content: Any, known: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    _check_names(where, content, (), known)
+    return {name: _settings(f"{where}, {name}", part or {}) for name, part in content.items()}
+
+
+def _settings(where: str, content: Any) -> dict[str, Any]:
+    """Settings of an evaluation, each of the type that its default has."""
+    defaults = {item.name: item.default for item in fields(EvaluationSettings) if item.name not in _OWN}
+    _check_names(where, content, (), defaults)
+    found = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+    for name, value in found.items():
+        default = defaults[name]
+        if default is not None and not isinstance(value, type(default) | Mapping):
+            example = list(default) if isinstance(default, tuple) else default
+            raise UserError(f"{where}: {name} is {value!r}: give something like {example!r}")
+    return found
+
+
+def _check_names(where: str, content: Any, needed: Iterable[str], known: Iterable[str]) -> None:
+    if not isinstance(content, dict):
+        raise UserError(f"{where} is {content!r}: give names and values")
+    for name in needed:
+        if name not in content:
+            raise UserError(f"{where} has no {name!r}: add it")
+    for name in content:
+        _check_known(where, "entry", name, {*needed, *known})
+
+
+def _check_known(where: str, what: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise UserError(
+            f"{where}: no {what} {name!r}{did_you_mean(str(name), known)}: there are {', '.join(sorted(known))}"
+        )

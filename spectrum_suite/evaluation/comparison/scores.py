@@ -1,0 +1,131 @@
+"""What a comparison needs of a report: sums per item, sequence or task, small enough to be kept in a repository.
+
+    alignment       task -> {rows (a fingerprint), ids, js_divergence, coverage, uniform (the guess's divergence)}
+    steerability    task -> {rows, capability, ids, sums}, the columns of ``sums_per_sequence`` of
+                    metrics/in_context_steerability, over the outputs with an example before them
+    coverage        prompting -> {ids (the tasks), valid, unique, yield}
+    instruction     data set -> {rows, ids, ends, new_instruction, repetition, pairs (their ids), ranking, win_rate}
+
+Lists hold one entry per id; an entry without a value is null.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.ranking import Ranking
+from spectrum_suite.evaluation.report import Report, Section
+from spectrum_suite.evaluation.steerability_results import TaskSteerability
+from spectrum_suite.metrics.in_context_steerability.scoring import sums_per_sequence, with_examples
+
+Scores = dict[str, dict[str, Any]]
+"""Desideratum -> what is kept of it."""
+
+DIGITS = 6
+
+
+def scores_of(report: Report) -> Scores:
+    """What is kept of the desiderata that a report has."""
+    return {name: keep(report[name]) for name, keep in _KEPT.items() if report.get(name)}
+
+
+def check_same_rows(first: Scores, other: Scores) -> None:
+    """Refuse scores of other rows, or of sequences that were cut at another place.
+
+    Raises:
+        UserError: The two must not be compared.
+    """
+    for desideratum in ("alignment", "steerability", "instruction"):
+        mine, theirs = first.get(desideratum, {}), other.get(desideratum, {})
+        for task in mine.keys() & theirs.keys():
+            if mine[task]["rows"] != theirs[task]["rows"] or _outputs(mine[task]) != _outputs(theirs[task]):
+                raise UserError(f"task {task!r} has other rows in two of the runs: evaluate all on one suite")
+
+
+def _outputs(section: Section) -> list[float]:
+    """Scored outputs of each sequence; nothing for alignment."""
+    return [row[1] for row in section.get("sums", ())]
+
+
+def _alignment(sections: dict[str, Section]) -> dict[str, Any]:
+    return {
+        task: {
+            "rows": section["rows_fingerprint"],
+            "ids": [item["id"] for item in section["items"]],
+            "js_divergence": _rounded(item["scores"]["js_divergence"] for item in section["items"]),
+            "coverage": _rounded(item["scores"]["coverage"] for item in section["items"]),
+            "uniform": _rounded(item["uniform"]["js_divergence"] for item in section["items"]),
+        }
+        for task, section in sections.items()
+    }
+
+
+def _steerability(sections: dict[str, Section]) -> dict[str, Any]:
+    found = {}
+    for task, section in sections.items():
+        outputs = with_examples(TaskSteerability.from_dict(section).outputs())
+        found[task] = {
+            "rows": section["rows_fingerprint"],
+            "capability": section["capability"],
+            "ids": np.unique(outputs.sequence).tolist(),
+            "sums": [_rounded(row) for row in sums_per_sequence(outputs).tolist()],
+        }
+    return found
+
+
+def _coverage(sections: dict[str, dict[str, Section]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for task, promptings in sections.items():
+        for prompting, section in promptings.items():
+            columns = found.setdefault(prompting, {"ids": [], "valid": [], "unique": [], "yield": []})
+            columns["ids"].append(task)
+            for metric in ("valid", "unique", "yield"):
+                columns[metric] += _rounded([section["scores"][metric]["mean"]])
+    return found
+
+
+def _instruction(sections: dict[str, Section]) -> dict[str, Any]:
+    return {
+        name: {
+            "rows": section["rows_fingerprint"],
+            "ids": [item["id"] for item in section["items"]],
+            **{
+                measure: _rounded(item["scores"][measure] for item in section["items"])
+                for measure in ("ends", "new_instruction", "repetition")
+            },
+            "pairs": [" | ".join(pair) for pair in section["ranking"]["pairs"]],
+            "ranking": Ranking((), tuple(map(tuple, section["ranking"]["margins"]))).scores,
+            "win_rate": section["win_rate"] and _rounded([section["win_rate"]["win_rate"]]),
+            "similarity": section["similarity"] and _similarity(section["similarity"]),
+        }
+        for name, section in sections.items()
+    }
+
+
+def _similarity(section: Section) -> dict[str, Any]:
+    """To which narrow task, and the correlation of how near instructions and how like responses are."""
+    return {name: section[name] for name in ("to", "n")} | {
+        "correlation": _rounded([section["correlation"]])[0],
+        "ci95": _rounded(section["ci95"]),
+    }
+
+
+_KEPT = {
+    "alignment": _alignment,
+    "steerability": _steerability,
+    "coverage": _coverage,
+    "instruction": _instruction,
+}
+"""Desideratum -> what makes the kept part of its part of a report."""
+
+
+def _rounded(values: Any) -> list[float | None]:
+    return [None if value is None or not np.isfinite(value) else _short(value) for value in values]
+
+
+def _short(value: float) -> float | int:
+    value = round(value, DIGITS)
+    return int(value) if value == int(value) else value

@@ -1,0 +1,112 @@
+"""The processes that an evaluation is spread over: one, unless `accelerate launch` or `torchrun` started more."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import datasets
+import torch
+import transformers
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
+
+from spectrum_suite.errors import UserError
+
+PATIENCE = timedelta(days=2)
+"""How long a process waits for the others, at most: as long as a part of the work may take."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """All processes, as one of them sees them.
+
+    Attributes:
+        index: Which one this is; 0 is the main process, which alone reads and writes results and speaks.
+        count: How many there are.
+        device: The device that is this one's own; None for a single process, which may choose.
+    """
+
+    index: int = 0
+    count: int = 1
+    device: torch.device | None = None
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the main process."""
+        return self.index == 0
+
+    def from_main(self, make: Callable[[], Result]) -> Result:
+        """What ``make`` gives in the main process, for all of them.
+
+        Raises:
+            SystemExit: In the other processes, when it raises something: what it is, the main process tells.
+        """
+        if self.count == 1:
+            return make()
+        if not self.is_main:
+            return self._unless_failed(*broadcast_object_list([None, None]))
+        try:
+            made = make()
+        except Exception:
+            broadcast_object_list([None, True])
+            raise
+        broadcast_object_list([made, None])
+        return made
+
+    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
+        """Each item with what ``work`` makes of it, in order and in every process; each does its share.
+
+        The items are worked on in rounds, one for each process, so that results are there when a round is done.
+
+        Raises:
+            UserError: ``work`` raised it, here or elsewhere.
+            SystemExit: The same in other processes than the main one.
+        """
+        for start in range(0, len(items), self.count):
+            at_once = items[start : start + self.count]
+            mine = _attempt(work, at_once[self.index]) if self.index < len(at_once) else (None, None)
+            found = [mine] if self.count == 1 else gather_object([mine])
+            for item, (result, error) in zip(at_once, found, strict=False):
+                yield item, self._unless_failed(result, error)
+
+    def _unless_failed(self, result: Result, error: UserError | bool | None) -> Result:
+        if error is None:
+            return result
+        if self.is_main:
+            raise error
+        raise SystemExit(0)  # a code of its own would make the launcher end the main process before it has spoken
+
+
+@contextmanager
+def processes(device: str | None = None) -> Iterator[Processes]:
+    """The processes that this one was started with; all but the main one show no progress.
+
+    Args:
+        device: The device that was asked for; ``cpu`` keeps every process off the GPUs.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Processes()
+        return
+    state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
+    if not state.is_main_process:
+        datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()
+    try:
+        yield Processes(state.process_index, state.num_processes, state.device)
+    finally:
+        state.destroy_process_group()
+
+
+def _attempt(work: Callable[[Item], Result], item: Item) -> tuple[Result | None, UserError | None]:
+    try:
+        return work(item), None
+    except UserError as error:
+        return None, error

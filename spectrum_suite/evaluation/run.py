@@ -1,0 +1,456 @@
+"""Evaluate a model from its name to its report; what is done is kept, so that an interrupted run can be taken up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from spectrum_suite.errors import UserError, first_line
+from spectrum_suite.evaluation.alignment import SMOOTHING
+from spectrum_suite.evaluation.choices import DESIDERATA, KINDS, ON_DATA
+from spectrum_suite.evaluation.instruction import InstructionWork
+from spectrum_suite.evaluation.judge import EndpointJudge
+from spectrum_suite.evaluation.markers import MarkersWork
+from spectrum_suite.evaluation.plots import plot_names, remove_plots, write_plots
+from spectrum_suite.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
+from spectrum_suite.evaluation.processes import Processes, processes
+from spectrum_suite.evaluation.report import (
+    REPORT,
+    SCHEMA_VERSION,
+    CompareData,
+    Report,
+    Section,
+    comparison_section,
+    failure_text,
+    read_report,
+    write_json,
+    write_report,
+)
+from spectrum_suite.evaluation.settings import EvaluationSettings
+from spectrum_suite.evaluation.subject import LocalModel, ServedModel, Subject
+from spectrum_suite.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work
+from spectrum_suite.generation.endpoint.client import Endpoint, NoAnswerError, served_model
+from spectrum_suite.held_folder import held
+from spectrum_suite.instruction_data import named_data
+from spectrum_suite.models import ModelFiles, find_model, scoring_device, torch_dtype
+from spectrum_suite.suite import task_infos, task_versions
+
+logger = logging.getLogger(__name__)
+
+LIBRARIES = ("torch", "transformers", "peft", "datasets", "numpy")
+
+_DATA_WORK: Mapping[str, type[DataWork]] = dict(zip(ON_DATA, (InstructionWork, MarkersWork), strict=True))
+"""Desideratum -> the work on a data set, for what is measured on instruction data and not on a suite."""
+
+
+Unit = tuple[str, str, str | None]
+"""A desideratum, a task and a way of prompting: what is measured as a whole, or not at all."""
+
+LOCK = ".evaluation.lock"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the work: its task, measured for which desideratum, and its name there."""
+
+    desideratum: str
+    task: str
+    name: str
+
+    @property
+    def unit(self) -> Unit:
+        """What is reported as a whole: the task, or one way of prompting it."""
+        return self.desideratum, self.task, self.name if self.desideratum == "coverage" else None
+
+
+def evaluate(settings: EvaluationSettings, *, progress: bool = False) -> Report | None:
+    """Score a model and write ``report.json``, ``report.md`` and ``plots/`` into the output folder.
+
+    The result of each part of a task is kept in ``output/tasks`` under a fingerprint of all that it depends on; the
+    same call takes what is there and goes on. A model with nothing left to measure is not even loaded. Processes
+    that were started together share the work; the main one keeps it and writes. A task that this model cannot be
+    measured on does not end the others: the report says why under ``failed``.
+
+    Returns:
+        The report (its schema: :mod:`spectrum_suite.evaluation.report`); None in a process that is not the main one.
+
+    Raises:
+        UserError: Something in ``settings`` does not exist or does not fit, another evaluation writes into the folder,
+            or nothing at all could be measured; no report is written then.
+    """
+    with processes(settings.device) as team, ExitStack() as held_until_done:
+        run = _Run(settings, team, progress=progress and team.is_main)
+
+        def begin() -> list[Part]:
+            held_until_done.enter_context(
+                held(settings.output, lock_name=LOCK, doing="evaluating into", option="--output")
+            )
+            return run.unfinished()
+
+        left = team.from_main(begin)
+        found = team.map(run.attempt, left)
+        for part, (result, reason) in tqdm(
+            found, "Evaluating", len(left), unit="part", leave=None, disable=not run.progress
+        ):
+            if reason is not None:
+                run.failed.setdefault(part.unit, reason)
+            elif team.is_main:
+                run.keep(part, result)
+        return run.report() if team.is_main else None
+
+
+def complete(report: Report) -> Report:
+    """The report, if everything in it was measured.
+
+    Raises:
+        UserError: Something was not.
+    """
+    for failure in report["failed"]:
+        raise UserError(f"{failure_text(failure)}; measure without it, or mend it")
+    return report
+
+
+def tasks_of(suite: str, tasks: Sequence[str], desiderata: Sequence[str]) -> dict[str, list[str]]:
+    """Desideratum -> the tasks of a suite that it is measured on.
+
+    Raises:
+        UserError: There is no such suite, task or desideratum, a task is of no kind that is asked for, or none is left.
+    """
+    for name in desiderata:
+        if name not in KINDS:
+            raise UserError(f"no desideratum {name!r}: there are {', '.join(KINDS)}")
+    infos = task_infos(suite, tasks)
+    asked = {name: KINDS[name] for name in desiderata}
+    everything = "all" in tasks
+    kinds = {task: info.kind for task, info in infos.items() if not everything or info.held_out}
+    for task, kind in kinds.items():
+        if kind not in asked.values() and not everything:
+            raise UserError(f"task {task!r} is of kind {kind!r}, but {_needs(asked)}")
+    found = {name: [task for task, kind in kinds.items() if kind == wanted] for name, wanted in asked.items()}
+    if not any(found.values()):
+        raise UserError(
+            f"suite {suite!r} has no task to measure, for {_needs(asked)}: build some with "
+            "'python -m dataset_builder build --tasks synthetic'"
+        )
+    return found
+
+
+def _needs(asked: Mapping[str, str]) -> str:
+    return " and ".join(f"{name} needs {kind} tasks" for name, kind in asked.items())
+
+
+class _Run:
+    """One evaluation, as one of its processes sees it. What only the main one needs is made there alone."""
+
+    def __init__(self, settings: EvaluationSettings, team: Processes, *, progress: bool) -> None:
+        self.settings = settings
+        self.team = team
+        self.progress = progress
+        self.works: dict[tuple[str, str], Work] = {}
+        self.fingerprints: dict[Part, str] = {}
+        self.results: dict[Part, Section] = {}
+        self.failed: dict[Unit, str] = {}
+        self.compared: Report | None = None
+
+    def unfinished(self) -> list[Part]:
+        """The parts that no earlier run has kept."""
+        settings = self.settings
+        if settings.compare:
+            self.compared = read_report(settings.compare)
+        for desideratum, tasks in self._tasks().items():
+            for task in tasks:
+                for name, depends in self._work(desideratum, task).parts():
+                    self.fingerprints[Part(desideratum, task, name)] = _digest(self._model_depends | depends)
+        if self.compared is not None:
+            with _damaged(settings.compare):
+                self._check_comparable(self.compared)
+        for part, fingerprint in self.fingerprints.items():
+            kept = _read_kept(self._path(part), fingerprint)
+            if kept is not None:
+                self.results[part] = kept
+        if self.results:
+            logger.info("%d of %d parts are kept from an earlier run", len(self.results), len(self.fingerprints))
+        return [part for part in self.fingerprints if part not in self.results]
+
+    def _tasks(self) -> dict[str, list[str]]:
+        """Desideratum -> the tasks or data sets that it is measured on."""
+        settings = self.settings
+        on_suite = [name for name in settings.desiderata if name in KINDS]
+        found = tasks_of(settings.suite, settings.tasks, on_suite) if on_suite else {}
+        return found | {name: list(named_data(settings.data)) for name in settings.desiderata if name in ON_DATA}
+
+    def _check_comparable(self, other: Report) -> None:
+        """Refuse, before anything is scored, another report with which nothing can be compared."""
+        reasons = {
+            (desideratum, task): work.not_comparable(other[desideratum][task])
+            for (desideratum, task), work in self.works.items()
+            if task in other.get(desideratum, {})
+        }
+        if not reasons:
+            raise UserError(
+                "the two reports share no task: compare reports on the same tasks with the same seed and limit"
+            )
+        if all(reasons.values()):
+            raise UserError(next(iter(reasons.values())))
+        for (_, task), reason in reasons.items():
+            if reason:
+                logger.warning("%s is not compared: %s", task, reason)
+
+    def attempt(self, part: Part) -> tuple[Section | None, str | None]:
+        """The result of a part, or why there is none; after a failure the rest of its task is left out.
+
+        Raises:
+            UserError: The model cannot be loaded, or its server is gone: nothing else could be measured either.
+        """
+        if part.unit in self.failed:
+            return None, self.failed[part.unit]
+        self.subject.load()
+        try:
+            return self._work(part.desideratum, part.task).measure(part.name, self.subject), None
+        except NoAnswerError:
+            raise
+        except Exception as error:  # whatever one task cannot stand must not take the others with it
+            logger.debug("%s failed", part, exc_info=error)
+            return None, _said(error)
+
+    def keep(self, part: Part, result: Section) -> None:
+        """Keep the result of a part."""
+        path = self._path(part)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, result | {"fingerprint": self.fingerprints[part]})
+        self.results[part] = result
+
+    def report(self) -> Report:
+        """Write and return the report of the finished parts."""
+        sections: dict[str, dict[str, Section]] = {name: {} for name in DESIDERATA}
+        for (desideratum, task), work in self.works.items():
+            parts = [part for part in self.fingerprints if (part.desideratum, part.task) == (desideratum, task)]
+            done = {part.name: self.results[part] for part in parts if part.unit not in self.failed}
+            if not done:
+                continue
+            try:
+                sections[desideratum][task] = work.section(done)
+            except UserError as error:
+                self.failed[desideratum, task, None] = str(error)
+        if not any(sections.values()):
+            reasons = list(self.failed.values())
+            others = f" (and {len(reasons) - 1} more tasks failed)" if len(reasons) > 1 else ""
+            raise UserError(f"nothing could be measured: {reasons[0]}{others}")
+        report = self._report(sections)
+        if self.compared is not None:
+            with _damaged(self.settings.compare):
+                report["comparison"] = comparison_section(report, self.compared, self._comparers)
+        self._write(report)
+        return report
+
+    def _write(self, report: Report) -> None:
+        """Write the report and its plots, in place of those of the report that was there."""
+        path, plots = self.settings.output / REPORT, self.settings.output / "plots"
+        before = _content(path)
+        if before is not None:
+            remove_plots(before, plots, but_those_of=report)
+        write_report(report, self.settings.output)
+        names = plot_names(report)
+        there = all((plots / name).is_file() for name in names)
+        if names and (_content(path) != before or not there):  # drawing them takes longer than all else
+            write_plots(report, plots)
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The model."""
+        settings = self.settings
+        served = settings.endpoint is not None
+        files = find_model(settings.model, base=settings.base, revision=settings.revision, weights=not served)
+        if served:
+            endpoint = Endpoint(settings.endpoint, settings.endpoint_model or served_model(settings.endpoint))
+            return ServedModel(files, settings.text_format, endpoint, progress=self.progress)
+        device = scoring_device(self.team.device or settings.device)
+        return LocalModel(
+            files,
+            settings.text_format,
+            device,
+            torch_dtype(settings.dtype, device),
+            load_in_4bit=settings.load_in_4bit,
+            batch_size=settings.batch_size,
+            rules=settings.adapter_rules(),
+            progress=self.progress,
+        )
+
+    def _work(self, desideratum: str, task: str) -> Work:
+        """The work on a task. The batch size is in no fingerprint: it moves results by rounding only."""
+        if (desideratum, task) not in self.works:
+            self.works[desideratum, task] = self._new_work(desideratum, task)
+        return self.works[desideratum, task]
+
+    def _new_work(self, desideratum: str, task: str) -> Work:
+        if desideratum == "coverage":
+            judged = self.settings.judge is not None and {task, "all"} & set(self.settings.judge_tasks)
+            return CoverageWork(self.settings, task, self._judge if judged else None)
+        if desideratum in ON_DATA:
+            return _DATA_WORK[desideratum](self.settings, task, self._preference)
+        if desideratum == "alignment":
+            return AlignmentWork(self.settings, task)
+        return SteerabilityWork(self.settings, task, lambda: self.subject)
+
+    @cached_property
+    def _judge(self) -> EndpointJudge:
+        verdicts = self.settings.output / "tasks" / "judge.jsonl"
+        return EndpointJudge(self.settings.judge, self.settings.judge_model, cache=verdicts, progress=self.progress)
+
+    @cached_property
+    def _preference(self) -> Preference | None:
+        """Who says which of two responses is better."""
+        settings = self.settings
+        if settings.judge is not None:
+            return EndpointPreference(self._judge)
+        if settings.likelihood_judge is None:
+            return None
+        device = scoring_device(settings.device)
+        return LikelihoodPreference.of(settings.likelihood_judge, device, torch_dtype(settings.dtype, device))
+
+    @cached_property
+    def _comparers(self) -> dict[str, CompareData]:
+        """Of the desiderata on data sets."""
+
+        def compare(desideratum: str, task: str, mine: Section, theirs: Section) -> dict[str, Any]:
+            return self.works[desideratum, task].compare(mine, theirs)
+
+        return {name: partial(compare, name) for name in ON_DATA}
+
+    @cached_property
+    def _conditions(self) -> dict[str, Any]:
+        text_format = self.subject.text_format
+        return {"format": text_format.name, "bos": text_format.bos, **self.subject.conditions, "smoothing": SMOOTHING}
+
+    def _task_versions(self, sections: Mapping[str, Mapping[str, Section]]) -> dict[str, str]:
+        """Task -> its version, for those that were measured and of which the suite tells it."""
+        versions = task_versions(self.settings.suite) if self.settings.suite else {}
+        measured = {task for name in KINDS for task in sections[name]}
+        return {task: versions[task] for task in sorted(measured & versions.keys())}
+
+    @cached_property
+    def _libraries(self) -> dict[str, str]:
+        return {name: version(name) for name in LIBRARIES}
+
+    @cached_property
+    def _model_depends(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "libraries": self._libraries,
+            "model": self.subject.fingerprint,
+            "conditions": self._conditions,
+        }
+
+    def _path(self, part: Part) -> Path:
+        return self.settings.output / "tasks" / f"{part.desideratum}-{part.task}-{part.name}.json"
+
+    def _report(self, sections: Mapping[str, Mapping[str, Section]]) -> Report:
+        settings = self.settings
+        judge = {"url": settings.judge, "model": settings.judge_model, "tasks": list(settings.judge_tasks)}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "libraries": self._libraries,
+            "model": _describe(self.subject.files) | {"fingerprint": self.subject.fingerprint},
+            "suite": {
+                "name": settings.suite,
+                "fingerprint": _digest({name: _fingerprints(tasks) for name, tasks in sections.items()}),
+                "task_versions": self._task_versions(sections),
+            },
+            "settings": {"rules": None}
+            | self._conditions
+            | {
+                "task_labels": settings.task_labels,
+                "seed": settings.seed,
+                "limit": settings.limit,
+                "batch_size": settings.batch_size,
+                "max_length": settings.max_length,
+                "generations": settings.generations,
+                "first_line": settings.first_line,
+                "judge": judge if settings.judge else None,
+                "likelihood_judge": settings.likelihood_judge,
+                "data": named_data(settings.data),
+                "max_new_tokens": settings.max_new_tokens,
+                "processes": self.team.count,
+            },
+            "seconds": round(sum(section["seconds"] for section in _timed(sections)), 2),
+            **sections,
+            "failed": [
+                {"desideratum": desideratum, "task": task, "prompting": prompting, "reason": reason}
+                for (desideratum, task, prompting), reason in self.failed.items()
+            ],
+            "comparison": None,
+        }
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Say on one line that another report is not what one of this version holds."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"report {str(path)!r} is damaged ({type(error).__name__}: {first_line(error)}): write it again with "
+            "evaluate_model.py"
+        ) from error
+
+
+def _said(error: Exception) -> str:
+    """What an error says on one line; that of a library with its kind."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    """A report without the time at which it was written; None where there is none of ours."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(content, dict) and content.get("schema_version") == SCHEMA_VERSION
+    return content | {"created": None} if ours else None
+
+
+def _describe(files: ModelFiles) -> dict[str, Any]:
+    return {
+        "name": files.name,
+        "revision": files.revision,
+        "fingerprint": files.fingerprint(),
+        "base": _describe(files.base) if files.base else None,
+    }
+
+
+def _fingerprints(sections: Mapping[str, Section]) -> dict[str, Any]:
+    """Task -> the fingerprint of its rows; that of its row for each prompting of a coverage task."""
+    return {
+        task: section.get("rows_fingerprint") or [part["row_fingerprint"] for part in section.values()]
+        for task, section in sections.items()
+    }
+
+
+def _timed(sections: Mapping[str, Mapping[str, Section]]) -> Iterator[Section]:
+    """Every section that holds the seconds spent on it."""
+    for name, tasks in sections.items():
+        for section in tasks.values():
+            yield from section.values() if name == "coverage" else (section,)
+
+
+def _read_kept(path: Path, fingerprint: str) -> Section | None:
+    if not path.is_file():
+        return None
+    result = json.loads(path.read_text(encoding="utf-8"))
+    return result if result["fingerprint"] == fingerprint else None
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,130 @@
+"""What to evaluate, on what, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.choices import (
+    BATCH_SIZE,
+    LIMIT,
+    MAX_LENGTH,
+    MAX_NEW_TOKENS,
+    N_GENERATIONS,
+    PROMPTINGS,
+    SEED,
+    Prompting,
+)
+from spectrum_suite.generation.rule_adapter import RULES, Rules
+
+PAPER = "paper"
+"""The rules with the weights of their paper."""
+
+_NUMBERS = {str(number): name for number, name in enumerate(RULES, 1)}
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """The settings of an evaluation.
+
+    Attributes:
+        model: A path, a Hub id, or ``embedded:gemma-3-270m``; a checkpoint or an adapter.
+        output: The folder of the report.
+        suite: A built suite's folder, or a dataset on a Hub; what is measured on ``data`` needs none.
+        desiderata: What to measure: ``steerability``, ``coverage``, ``alignment``; on ``data`` ``instruction``
+            and ``markers``.
+        tasks: Tasks of the kinds that these need; ``all`` is every one of the suite, ``icl`` tasks if held out.
+        text_format: ``auto`` or the name of a format.
+        task_labels: In ``colon``, write each task's own label in place of ``Output``, as the paper does.
+        limit: Items or sequences per task at most, one number or one for each task; None for all.
+        max_length: Tokens of a sequence whose outputs are scored (steerability), at most.
+        generations: Samples per prompt (coverage).
+        promptings: What the prompts of coverage hold: ``description``, ``examples``, ``both``.
+        first_line: Check the first line of a generated text only (coverage).
+        judge: The base URL of a chat endpoint that decides which generations are valid, in place of rules.
+        judge_model: The name under which that endpoint knows the judge.
+        judge_tasks: The coverage tasks that it decides on; ``all`` is every one.
+        data: Instruction data: files, folders or data sets on a Hub, ``limit`` conversations of each.
+        layout: Of the data; ``auto`` goes by the columns.
+        data_split: Of the data, or a part of it as in ``train[80%:]``.
+        marker_categories: The categories of markers that are measured; ``all`` are those of the rows.
+        marker_taxonomy: A YAML file with categories of a user's own.
+        max_new_tokens: Tokens of a response at most, its markers included (instruction, markers).
+        likelihood_judge: A local model whose likelihood stands in for a judge of responses.
+        similar_to: A narrow task's data, with whose responses the model's are compared (instruction).
+        rules: ``paper``, or a YAML file of weights: the model is multiplied by the three-rule adapter, wherever it is
+            scored or sampled from.
+        without_rule: Rules to leave out: ``ending`` or ``1``, ``words`` or ``2``, ``repetition`` or ``3``.
+        seed: Of the draw of items and of sampling.
+        batch_size: Prompts per forward pass.
+        device: By default the accelerator where there is one, else ``cpu``.
+        dtype: By default bfloat16 on a GPU and float32 elsewhere.
+        base: The base model of an adapter; by default the one that its configuration names.
+        revision: Branch, tag or commit of a model on a Hub.
+        load_in_4bit: Load the weights as NF4.
+        endpoint: The base URL of a completions server that has the model; only the tokenizer is then loaded here.
+        endpoint_model: The name under which it has the model; by default that of the only one it has.
+        compare: Another report to set this one against, item by item.
+    """
+
+    model: str
+    output: Path
+    suite: str | None = None
+    desiderata: tuple[str, ...] = ("alignment",)
+    tasks: tuple[str, ...] = ("all",)
+    text_format: str = "auto"
+    task_labels: bool = False
+    limit: int | Mapping[str, int] | None = LIMIT
+    max_length: int = MAX_LENGTH
+    generations: int = N_GENERATIONS
+    promptings: tuple[Prompting, ...] = PROMPTINGS
+    first_line: bool = True
+    judge: str | None = None
+    judge_model: str | None = None
+    judge_tasks: tuple[str, ...] = ("all",)
+    data: tuple[str, ...] = ()
+    layout: str = "auto"
+    data_split: str = "train"
+    marker_categories: tuple[str, ...] = ("all",)
+    marker_taxonomy: Path | None = None
+    max_new_tokens: int = MAX_NEW_TOKENS
+    likelihood_judge: str | None = None
+    similar_to: str | None = None
+    rules: str | None = None
+    without_rule: tuple[str, ...] = ()
+    seed: int = SEED
+    batch_size: int = BATCH_SIZE
+    device: str | None = None
+    dtype: str | None = None
+    base: str | None = None
+    revision: str | None = None
+    load_in_4bit: bool = False
+    endpoint: str | None = None
+    endpoint_model: str | None = None
+    compare: Path | None = None
+
+    def limit_of(self, task: str) -> int | None:
+        """Items of ``task`` at most."""
+        return self.limit.get(task) if isinstance(self.limit, Mapping) else self.limit
+
+    def adapter_rules(self) -> Rules | None:
+        """The rules that the model is multiplied by, if any.
+
+        Raises:
+            UserError: There is no such file or rule, or the file is no file of rules.
+        """
+        if self.rules is None:
+            if self.without_rule:
+                raise UserError("--without_rule leaves out a rule of --rules: give it too, e.g. --rules paper")
+            return None
+        try:
+            rules = Rules() if self.rules == PAPER else Rules.from_yaml(self.rules)
+            return rules.without(*(_NUMBERS.get(name, name) for name in self.without_rule))
+        except FileNotFoundError as error:
+            raise UserError(f"rules {self.rules!r} not found: give a YAML file of weights, or {PAPER!r}") from error
+        except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+            raise UserError(str(error).strip().splitlines()[0]) from error

@@ -1,0 +1,223 @@
+"""What the scored outputs of a steerability task say: loss, accuracy and calibration, by the number of examples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.closed_answers import Answers
+from spectrum_suite.evaluation.steerability import ScoredSequence
+from spectrum_suite.metrics.in_context_steerability.scoring import (
+    METRICS,
+    Outputs,
+    as_outputs,
+    at_largest_k,
+    bootstrap_intervals,
+    by_examples,
+    paired_differences,
+    reliability,
+    score_options,
+    summarize,
+    with_examples,
+)
+
+CAPABILITY_TASKS = frozenset(
+    {
+        "arc",
+        "chemistry_esol",
+        "chemistry_oxidative",
+        "drop",
+        "gpqa",
+        "gsm8k_answer_from_question",
+        "hellaswag",
+        "jeopardy_answer_prediction",
+        "mmlu",
+        "truthful_qa",
+        "winogrande",
+    }
+)
+"""Tasks that ask for what a model knows: reported apart from those that ask it to follow a process."""
+
+
+@dataclass(frozen=True)
+class TaskSteerability:
+    """The steerability of a model on one task.
+
+    Attributes:
+        task: The task's name.
+        capability: Whether the task asks for what a model knows.
+        options: The closed answers of its outputs; where questions differ, the lists of them, among which
+            :attr:`ScoredSequence.asked` says which it is. None where no output has any.
+        max_length: Tokens that every sequence fits in, in each format that it was cut for.
+        n_available: Rows in the suite, from which ``sequences`` were drawn.
+        n_too_long: Drawn rows of which no scored output fits.
+        without_options: Why outputs have no closed answers, and so neither accuracy nor calibration -> how many of the
+            drawn ones.
+        sequences: The scored sequences, in the order of the suite.
+        rows_fingerprint: A hash of the drawn rows.
+        seconds: Time spent on scoring.
+    """
+
+    task: str
+    capability: bool
+    options: Answers | tuple[Answers, ...] | None
+    max_length: int
+    n_available: int
+    n_too_long: int
+    sequences: tuple[ScoredSequence, ...]
+    rows_fingerprint: str
+    seconds: float
+    without_options: Mapping[str, int] = field(default_factory=dict)
+
+    def outputs(self) -> Outputs:
+        """All scored outputs as arrays."""
+        columns: dict[str, list[Any]] = {"sequence": [], "k": [], "loss": [], "tokens": []}
+        for sequence in self.sequences:
+            columns["sequence"] += [sequence.id] * len(sequence.k)
+            columns["k"] += sequence.k
+            columns["loss"] += sequence.losses
+            columns["tokens"] += sequence.tokens
+        if self.options is None:
+            return as_outputs(**columns)
+        correct, confidence = score_options(
+            [row or None for sequence in self.sequences for row in sequence.log_probs],
+            [answer for sequence in self.sequences for answer in sequence.answers],
+        )
+        return as_outputs(**columns, correct=correct, confidence=confidence)
+
+    def summary(self) -> dict[str, float]:
+        """``loss``, ``loss_per_token``, ``accuracy``, ``ece``, the ``<metric>_se`` of each, and counts.
+
+        Over the outputs with at least one example before them; standard errors are clustered by sequence.
+        """
+        return summarize(with_examples(self.outputs()))
+
+    def at_largest_k(self) -> dict[str, float]:
+        """The same over the last output of each sequence, and ``mean_k``, the examples before it on average."""
+        last = at_largest_k(self.outputs())
+        return summarize(last) | {"mean_k": float(last.k.mean()) if len(last) else math.nan}
+
+    def by_k(self) -> dict[str, list[float]]:
+        """The same for each number of examples, 0 included, as columns of a table."""
+        return by_examples(self.outputs())
+
+    def reliability(self) -> dict[str, list[float]]:
+        """The columns of a reliability diagram, over the outputs with at least one example before them."""
+        return reliability(with_examples(self.outputs()))
+
+    def intervals(self, *, seed: int = 0) -> dict[str, tuple[float, float]]:
+        """Metric of the summary -> its bootstrap 95% interval over sequences."""
+        return bootstrap_intervals(with_examples(self.outputs()), seed=seed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The task's part of a report: JSON's types only, though numbers may be NaN."""
+        found = asdict(self)
+        return {name: value for name, value in found.items() if name != "sequences"} | {
+            "n": len(self.sequences),
+            "n_outputs": sum(len(sequence.k) for sequence in self.sequences),
+            "n_failed": sum(len(sequence.failed) for sequence in self.sequences),
+            "summary": self.summary(),
+            "ci95": {name: list(interval) for name, interval in self.intervals().items()},
+            "at_largest_k": self.at_largest_k(),
+            "by_k": self.by_k(),
+            "reliability": self.reliability() if self.options else None,
+            "sequences": found["sequences"],
+        }
+
+    @classmethod
+    def from_dict(cls, section: Mapping[str, Any]) -> TaskSteerability:
+        """The result in a report, from what :meth:`as_dict` made; None stands for a number that is not finite."""
+        sequences = tuple(ScoredSequence.from_dict(sequence) for sequence in section["sequences"])
+        names = ("task", "capability", "max_length", "n_available", "n_too_long", "rows_fingerprint", "seconds")
+        found = {name: section[name] for name in names} | {"without_options": section.get("without_options", {})}
+        lists = _lists(section["options"])
+        return cls(**found, options=lists[0] if lists and len(lists) == 1 else lists, sequences=sequences)
+
+    def answers(self) -> dict[tuple[str, int], Answers | None]:
+        """(sequence, k) -> the closed answers of each scored output."""
+        lists = _lists(self.options) or ()
+        return {
+            (sequence.id, k): None if place is None else lists[place]
+            for sequence in self.sequences
+            for k, place in zip(sequence.k, sequence.asked or (None,) * len(sequence.k), strict=True)
+        }
+
+
+def paired_steerability(
+    mine: TaskSteerability, theirs: TaskSteerability, *, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Metric -> ``mine`` minus ``theirs`` over the outputs that both scored and that have an example before them.
+
+    The numbers of examples may differ between the two: an output depends on what stands before it alone.
+
+    Returns:
+        Metric -> ``difference``, ``ci95`` (paired bootstrap over sequences) and ``n``, the outputs that both have a
+        loss for. Accuracy and calibration error are NaN if the two had other options for any of them.
+
+    Raises:
+        UserError: They share no output, or a sequence is not the same in both.
+    """
+    contents = {sequence.id: sequence.content for sequence in theirs.sequences}
+    for sequence in mine.sequences:
+        if contents.get(sequence.id, sequence.content) != sequence.content:
+            raise UserError(
+                f"sequence {sequence.id!r} of task {mine.task!r} is not the same in both: evaluate both on one suite"
+            )
+    of_mine, of_theirs = mine.answers(), theirs.answers()
+    if any(of_mine[key] != of_theirs[key] for key in of_mine.keys() & of_theirs.keys()):
+        mine, theirs = (replace(side, options=None) for side in (mine, theirs))
+    a, b = (with_examples(side.outputs()) for side in (mine, theirs))
+    shared = _with_loss(a) & _with_loss(b)
+    if not shared:
+        raise UserError(f"the two share no output of task {mine.task!r}: score both with the same seed and limit")
+    return {
+        metric: {"difference": difference, "ci95": interval, "n": len(shared)}
+        for metric, (difference, interval) in paired_differences(a, b, seed=seed).items()
+    }
+
+
+def _lists(options: Sequence[str] | Sequence[Sequence[str]] | None) -> tuple[Answers, ...] | None:
+    """Lists of answers; one for all outputs may stand by itself."""
+    if options is None:
+        return None
+    return (tuple(options),) if isinstance(options[0], str) else tuple(map(tuple, options))
+
+
+def _with_loss(outputs: Outputs) -> set[tuple[str, int]]:
+    known = ~np.isnan(outputs.loss)
+    return set(zip(outputs.sequence[known].tolist(), outputs.k[known].tolist(), strict=True))
+
+
+def summary_by_group(sections: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """The mean over tasks of each metric, for ``steerability`` tasks and for ``capability`` tasks apart.
+
+    Args:
+        sections: The tasks' parts of a report; see :meth:`TaskSteerability.as_dict`.
+
+    Returns:
+        Group -> ``<metric>``, ``<metric>_se`` (of independent tasks) and ``<metric>_tasks``, the tasks that have it. A
+        group without tasks is not there.
+    """
+    summaries: dict[str, list[dict[str, float]]] = {}
+    for section in sections:
+        summary = {name: math.nan if value is None else value for name, value in section["summary"].items()}
+        summaries.setdefault("capability" if section["capability"] else "steerability", []).append(summary)
+    return {group: _mean_over_tasks(summaries[group]) for group in sorted(summaries, reverse=True)}
+
+
+def _mean_over_tasks(summaries: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for metric in METRICS:
+        having = [summary for summary in summaries if not math.isnan(summary[metric])]
+        errors = np.array([summary[f"{metric}_se"] for summary in having])
+        found |= {
+            metric: float(np.mean([summary[metric] for summary in having])) if having else math.nan,
+            f"{metric}_se": float(np.sqrt(np.square(errors).sum()) / len(having)) if having else math.nan,
+            f"{metric}_tasks": len(having),
+        }
+    return found

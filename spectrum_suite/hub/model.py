@@ -1,0 +1,263 @@
+"""What is published of a tuned model: the adapter or the merged weights, and what is needed to use and to judge it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from huggingface_hub import ModelCard
+from transformers import AutoConfig
+
+from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.report import REPORT
+from spectrum_suite.hub.answers import Repository
+from spectrum_suite.hub.card_merge import Ours
+from spectrum_suite.hub.cards import BaseModel, base_model_of, read_training, render_model_card, with_names
+from spectrum_suite.hub.fit_names import fit, fit_values
+from spectrum_suite.hub.local_files import LocalFile, scan_folder
+from spectrum_suite.hub.model_options import ModelOptions
+from spectrum_suite.hub.plan import Publication, Remote
+from spectrum_suite.hub.results import eval_results_yaml, read_json, read_results
+from spectrum_suite.hub.terms import NOTICE, Terms, terms_of
+from spectrum_suite.hub.weights import SAFETENSORS, check_weights
+from spectrum_suite.models import ADAPTER, find_model, load_merged
+from spectrum_suite.training.report import REPORT as TRAINING_REPORT
+
+SUMMARY = "summary.json"
+EVAL_RESULTS = ".eval_results/spectrum-suite.yaml"
+
+_ADAPTER_WEIGHTS, _SAMPLING, _TOKENIZER = "adapter_model.safetensors", "generation_config.json", "tokenizer_config.json"
+_TEMPLATE = "chat_template.jinja"
+_TOKENIZER_FILES = {
+    "tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "added_tokens.json",
+    "special_tokens_map.json", _TEMPLATE,
+}  # fmt: skip
+_OF_THIS_MACHINE = ("is_local", "local_files_only", "name_or_path")
+_KEYS = {
+    "model_name", "model-index", "base_model", "base_model_relation", "library_name", "pipeline_tag", "license",
+    "license_name", "license_link", "language", "datasets",
+}  # fmt: skip
+
+
+def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch: Path) -> Publication:
+    """What is published of the adapter in ``folder``.
+
+    Args:
+        folder: As ``train_sft.py`` left it.
+        repo_id: Where, ``<org>/<name>``.
+        options: How.
+        scratch: An empty folder for merged weights, which must stay until they are sent.
+
+    Raises:
+        UserError: The folder is no such adapter, or lacks its tokenizer, template or settings for sampling; it has no
+            report, or one about another model; its base model has no name on the Hub.
+    """
+    names = scan_folder(folder)
+    for needed in (ADAPTER, _ADAPTER_WEIGHTS, TRAINING_REPORT, _SAMPLING, _TOKENIZER, _TEMPLATE):
+        if needed not in names:
+            raise UserError(f"folder {str(folder)!r} is no tuned adapter (no {needed!r}): give what train_sft.py left")
+    _check_sampling(folder / _SAMPLING)
+    for name in sorted(_TOKENIZER_FILES & set(names)):
+        _check_tokenizer_file(folder / name)
+    check_weights(LocalFile(_ADAPTER_WEIGHTS, folder / _ADAPTER_WEIGHTS))
+    training = read_training(folder)
+    base = base_model_of(training, options.base_model, options.license_name, options.license_link)
+    terms = _terms(training, base, options, scratch / "terms")
+    reports, not_used = _checked_reports(folder, options)
+    card = model_card(folder, repo_id, options, reports, terms)
+    weights = _merged(folder, scratch / "weights") if options.merge else _adapter(folder, base.hub_id)
+    dataset = options.dataset or next(iter(card.data.datasets or ()), None)
+    results = eval_results_yaml([read_results(path) for path in reports], dataset) if dataset else None
+    return Publication(
+        repository=Repository(repo_id, "model"),
+        card=str(card),
+        files=(
+            *weights,
+            *(LocalFile(name, folder / name) for name in names if name in _TOKENIZER_FILES),
+            LocalFile(_TOKENIZER, _json(fit_values(_without(_read(folder / _TOKENIZER), _OF_THIS_MACHINE)))),
+            LocalFile(_SAMPLING, _json(fit_values(_read(folder / _SAMPLING)))),
+            *terms.files,
+            LocalFile(TRAINING_REPORT, _json(_shown_report(folder, base.hub_id, dataset))),
+            *([LocalFile(EVAL_RESULTS, results.encode())] if results else []),
+        ),
+        ours=lambda _: Ours(_KEYS, {"tags": lambda tag: False}),
+        owns=_owns,
+        message=f"{repo_id.partition('/')[2]}: {base.hub_id} tuned on {len(training['rows_per_task'])} tasks",
+        loads=("model",),
+        notes=(*_notes(dataset, reports), *not_used),
+        depends_on=() if options.merge else (base.hub_id,),
+    )
+
+
+def model_card(
+    folder: Path,
+    repo_id: str,
+    options: ModelOptions,
+    reports: Sequence[Path] | None = None,
+    terms: Terms | None = None,
+) -> ModelCard:
+    """The card alone; ``reports`` and ``terms`` are looked for if they are not given."""
+    if terms is None:
+        training = read_training(folder)
+        base = base_model_of(training, options.base_model, options.license_name, options.license_link)
+        with TemporaryDirectory(prefix="spectrum-terms-") as scratch:
+            terms = _terms(training, base, options, Path(scratch))
+    return render_model_card(
+        folder,
+        _checked_reports(folder, options)[0] if reports is None else reports,
+        suite=options.suite,
+        base_model=options.base_model,
+        license_name=options.license_name,
+        license_link=options.license_link,
+        terms=terms,
+        repo_id=repo_id,
+        dataset=options.dataset,
+        merged=options.merge,
+    )
+
+
+def find_reports(folder: Path) -> list[Path]:
+    """What may be evaluations of an adapter: in its folder or, where the quickstart puts them, in the one above."""
+    places = [place / name for place in (folder, folder.resolve().parent) for name in (SUMMARY, REPORT)]
+    return [path for path in places if path.is_file()]
+
+
+def _checked_reports(folder: Path, options: ModelOptions) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """The reports about these very weights, given or found, and a line for each other one that was found.
+
+    Raises:
+        UserError: A report that was given is about other weights, or does not say about which; or there is none.
+    """
+    if options.reports:
+        for path in options.reports:
+            if why := _not_about(read_json(path, "give a report with '--report'"), folder):
+                raise UserError(f"report {str(path)!r} {why}: measure this one with evaluate_model.py")
+        return options.reports, ()
+    not_used = []
+    for path in () if options.without_report else find_reports(folder):
+        try:
+            why = _not_about(read_json(path, "measure it again"), folder)
+        except UserError as error:
+            why = str(error)
+        if not why:
+            return (path,), tuple(not_used)
+        not_used.append(f"not used: {path} ({why})")
+    if not options.without_report:
+        raise UserError(
+            f"model {str(folder)!r} has no report: measure it with evaluate_model.py and give '--report PATH', "
+            f"or publish it with '--without-report'{''.join(f'; {line}' for line in not_used)}"
+        )
+    return (), ()
+
+
+def _not_about(report: Mapping[str, Any], folder: Path) -> str | None:
+    """Why a report does not count for the weights in a folder; None where it does."""
+    model = report.get("model")
+    measured = model.get("fingerprint") if isinstance(model, dict) else None
+    if not isinstance(measured, str) or not measured:
+        return "does not say which weights it is about"
+    if measured != find_model(str(folder)).fingerprint():
+        return f"is about another model than {str(folder)!r}"
+    return None
+
+
+def _terms(training: Mapping[str, Any], base: BaseModel, options: ModelOptions, scratch: Path) -> Terms:
+    return terms_of(
+        base.hub_id,
+        training["base_model"],
+        scratch,
+        license_name=options.license_name,
+        license_link=options.license_link,
+    )
+
+
+def _check_sampling(path: Path) -> None:
+    """The method's answers are draws from the whole distribution, and so must a stranger's be."""
+    settings = _read(path)
+    wanted = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
+    for name, value in wanted.items():
+        if settings.get(name) != value:
+            raise UserError(
+                f"{path.name} of {str(path.parent)!r} samples with {name}={settings.get(name)}: set {value}"
+            )
+
+
+def _check_tokenizer_file(path: Path) -> None:
+    """See that a file of the tokenizer is not empty, and reads where it is JSON."""
+    if not path.stat().st_size:
+        raise UserError(f"file {str(path)!r} of the tokenizer is empty: save the tokenizer again")
+    if path.suffix == ".json":
+        _read(path)
+
+
+def _adapter(folder: Path, base: str) -> list[LocalFile]:
+    """The adapter's weights, and its configuration with the base model's name on the Hub."""
+    trained = _read(folder / ADAPTER)
+    revision = trained.get("revision") if trained.get("base_model_name_or_path") == base else None  # not of another one
+    configuration = fit_values(trained) | {"base_model_name_or_path": base, "revision": revision}
+    return [
+        LocalFile(ADAPTER, _json(configuration)),
+        LocalFile(_ADAPTER_WEIGHTS, folder / _ADAPTER_WEIGHTS),
+    ]
+
+
+def _merged(folder: Path, output: Path) -> list[LocalFile]:
+    """Merge the adapter in float32, and save in the precision of the base model's files.
+
+    Raises:
+        UserError: The merged weights are not finite.
+    """
+    files = find_model(str(folder))
+    model = load_merged(files, dtype=torch.float32)
+    dtype = AutoConfig.from_pretrained(files.base.folder).dtype or torch.float32
+    model.to(dtype).save_pretrained(output)
+    (output / _SAMPLING).unlink(missing_ok=True)  # the base model's; the adapter's is published
+    configuration = _nameless(_read(output / "config.json"))
+    (output / "config.json").write_bytes(_json(configuration))
+    merged = [LocalFile(name, output / name) for name in scan_folder(output)]
+    for file in merged:
+        if file.name.endswith(SAFETENSORS):
+            check_weights(file)
+    return merged
+
+
+def _nameless(configuration: Any) -> Any:
+    """A configuration without the places on this machine that it and the parts of it were loaded from."""
+    if not isinstance(configuration, dict):
+        return configuration
+    kept = {name: _nameless(value) for name, value in configuration.items() if name != "_name_or_path"}
+    return fit_values(kept)
+
+
+def _shown_report(folder: Path, base: str, dataset: str | None) -> dict[str, Any]:
+    """The training report, with names on the Hub in place of this machine's files and folders."""
+    report = _read(folder / TRAINING_REPORT)
+    fitting = fit(report)
+    return with_names(fitting, base_model=base, suite=dataset or fitting["suite"])
+
+
+def _notes(dataset: str | None, reports: Sequence[Path]) -> tuple[str, ...]:
+    no_dataset = f"no --dataset ORG/NAME given: the card names no dataset, and there is no {EVAL_RESULTS}"
+    return (*(f"results: {path}" for path in reports), *(() if dataset else (no_dataset,)))
+
+
+def _owns(name: str, _: Remote) -> bool:
+    """Files of an earlier push: an adapter's beside merged weights, say, would be loaded in their place."""
+    ours = {ADAPTER, _ADAPTER_WEIGHTS, "config.json", EVAL_RESULTS, TRAINING_REPORT, NOTICE, *_TOKENIZER_FILES}
+    return name in ours or (name.startswith("model") and name.endswith((".safetensors", ".safetensors.index.json")))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return read_json(path, "run train_sft.py again")
+
+
+def _without(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

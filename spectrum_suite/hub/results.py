@@ -1,0 +1,336 @@
+"""Results of a model as its card tells them, read from the reports of the runs that measured them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import EvalResult, EvalResultEntry, eval_result_entries_to_yaml
+
+from spectrum_suite.errors import UserError
+from spectrum_suite.hub.fit_names import fit, fit_text
+from spectrum_suite.hub.shapes import COUNT, Each, Maybe, Number, check_shape
+
+LABELS = {"tuned": "this model", "base": "base model", "uniform": "uniform guess"}
+"""Whose answers were scored, as summaries call them and as the card does, in the order of the card."""
+
+METRICS = {
+    "loss": "loss per output (nats)",
+    "accuracy": "accuracy",
+    "ece": "expected calibration error",
+    "valid": "share of valid generations",
+    "yield": "different valid generations",
+}
+"""Metrics of steerability and coverage that a card shows, and what they are."""
+
+_ROUNDING = 1e-6
+_DIVERGENCE = Number(-_ROUNDING, math.log(2) + _ROUNDING, optional=True)
+_SHARE = Number(-_ROUNDING, 1 + 1e-3, optional=True)
+_SPREAD = Number(low=0, optional=True)
+_INTERVAL = Maybe(Each(Number(optional=True), list))
+_SCORED = {"js_divergence": {"mean": _DIVERGENCE, "se": _SPREAD}, "coverage": {"mean": _SHARE}}
+_STEERABILITY = {
+    "loss?": _SPREAD, "accuracy?": _SHARE, "ece?": _SHARE, "loss_se?": _SPREAD, "accuracy_se?": _SPREAD,
+    "ece_se?": _SPREAD,
+}  # fmt: skip
+_COVERAGE = {"valid": {"mean": _SHARE, "se": _SPREAD}, "yield": {"mean": _SPREAD, "se": _SPREAD}}
+_SECTIONS = {
+    "alignment": {"n": COUNT, "n_failed?": COUNT, "model": _SCORED, "uniform": _SCORED},
+    "steerability": {"n": COUNT, "n_failed?": COUNT, "summary": _STEERABILITY},
+    "coverage": Each({"n": COUNT, "scores": _COVERAGE}),
+}
+_EVALUATION = {
+    "settings": {"format": str, "dtype": object, "device": object, "seed": object, "limit": object},
+    "comparison": Maybe(
+        {"other": {"model": str, "format": str}, "alignment?": Each({"js_divergence": {"ci95": _INTERVAL}})}
+    ),
+    "alignment": dict, "steerability?": dict, "coverage?": dict,
+    "failed?": Each({"desideratum": str, "task": Maybe(str), "reason": str}, list),
+}  # fmt: skip
+_ASKED = {"js_divergence": _DIVERGENCE, "se": _SPREAD, "coverage": _SHARE, "n": COUNT}
+_SUMMARY = {
+    "seconds": Number(low=0), "peak_rss_gib": Number(low=0), "base_formats?": Each(str),
+    "tasks": Each({**dict.fromkeys(LABELS, _ASKED), "difference_ci95": _INTERVAL}),
+}  # fmt: skip
+"""What a card reads out of reports, and within which bounds it can be."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one task says about one model; None where there is no value.
+
+    Attributes:
+        js_divergence: Mean Jensen-Shannon divergence to the true distribution, in nats.
+        se: Its standard error.
+        coverage: Mean mass on the declared answers.
+        n: Items.
+    """
+
+    js_divergence: float | None
+    se: float | None
+    coverage: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """Results on one task.
+
+    Attributes:
+        name: The task.
+        scores: By keys of :data:`LABELS`.
+        other: Which model this one was compared with, item by item, if with any.
+        interval: 95% interval of this model's mean divergence minus the other's, in nats.
+    """
+
+    name: str
+    scores: Mapping[str, Score]
+    other: str = ""
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number about this model that is no divergence.
+
+    Attributes:
+        desideratum: ``steerability`` or ``coverage``.
+        task: The task.
+        metric: Its name in the report.
+        value: The mean.
+        se: Its standard error, or None.
+        n: Sequences, or generations.
+        prompting: What the prompt held (coverage).
+    """
+
+    desideratum: str
+    task: str
+    metric: str
+    value: float
+    se: float | None
+    n: int
+    prompting: str = ""
+
+    @property
+    def label(self) -> str:
+        """What was measured, for people."""
+        return METRICS[self.metric] + (f", prompted by {self.prompting}" if self.prompting else "")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results in one file, and a sentence on how they were measured."""
+
+    conditions: str
+    tasks: tuple[TaskResult, ...]
+    measures: tuple[Measure, ...] = ()
+
+
+def read_results(path: str | Path) -> Results:
+    """The results in a quickstart's summary or in a report of ``evaluate_model.py``.
+
+    Raises:
+        UserError: The file is missing, is no JSON or lacks an entry.
+    """
+    path = Path(path)
+    report = read_json(path, "give summary.json of the quickstart or report.json of evaluate_model.py")
+    if "schema_version" in report:
+        check_shape(report, _EVALUATION, str(path))
+        for desideratum, shape in _SECTIONS.items():
+            check_shape(dict(_measured(report, desideratum)), Each(shape), str(path), desideratum)
+        return _from_evaluation(report)
+    check_shape(report, _SUMMARY, str(path))
+    return _from_summary(report)
+
+
+def _from_summary(summary: Mapping[str, Any]) -> Results:
+    minutes, memory = summary["seconds"] / 60, summary["peak_rss_gib"]
+    tasks = tuple(
+        TaskResult(
+            fit_text(name),
+            {who: _score(found[who]) for who in LABELS},
+            LABELS["base"],
+            _interval(found["difference_ci95"]),
+        )
+        for name, found in summary["tasks"].items()
+    )
+    formats = summary.get("base_formats", {})
+    asked = ", ".join(f"`{fit_text(name)}` on {fit_text(task)}" for task, name in formats.items())
+    base = f" The base model is asked in the format that suits it best: {asked}." if formats else ""
+    return Results(f"From the quickstart, which took {minutes:.1f} minutes and {memory:.1f} GiB in all.{base}", tasks)
+
+
+def _score(found: Mapping[str, Any]) -> Score:
+    return Score(_known(found["js_divergence"]), _known(found["se"]), _known(found["coverage"]), found["n"])
+
+
+def _from_evaluation(report: Mapping[str, Any]) -> Results:
+    settings, comparison = fit(report["settings"]), report["comparison"]
+    limit = "" if settings["limit"] is None else f", at most {settings['limit']} items a task"
+    return Results(
+        f"From `evaluate_model.py`: format `{settings['format']}`, {settings['dtype']} on {settings['device']}, seed "
+        f"{settings['seed']}{limit}.{_faults(report)}",
+        tuple(_from_section(name, section, comparison) for name, section in _measured(report, "alignment")),
+        tuple(_measures(report)),
+    )
+
+
+def _faults(report: Mapping[str, Any]) -> str:
+    """Sentences on what could not be measured, and on items without a finite score."""
+    said = [
+        f" {part['desideratum'].capitalize()} on {fit_text(part['task'] or 'all tasks')} could not be measured: "
+        f"{fit_text(part['reason'])}."
+        for part in report.get("failed", ())
+    ]
+    unscored = [
+        f" {section['n_failed']} items of {fit_text(task)} have no finite score."
+        for desideratum in ("alignment", "steerability")
+        for task, section in _measured(report, desideratum)
+        if section.get("n_failed")
+    ]
+    return "".join([*said, *unscored])
+
+
+def _measures(report: Mapping[str, Any]) -> Iterator[Measure]:
+    """What a report says about steerability and coverage."""
+    for task, section in _measured(report, "steerability"):
+        found = section["summary"]
+        for metric in ("loss", "accuracy", "ece"):
+            if (value := _known(found.get(metric))) is not None:
+                se = _known(found.get(f"{metric}_se"))
+                yield Measure("steerability", fit_text(task), metric, value, se, section["n"])
+    for task, promptings in _measured(report, "coverage"):
+        for prompting, section in promptings.items():
+            for metric in ("valid", "yield"):
+                found = section["scores"][metric]
+                if (value := _known(found["mean"])) is not None:
+                    yield Measure(
+                        "coverage", fit_text(task), metric, value, _known(found["se"]), section["n"], prompting
+                    )
+
+
+def _measured(report: Mapping[str, Any], desideratum: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The tasks that were measured on a desideratum, without those that could not be."""
+    for task, section in report.get(desideratum, {}).items():
+        if not (isinstance(section, dict) and "error" in section):
+            yield task, section
+
+
+def _from_section(name: str, section: Mapping[str, Any], comparison: Mapping[str, Any] | None) -> TaskResult:
+    scores = {
+        who: Score(
+            _known(section[key]["js_divergence"]["mean"]),
+            _known(section[key]["js_divergence"]["se"]),
+            _known(section[key]["coverage"]["mean"]),
+            section["n"],
+        )
+        for who, key in (("tuned", "model"), ("uniform", "uniform"))
+    }
+    if comparison is None or name not in comparison.get("alignment", {}):
+        return TaskResult(fit_text(name), scores)
+    other, ends = fit(comparison["other"]), comparison["alignment"][name]["js_divergence"]["ci95"]
+    return TaskResult(fit_text(name), scores, f"`{other['model']}` in format `{other['format']}`", _interval(ends))
+
+
+def _interval(ends: Sequence[float | None] | None) -> tuple[float, float] | None:
+    known = [end for end in map(_known, ends or ()) if end is not None]
+    return (known[0], known[1]) if len(known) == 2 else None  # noqa: PLR2004
+
+
+def _known(value: float | None) -> float | None:
+    """``value``, or None where it is none: reports write null, and Python's JSON NaN."""
+    return None if value is None or math.isnan(value) else value
+
+
+def aligned_tasks(results: Sequence[Results]) -> list[TaskResult]:
+    """The results of each task of alignment, from the first file that has it."""
+    return list({task.name: task for table in reversed(results) for task in table.tasks}.values())
+
+
+def model_index(results: Sequence[Results], suite: str) -> list[EvalResult] | None:
+    """This model's entries of the model index, or None: no value, no entry."""
+    found = []
+    for task in aligned_tasks(results):
+        score = task.scores["tuned"]
+        values = {
+            ("js_divergence", "Jensen-Shannon divergence (nats)"): score.js_divergence,
+            ("coverage", "Mass on the declared answers"): score.coverage,
+        }
+        found += [
+            _entry(suite, task.name, "Distributional alignment", (metric, label, value))
+            for (metric, label), value in values.items()
+            if value is not None
+        ]
+    measures = {(part.task, part.label): part for table in results for part in table.measures}
+    found += [
+        _entry(suite, part.task, part.desideratum.capitalize(), (part.metric, part.label.capitalize(), part.value))
+        for part in measures.values()
+    ]
+    return found or None
+
+
+def _entry(suite: str, task: str, what: str, measured: tuple[str, str, float]) -> EvalResult:
+    metric, label, value = measured
+    return EvalResult(
+        task_type="text-generation",
+        task_name=what,
+        dataset_type=suite,
+        dataset_name=f"Spectrum Suite: {task}",
+        dataset_config=task,
+        dataset_split="test",
+        metric_type=metric,
+        metric_name=label,
+        metric_value=value,
+    )
+
+
+def eval_results_yaml(results: Sequence[Results], dataset: str) -> str | None:
+    """The content of ``.eval_results/*.yaml``: the divergence on each task of alignment, or None if there is none.
+
+    Args:
+        results: As read from the reports.
+        dataset: The suite on the Hub.
+    """
+    entries = [
+        EvalResultEntry(dataset_id=dataset, task_id=task.name, value=score.js_divergence, notes=_notes(score))
+        for task in aligned_tasks(results)
+        if (score := task.scores["tuned"]).js_divergence is not None
+    ]
+    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False) if entries else None
+
+
+def _notes(score: Score) -> str:
+    coverage = "" if score.coverage is None else f", {score.coverage:.3f} of the model's mass on the answers"
+    return f"mean Jensen-Shannon divergence in nats, lower is better; {score.n} items{coverage}"
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The object in a file that a card is made from.
+
+    Raises:
+        UserError: The file is missing, or holds something else; ``remedy`` says what to do in the first case.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"file {path.name!r} of a model card not found at {str(path)!r}: {remedy}") from error
+    except ValueError as error:
+        raise UserError(f"file {str(path)!r} is no JSON: write it again") from error
+    if not isinstance(report, dict):
+        raise UserError(f"file {str(path)!r} is no JSON object: write it again")
+    return report
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Name the file in which an entry is missing."""
+    try:
+        yield
+    except KeyError as error:
+        raise UserError(f"file {str(path)!r} has no entry {error}: write it again with this version") from error

@@ -1,0 +1,64 @@
+"""What is published of the three-rule adapter: a card, and the adapter's file as ``custom_generate/generate.py``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from huggingface_hub import ModelCardData
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from spectrum_suite.generation import rule_adapter
+from spectrum_suite.hub.answers import Repository
+from spectrum_suite.hub.card_merge import Ours
+from spectrum_suite.hub.local_files import LocalFile
+from spectrum_suite.hub.plan import Publication
+
+_ROOT = Path(__file__).parents[2]
+_FOLDER = "custom_generate/"
+_KEYS = {"library_name", "license", "language"}
+
+
+def rule_adapter_publication(repo_id: str) -> Publication:
+    """What is published of the adapter, from which ``generate(custom_generate=repo_id)`` takes it.
+
+    Args:
+        repo_id: Where, ``<org>/<name>``; the card's code loads it from there.
+    """
+    code = LocalFile(f"{_FOLDER}generate.py", Path(rule_adapter.__file__))
+    return Publication(
+        repository=Repository(repo_id, "model"),
+        card=_card(repo_id),
+        files=(
+            code,
+            LocalFile(f"{_FOLDER}requirements.txt", b"pyyaml\n"),
+            LocalFile("LICENSE", _ROOT / "LICENSE"),
+        ),
+        ours=lambda _: Ours(_KEYS, {"tags": lambda tag: False}),
+        owns=lambda name, _: name.startswith(_FOLDER),
+        message="a three-rule adapter for base language models",
+        loads=("rule_adapter", code.sha256),
+    )
+
+
+def _card(repo_id: str) -> str:
+    metadata = ModelCardData(
+        library_name="transformers",
+        license="apache-2.0",
+        language="en",
+        tags=["custom_generate", "instruction-following", "logits-processor"],
+    )
+    environment = Environment(
+        loader=FileSystemLoader(_ROOT / "model_cards"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=select_autoescape(["html"]),  # Markdown is written as it is
+    )
+    environment.filters["quoted"] = _quoted
+    template = environment.get_template("rule_adapter.md.jinja")
+    return template.render(card_data=metadata.to_yaml(), repo_id=repo_id, rules=rule_adapter.Rules())
+
+
+def _quoted(word: str) -> str:
+    """A word with its spaces and line breaks to be seen, as code in a cell of a table."""
+    return "`" + json.dumps(word).replace("|", "\\|") + "`"

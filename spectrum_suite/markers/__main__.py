@@ -1,0 +1,79 @@
+"""The command line of the markers: ``python -m spectrum_suite.markers annotate`` finds those of data sets."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from spectrum_suite.errors import exit_on_user_error
+
+_ABOUT = """\
+Find the markers of instruction data, or of tasks of the suite, and write the rows with a column `markers` as Parquet,
+for train_sft.py --objective markers. Lengths, language, format and programming language are detected; what is known of
+a data set is said with --fixed and --columns, or for several data sets in a plan; quality comes from a column or a
+reward model; domain, task and format, where they are not known, from a model that tags. A report says how many examples
+have what. The same command finds what an earlier one has done.
+"""
+_EXAMPLES = """\
+examples:
+  python -m spectrum_suite.markers annotate dolly.jsonl --fixed source=Human --output outputs/dolly
+  python -m spectrum_suite.markers annotate scored.jsonl --columns quality=score task=kind --output outputs/scored
+  python -m spectrum_suite.markers annotate --plan recipes/data/markers.yaml --sources_dir raw --output outputs/mix
+  python -m spectrum_suite.markers annotate --suite spectrum-suite --tasks polis_vote=50 --output outputs/votes
+  python -m spectrum_suite.markers annotate dolly.jsonl --tagger google/gemma-3-4b-pt --output outputs/dolly
+
+then:
+  python train_sft.py --objective markers --data outputs/dolly --model_name_or_path embedded:gemma-3-270m
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a user's mistake ends in one line and exit code 2."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with exit_on_user_error():
+        from spectrum_suite.markers.annotate_command import annotate  # noqa: PLC0415 - with `torch`
+
+        annotate(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m spectrum_suite.markers", description="Markers of data.")
+    commands = parser.add_subparsers(title="commands", required=True)
+    command = commands.add_parser(
+        "annotate",
+        help="find the markers of data sets",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = command.add_argument
+    add("data", nargs="*", help="files (.json, .jsonl, .csv, .parquet), folders, or data sets on the Hub")
+    add("--output", required=True, type=Path, help="folder of train.parquet, test.parquet and the report")
+    add("--fixed", nargs="+", default=[], metavar="CATEGORY=VALUE", help="markers of every row of the data")
+    add("--columns", nargs="+", default=[], metavar="CATEGORY=COLUMN", help="markers that stand in columns of the data")
+    add("--layout", default="auto", help="of the data: auto goes by the columns, or name one")
+    add("--split", default="train", help="of data that is a folder or on the Hub (default: train)")
+    add("--limit", type=int, help="conversations of each data set, drawn at random")
+    add("--plan", type=Path, metavar="YAML", help="data sets with what is known of each")
+    add("--sources_dir", metavar="DIR", help="folder that the plan's paths are below (default: $SPECTRUM_SOURCES)")
+    add("--suite", help="a built suite's folder, or a dataset on the Hub")
+    add("--tasks", nargs="+", default=["all"], help="training tasks, each 'name' or 'name=rows' (default: all)")
+    add("--tokenizer", default="embedded:gemma-3-270m", help="of the model to tune; it counts the tokens")
+    add("--taxonomy", type=Path, metavar="YAML", help="categories of your own")
+    add("--reward_model", metavar="MODEL", help="a sequence classifier that says how good a completion is")
+    add("--tagger", metavar="MODEL", help="a model that says domain, task and format where they are not known")
+    add("--tagger_endpoint", metavar="URL", help="a completions server that has it")
+    add("--max_tokens", type=int, help="leave out rows with a message of more tokens")
+    add(
+        "--held_out", type=int, default=0, metavar="ROWS", help="rows to keep apart, for evaluate_model.py (default: 0)"
+    )
+    add("--seed", type=int, default=42, help="draws rows (default: 42)")
+    add("--num_proc", type=int, help="processes")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

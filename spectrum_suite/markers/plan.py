@@ -1,0 +1,94 @@
+"""A plan of annotation: some data sets in a YAML file, each with what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.markers.sets import Provenance
+
+_EXAMPLE = "e.g. 'data: [{path: dolly.jsonl, fixed: {source: Human}, columns: {task: category}}]'"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A data set to annotate.
+
+    Attributes:
+        data: A file, a folder or a data set on a Hub.
+        provenance: What is known of it.
+        layout: How it is written; ``auto`` goes by its columns.
+        split: Of a folder or a data set on a Hub.
+        limit: Its conversations at most; None for all.
+    """
+
+    data: str
+    provenance: Provenance = field(default_factory=Provenance)
+    layout: str = "auto"
+    split: str = "train"
+    limit: int | None = None
+
+
+def load_plan(path: Path, sources: Path | None = None) -> list[Planned]:
+    """The data sets of a plan; ``readings`` say what the values of a column mean::
+
+        data:
+        - path: dolly/databricks-dolly-15k.jsonl
+          limit: 100
+          fixed: {source: Human}
+          columns: {task: category}
+          readings: {task: {open_qa: QuestionAnswering, general_qa: null}}
+
+    Args:
+        path: The YAML file.
+        sources: The folder that relative paths in it are below; None takes them as they are.
+
+    Raises:
+        UserError: There is no such file, or it is no plan.
+    """
+    if not path.is_file():
+        raise UserError(f"no plan {str(path)!r}: give a YAML file, {_EXAMPLE}")
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML ({' '.join(str(error).split())})") from error
+    entries = found.get("data") if isinstance(found, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise UserError(f"{path} has no list 'data': {_EXAMPLE}")
+    return [_planned(path, entry, sources) for entry in entries]
+
+
+def parse_pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """``["source=Human"]`` as ``{"source": "Human"}``.
+
+    Raises:
+        UserError: One of them is no such pair.
+    """
+    pairs = [text.partition("=") for text in given]
+    for text, (name, _, value) in zip(given, pairs, strict=True):
+        if not name or not value:
+            raise UserError(f"{option} {text!r}: give a category and what belongs to it, e.g. {option} source=Human")
+    return {name: value for name, _, value in pairs}
+
+
+def _planned(path: Path, entry: Any, sources: Path | None) -> Planned:
+    kinds = {"path": str, "layout": str, "split": str, "limit": int, "fixed": dict, "columns": dict, "readings": dict}
+    if not isinstance(entry, dict) or "path" not in entry:
+        raise UserError(f"{path}: {entry!r} names no data set: {_EXAMPLE}")
+    for name, value in entry.items():
+        if name not in kinds:
+            raise UserError(f"{path}: no entry {name!r}{did_you_mean(str(name), kinds)}: there are {', '.join(kinds)}")
+        if not isinstance(value, kinds[name]):
+            raise UserError(f"{path}: {name!r} is {value!r}: {_EXAMPLE}")
+    data = str(sources / entry["path"]) if sources is not None else entry["path"]
+    known = {name: entry[name] for name in ("fixed", "columns", "readings") if name in entry}
+    return Planned(
+        data,
+        Provenance(**known),
+        **{name: entry[name] for name in ("layout", "split", "limit") if name in entry},
+    )

@@ -1,0 +1,273 @@
+"""Load a model for scoring: a checkpoint, an embedded model, or an adapter merged into its base."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import validate_repo_id
+from peft import PeftModel
+from transformers import AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+from xxhash import xxh3_128
+
+from spectrum_suite.adapters import check_adapted, merged, put_on, read_adapter_config
+from spectrum_suite.devices import best_device, device_count, has_dtype
+from spectrum_suite.embedded_model import embedded_model_path, embedded_name
+from spectrum_suite.errors import UserError
+from spectrum_suite.loading import Purpose, check_causal, load_causal_lm
+
+ADAPTER = "adapter_config.json"
+_NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken"]
+_TEMPLATES = "additional_chat_templates/*.jinja"
+_NOT_NEEDED = ["*/*", "consolidated*"]
+_WEIGHTS = ["*.safetensors*"]
+_PICKLED = "*.bin"  # read where there is no safetensors file, as tensors alone and not as any object
+_NOT_READ = ("report.json", "summary.json", "trainer_state.json", "all_results.json", "train_results.json")
+_WHOLE = 64 * 2**20  # files up to this size are hashed by SHA-256, larger ones by XXH3, which is as fast as the disk
+_BLOCK = 2**23
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Where a model's files lie.
+
+    Attributes:
+        name: The path or id that was asked for.
+        folder: The files on this machine.
+        revision: The commit, for a model from a Hub.
+        base: The base model, for an adapter.
+    """
+
+    name: str
+    folder: Path
+    revision: str | None = None
+    base: ModelFiles | None = None
+
+    def fingerprint(self) -> str:
+        """A hash that changes with the weights, the configuration or the tokenizer, the same on every machine.
+
+        Every file counts, whole, that loading the model, its tokenizer or its chat templates would read.
+        """
+        digest = hashlib.sha256(self.base.fingerprint().encode() if self.base else b"")
+        for path in files_read(self.folder):
+            digest.update(f"{path.name} {path.stat().st_size}".encode())
+            _add_content(digest, path)
+        return digest.hexdigest()[:16]
+
+
+def files_read(folder: Path) -> list[Path]:
+    """The files of a folder that loading a model or an adapter from it may read, sorted."""
+    found = {path for pattern in (*_NEEDED, _TEMPLATES) for path in folder.glob(pattern)}
+    kept = {path for path in found if not path.name.endswith(_NOT_READ) and not path.name.startswith("consolidated")}
+    if not any(path.suffix == ".safetensors" for path in kept):
+        kept |= set(folder.glob(_PICKLED))
+    return sorted(kept)
+
+
+def check_model_name(name: str) -> None:
+    """Refuse, at no cost, what is neither an embedded model, a folder here nor the id of a repository.
+
+    Raises:
+        UserError: It is none of them.
+    """
+    if name.startswith("embedded:") or Path(name).expanduser().is_dir():
+        return
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise UserError(f"model folder {name!r} not found, and it is not a Hub id: check the path") from error
+
+
+def find_model(name: str, *, base: str | None = None, revision: str | None = None, weights: bool = True) -> ModelFiles:
+    """The files of a model: a folder, ``embedded:gemma-3-270m``, or a Hub id (downloaded, or from the cache).
+
+    Args:
+        name: The model, or an adapter.
+        base: The base model of an adapter; by default the one that its configuration names.
+        revision: Branch, tag or commit of a model on a Hub.
+        weights: Whether they are downloaded; tokenizer and configuration always are.
+
+    Raises:
+        UserError: There is no such model, or its folder holds neither a model nor an adapter.
+    """
+    check_model_name(name)
+    kind, _, rest = name.partition(":")
+    if kind == "embedded":
+        return ModelFiles(name, embedded_model_path(rest))
+    folder = Path(name).expanduser()
+    commit = None
+    if not folder.is_dir():
+        folder = _download(name, revision, weights=weights)
+        commit = folder.name
+    if (folder / ADAPTER).is_file():
+        return ModelFiles(name, folder, commit, _base_of(folder, name, base, weights=weights))
+    if not (folder / "config.json").is_file():
+        raise UserError(f"folder {name!r} holds no model: it has neither a config.json nor an {ADAPTER}")
+    if base:
+        raise UserError(f"model {name!r} is not an adapter: leave --base out")
+    return ModelFiles(name, folder, commit)
+
+
+def _base_of(folder: Path, name: str, base: str | None, *, weights: bool) -> ModelFiles:
+    """The base of an adapter, at the revision that it was tuned on."""
+    config = read_adapter_config(folder, name)
+    named = config.base_model_name_or_path
+    if not base and not named:
+        raise UserError(f"adapter {name!r} does not name its base model: give it with --base")
+    found = embedded_name(base or named) or base or named
+    return find_model(found, revision=None if base else config.revision, weights=weights)
+
+
+def load_for_scoring(
+    model: str | ModelFiles,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    revision: str | None = None,
+    load_in_4bit: bool = False,
+) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
+    """A model in eval mode and its tokenizer. Code from a Hub is never run.
+
+    An adapter is merged into its base, so that scoring is as fast as the base's; into a quantized base it is not, since
+    merging would round it.
+
+    Args:
+        model: A path, a Hub id, ``embedded:gemma-3-270m``, or the result of :func:`find_model`.
+        device: By default the accelerator where there is one, else ``cpu``.
+        dtype: By default bfloat16 on an accelerator that has it, and float32 elsewhere.
+        revision: Branch, tag or commit of a model on a Hub.
+        load_in_4bit: Load the weights as NF4 with double quantization, as in training.
+
+    Raises:
+        UserError: There is no such model, device or dtype, or the files are not those of a causal language model.
+    """
+    files = find_model(model, revision=revision) if isinstance(model, str) else model
+    device = scoring_device(device)
+    dtype = torch_dtype(dtype, device)
+    purpose = Purpose.ADAPT if files.base else Purpose.SCORE
+    loaded = _load_checkpoint(files.base or files, device, dtype, purpose, load_in_4bit=load_in_4bit)
+    if files.base is None:
+        check_causal(loaded, files.name)
+    else:
+        adapted = put_on(loaded, files.folder, name=files.name, base_name=files.base.name)
+        if getattr(loaded, "is_quantized", False):
+            check_adapted(adapted, name=files.name)
+            loaded = adapted
+        else:
+            loaded = merged(adapted, name=files.name)
+    return loaded.eval(), load_tokenizer(files)
+
+
+def load_merged(files: ModelFiles, *, dtype: str | torch.dtype = torch.float32) -> PreTrainedModel:
+    """An adapter merged into its base on the CPU, in eval mode; a base that is quantized is made whole first.
+
+    Raises:
+        UserError: The base's quantization cannot be undone, or as :func:`load_for_scoring`.
+    """
+    base = _load_checkpoint(files.base, torch.device("cpu"), dtype, Purpose.CHANGE, load_in_4bit=False)
+    return merged(put_on(base, files.folder, name=files.name, base_name=files.base.name), name=files.name).eval()
+
+
+def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerBase:
+    """The tokenizer beside the model; that of its base for an adapter that comes without one.
+
+    Raises:
+        UserError: There is none that can be read.
+    """
+    own = files.base is None or (files.folder / "tokenizer_config.json").is_file()
+    folder = files.folder if own else files.base.folder
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"the tokenizer of model {files.name!r} cannot be loaded: {reason}") from error
+
+
+def torch_dtype(name: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """The dtype of that name; by default bfloat16 on an accelerator that has it, and float32 elsewhere.
+
+    Raises:
+        UserError: It is none that a model is scored in.
+    """
+    if name is None:
+        return torch.bfloat16 if device.type != "cpu" and has_dtype(device, torch.bfloat16) else torch.float32
+    if isinstance(name, torch.dtype):
+        return name
+    if name not in ("float32", "bfloat16", "float16"):
+        raise UserError(f"no dtype {name!r}: choose float32, bfloat16 or float16")
+    return getattr(torch, name)
+
+
+def scoring_device(name: str | torch.device | None) -> torch.device:
+    """The device of that name; by default the accelerator where there is one.
+
+    Raises:
+        UserError: There is no such device here.
+    """
+    try:
+        device = best_device() if name is None else torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"no device {name!r}: use cpu, cuda, cuda:1, mps or xpu") from error
+    if device.type != "cpu" and (device.index or 0) >= device_count(device):
+        raise UserError(f"no device {name!r} here, which has {device_count(device)} of this kind: use --device cpu")
+    return device
+
+
+def _load_checkpoint(
+    files: ModelFiles, device: torch.device, dtype: str | torch.dtype, purpose: Purpose, *, load_in_4bit: bool
+) -> PreTrainedModel:
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return load_causal_lm(
+        files.folder,
+        name=files.name,
+        purpose=purpose,
+        dtype=dtype,
+        quantization=quantization if load_in_4bit else None,
+        device_map={"": device},
+    )
+
+
+def _download(name: str, revision: str | None, *, weights: bool) -> Path:
+    left_out = _NOT_NEEDED if weights else [*_NOT_NEEDED, *_WEIGHTS]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_NEEDED, ignore_patterns=left_out))
+    except GatedRepoError as error:
+        raise UserError(
+            f"model {name!r} is gated: accept its terms on the Hub and log in with 'hf auth login'"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise UserError(f"model {name!r} has no revision {revision!r}: check --revision") from error
+    except RepositoryNotFoundError as error:
+        raise UserError(f"model {name!r} is neither a folder here nor on the Hub: check the name") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError) as error:
+        raise UserError(
+            f"model {name!r} is not a folder here, and the Hub cannot be reached: check the path or the connection"
+        ) from error
+
+
+def _add_content(digest: hashlib._Hash, path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _WHOLE:
+            digest.update(file.read())
+            return
+        content = xxh3_128()
+        while block := file.read(_BLOCK):
+            content.update(block)
+        digest.update(content.digest())

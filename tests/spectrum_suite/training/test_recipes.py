@@ -1,0 +1,88 @@
+"""Every recipe is one that `train_sft.py` takes, and says the memory that the formula gives."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from transformers import Gemma3TextConfig, LlamaConfig, Qwen3Config
+from trl import TrlParser
+
+from spectrum_suite.training.adaptation import AdaptationConfig
+from spectrum_suite.training.arguments import SpectrumArguments, TuningConfig
+from spectrum_suite.training.memory import estimate_memory
+from spectrum_suite.training.objectives import OBJECTIVES, find_objective
+
+RECIPES = Path(__file__).parents[3] / "recipes"
+SHAPES = {
+    "gemma-3-270m": Gemma3TextConfig(
+        vocab_size=262144, hidden_size=640, num_hidden_layers=18, num_attention_heads=4, num_key_value_heads=1,
+        head_dim=256, intermediate_size=2048,
+    ),
+    "gemma-3-12b": Gemma3TextConfig(
+        vocab_size=262208, hidden_size=3840, num_hidden_layers=48, num_attention_heads=16, num_key_value_heads=8,
+        head_dim=256, intermediate_size=15360,
+    ),
+    "qwen3-14b": Qwen3Config(
+        vocab_size=151936, hidden_size=5120, num_hidden_layers=40, num_attention_heads=40, num_key_value_heads=8,
+        head_dim=128, intermediate_size=17408, tie_word_embeddings=False,
+    ),
+    "llama-3.1-8b": LlamaConfig(
+        vocab_size=128256, hidden_size=4096, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=8,
+        intermediate_size=14336, tie_word_embeddings=False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_recipe_is_understood(path, tmp_path):
+    parser = TrlParser((SpectrumArguments, TuningConfig, AdaptationConfig))
+    more = ["--output_dir", str(tmp_path), "--use_cpu", "true", "--bf16", "false"]
+    _, config, adaptation = parser.parse_args_and_config(["--config", str(path), *more])
+    in_16_bits = {"markers": 3, "spectrum-gemma-3-270m-long": 1, "ablations-smollm2-135m": 1}
+    expected = ("LoRA", in_16_bits[path.stem]) if path.stem in in_16_bits else ("4-bit LoRA", 1)
+    assert (adaptation.method, config.num_train_epochs) == expected
+    assert f"recipes/{path.name}" in path.read_text().splitlines()[0]
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator, and it is used")
+def test_mixed_precision_needs_no_word_on_the_processor(tmp_path):
+    parser = TrlParser((SpectrumArguments, TuningConfig, AdaptationConfig))
+    recipe = RECIPES / "spectrum-gemma-3-270m-long.yaml"
+    _, config, adaptation = parser.parse_args_and_config(["--config", str(recipe), "--output_dir", str(tmp_path)])
+    assert (config.bf16, config.use_cpu, adaptation.dtype) == (True, True, "bfloat16")
+
+
+@pytest.mark.parametrize("path", sorted((RECIPES / "implicit").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_recipe_on_instruction_data_is_understood(path, tmp_path):
+    parser = TrlParser((SpectrumArguments, TuningConfig, AdaptationConfig))
+    more = ["--output_dir", str(tmp_path), "--use_cpu", "true", "--bf16", "false"]
+    arguments, config, adaptation = parser.parse_args_and_config(["--config", str(path), *more])
+    assert find_objective(arguments).options >= {"data", "data_limit"}
+    assert arguments.objective == (path.stem if path.stem in OBJECTIVES else "single_task")
+    assert (adaptation.method, config.lr_scheduler_type, config.warmup_steps) == ("LoRA", "cosine", 0.1)
+    assert f"recipes/implicit/{path.name}" in path.read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_recipe_says_how_much_memory_it_takes(name):
+    text = (RECIPES / f"{name}.yaml").read_text()
+    recipe = yaml.safe_load(text)
+    tokens = recipe["per_device_train_batch_size"] * recipe["max_length"]
+    lora = estimate_memory(
+        SHAPES[name], method="4-bit LoRA", tokens=tokens, checkpointing=recipe["gradient_checkpointing"]
+    )
+    full = estimate_memory(SHAPES[name], method="full fine-tuning", tokens=tokens, weight_bytes=4)
+    said = [float(number) for number in re.findall(r"([\d.]+) GiB", text)]
+    assert said == pytest.approx([lora.total, full.weights + full.training], abs=0.06)
+
+
+@pytest.mark.parametrize("path", sorted((RECIPES / "accelerate").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_configuration_of_accelerate_is_one(path):
+    from accelerate.commands.config.config_args import load_config_from_file  # noqa: PLC0415
+
+    found = load_config_from_file(str(path))
+    kinds = {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "deepspeed_zero3": "DEEPSPEED"}
+    assert found.distributed_type == kinds[path.stem]
+    assert str(path.relative_to(RECIPES.parent)) in path.read_text().splitlines()[0]
