@@ -142,7 +142,7 @@ def test_a_wrong_arrow_is_found(module, line):
         ("spectrum_suite.formats.render", "from dataset_builder.task_spec import Draw"),
         ("spectrum_suite.training.collator", "from spectrum_suite.formats.render import Format"),
         ("spectrum_suite.training.collator", "from spectrum_suite import seeding"),
-        ("spectrum_suite.evaluation.alignment", "from spectrum_suite.metrics.spectrum_alignment.scoring import score_items"),
+        ("spectrum_suite.evaluation.alignment", "from spectrum_suite.metrics.spectrum_alignment import scoring"),
         ("spectrum_suite.hub.cards", "from dataset_builder.registry import get_task"),
         ("train_sft", "from spectrum_suite.training.run import train"),
         ("metrics.spectrum_alignment.app", "from .scoring import score_items"),

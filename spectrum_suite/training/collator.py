@@ -39,13 +39,13 @@ class SpectrumCollator:
     random depends on the seed, the epoch and the row alone, so that batches do not change with their size or order.
 
     With probability ``branching`` a draw does not follow the one before it but begins a sequence of its own behind the
-    description. The sequences of a row are packed as a tree (:mod:`spectrum_suite.training.draw_tree`), in which a token
-    attends to its ancestors alone: the loss is that of separate rows, for a fraction of the tokens.
+    description. The sequences of a row are packed as a tree (:mod:`spectrum_suite.training.draw_tree`), in which a
+    token attends to its ancestors alone: the loss is that of separate rows, for a fraction of the tokens.
 
     ``row_branching`` is that probability for each row, in place of one for all.
 
-    A row with a target (:mod:`spectrum_suite.training.targets`) is the trie of its options after its description and the
-    examples that fit, with a weight for every token. Without examples its description is always shown.
+    A row with a target (:mod:`spectrum_suite.training.targets`) is the trie of its options after its description and
+    the examples that fit, with a weight for every token. Without examples its description is always shown.
 
     With ``packing`` the sequences of a batch share lines of at most ``max_length`` tokens, each with positions and
     attention of its own, so that almost nothing is padded and the loss is the same.

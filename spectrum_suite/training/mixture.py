@@ -26,7 +26,7 @@ class Mixture:
 
     Attributes:
         rows: Columns ``id`` and ``messages``; None where no row is of draws.
-        targets: Rows with a target, with :data:`spectrum_suite.training.targets.TARGET_COLUMNS`; None where there are none.
+        targets: Rows with a target, with :data:`spectrum_suite.training.targets.TARGET_COLUMNS`; None without any.
         rows_per_task: How many rows there are of each task; the tasks with a target come last.
         groups: Names of the groups of tasks that are in it.
         group_of_row: For every row, those of draws first, the index of its group.
