@@ -99,6 +99,6 @@ def tokenize_conversations(
 
 
 def response_after_prompt(row: Mapping[str, Any], text_format: Format) -> tuple[str, list[tuple[str, str]]]:
-    """The :data:`spectrum_suite.training.tokenize.Pieces` of a conversation: all before the response, and the response."""
+    """The :data:`~spectrum_suite.training.tokenize.Pieces` of a conversation: all before the response, and it."""
     *before, response = row["messages"]
     return text_format.marked_prompt(before), [("", text_format.output(response["content"]))]
