@@ -15,10 +15,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataset_builder.errors import UserError, exit_on_user_error
-from spectrum.evaluation.comparison.page import claims_at_a_glance, markdown
-from spectrum.evaluation.comparison.plots import write_figures
-from spectrum.evaluation.comparison.results import read_results
+from spectrum_suite.errors import UserError, exit_on_user_error
+from spectrum_suite.evaluation.comparison.page import claims_at_a_glance, markdown
+from spectrum_suite.evaluation.comparison.run_results import read_results
+from spectrum_suite.evaluation.comparison.runs_figure import write_figures
 
 ROOT = Path(__file__).parents[1]
 RUNS, PAGE, FIGURES = (ROOT / name for name in ("benchmarks/results/runs", "docs/results.md", "docs/results"))

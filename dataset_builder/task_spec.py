@@ -221,7 +221,7 @@ class TaskSpec:
             the distribution of one is drawn anew.
         origin: ``paper`` for tasks of arXiv 2510.06084, ``ours`` for additions.
         output_label: What the answer is called in plain text formats.
-        validator: The rule of :mod:`spectrum_suite.evaluation.validators` by which an output is valid
+        validator: The rule of :mod:`spectrum_suite.evaluation.coverage.validators` by which an output is valid
             (``coverage`` only).
         max_new_tokens: Longest output to generate, in tokens (``coverage`` only).
         verbatim: Why the texts are left as they are in the raw files, e.g. "code"; empty where

@@ -13,7 +13,7 @@ from spectrum_suite.evaluation.comparison.claims import samples
 from spectrum_suite.evaluation.comparison.measures import MEASURES
 from spectrum_suite.evaluation.comparison.page import markdown
 from spectrum_suite.evaluation.comparison.pooling import estimate
-from spectrum_suite.evaluation.comparison.results import read_results
+from spectrum_suite.evaluation.comparison.run_results import read_results
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -45,7 +45,7 @@ _REFUSED = (401, 403)
 
 @dataclass
 class EndpointJudge:
-    """Calls ``POST <url>/chat/completions``. A :data:`spectrum_suite.evaluation.coverage.Judge`.
+    """Calls ``POST <url>/chat/completions``. A :data:`spectrum_suite.evaluation.coverage.score_coverage.Judge`.
 
     The key is read from the environment variable ``OPENAI_API_KEY`` when a request is made, and sent nowhere else.
 

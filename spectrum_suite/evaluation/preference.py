@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment import OptionScorer
+from spectrum_suite.evaluation.alignment.score_alignment import OptionScorer
 from spectrum_suite.evaluation.judge import EndpointJudge
 from spectrum_suite.evaluation.subject import LocalModel
 from spectrum_suite.formats.render import Format, turn_tokens

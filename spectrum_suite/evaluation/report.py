@@ -91,10 +91,14 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.coverage import compare_coverage
-from spectrum_suite.evaluation.coverage_plots import coverage_markdown
-from spectrum_suite.evaluation.marker_tables import markers_markdown
-from spectrum_suite.evaluation.steerability_results import TaskSteerability, paired_steerability, summary_by_group
+from spectrum_suite.evaluation.coverage.score_coverage import compare_coverage
+from spectrum_suite.evaluation.coverage.show_coverage import coverage_markdown
+from spectrum_suite.evaluation.markers.show_markers import markers_markdown
+from spectrum_suite.evaluation.steerability.summarize_steerability import (
+    TaskSteerability,
+    paired_steerability,
+    summary_by_group,
+)
 from spectrum_suite.metrics.spectrum_alignment.scoring import paired_difference_interval
 
 SCHEMA_VERSION = 2

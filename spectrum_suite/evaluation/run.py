@@ -17,12 +17,11 @@ from typing import Any
 from tqdm import tqdm
 
 from spectrum_suite.errors import UserError, first_line
-from spectrum_suite.evaluation.alignment import SMOOTHING
+from spectrum_suite.evaluation.alignment.score_alignment import SMOOTHING
 from spectrum_suite.evaluation.choices import DESIDERATA, KINDS, ON_DATA
-from spectrum_suite.evaluation.instruction import InstructionWork
+from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.judge import EndpointJudge
-from spectrum_suite.evaluation.markers import MarkersWork
-from spectrum_suite.evaluation.plots import plot_names, remove_plots, write_plots
+from spectrum_suite.evaluation.markers.summarize_markers import MarkersWork
 from spectrum_suite.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
 from spectrum_suite.evaluation.processes import Processes, processes
 from spectrum_suite.evaluation.report import (
@@ -37,6 +36,7 @@ from spectrum_suite.evaluation.report import (
     write_json,
     write_report,
 )
+from spectrum_suite.evaluation.report_plots import plot_names, remove_plots, write_plots
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.subject import LocalModel, ServedModel, Subject
 from spectrum_suite.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work

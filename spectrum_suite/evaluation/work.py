@@ -15,23 +15,34 @@ from typing import Any, Protocol
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment import AlignmentItem, TaskAlignment, align_rows, rows_fingerprint
-from spectrum_suite.evaluation.closed_answers import ClosedAnswers, closed_answers
-from spectrum_suite.evaluation.coverage import CoverageRow, Judge, check_generations, generate, row_fingerprint
+from spectrum_suite.evaluation.alignment.score_alignment import (
+    AlignmentItem,
+    TaskAlignment,
+    align_rows,
+    rows_fingerprint,
+)
+from spectrum_suite.evaluation.coverage.score_coverage import (
+    CoverageRow,
+    Judge,
+    check_generations,
+    generate,
+    row_fingerprint,
+)
+from spectrum_suite.evaluation.coverage.validators import n_valid
+from spectrum_suite.evaluation.instruction.ranking import Conversation
 from spectrum_suite.evaluation.preference import Preference
-from spectrum_suite.evaluation.ranking import Conversation
 from spectrum_suite.evaluation.report import Section, finite
 from spectrum_suite.evaluation.settings import EvaluationSettings
-from spectrum_suite.evaluation.steerability import (
+from spectrum_suite.evaluation.steerability.closed_answers import ClosedAnswers, closed_answers
+from spectrum_suite.evaluation.steerability.score_steerability import (
     ScoredSequence,
     Written,
     formats_of,
     sequences_fingerprint,
     steer_rows,
 )
-from spectrum_suite.evaluation.steerability_results import CAPABILITY_TASKS, TaskSteerability
+from spectrum_suite.evaluation.steerability.summarize_steerability import CAPABILITY_TASKS, TaskSteerability
 from spectrum_suite.evaluation.subject import Subject
-from spectrum_suite.evaluation.validators import n_valid
 from spectrum_suite.generation.sample import Samples
 from spectrum_suite.suite import draw_rows, task_rows
 from spectrum_suite.suite_rows import check_ids, check_rows

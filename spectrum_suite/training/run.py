@@ -26,7 +26,7 @@ from transformers import (
 from transformers.integrations import get_reporting_integration_callbacks
 
 from spectrum_suite.errors import UserError, first_line
-from spectrum_suite.evaluation.alignment import AlignmentItem, OptionScorer, align_rows
+from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, OptionScorer, align_rows
 from spectrum_suite.evaluation.run import tasks_of
 from spectrum_suite.formats.render import Format
 from spectrum_suite.formats.tags import find_format

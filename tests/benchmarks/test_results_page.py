@@ -8,7 +8,7 @@ from benchmarks import results as command
 from dataset_builder.registry import get_task
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.comparison.page import markdown
-from spectrum_suite.evaluation.comparison.results import Measured, Results, SeedResult, read_results, write_results
+from spectrum_suite.evaluation.comparison.run_results import Measured, Results, SeedResult, read_results, write_results
 
 
 def alignment(values):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spectrum_suite.evaluation.comparison.measures import MEASURES, Measure
 from spectrum_suite.evaluation.comparison.pooling import Estimate, Sample, difference, estimate
-from spectrum_suite.evaluation.comparison.results import Measured, Results
+from spectrum_suite.evaluation.comparison.run_results import Measured, Results
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot tell here"
 

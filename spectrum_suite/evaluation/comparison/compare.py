@@ -15,7 +15,7 @@ from typing import Any
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.comparison.recipe import LABELLED, Recipe, Run, check_tasks
-from spectrum_suite.evaluation.comparison.results import Measured, Results, SeedResult
+from spectrum_suite.evaluation.comparison.run_results import Measured, Results, SeedResult
 from spectrum_suite.evaluation.comparison.scores import scores_of
 from spectrum_suite.evaluation.report import Report
 from spectrum_suite.evaluation.run import LIBRARIES, complete, evaluate

@@ -14,9 +14,9 @@ from jinja2 import Environment
 from dataset_builder.registry import all_tasks
 from spectrum_suite.evaluation.comparison.claims import Claim, check_claims, samples
 from spectrum_suite.evaluation.comparison.measures import MEASURES, Measure, uniform_is_the_answer
-from spectrum_suite.evaluation.comparison.plots import write_figures
 from spectrum_suite.evaluation.comparison.pooling import Estimate, difference, estimate
-from spectrum_suite.evaluation.comparison.results import Measured, Results, write_results
+from spectrum_suite.evaluation.comparison.run_results import Measured, Results, write_results
+from spectrum_suite.evaluation.comparison.runs_figure import write_figures
 from spectrum_suite.evaluation.report import markdown_environment
 
 RESULTS, PAGE = "results.json", "results.md"

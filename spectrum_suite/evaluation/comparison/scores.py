@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.ranking import Ranking
+from spectrum_suite.evaluation.instruction.ranking import Ranking
 from spectrum_suite.evaluation.report import Report, Section
-from spectrum_suite.evaluation.steerability_results import TaskSteerability
+from spectrum_suite.evaluation.steerability.summarize_steerability import TaskSteerability
 from spectrum_suite.metrics.in_context_steerability.scoring import sums_per_sequence, with_examples
 
 Scores = dict[str, dict[str, Any]]

@@ -5,8 +5,8 @@ import pytest
 
 from dataset_builder.sources import coverage_calendar, coverage_contacts, coverage_numbers, coverage_states
 from dataset_builder.sources.states import STATES
-from spectrum_suite.evaluation.valid_names import STATE_NAMES
-from spectrum_suite.evaluation.validators import VALIDATORS, n_valid, validate
+from spectrum_suite.evaluation.coverage.valid_names import STATE_NAMES
+from spectrum_suite.evaluation.coverage.validators import VALIDATORS, n_valid, validate
 
 MODULES = (coverage_calendar, coverage_contacts, coverage_numbers, coverage_states)
 TASK = {task.name: task for module in MODULES for task in module.TASKS}

@@ -10,7 +10,7 @@ from dataset_builder.sources.periodic_table import PERIODIC_TABLE
 from dataset_builder.sources.us_car_models import US_CAR_MODELS
 from dataset_builder.sources.verb_forms import VERB_FORMS
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.validators import n_valid, validate
+from spectrum_suite.evaluation.coverage.validators import n_valid, validate
 
 MODULES = (us_car_models, verb_forms, color_names, periodic_table)
 TASK = {task.name: task for module in MODULES for task in module.TASKS}

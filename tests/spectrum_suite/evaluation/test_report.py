@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment import TaskAlignment, score_alignment
+from spectrum_suite.evaluation.alignment.score_alignment import TaskAlignment, score_alignment
 from spectrum_suite.evaluation.report import compare, comparison_section, finite, markdown, read_report, write_report
 
 NOT_SERVED = {"endpoint": None, "judge": None}

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from spectrum_suite import option_table, sample
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.steerability import formats_of
+from spectrum_suite.evaluation.steerability.score_steerability import formats_of
 from spectrum_suite.formats.tags import ALL_FORMATS, find_format
 from spectrum_suite.generation.logprobs import prompt_token_ids
 from spectrum_suite.generation.output_logprobs import output_logprobs, tokenize_sequences

@@ -3,7 +3,7 @@
 import pytest
 
 from spectrum_suite.evaluation.comparison.claims import FAILS, HOLDS, UNKNOWN, check_claims
-from spectrum_suite.evaluation.comparison.results import Measured, Results, SeedResult
+from spectrum_suite.evaluation.comparison.run_results import Measured, Results, SeedResult
 
 CLOSER, BETTER_CALIBRATED = "Closer to held-out distributions than the base", "Better calibrated"
 THAN_UNIFORM, YIELD = "Closer to held-out distributions than a uniform guess", "Higher yield"

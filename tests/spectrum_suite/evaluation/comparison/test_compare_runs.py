@@ -11,11 +11,12 @@ from tiny_models import COLORS, DICE, DRAWS, LETTERS, save_model, save_suite
 
 import evaluate_model
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation import instruction, subject
+from spectrum_suite.evaluation import subject
 from spectrum_suite.evaluation.comparison.recipe import Run, read_recipe
-from spectrum_suite.evaluation.comparison.results import read_results
+from spectrum_suite.evaluation.comparison.run_results import read_results
+from spectrum_suite.evaluation.instruction import summarize_instruction
+from spectrum_suite.evaluation.instruction.similarity import Similarity
 from spectrum_suite.evaluation.report import comparison_section, read_report
-from spectrum_suite.evaluation.similarity import Similarity
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -119,7 +120,7 @@ def test_a_recipe_becomes_a_page(recipe, compare, monkeypatch, caplog):
 def test_responses_beside_those_of_a_narrow_task(recipe, compare, trained, tmp_path, monkeypatch):
     """Two ranks of eight are swapped: 1 - 6 * 2 / (8 * 63) = 0.976."""
     found = Similarity(np.arange(8.0), np.array([0, 1, 2, 3, 4, 5, 7, 6.0]))
-    monkeypatch.setattr(instruction, "similarity_to_task", lambda *_: found)
+    monkeypatch.setattr(summarize_instruction, "similarity_to_task", lambda *_: found)
     data = tmp_path / "sums.jsonl"
     rows = [{"instruction": f"Add {n} and {n}.", "output": str(2 * n)} for n in range(8)]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))

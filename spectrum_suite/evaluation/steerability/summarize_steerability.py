@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.closed_answers import Answers
-from spectrum_suite.evaluation.steerability import ScoredSequence
+from spectrum_suite.evaluation.steerability.closed_answers import Answers
+from spectrum_suite.evaluation.steerability.score_steerability import ScoredSequence
 from spectrum_suite.metrics.in_context_steerability.scoring import (
     METRICS,
     Outputs,

@@ -19,7 +19,7 @@ import numpy as np
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.choices import N_GENERATIONS, PROMPTINGS, SEED, Prompting
-from spectrum_suite.evaluation.validators import canonical, n_valid, validate
+from spectrum_suite.evaluation.coverage.validators import canonical, n_valid, validate
 from spectrum_suite.formats.render import Message
 from spectrum_suite.generation.sample import Samples
 from spectrum_suite.metrics.output_coverage.scoring import METRICS, rarefaction, score_task, summarize

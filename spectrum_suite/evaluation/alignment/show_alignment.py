@@ -1,18 +1,15 @@
-"""Figures of a report: target beside model for a few items of a task, and all tasks against the uniform guess."""
+"""Figures of alignment: target beside model for a few items of a task, and all tasks against the uniform guess."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spectrum_suite.evaluation.coverage_plots import write_coverage_plots
-from spectrum_suite.evaluation.marker_plots import write_marker_plots
 from spectrum_suite.evaluation.report import Report, Section
 
 MAX_ITEMS = 6
@@ -22,63 +19,6 @@ _SHORT = 9  # ... so many characters, stand side by side; otherwise bars lie, an
 _LONGEST_LABEL = 40
 _TARGET, _MODEL, _UNIFORM = "#9a9a9a", "#0072b2", "#e69f00"  # told apart without colour vision
 _BAR = 0.4
-_PANELS = 4
-
-
-def plot_names(report: Report) -> list[str]:
-    """The names of the files that :func:`write_plots` writes for a report."""
-    names = ["alignment", *(f"alignment-{task}" for task in report["alignment"])] if report["alignment"] else []
-    names += ["steerability"] if report["steerability"] else []
-    names += [f"markers-{name}" for name, section in report.get("markers", {}).items() if section["marked"]]
-    names += ["coverage", "coverage-yield"] if report["coverage"] else []
-    return [f"{name}.png" for name in names]
-
-
-def remove_plots(report: Report, folder: Path, *, but_those_of: Report) -> None:
-    """Remove the plots of a report that another one in its place does not have; other files stay."""
-    for name in set(plot_names(report)) - set(plot_names(but_those_of)):
-        (folder / name).unlink(missing_ok=True)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def write_plots(report: Report, folder: Path) -> list[Path]:
-    """Write the figures of what the report holds into ``folder``; returns the files.
-
-    They are ``alignment.png`` and an ``alignment-<task>.png`` per task, ``steerability.png``, ``coverage.png``,
-    ``coverage-yield.png`` and a ``markers-<data>.png`` per data set.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    figures: dict[str, Figure] = {}
-    if report["alignment"]:
-        figures["alignment"] = summary_figure(report)
-        figures |= {f"alignment-{task}": task_figure(task, section) for task, section in report["alignment"].items()}
-    if report["steerability"]:
-        figures["steerability"] = steerability_figure(report["steerability"])
-    paths = [folder / f"{name}.png" for name in figures]
-    for path, figure in zip(paths, figures.values(), strict=True):
-        figure.savefig(path, dpi=130)
-    paths += write_marker_plots(report.get("markers", {}), folder)
-    return paths + (write_coverage_plots(report["coverage"], folder) if report["coverage"] else [])
-
-
-def steerability_figure(sections: Mapping[str, Section]) -> Figure:
-    """Loss of an output against the number of examples before it: a panel per task, with standard errors."""
-    columns = min(len(sections), _PANELS)
-    rows = -(-len(sections) // columns)
-    figure = Figure(figsize=(3.6 * columns, 2.8 * rows + 0.4), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis, (task, section) in zip(axes, sections.items(), strict=False):
-        k, loss = (np.array(section["by_k"][name], dtype=float) for name in ("k", "loss"))
-        error = np.array(section["by_k"]["loss_se"], dtype=float)
-        axis.plot(k, loss, color=_MODEL, marker=".", markersize=3, linewidth=1)
-        axis.fill_between(k, loss - error, loss + error, color=_MODEL, alpha=0.2, linewidth=0)
-        axis.set_title(task, fontsize=8)
-    for axis in axes[len(sections) :]:
-        axis.set_axis_off()
-    figure.supxlabel("examples before the output", fontsize=10)
-    figure.supylabel("loss of an output, nats", fontsize=10)
-    return figure
 
 
 def task_figure(task: str, section: Section) -> Figure:

@@ -12,7 +12,12 @@ from datasets import Dataset
 from tiny_models import COLORS, DICE, memoryless_model, tiny_model
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment import AlignmentItem, TaskAlignment, align_rows, rows_fingerprint
+from spectrum_suite.evaluation.alignment.score_alignment import (
+    AlignmentItem,
+    TaskAlignment,
+    align_rows,
+    rows_fingerprint,
+)
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.exclusive import exclusive_log_probs
 from spectrum_suite.generation.logprobs import option_logprobs, option_token_ids

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment import OptionScorer
+from spectrum_suite.evaluation.alignment.score_alignment import OptionScorer
 from spectrum_suite.formats.render import Message
 from spectrum_suite.metrics.spectrum_alignment.scoring import bootstrap_interval
 from spectrum_suite.seeding import generator

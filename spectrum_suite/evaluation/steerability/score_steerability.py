@@ -2,7 +2,7 @@
 
 Arxiv 2510.06084, section "in-context steerability": a sequence is run once, and each output gets a loss (its terminator
 counts), and where its answers form a closed set, the probability of each of them. What comes of these numbers is in
-:mod:`spectrum_suite.evaluation.steerability_results`.
+:mod:`spectrum_suite.evaluation.steerability.summarize_steerability`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.closed_answers import (
+from spectrum_suite.evaluation.steerability.closed_answers import (
     Answers,
     ClosedAnswers,
     closed_answers,  # noqa: F401  # what makes the options of steer_rows

@@ -13,8 +13,13 @@ from tiny_models import ANSWERS, FAR, memoryless_model, tiny_model
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.report import finite
-from spectrum_suite.evaluation.steerability import closed_answers, formats_of, sequences_fingerprint, steer_rows
-from spectrum_suite.evaluation.steerability_results import (
+from spectrum_suite.evaluation.steerability.score_steerability import (
+    closed_answers,
+    formats_of,
+    sequences_fingerprint,
+    steer_rows,
+)
+from spectrum_suite.evaluation.steerability.summarize_steerability import (
     CAPABILITY_TASKS,
     TaskSteerability,
     paired_steerability,

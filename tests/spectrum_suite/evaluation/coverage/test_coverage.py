@@ -11,7 +11,7 @@ from spectrum_suite.metrics.output_coverage.scoring import listed_items, rarefac
 from tiny_models import tiny_model
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.coverage import (
+from spectrum_suite.evaluation.coverage.score_coverage import (
     PROMPTINGS,
     TaskCoverage,
     answer,
@@ -22,7 +22,7 @@ from spectrum_suite.evaluation.coverage import (
     prompt_messages,
     valid_items_of,
 )
-from spectrum_suite.evaluation.validators import canonical, validate
+from spectrum_suite.evaluation.coverage.validators import canonical, validate
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.sample import Samples, sample
 

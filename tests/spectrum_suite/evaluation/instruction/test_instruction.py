@@ -11,8 +11,8 @@ from tiny_models import save_model, save_suite
 import evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation import subject
-from spectrum_suite.evaluation.instruction import InstructionWork
-from spectrum_suite.evaluation.ranking import random_pairs
+from spectrum_suite.evaluation.instruction.ranking import random_pairs
+from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.models import load_for_scoring
 

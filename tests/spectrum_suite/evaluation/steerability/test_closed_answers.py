@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.closed_answers import OPEN, TOO_MANY, UNTOLD, closed_answers
+from spectrum_suite.evaluation.steerability.closed_answers import OPEN, TOO_MANY, UNTOLD, closed_answers
 
 
 def row(number, draws, *, description=None, **columns):

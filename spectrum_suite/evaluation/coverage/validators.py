@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spectrum_suite.errors import UserError, did_you_mean
-from spectrum_suite.evaluation import valid_formats, valid_names
+from spectrum_suite.evaluation.coverage import valid_formats, valid_names
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from tiny_models import tiny_model
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.ranking import Ranking, random_pairs, rank_responses
+from spectrum_suite.evaluation.instruction.ranking import Ranking, random_pairs, rank_responses
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import option_logprobs
 

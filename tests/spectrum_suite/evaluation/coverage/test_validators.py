@@ -3,9 +3,9 @@ import doctest
 import pytest
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation import valid_formats, valid_names, validators
-from spectrum_suite.evaluation.valid_formats import is_prime
-from spectrum_suite.evaluation.validators import VALIDATORS, canonical, n_valid, validate
+from spectrum_suite.evaluation.coverage import valid_formats, valid_names, validators
+from spectrum_suite.evaluation.coverage.valid_formats import is_prime
+from spectrum_suite.evaluation.coverage.validators import VALIDATORS, canonical, n_valid, validate
 
 
 def words(text, between=" "):

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 import evaluate_model
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.markers import LIMITS, MarkersWork, Setting
+from spectrum_suite.evaluation.markers.summarize_markers import LIMITS, MarkersWork, Setting
 from spectrum_suite.evaluation.report import markdown, read_report
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.formats.render import get_format

@@ -24,7 +24,7 @@ import numpy as np
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.marker_measures import (
+from spectrum_suite.evaluation.markers.score_markers import (
     SHOWN,
     by_bucket,
     frequency_buckets,
@@ -35,7 +35,7 @@ from spectrum_suite.evaluation.marker_measures import (
     violates,
 )
 from spectrum_suite.evaluation.report import Section, finite, paired_difference
-from spectrum_suite.evaluation.steerability import sequences_fingerprint
+from spectrum_suite.evaluation.steerability.score_steerability import sequences_fingerprint
 from spectrum_suite.evaluation.subject import Subject
 from spectrum_suite.evaluation.win_rate import compare_responses
 from spectrum_suite.evaluation.work import DataWork

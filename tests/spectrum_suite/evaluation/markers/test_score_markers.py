@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spectrum_suite.evaluation.marker_measures import (
+from spectrum_suite.evaluation.markers.score_markers import (
     by_bucket,
     frequency_buckets,
     lines_in,

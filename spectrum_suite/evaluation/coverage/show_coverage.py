@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spectrum_suite.evaluation.coverage import PROMPTINGS, Section, mean_section
+from spectrum_suite.evaluation.coverage.score_coverage import PROMPTINGS, Section, mean_section
 
 Sections = Mapping[str, Mapping[str, Section]]
 

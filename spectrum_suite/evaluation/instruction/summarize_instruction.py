@@ -15,11 +15,11 @@ import numpy as np
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.ranking import Ranking, random_pairs, rank_responses
+from spectrum_suite.evaluation.instruction.ranking import Ranking, random_pairs, rank_responses
+from spectrum_suite.evaluation.instruction.response_format import format_measures, summarize_formats
+from spectrum_suite.evaluation.instruction.similarity import similarity_to_task
 from spectrum_suite.evaluation.report import Section, finite, paired_difference
-from spectrum_suite.evaluation.response_format import format_measures, summarize_formats
-from spectrum_suite.evaluation.similarity import similarity_to_task
-from spectrum_suite.evaluation.steerability import sequences_fingerprint
+from spectrum_suite.evaluation.steerability.score_steerability import sequences_fingerprint
 from spectrum_suite.evaluation.subject import Subject
 from spectrum_suite.evaluation.win_rate import compare_responses
 from spectrum_suite.evaluation.work import DataWork

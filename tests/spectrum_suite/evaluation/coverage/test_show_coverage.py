@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from spectrum_suite.evaluation.coverage import TaskCoverage
-from spectrum_suite.evaluation.coverage_plots import (
+from spectrum_suite.evaluation.coverage.score_coverage import TaskCoverage
+from spectrum_suite.evaluation.coverage.show_coverage import (
     coverage_markdown,
     even_yield,
     valid_unique_figure,

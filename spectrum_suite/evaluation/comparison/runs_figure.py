@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from spectrum_suite.evaluation.comparison.claims import samples
 from spectrum_suite.evaluation.comparison.measures import MEASURES, Measure
 from spectrum_suite.evaluation.comparison.pooling import estimate
-from spectrum_suite.evaluation.comparison.results import Measured, Results
+from spectrum_suite.evaluation.comparison.run_results import Measured, Results
 
 _SHOWN = ("loss", "ece", "yield", "js_divergence")
 _COLORS = {

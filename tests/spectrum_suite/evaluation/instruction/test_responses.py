@@ -9,8 +9,8 @@ from tiny_models import tiny_model
 from transformers import LogitsProcessorList
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.response_format import format_measures, repetition, summarize_formats
-from spectrum_suite.evaluation.similarity import Similarity, similarity_to_task
+from spectrum_suite.evaluation.instruction.response_format import format_measures, repetition, summarize_formats
+from spectrum_suite.evaluation.instruction.similarity import Similarity, similarity_to_task
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.formats.tags import tagged_format
 from spectrum_suite.generation.respond import Response, respond

@@ -2,7 +2,8 @@
 
 import pytest
 
-from spectrum_suite.evaluation.plots import MAX_OPTIONS, spread, summary_figure, task_figure, write_plots
+from spectrum_suite.evaluation.alignment.show_alignment import MAX_OPTIONS, spread, summary_figure, task_figure
+from spectrum_suite.evaluation.report_plots import write_plots
 
 
 def item(name, divergence, *, target=(0.75, 0.25), model=(0.5, 0.5), options=("red", "blue")):

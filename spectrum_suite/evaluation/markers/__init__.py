@@ -1,0 +1,1 @@
+"""Training-time markers: are they inferred, followed, and what do they change."""

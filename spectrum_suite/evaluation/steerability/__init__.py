@@ -1,0 +1,1 @@
+"""In-context steerability: how likely outputs are, given the description and the outputs before them."""
