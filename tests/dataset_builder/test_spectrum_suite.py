@@ -4,11 +4,12 @@ import datasets
 import numpy as np
 import pytest
 
-from dataset_builder import seeding, spectrum_suite
+from dataset_builder import spectrum_suite
 from dataset_builder.registry import get_task
 from dataset_builder.sequences import cut
 from dataset_builder.spectrum_suite import Counts, SpectrumSuite, read_examples, tables
 from dataset_builder.task_spec import Draw, Example, Sequences, Source, TaskSpec
+from spectrum_suite import seeding
 from spectrum_suite.errors import UserError
 
 SOURCE = Source("s", "S", "https://example.org", "mit", "yes", "nobody")

@@ -7,10 +7,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from spectrum_suite import embedded_model
 from spectrum_suite.embedded_model import EMBEDDED_MODELS, embedded_model_path, resolve_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
-from spectrum_suite.training import embedded_model
 
 
 @pytest.fixture

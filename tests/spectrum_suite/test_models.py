@@ -10,10 +10,9 @@ from safetensors.torch import load_file
 from tiny_models import save_model
 from transformers import AutoModelForCausalLM
 
-from spectrum_suite import models
+from spectrum_suite import embedded_model, models
 from spectrum_suite.errors import UserError
 from spectrum_suite.models import find_model, load_for_scoring
-from spectrum_suite.training import embedded_model
 
 IDS = torch.tensor([[0, 5, 7, 9, 30, 5]])
 
