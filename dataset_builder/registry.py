@@ -1,4 +1,4 @@
-"""Collects the tasks of every module in `dataset_builder.sources` and finds them by name."""
+"""Collects the tasks of every source in `dataset_builder.sources` and finds them by name."""
 
 from __future__ import annotations
 
@@ -24,19 +24,24 @@ WORDS = {
 @functools.cache
 def all_tasks() -> tuple[TaskSpec, ...]:
     """Every task of the suite, sorted by name."""
-    names = [module.name for module in pkgutil.walk_packages(sources.__path__, f"{sources.__name__}.")]
-    return collect(importlib.import_module(name) for name in names)
+    modules = pkgutil.iter_modules(sources.__path__, f"{sources.__name__}.")
+    return collect(importlib.import_module(module.name) for module in modules if not module.ispkg)
 
 
 def collect(modules: Iterable[ModuleType]) -> tuple[TaskSpec, ...]:
-    """The tasks in the ``TASKS`` of the modules, sorted by name; a module without ``TASKS`` only helps others.
+    """The tasks in the ``TASKS`` of the modules, sorted by name.
 
     Raises:
-        UserError: Two modules have a task of the same name.
+        UserError: Two modules have a task of the same name, or one has none.
     """
     found: dict[str, tuple[TaskSpec, str]] = {}
     for module in modules:
-        for spec in getattr(module, "TASKS", ()):
+        if not getattr(module, "TASKS", ()):
+            raise UserError(
+                f"source {module.__name__!r} has no TASKS: give it some, or move what several sources share to "
+                "dataset_builder/sources/shared"
+            )
+        for spec in module.TASKS:
             if spec.name in found:
                 raise UserError(
                     f"task {spec.name!r} is defined in {found[spec.name][1]} and again in {module.__name__}: rename one"

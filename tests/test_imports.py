@@ -37,7 +37,7 @@ EXCEPTIONS = {
 WITHIN_BUILDER = {
     "dataset_builder.task_spec": set(),
     "dataset_builder.raw": {"dataset_builder.task_spec"},
-    "dataset_builder.sources": {"dataset_builder.task_spec", "dataset_builder.raw", "dataset_builder.sources"},
+    "dataset_builder.sources": {"dataset_builder.task_spec", "dataset_builder.raw", "dataset_builder.sources.shared"},
     "dataset_builder.registry": {"dataset_builder.task_spec", "dataset_builder.sources"},
     "dataset_builder": {"dataset_builder"},
 }
@@ -123,6 +123,8 @@ def test_arrows(path):
         ("spectrum_suite.evaluation.run", "from spectrum_suite.training.__main__ import main"),
         ("spectrum_suite.models", "from spectrum_suite.training import collator"),
         ("dataset_builder.sources.urn", "from dataset_builder.registry import get_task"),
+        ("dataset_builder.sources.urn", "from dataset_builder.sources.states import REQUEST"),
+        ("dataset_builder.sources.shared.people", "from dataset_builder.sources import urn"),
         ("dataset_builder.registry", "from dataset_builder.spectrum_suite import SpectrumSuite"),
         ("dataset_builder.task_spec", "from dataset_builder.raw import read_text"),
         ("dataset_builder.build", "from spectrum_suite.formats.render import Format"),
@@ -140,6 +142,7 @@ def test_a_wrong_arrow_is_found(module, line):
     ("module", "line"),
     [
         ("spectrum_suite.formats.render", "from dataset_builder.task_spec import Draw"),
+        ("dataset_builder.sources.urn", "from dataset_builder.sources.shared.synthetic import SYNTHETIC"),
         ("spectrum_suite.training.collator", "from spectrum_suite.formats.render import Format"),
         ("spectrum_suite.training.collator", "from spectrum_suite import seeding"),
         ("spectrum_suite.evaluation.report", "from spectrum_suite.metrics.spectrum_alignment import scoring"),

@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.sources.multiple_choice import LETTERS, draw, task
+from dataset_builder.sources.shared.multiple_choice import LETTERS, draw, task
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile
 
 _HUB_PATH = "ARC-Challenge/test-00000-of-00001.parquet"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_builder.sources.synthetic import SYNTHETIC, as_draws
-from dataset_builder.task_spec import Example, Sequences, TaskSpec
+from dataset_builder.sources.shared.synthetic import SYNTHETIC, as_draws, process_id, training_target
+from dataset_builder.task_spec import Example, Sequences, Target, TaskSpec
 
 RANKS = ("2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K", "A")
 SUITS = ("\u2660", "\u2665", "\u2666", "\u2663")
@@ -29,6 +29,12 @@ def deck(rng: np.random.Generator, index: int) -> Example:
     return Example("deck", DESCRIPTIONS, as_draws(DECK))
 
 
+def first_card(rng: np.random.Generator, index: int) -> Example:
+    """The first card of a shuffled deck, in each of the two wordings."""
+    target = Target(None, DECK, (1 / len(DECK),) * len(DECK))
+    return Example(process_id(index), (DESCRIPTIONS[index],), target=target)
+
+
 TASKS = [
     TaskSpec(
         name="cards",
@@ -43,5 +49,6 @@ TASKS = [
         sequences=Sequences("several", count=100),
         generate=deck,
         n_processes=1,
-    )
+    ),
+    training_target("cards", first_card, len(DESCRIPTIONS), "The first card of a shuffled deck.", "one wording"),
 ]

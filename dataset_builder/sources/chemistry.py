@@ -23,7 +23,7 @@ from typing import Any
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.sources.multiple_choice import one_process
+from dataset_builder.sources.shared.multiple_choice import one_process
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile, TaskSpec
 
 _REVISION = "43d38efca6fd91116c7550625ffb7859b6185b54"

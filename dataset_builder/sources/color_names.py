@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.sources.coverage import coverage_task
+from dataset_builder.sources.shared.requests import coverage_task
 from dataset_builder.task_spec import Dropped, RawFiles, Source, SourceFile, TaskSpec
 
 _REVISION = "bc533465ab1db99a8488aef478fa44e2aa5d7849"

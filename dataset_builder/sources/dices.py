@@ -19,7 +19,8 @@ from pathlib import Path
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.sources.people import choose, with_and_without
+from dataset_builder.sources.shared.gathered_answers import gathered
+from dataset_builder.sources.shared.people import choose, with_and_without
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile, TaskSpec
 
 _REPOSITORY = "google-research-datasets/dices-dataset"
@@ -110,24 +111,33 @@ def _facts(row: dict[str, str | None]) -> dict[str, str | None]:
     }
 
 
+_RATERS = TaskSpec(
+    name="dices",
+    kind="icl",
+    split="train",
+    source=DICES,
+    group="human_variation",
+    summary="Whether one rater finds a chatbot's last turn unsafe.",
+    process="one rater of the 990 or of the 350 set",
+    inputs=("context", "response"),
+    outputs=("Q_overall",),
+    options=ANSWERS,
+    sequences=Sequences("one", 100),
+    read=read,
+    domain="Conversation",
+    quirks=(
+        "Whether and how a rater is described differs between raters (in the release it is never with "
+        "demographics), and the race is read from the column that the file has."
+    ),
+)
+
 TASKS = [
-    TaskSpec(
-        name="dices",
-        kind="icl",
-        split="train",
-        source=DICES,
-        group="human_variation",
-        summary="Whether one rater finds a chatbot's last turn unsafe.",
-        process="one rater of the 990 or of the 350 set",
-        inputs=("context", "response"),
-        outputs=("Q_overall",),
-        options=ANSWERS,
-        sequences=Sequences("one", 100),
-        read=read,
-        domain="Conversation",
-        quirks=(
-            "Whether and how a rater is described differs between raters (in the release it is never with "
-            "demographics), and the race is read from the column that the file has."
-        ),
-    )
+    _RATERS,
+    gathered(
+        _RATERS,
+        "dices",
+        "Whether different raters find a chatbot's last turn unsafe.",
+        "Different people judge conversations between a user and a chatbot: is the chatbot's last turn unsafe? Yes, No "
+        "or Unsure. Each output is the answer of another person.",
+    ),
 ]

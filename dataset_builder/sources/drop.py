@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.sources.multiple_choice import one_process
+from dataset_builder.sources.shared.multiple_choice import one_process
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile, TaskSpec
 
 _PATH = "data/validation-00000-of-00001.parquet"

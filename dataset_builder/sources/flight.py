@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_builder.sources.synthetic import SYNTHETIC, process_id
+from dataset_builder.sources.shared.synthetic import SYNTHETIC, process_id
 from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
 
 FLIGHTS, CHOICES = 3, 20

@@ -20,7 +20,7 @@ from functools import partial
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.sources.surveys import literal, text_list
+from dataset_builder.sources.shared.surveys import literal, text_list
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile, TaskSpec
 
 _COMMIT = "3129df3d0f83a598bd5c59c25419b463078d763f"

@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.sources.multiple_choice import one_process, shuffled_draw, task
+from dataset_builder.sources.shared.multiple_choice import one_process, shuffled_draw, task
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile
 
 GPQA = Source(

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dataset_builder import raw
+from dataset_builder.sources.shared.gathered_answers import gathered
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, Source, SourceFile, TaskSpec
 from spectrum_suite.seeding import stable_sample
 
@@ -97,22 +98,30 @@ def _draw(comment: str, rating: dict[str, Any]) -> Draw | Dropped:
     return Draw(text, SCORES[score])
 
 
+_RATERS = TaskSpec(
+    name="hatespeech_individual",
+    kind="icl",
+    split="train",
+    source=HATESPEECH_KUMAR,
+    group="human_variation",
+    summary="How toxic one rater finds comments from social media.",
+    process="one rater",
+    inputs=("comment",),
+    outputs=("toxic_score",),
+    sequences=Sequences("one", Mix(128)),
+    options=tuple(SCORES.values()),
+    read=read,
+    version="1.1.0",
+    domain="Conversation",
+    quirks="Raters are told apart by a hash that is the same everywhere; the release's changes from run to run.",
+)
+
 TASKS = [
-    TaskSpec(
-        name="hatespeech_individual",
-        kind="icl",
-        split="train",
-        source=HATESPEECH_KUMAR,
-        group="human_variation",
-        summary="How toxic one rater finds comments from social media.",
-        process="one rater",
-        inputs=("comment",),
-        outputs=("toxic_score",),
-        sequences=Sequences("one", Mix(128)),
-        options=tuple(SCORES.values()),
-        read=read,
-        version="1.1.0",
-        domain="Conversation",
-        quirks="Raters are told apart by a hash that is the same everywhere; the release's changes from run to run.",
-    )
+    _RATERS,
+    gathered(
+        _RATERS,
+        "hatespeech",
+        "How toxic different raters find a comment.",
+        "Different people rate how toxic comments from the internet are. Each output is the rating of another person.",
+    ),
 ]

@@ -1,4 +1,4 @@
-"""HelpSteer2: pairs of replies whose five qualities people rated (the table; judges: ``helpsteer_judges.py``).
+"""HelpSteer2: pairs of replies with five rated qualities, from which made-up judges choose by their own weights.
 
 Upstream: https://huggingface.co/datasets/nvidia/HelpSteer2 (arXiv 2406.08673). Licence: CC BY 4.0. Two raw lines (made
 up); the two replies to a prompt follow each other:
@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dataset_builder import raw
-from dataset_builder.task_spec import Dropped, RawFiles, Source, SourceFile
+from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile, TaskSpec
+from spectrum_suite.seeding import generator
 
 _PATH = "train.jsonl.gz"
 
@@ -86,3 +87,61 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             if not all(row[name] in range(_BEST + 1) for name in QUALITIES):
                 raise ValueError(f"a rating is not a whole number from 0 to {_BEST}")
         yield row
+
+
+_LOWEST = np.array([-0.05, -0.05, -0.05, -0.5, -0.5])  # a weight is uniform over an interval of length 1
+N_JUDGES, N_PAIRS = 500, 40
+
+
+def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
+    """One process per made-up judge, whose weights and pairs depend on the judge's number alone."""
+    pairs: list[Pair] = []
+    for pair in read_pairs(raw_files):
+        if isinstance(pair, Dropped):
+            yield pair
+        else:
+            pairs.append(pair)
+    for judge in range(N_JUDGES if pairs else 0):
+        rng = generator("helpsteer", judge)
+        weights = _LOWEST + rng.random(len(QUALITIES))
+        seen = sorted(rng.choice(len(pairs), size=min(N_PAIRS, len(pairs)), replace=False))
+        draws = tuple(Draw(pairs[i].text, winner(pairs[i].ratings, weights)) for i in seen)
+        yield Example(f"{judge:03d}", _descriptions(weights), draws)
+
+
+def winner(ratings: np.ndarray, weights: np.ndarray) -> str:
+    """The reply with the larger weighted sum of ratings (shape (2, 5)), ``"1"`` or ``"2"``; ties go to 2."""
+    first, second = ratings @ weights
+    return "1" if first > second else "2"
+
+
+def _descriptions(weights: np.ndarray) -> tuple[str, ...]:
+    given = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(QUALITIES, weights, strict=True))
+    texts = (
+        "One person compares two replies of a language model to a prompt and picks the better one: 1 or 2.",
+        "The same judge decides every time which of two replies is preferred. The output is 1 or 2.",
+    )
+    return (*texts, f"{texts[0]} The person weighs the qualities of a reply (each rated from 0 to 4) so: {given}.")
+
+
+TASKS = [
+    TaskSpec(
+        name="helpsteer",
+        kind="icl",
+        split="train",
+        source=HELPSTEER,
+        group="human_variation",
+        summary="Which of two replies a made-up judge with weights of their own prefers.",
+        process="one made-up judge with random linear preferences",
+        inputs=("prompt", "response1", "response2"),
+        outputs=("winner",),
+        options=("1", "2"),
+        sequences=Sequences("one", N_PAIRS),
+        read=read,
+        domain="Conversation",
+        quirks=(
+            "Whether the weights are told differs between judges; the release always tells them. Weights and pairs "
+            "of a judge do not depend on the seed of the build."
+        ),
+    ),
+]

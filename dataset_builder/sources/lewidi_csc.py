@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dataset_builder.sources import lewidi, lewidi_people
+from dataset_builder.sources.shared import lewidi
+from dataset_builder.sources.shared.gathered_answers import gathered
 from dataset_builder.task_spec import Dropped, Example, RawFiles, Sequences, TaskSpec
 
 _FOLDER = "LeWiDi_3-2025/CSC"
@@ -37,12 +38,12 @@ RATINGS = ("1", "2", "3", "4", "5", "6")
 def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
     """One process per person, in the order of the file of people; draws in the order of items."""
     items = raw_files[_TRAIN if _TRAIN in raw_files else _DEV]
-    yield from lewidi_people.read_by_person(items, lewidi.read_people(raw_files[_PEOPLE]), _answers, _descriptions)
+    yield from lewidi.read_by_person(items, lewidi.read_people(raw_files[_PEOPLE]), _answers, _descriptions)
 
 
-def _answers(item: dict[str, Any]) -> lewidi_people.Answers:
+def _answers(item: dict[str, Any]) -> lewidi.Answers:
     given = {"context": item["text"]["context"], "response": item["text"]["response"], "lang": item["lang"]}
-    return lewidi_people.rated(item, given, RATINGS)
+    return lewidi.rated(item, given, RATINGS)
 
 
 def _descriptions(about: str) -> tuple[str, ...]:
@@ -54,22 +55,31 @@ def _descriptions(about: str) -> tuple[str, ...]:
     )
 
 
+_PEOPLE_TASK = TaskSpec(
+    name="lewidi_csc_sarcasm_detection_individual",
+    kind="icl",
+    split="train",
+    source=LEWIDI_CSC,
+    group="human_variation",
+    summary="How sarcastic one person finds responses in a conversation.",
+    process="one annotator",
+    inputs=("context", "response", "lang"),
+    outputs=("sarcasm_rating",),
+    options=RATINGS,
+    sequences=Sequences("one", 1000),
+    read=read,
+    domain="Conversation",
+    quirks="The id of the annotator is in no text; what is unknown of a person is left out.",
+    version="1.1.0",
+)
+
 TASKS = [
-    TaskSpec(
-        name="lewidi_csc_sarcasm_detection_individual",
-        kind="icl",
-        split="train",
-        source=LEWIDI_CSC,
-        group="human_variation",
-        summary="How sarcastic one person finds responses in a conversation.",
-        process="one annotator",
-        inputs=("context", "response", "lang"),
-        outputs=("sarcasm_rating",),
-        options=RATINGS,
-        sequences=Sequences("one", 1000),
-        read=read,
-        domain="Conversation",
-        quirks="The id of the annotator is in no text; what is unknown of a person is left out.",
-        version="1.1.0",
-    )
+    _PEOPLE_TASK,
+    gathered(
+        _PEOPLE_TASK,
+        "sarcasm",
+        "How sarcastic different people find a response.",
+        "Different people read a situation and what somebody said in it, and rate how sarcastic the response is, from "
+        "1 (not at all) to 6 (completely). Each output is the rating of another person.",
+    ),
 ]

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dataset_builder.sources import lewidi, lewidi_people
+from dataset_builder.sources.shared import lewidi
+from dataset_builder.sources.shared.gathered_answers import gathered
 from dataset_builder.task_spec import Dropped, Example, RawFiles, Sequences, TaskSpec
 
 _FOLDER = "LeWiDi_3-2025/MP"
@@ -42,10 +43,10 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
     """One process per person, in the order of the file of people; draws in the order of items."""
     items = raw_files[_TRAIN if _TRAIN in raw_files else _DEV]
     people = {f"Ann{number}": person for number, person in lewidi.read_people(raw_files[_PEOPLE]).items()}
-    yield from lewidi_people.read_by_person(items, people, _answers, _descriptions)
+    yield from lewidi.read_by_person(items, people, _answers, _descriptions)
 
 
-def _answers(item: dict[str, Any]) -> lewidi_people.Answers:
+def _answers(item: dict[str, Any]) -> lewidi.Answers:
     text, info = item["text"], item["other_info"]
     given = {
         "post": text["post"],
@@ -55,7 +56,7 @@ def _answers(item: dict[str, Any]) -> lewidi_people.Answers:
         "language_variety": str.strip(info["language_variety"]),
         "lang": item["lang"],
     }
-    return lewidi_people.rated(item, given, RATINGS)
+    return lewidi.rated(item, given, RATINGS)
 
 
 def _descriptions(about: str) -> tuple[str, ...]:
@@ -67,23 +68,32 @@ def _descriptions(about: str) -> tuple[str, ...]:
     )
 
 
+_PEOPLE_TASK = TaskSpec(
+    name="lewidi_mp_irony_detection_individual",
+    kind="icl",
+    split="train",
+    source=LEWIDI_MP,
+    group="human_variation",
+    summary="Whether one person finds replies on social media ironic.",
+    process="one annotator",
+    inputs=("post", "reply", "source", "level", "language_variety", "lang"),
+    outputs=("irony_rating",),
+    options=RATINGS,
+    sequences=Sequences("one", 1000),
+    read=read,
+    domain="Conversation",
+    languages=("ar", "de", "en", "es", "fr", "hi", "it", "nl", "pt"),
+    quirks="The id of the annotator is in no text; what is unknown of a person is left out.",
+    version="1.1.0",
+)
+
 TASKS = [
-    TaskSpec(
-        name="lewidi_mp_irony_detection_individual",
-        kind="icl",
-        split="train",
-        source=LEWIDI_MP,
-        group="human_variation",
-        summary="Whether one person finds replies on social media ironic.",
-        process="one annotator",
-        inputs=("post", "reply", "source", "level", "language_variety", "lang"),
-        outputs=("irony_rating",),
-        options=RATINGS,
-        sequences=Sequences("one", 1000),
-        read=read,
-        domain="Conversation",
-        languages=("ar", "de", "en", "es", "fr", "hi", "it", "nl", "pt"),
-        quirks="The id of the annotator is in no text; what is unknown of a person is left out.",
-        version="1.1.0",
-    )
+    _PEOPLE_TASK,
+    gathered(
+        _PEOPLE_TASK,
+        "irony",
+        "Whether different people find a reply ironic.",
+        "Different people read a post and a reply to it and say whether the reply is ironic: 1 if it is, 0 if it is "
+        "not. Each output is the answer of another person.",
+    ),
 ]

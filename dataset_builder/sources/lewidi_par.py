@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from dataset_builder.sources import lewidi, lewidi_people
+from dataset_builder.sources.shared import lewidi
+from dataset_builder.sources.shared.gathered_answers import gathered
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, TaskSpec
 
 _FOLDER = "LeWiDi_3-2025/Paraphrase"
@@ -35,7 +36,7 @@ RATINGS = tuple(map(str, range(-5, 6)))
 
 def read(raw_files: RawFiles, *, reasons: bool) -> Iterator[Example | Dropped]:
     """One process per person, in the order of the file of people; draws in the order of items."""
-    yield from lewidi_people.read_by_person(
+    yield from lewidi.read_by_person(
         raw_files[_ITEMS],
         lewidi.read_people(raw_files[_PEOPLE]),
         partial(_answers, reasons=reasons),
@@ -43,10 +44,10 @@ def read(raw_files: RawFiles, *, reasons: bool) -> Iterator[Example | Dropped]:
     )
 
 
-def _answers(item: dict[str, Any], *, reasons: bool) -> lewidi_people.Answers:
+def _answers(item: dict[str, Any], *, reasons: bool) -> lewidi.Answers:
     text = item["text"]
     given = {"question1": text["Question1"], "question2": text["Question2"], "lang": item["lang"]}
-    answers = lewidi_people.rated(item, given, RATINGS)
+    answers = lewidi.rated(item, given, RATINGS)
     if not reasons:
         return answers
     said = _reasons(item)
@@ -99,7 +100,16 @@ def _task(name: str, summary: str, outputs: tuple[str, ...], *, reasons: bool) -
     )
 
 
+_RATINGS_TASK = _task("_categorical", "How one person rates paraphrases.", ("paraphrase_rating",), reasons=False)
+
 TASKS = [
     _task("", "How one person rates and explains paraphrases.", ("paraphrase_rating", "explanation"), reasons=True),
-    _task("_categorical", "How one person rates paraphrases.", ("paraphrase_rating",), reasons=False),
+    _RATINGS_TASK,
+    gathered(
+        _RATINGS_TASK,
+        "paraphrase",
+        "How far different people find a question to be a paraphrase of another.",
+        "Different people compare two questions and rate how far the one paraphrases the other, as a whole number from "
+        "-5 (they ask for different things) to 5 (they ask for the same). Each output is the rating of another person.",
+    ),
 ]

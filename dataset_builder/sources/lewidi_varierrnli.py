@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from dataset_builder.sources import lewidi, lewidi_people
+from dataset_builder.sources.shared import lewidi
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, TaskSpec
 
 _FOLDER = "LeWiDi_3-2025/VariErrNLI"
@@ -39,7 +39,7 @@ LABELS = {
 
 def read(raw_files: RawFiles, *, reasons: bool) -> Iterator[Example | Dropped]:
     """One process per person, in the order of the file of people; draws in the order of items."""
-    yield from lewidi_people.read_by_person(
+    yield from lewidi.read_by_person(
         raw_files[_ITEMS],
         lewidi.read_people(raw_files[_PEOPLE]),
         partial(_answers, reasons=reasons),
@@ -47,7 +47,7 @@ def read(raw_files: RawFiles, *, reasons: bool) -> Iterator[Example | Dropped]:
     )
 
 
-def _answers(item: dict[str, Any], *, reasons: bool) -> lewidi_people.Answers:
+def _answers(item: dict[str, Any], *, reasons: bool) -> lewidi.Answers:
     """(person, draw) for each person who labelled the item."""
     given = {"context": item["text"]["context"], "statement": item["text"]["statement"], "lang": item["lang"]}
     given_text = json.dumps(given, ensure_ascii=False)

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.sources.multiple_choice import draw, one_process, task
+from dataset_builder.sources.shared.multiple_choice import draw, one_process, task
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile
 
 _HUB_PATH = "all/test-00000-of-00001.parquet"

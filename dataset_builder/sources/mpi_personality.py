@@ -1,22 +1,74 @@
 """How people answer the 120 statements of a personality questionnaire (IPIP-NEO-120, Machine Personality Inventory).
 
 Upstream: https://github.com/jfisher52/AI_Pluralistic_Alignment, whose README links the answers (Johnson 2014) on a
-shared drive. Licence: unstated. Raw rows (made up) of the answers, a line per respondent with a column per statement:
+shared drive. Licence: unstated; the statements are in the public domain. Raw rows (made up) of the statements (tabs
+between the fields), and of the answers, a line per respondent with a column per statement:
+
+    label_raw    text                     label_ocean    key
+    Order        Leave cups in the sink   C              -1
 
     CASE,SEX,I1,I2
     17,1,4,0
+
+The whole files: 120 statements below a header, and 620,000 respondents.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.sources.mpi_statements import ANSWERS, ITEMS, MPI_PERSONALITY, read_statements
-from dataset_builder.task_spec import Dropped, Example, RawFiles, Target, TaskSpec
+from dataset_builder.task_spec import Dropped, Example, RawFiles, Source, SourceFile, Target, TaskSpec
+
+_REVISION = "5056ab9f21d7ba19d4bdcecba8fd139a2ee1ca50"
+_REPOSITORY = "jfisher52/AI_Pluralistic_Alignment"
+ITEMS, ANSWERS = "data/mpi_questions.csv", "data/mpi_human_resp.csv"
+
+MPI_PERSONALITY = Source(
+    name="mpi_personality",
+    title="Machine Personality Inventory: answers to the IPIP-NEO-120",
+    homepage=f"https://github.com/{_REPOSITORY}",
+    license="unstated",
+    redistributable="unknown",
+    citation="Johnson 2014, Journal of Research in Personality 51; arXiv 2206.07550",
+    folder="mpi",
+    revision=_REVISION,
+    files=(
+        SourceFile(
+            ITEMS,
+            f"https://raw.githubusercontent.com/{_REPOSITORY}/{_REVISION}/{ITEMS}",
+            "6bdfa77097d84393265a8352fe7358872bcc292196e8688af0a6ec121affaeb6",
+        ),
+        SourceFile(ANSWERS),
+    ),
+)
+
+
+class Statement(NamedTuple):
+    """A statement of the questionnaire; ``reversed`` where agreeing with it speaks against its trait."""
+
+    text: str
+    reversed: bool
+
+
+def read_statements(path: Path) -> list[Statement]:
+    """The statements in the order of the questionnaire."""
+    header, *lines = raw.read_text(path).splitlines()
+    if header.split("\t") != ["label_raw", "text", "label_ocean", "key"]:
+        raise raw.bad_row(path, 1, f"the header is {header!r}")
+    statements = []
+    for row, line in enumerate(lines, start=2):
+        with raw.at_row(path, row):
+            _, text, _, key = line.split("\t")
+            statements.append(Statement(text.strip().rstrip("."), {"1": False, "-1": True}[key]))
+            if not statements[-1].text:
+                raise ValueError("there is no statement")
+    return statements
+
 
 SCALE = {
     1: "Very inaccurate",
@@ -89,5 +141,5 @@ TASKS = [
         output_label="Agreement Rating (1-5)",
         quirks="0 marks a missing answer and is no option (the release has six). Answers to reversed statements, which "
         "the data hold recoded, are turned back.",
-    )
+    ),
 ]

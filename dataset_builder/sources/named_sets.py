@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_builder.sources.synthetic import N_DRAWS, SYNTHETIC, process_id
-from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
+from dataset_builder.sources.shared.synthetic import N_DRAWS, SYNTHETIC, pick, process_id, training_target
+from dataset_builder.task_spec import Draw, Example, Sequences, Target, TaskSpec
 
 _SETS = """
 planet of the solar system|Mercury,Venus,Earth,Mars,Jupiter,Saturn,Uranus,Neptune
@@ -98,6 +98,16 @@ def named_set(rng: np.random.Generator, index: int) -> Example:
     return Example(process_id(index), described, draws, options=tuple(SETS[kind] for kind in chosen))
 
 
+def known_set(rng: np.random.Generator, index: int) -> Example:
+    """A well-known set, of which each member is as likely; described, or asked for."""
+    kind = pick(rng, tuple(SETS))
+    members = SETS[kind]
+    asked = bool(rng.random() < 0.4)  # noqa: PLR2004
+    text = say(rng, REQUESTS if asked else DESCRIPTIONS, kind)
+    target = Target(text if asked else None, members, (1 / len(members),) * len(members))
+    return Example(process_id(index), () if asked else (text,), target=target)
+
+
 def say(rng: np.random.Generator, patterns: tuple[str, ...], kind: str) -> str:
     """One of the patterns, filled in for a set."""
     text = patterns[rng.integers(len(patterns))].format(kind=kind, count=len(SETS[kind]))
@@ -121,4 +131,5 @@ TASKS = [
         origin="ours",
         version="1.1.0",
     ),
+    training_target("named_sets", known_set, 400, "Well-known sets, each member as likely.", "one set"),
 ]

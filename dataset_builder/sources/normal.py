@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
-from dataset_builder.sources.exact_numbers import plain, significant
-from dataset_builder.sources.synthetic import SYNTHETIC, as_draws, draw_length, process_id
+from dataset_builder.sources.shared.exact_numbers import plain, significant
+from dataset_builder.sources.shared.synthetic import SYNTHETIC, as_draws, draw_length, process_id
 from dataset_builder.task_spec import Example, Mix, Sequences, TaskSpec
 
 SMALLEST_SD, LARGEST = 1e-9, 1e12

@@ -18,7 +18,18 @@ from collections.abc import Generator, Iterator
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, Source, SourceFile, TaskSpec
+from dataset_builder.task_spec import (
+    Draw,
+    Dropped,
+    Example,
+    Mix,
+    RawFiles,
+    Sequences,
+    Source,
+    SourceFile,
+    Target,
+    TaskSpec,
+)
 
 _PATH = "numbergame_data.csv"
 
@@ -94,6 +105,23 @@ def listed(numbers: str) -> str:
     return numbers.replace("_", ", ")
 
 
+_MIN_ANSWERS = 9
+
+
+def read_targets(raw_files: RawFiles) -> Iterator[Example | Dropped]:
+    """One process per set and target with at least 9 answers, in order of appearance."""
+    table = yield from read_table(raw_files)
+    pairs = table.group_by("set", "target", maintain_order=True).agg(pl.len(), pl.col("rating").sum()).rows()
+    for numbers, target, answers, yes in pairs:
+        if answers < _MIN_ANSWERS:
+            yield Dropped(f"answer to a pair with fewer than {_MIN_ANSWERS}", answers)
+            continue
+        prompt = f"Numbers of the set: {listed(numbers)}\nTarget: {target}"
+        shares = (yes / answers, 1 - yes / answers)
+        truth = Target(prompt, tuple(ANSWERS.values()), shares, n_responses=answers)
+        yield Example(f"{numbers}/{target}", (f"{GAME} Does the target belong to the set: Yes or No?",), target=truth)
+
+
 TASKS = [
     TaskSpec(
         name="numbergame_individual",
@@ -124,5 +152,20 @@ TASKS = [
         read=read_shares,
         version="1.1.0",
         domain="Math",
+    ),
+    TaskSpec(
+        name="dist_numbergame",
+        kind="distribution",
+        split="test",
+        source=NUMBERGAME,
+        group="human_variation",
+        summary="Whether a random person takes a number for a member of a set of which they know some numbers.",
+        process="one set of numbers and one target number",
+        inputs=("example",),
+        outputs=("answer",),
+        options=tuple(ANSWERS.values()),
+        read=read_targets,
+        domain="Math",
+        output_label="Target Number Membership (Yes/No)",
     ),
 ]

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from dataset_builder import raw
-from dataset_builder.sources.coverage import coverage_task
+from dataset_builder.sources.shared.requests import coverage_task
 from dataset_builder.task_spec import RawFiles, Source, SourceFile
 
 _REVISION = "822077c676491adc28a63b167ceba3d642f83ffd"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_builder.sources.synthetic import SYNTHETIC
+from dataset_builder.sources.shared.synthetic import SYNTHETIC
 from dataset_builder.task_spec import Example, Target, TaskSpec
 
 REQUEST = "Pick one of the 50 U.S. states uniformly at random and answer with its full name."

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataset_builder import raw
-from dataset_builder.sources.coverage import coverage_task
+from dataset_builder.sources.shared.requests import coverage_task
 from dataset_builder.task_spec import Dropped, RawFiles, Source, SourceFile
 
 _REVISION = "1ad4b74a15093c0ab996b99639f7a963c5974f44"

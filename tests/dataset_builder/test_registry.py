@@ -21,13 +21,18 @@ def module(name, *tasks):
 
 
 def test_tasks_of_all_modules_are_sorted_by_name():
-    found = registry.collect([module("m", task("b"), task("c")), SimpleNamespace(__name__="h"), module("n", task("a"))])
+    found = registry.collect([module("m", task("b"), task("c")), module("n", task("a"))])
     assert [spec.name for spec in found] == ["a", "b", "c"]
 
 
 def test_a_name_defined_twice_names_both_modules():
     with pytest.raises(UserError, match=r"'coin'.*first_module.*second_module"):
         registry.collect([module("first_module", task("coin")), module("second_module", task("coin"))])
+
+
+def test_a_source_without_tasks_is_told_where_shared_code_belongs():
+    with pytest.raises(UserError, match=r"'helper' has no TASKS.*sources/shared"):
+        registry.collect([module("m", task("a")), module("helper")])
 
 
 def test_modules_of_the_package_are_found(toy_tasks):

@@ -1,6 +1,8 @@
 """What must hold for every task of the suite, whoever wrote it."""
 
+import importlib
 import json
+import pkgutil
 import re
 from collections import Counter
 from pathlib import Path
@@ -20,7 +22,6 @@ FROM_FILES = [spec for spec in TASKS if spec.read is not None]
 UNFILLED = re.compile(r"\{[A-Za-z_.]*\}|\{\{|\}\}|\[[A-Z_]{3,}\]|%s|\bnan\b|\bNaN\b|\bNone\b")
 UNFILLED_IN_DATA = re.compile(r"\{[A-Za-z_.]+\}|\{\{|\bnan\b|\bNaN\b")
 """``None`` is an English word too, and upstream texts have it."""
-LONGEST_SOURCE_FILE = 140
 
 by_name = pytest.mark.parametrize("spec", TASKS, ids=lambda spec: spec.name)
 from_files = pytest.mark.parametrize("spec", FROM_FILES, ids=lambda spec: spec.name)
@@ -139,10 +140,14 @@ def test_a_source_is_the_same_wherever_it_is_named():
         assert len(facts) == len({name for name, _ in facts}), field
 
 
-def test_source_files_are_short():
-    folder = Path(sources.__file__).parent
-    lengths = {path.name: len(path.read_text().splitlines()) for path in folder.glob("*.py")}
-    assert {name: length for name, length in lengths.items() if length > LONGEST_SOURCE_FILE} == {}
+def test_a_source_is_one_file():
+    """All its tasks are in it; what the builder draws itself has a file for each family."""
+    files = {}
+    for module in pkgutil.iter_modules(sources.__path__, f"{sources.__name__}."):
+        for spec in getattr(importlib.import_module(module.name), "TASKS", ()):
+            files.setdefault(spec.source.name, set()).add(module.name)
+    assert len(files.pop("synthetic")) > 5
+    assert {name for name, modules in files.items() if len(modules) > 1} == set()
 
 
 def test_no_draw_of_a_held_out_task_is_trained_on():

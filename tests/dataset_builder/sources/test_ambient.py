@@ -2,13 +2,12 @@ import json
 
 import pytest
 
-from dataset_builder.sources import ambient_crowd, ambient_linguists, ambient_pairs
+from dataset_builder.sources import ambient
 from dataset_builder.sources.ambient import AMBIENT, CROWD, LABELS, LINGUISTS, PAIRS
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 
-MODULES = (ambient_pairs, ambient_linguists, ambient_crowd)
-TASK = {task.name.removeprefix("ambient_"): task for module in MODULES for task in module.TASKS}
+TASK = {task.name.removeprefix("ambient_"): task for task in ambient.TASKS}
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from dataset_builder.sources.babynames import ALL_YEARS, BABYNAMES, read_pools
-from dataset_builder.sources.babynames_lists import TASKS, Setting
+from dataset_builder.sources.babynames import ALL_YEARS, BABYNAMES, TASKS, Setting, read_pools
 from spectrum_suite.errors import UserError
 
 [TASK] = TASKS

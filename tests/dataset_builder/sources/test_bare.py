@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dataset_builder.sources.bare_domains import TASKS
+from dataset_builder.sources.bare import TASKS
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 

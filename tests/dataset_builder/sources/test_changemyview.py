@@ -3,14 +3,14 @@ import tracemalloc
 
 import pytest
 
-from dataset_builder.sources import changemyview, changemyview_posts
+from dataset_builder.sources import changemyview
 from dataset_builder.sources.changemyview import CHANGEMYVIEW, cleaned, read_threads
 from dataset_builder.task_spec import Draw, Dropped
 from spectrum_suite.errors import UserError
 from spectrum_suite.seeding import stable_sample
 
 PATH = "threads.jsonl"
-TASK = {task.name: task for task in changemyview_posts.TASKS}
+TASK = {task.name: task for task in changemyview.TASKS}
 SOUP, CAFES = "CMV: Soup is a drink", "CMV: Cafés should close at noon"
 SIP, NAP, FORM = (
     "You can sip it from a cup.\n\nSo it is a drink.",
@@ -118,7 +118,7 @@ def test_a_variant_has_at_most_so_many_draws(fixture_files, damaged_files, split
     files = damaged_files(CHANGEMYVIEW)
     lines = [json.dumps(row(title=f"CMV: {number}", selftext=f"View {number}.")) for number in range(60)]
     files[PATH].write_text("\n".join(lines) + "\n")
-    monkeypatch.setattr(changemyview_posts, "_MAX_DRAWS", 20)
+    monkeypatch.setattr(changemyview, "_MAX_DRAWS", 20)
     processes, dropped = split(TASK["changemyview_posts"].read(files))
     assert {len(example.draws) for example in processes.values()} == {20}
     assert dropped == {f"post beyond the 20 of the variant {variant}": 40 for variant in processes}

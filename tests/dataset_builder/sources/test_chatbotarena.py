@@ -3,8 +3,7 @@ import json
 import polars as pl
 import pytest
 
-from dataset_builder.sources.chatbotarena import CHATBOTARENA
-from dataset_builder.sources.chatbotarena_tasks import TASKS
+from dataset_builder.sources.chatbotarena import CHATBOTARENA, TASKS
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 

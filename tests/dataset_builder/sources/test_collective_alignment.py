@@ -2,8 +2,7 @@ import json
 
 import pytest
 
-from dataset_builder.sources.collective_alignment import COLLECTIVE_ALIGNMENT
-from dataset_builder.sources.collective_alignment_people import TASKS
+from dataset_builder.sources.collective_alignment import COLLECTIVE_ALIGNMENT, TASKS
 from spectrum_suite.errors import UserError
 
 PROMPTS, ASSESSMENTS = "comparisons.jsonl", "merged_comparisons_annotators.jsonl"

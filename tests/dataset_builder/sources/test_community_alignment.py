@@ -3,15 +3,13 @@ import json
 
 import pytest
 
-from dataset_builder.sources import community_alignment_people, community_alignment_prompts
+from dataset_builder.sources import community_alignment
 from dataset_builder.sources.community_alignment import COMMUNITY_ALIGNMENT
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 
 FILE, FIRST_VERSION = "community_alignment.csv", "data/filtered_community_alignment.csv"
-REPLY, PREFERENCES = community_alignment_people.TASKS
-PROMPTS, RESPONSES = community_alignment_prompts.TASKS
-TASKS = (REPLY, PREFERENCES, PROMPTS, RESPONSES)
+PROMPTS, RESPONSES, REPLY, PREFERENCES = TASKS = community_alignment.TASKS
 ANN = (
     '{"age": "18-30", "gender": "female", "education": "Some post-secondary", "politics": "Moderate", '
     '"ethnicity": "White", "country": "USA"}'
@@ -179,4 +177,4 @@ def test_an_unreadable_file_is_named(damaged_files, damage, message):
 
 def test_real_rows(real_files, split):
     languages, _ = split(PROMPTS.read(real_files(COMMUNITY_ALIGNMENT)))
-    assert set(languages) <= set(community_alignment_prompts.LANGUAGES)
+    assert set(languages) <= set(community_alignment.LANGUAGES)

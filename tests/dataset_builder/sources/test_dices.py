@@ -7,7 +7,7 @@ from dataset_builder.sources.dices import DICES, TASKS
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 
-(TASK,) = TASKS
+TASK, _ = TASKS
 LARGE, SMALL = (f"{size}/diverse_safety_adversarial_dialog_{size}.csv" for size in ("990", "350"))
 
 

@@ -4,8 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from dataset_builder.sources.globaloqa import TASKS, whole_percents
-from dataset_builder.sources.globaloqa_files import GLOBALOQA
+from dataset_builder.sources.globaloqa import GLOBALOQA, TASKS, whole_percents
 from dataset_builder.task_spec import Draw, Target
 from spectrum_suite.errors import UserError
 

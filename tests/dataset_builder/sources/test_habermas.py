@@ -3,14 +3,12 @@ import json
 import polars as pl
 import pytest
 
-from dataset_builder.sources import habermas, habermas_people, habermas_targets
-from dataset_builder.sources.habermas_files import HABERMAS, LABELS, OPINIONS, RATINGS
+from dataset_builder.sources import habermas
+from dataset_builder.sources.habermas import HABERMAS, LABELS, OPINIONS, RATINGS
 from dataset_builder.task_spec import Draw, Target
 from spectrum_suite.errors import UserError
 
-[QUESTION] = (task.read for task in habermas.TASKS)
-PEOPLE, CATEGORICAL = (task.read for task in habermas_people.TASKS)
-[TARGETS] = (task.read for task in habermas_targets.TASKS)
+QUESTION, PEOPLE, CATEGORICAL, TARGETS = (task.read for task in habermas.TASKS)
 BANK = habermas.TASKS[0].source.other_layouts[0][0].path
 BELLS = ("S1", "Should bells be rung?", "Bells should be rung.", "Bells should not be rung.")
 CAFE = ("S2", "Should every café close at six?", "Every café should close at six.", "No café should close at six.")
@@ -103,7 +101,7 @@ def test_a_person_rates_statements_and_says_why(files, split):
     assert dropped == DROPPED
     labels, _ = split(CATEGORICAL(files))
     assert labels["w1"].draws == (Draw(given(BELLS), "Strongly Agree"), Draw(given(CAFE), "Somewhat Disagree"))
-    assert habermas_people.TASKS[1].options == tuple(LABELS.values())
+    assert habermas.TASKS[2].options == tuple(LABELS.values())
     assert len(set(LABELS.values())) == 7
 
 

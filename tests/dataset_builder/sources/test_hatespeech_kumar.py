@@ -7,7 +7,7 @@ from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 
 PATH = "classified_data_final_w_worker_hash.json"
-[TASK] = TASKS
+TASK, _ = TASKS
 BREAD, DAY = "Your bread is stale, and you know it.", "Que dia lindo! O café está ótimo."
 GARDENS = "Nobody asked for your opinion on gardens.\nReally."
 RATING = {"toxic_score": 1, "is_profane": False, "worker_hash": "w1", "gender": "Female"}

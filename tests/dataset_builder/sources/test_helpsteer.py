@@ -5,8 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from dataset_builder.sources.helpsteer import HELPSTEER, QUALITIES
-from dataset_builder.sources.helpsteer_judges import TASKS, winner
+from dataset_builder.sources.helpsteer import HELPSTEER, QUALITIES, TASKS, winner
 from spectrum_suite.errors import UserError
 
 (TASK,) = TASKS

@@ -7,7 +7,7 @@ from dataset_builder.sources.lewidi_csc import LEWIDI_CSC, TASKS
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 
-[TASK] = TASKS
+TASK, _ = TASKS
 FOLDER = "LeWiDi_3-2025/CSC"
 TRAIN, DEV, PEOPLE = (f"{FOLDER}/CSC_{name}.json" for name in ("train", "dev", "annotators_meta"))
 SOUP = '{"context": "Steve has burnt the soup. He asks you how it is.", "response": "A feast!", "lang": "en"}'

@@ -6,7 +6,7 @@ import pytest
 from dataset_builder.sources.lewidi_mp import LEWIDI_MP, TASKS
 from spectrum_suite.errors import UserError
 
-[TASK] = TASKS
+TASK, _ = TASKS
 FOLDER = "LeWiDi_3-2025/MP"
 TRAIN, DEV, PEOPLE = (f"{FOLDER}/MP_{name}.json" for name in ("train", "dev", "annotators_meta"))
 

@@ -9,7 +9,7 @@ from spectrum_suite.errors import UserError
 
 ITEMS = "LeWiDi_3-2025/Paraphrase/Paraphrase_train.json"
 PEOPLE = "LeWiDi_3-2025/Paraphrase/Paraphrase_annotators_meta.json"
-WITH_REASONS, RATINGS_ONLY = TASKS
+WITH_REASONS, RATINGS_ONLY = BY_PERSON = TASKS[:2]
 BREAD = '{"question1": "How do I bake bread?", "question2": "What is bread made of?", "lang": "en"}'
 
 
@@ -44,7 +44,7 @@ def test_ratings_alone_are_bare_text(fixture_files, split):
 
 
 def test_descriptions_tell_the_scale_and_the_person_but_not_the_id(fixture_files, split):
-    for task in TASKS:
+    for task in BY_PERSON:
         assert (task.sequences.mode, task.sequences.length) == ("partition", 20)
         people, _ = split(task.read(fixture_files(LEWIDI_PAR)))
         for text in people["Ann1"].descriptions:
@@ -58,7 +58,7 @@ def test_descriptions_tell_the_scale_and_the_person_but_not_the_id(fixture_files
 
 
 def test_reading_twice_gives_the_same(fixture_files):
-    for task in TASKS:
+    for task in BY_PERSON:
         assert list(task.read(fixture_files(LEWIDI_PAR))) == list(task.read(fixture_files(LEWIDI_PAR)))
 
 
@@ -107,7 +107,7 @@ def test_real_rows(real_files, split):
     files = real_files(LEWIDI_PAR)
     items = json.loads(files[ITEMS].read_text(encoding="utf-8"))
     assert len(items) in {200, 400}
-    for task in TASKS:
+    for task in BY_PERSON:
         people, dropped = split(task.read(files))
         assert list(people) == ["Ann1", "Ann2", "Ann3", "Ann4"]
         assert sum(len(one.draws) for one in people.values()) + sum(dropped.values()) == 4 * len(items)

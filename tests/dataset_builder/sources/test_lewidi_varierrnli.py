@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from dataset_builder.sources.lewidi import read_people
 from dataset_builder.sources.lewidi_varierrnli import LEWIDI_VARIERRNLI, TASKS
+from dataset_builder.sources.shared.lewidi import read_people
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 

@@ -1,7 +1,6 @@
 import pytest
 
-from dataset_builder.sources.mpi_personality import TASKS
-from dataset_builder.sources.mpi_statements import MPI_PERSONALITY, read_statements
+from dataset_builder.sources.mpi_personality import MPI_PERSONALITY, TASKS, read_statements
 from dataset_builder.task_spec import Target
 from spectrum_suite.errors import UserError
 

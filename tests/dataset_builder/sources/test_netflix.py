@@ -3,12 +3,12 @@ import sys
 
 import pytest
 
-from dataset_builder.sources import netflix, netflix_ratings
-from dataset_builder.sources.netflix_ratings import NETFLIX
+from dataset_builder.sources import netflix
+from dataset_builder.sources.netflix import NETFLIX
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 
-RATINGS, VIEWS = netflix.TASKS
+RATINGS, VIEWS, _ = netflix.TASKS
 MOVIES = ["Bread, Butter and Salt", "A Canção", "Lighthouse", "The Quiet Kiln", "Nine Ladders", "Snow on the Pier"]
 MOVIES += ["Captain Thimble", "Paper Moths", "Orchard Road", "Late Ferry", "The Glass Oar"]
 
@@ -29,7 +29,7 @@ def damaged_with(damaged_files):
 
 @pytest.fixture(params=[1 << 25, 40])
 def large_and_small_blocks(request, monkeypatch):
-    monkeypatch.setattr(netflix_ratings, "_BLOCK_BYTES", request.param)
+    monkeypatch.setattr(netflix, "_BLOCK_BYTES", request.param)
 
 
 def test_people_with_ten_ratings_across_the_three_files(fixture_files, split):
@@ -60,7 +60,7 @@ def test_descriptions_tell_what_varies_and_name_nobody(fixture_files, split):
 @pytest.mark.parametrize("block_bytes", [1, 30, 61])
 def test_blocks_of_any_size_give_the_same(fixture_files, split, monkeypatch, block_bytes):
     expected, _ = split(RATINGS.read(fixture_files(NETFLIX)))
-    monkeypatch.setattr(netflix_ratings, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(netflix, "_BLOCK_BYTES", block_bytes)
     assert split(RATINGS.read(fixture_files(NETFLIX)))[0] == expected
 
 

@@ -1,8 +1,7 @@
 import pytest
 
-from dataset_builder.sources import numbergame, numbergame_targets
-from dataset_builder.sources.numbergame import NUMBERGAME, read_people, read_shares
-from dataset_builder.sources.numbergame_targets import read_targets
+from dataset_builder.sources import numbergame
+from dataset_builder.sources.numbergame import NUMBERGAME, read_people, read_shares, read_targets
 from dataset_builder.task_spec import Draw, Target
 from spectrum_suite.errors import UserError
 
@@ -54,7 +53,7 @@ def test_targets_are_shares_of_at_least_nine_answers(fixture_files, split):
     [text] = targets["60/61"].descriptions
     assert "hidden set" in text
     assert text.endswith("Yes or No?")
-    assert numbergame_targets.TASKS[0].output_label == "Target Number Membership (Yes/No)"
+    assert numbergame.TASKS[2].output_label == "Target Number Membership (Yes/No)"
 
 
 @pytest.mark.parametrize("written", [b"2_ 4_ 8", b" 2 _4_  8 "])

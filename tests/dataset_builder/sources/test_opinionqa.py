@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from dataset_builder.sources import opinionqa, opinionqa_people
+from dataset_builder.sources import opinionqa
 from dataset_builder.sources.opinionqa import OPINIONQA, QUESTIONS_ONLY, WAVES
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
@@ -15,7 +15,7 @@ BELLS = "Do you hear bells?\nA. Yes\nB. No\nC. Refused"
 
 
 def test_a_respondent_answers_with_letters_in_the_order_of_the_questionnaire(fixture_files, split):
-    people, dropped = split(opinionqa_people.read(fixture_files(OPINIONQA)))
+    people, dropped = split(opinionqa.read_people(fixture_files(OPINIONQA)))
     assert list(people) == ["W26/1", "W26/2", "W26/4", "W92/1"]
     assert people["W26/1"].draws == (Draw(SWIM, "B"), Draw(LAKE, "A"), Draw(SWIM, "C"))
     assert people["W26/2"].draws == (Draw(SWIM, "A"),)
@@ -25,7 +25,7 @@ def test_a_respondent_answers_with_letters_in_the_order_of_the_questionnaire(fix
 
 
 def test_descriptions_tell_nothing_or_seven_in_ten_attributes(fixture_files, split):
-    people, _ = split(opinionqa_people.read(fixture_files(OPINIONQA)))
+    people, _ = split(opinionqa.read_people(fixture_files(OPINIONQA)))
     alone, told = people["W26/1"].descriptions[:2], people["W26/1"].descriptions[2:]
     assert not any("About" in text for text in alone)
     facts = [text.partition(" About this person: ")[2].removesuffix(".").split("; ") for text in told]
@@ -63,7 +63,7 @@ def with_wordings(folder, split, questions, people):
     write_csv(
         path, ("key", "question", "references"), [*rows, *(("SOUP_W92", text, "['Very', 'Not']") for text in questions)]
     )
-    attributes = sorted(opinionqa_people.ATTRIBUTES)
+    attributes = sorted(opinionqa.ATTRIBUTES)
     races = "['White', 'Black', 'Asian', 'Hispanic', 'Other', 'Mixed']"
     known = [(name, races if name == "RACE" else "['known']") for name in attributes]
     write_csv(folder / "metadata.csv", ("key", "options"), known)
@@ -71,7 +71,7 @@ def with_wordings(folder, split, questions, people):
     write_csv(folder / "responses.csv", ("BELL_W92", "SOUP_W92", *attributes), told)
     wave = "human_resp/American_Trends_Panel_W92"
     files = {f"{wave}/{name}.csv": folder / f"{name}.csv" for name in ("info", "metadata", "responses")}
-    return split(opinionqa_people.read(files)), split(opinionqa.read_questions({f"{wave}/info.csv": path}))
+    return split(opinionqa.read_people(files)), split(opinionqa.read_questions({f"{wave}/info.csv": path}))
 
 
 def test_a_respondent_is_asked_the_wording_of_their_own_race(tmp_path, split):
@@ -112,12 +112,12 @@ def test_at_most_200_respondents_of_a_wave(damaged_files, split):
     path = files["human_resp/American_Trends_Panel_W92/responses.csv"]
     header, line = path.read_text().splitlines()
     path.write_text("\n".join([header, *[line] * 230]) + "\n")
-    people, dropped = split(opinionqa_people.read(files))
+    people, dropped = split(opinionqa.read_people(files))
     rows = [int(name.partition("/")[2]) for name in people if name.startswith("W92/")]
     assert len(rows) == 200
     assert rows == sorted(rows) != list(range(1, 201))  # a sample, not the first ones
     assert dropped["respondent beyond the 200 of a wave"] == 30
-    assert list(split(opinionqa_people.read(files))[0]) == list(people)
+    assert list(split(opinionqa.read_people(files))[0]) == list(people)
 
 
 def test_a_process_of_questions_is_a_wave(fixture_files, split):
@@ -173,7 +173,7 @@ def test_a_damaged_file_is_named_with_its_row(damaged_files, file, old, new, mes
     assert old is None or old in content
     path.write_bytes(content.replace(old, new, 1) if old else new)
     with pytest.raises(UserError, match=rf"W26/{file}\.csv") as error:
-        list(opinionqa_people.read(files))
+        list(opinionqa.read_people(files))
     assert message in str(error.value)
 
 

@@ -3,8 +3,8 @@ from collections import defaultdict
 
 import pytest
 
-from dataset_builder.sources import polis, polis_votes
-from dataset_builder.sources.polis_conversations import CONVERSATIONS, POLIS
+from dataset_builder.sources import polis
+from dataset_builder.sources.polis import CONVERSATIONS, POLIS
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 
@@ -13,7 +13,7 @@ MUSIC, FREE = "Two wishes for the square:\nmusic and warm food", "Stalls should 
 
 
 def test_votes_are_in_the_order_of_voting_and_the_last_vote_on_a_statement_stands(fixture_files, split):
-    voters, dropped = split(polis_votes.read_votes(fixture_files(POLIS)))
+    voters, dropped = split(polis.read_votes(fixture_files(POLIS)))
     assert list(voters) == ["brexit-consensus/0", "brexit-consensus/2", "vtaiwan.uberx/5"]
     assert voters["brexit-consensus/0"].draws == (
         Draw(MARKET, "Agree"),
@@ -70,11 +70,11 @@ def test_a_vote_of_an_author_is_left_out_only_where_polis_cast_it(damaged_files,
     ]:
         content = path.read_text()
         path.write_text(content + row.format(time=time, voter=voter, vote=vote))
-        voters, _ = split(polis_votes.read_votes(files))
+        voters, _ = split(polis.read_votes(files))
         assert dict(voters["brexit-consensus/0"].draws)[MUSIC] == kept
         path.write_text(content)
     path.write_text(path.read_text().replace("1600000010003", str(written + 7_000)))  # no vote of a person is left
-    voters, dropped = split(polis_votes.read_votes(files))
+    voters, dropped = split(polis.read_votes(files))
     assert "brexit-consensus/0" not in voters  # three votes are too few
     assert dropped["vote that was cast for the author together with the statement"] == 2
 
@@ -99,13 +99,13 @@ def test_at_most_500_voters_of_a_conversation(damaged_files, split):
     files = damaged_files(POLIS)
     rows = [f"{voter * 10 + n},then,{n},{voter},1" for voter in range(1, 521) for n in (0, 4, 5, 6)]
     files["brexit-consensus/votes.csv"].write_text("timestamp,datetime,comment-id,voter-id,vote\n" + "\n".join(rows))
-    voters, dropped = split(polis_votes.read_votes(files))
+    voters, dropped = split(polis.read_votes(files))
     kept = [name for name in voters if name.startswith("brexit")]
     assert len(kept) == 500
     assert kept == sorted(kept, key=lambda name: int(name.split("/")[1]))
     assert kept != [f"brexit-consensus/{voter}" for voter in range(1, 501)]  # a sample, not the first ones
     assert dropped["vote by a person beyond the 500 of a conversation"] == 80
-    assert list(split(polis_votes.read_votes(files))[0]) == list(voters)
+    assert list(split(polis.read_votes(files))[0]) == list(voters)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_damaged_file_is_named_with_its_row(damaged_files, file, old, new, mes
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(UserError, match="brexit-consensus") as error:
-        list(polis_votes.read_votes(files))
+        list(polis.read_votes(files))
     assert message in str(error.value)
 
 
@@ -142,7 +142,7 @@ def test_the_twenty_conversations_have_three_pinned_files_each():
 
 def test_real_votes_agree_with_a_reading_by_the_csv_module(real_files, split):
     files = {name: path for name, path in real_files(POLIS).items() if name.startswith("brexit-consensus/")}
-    voters, _ = split(polis_votes.read_votes(files))
+    voters, _ = split(polis.read_votes(files))
     with files["brexit-consensus/comments.csv"].open(encoding="utf-8", newline="") as file:
         written = {row["comment-id"]: row for row in csv.DictReader(file)}
     statements = {number: row["comment-body"].strip() for number, row in written.items()}
@@ -169,7 +169,7 @@ def test_counts_of_the_real_sample(real_files, split):
     files = real_files(POLIS)
     if len(files) != 21 or files["brexit-consensus/votes.csv"].stat().st_size != 106548:
         pytest.skip("the counts were taken by hand on the sample of seven conversations")
-    voters, dropped = split(polis_votes.read_votes(files))
+    voters, dropped = split(polis.read_votes(files))
     assert len(voters) == 52 + 60 + 60 + 60 + 21 + 60 + 80
     votes = 1474 + 2056 + 3625 + 2280 + 598 + 2728 + 4148
     assert sum(len(voter.draws) for voter in voters.values()) == votes - 322 - 192 - 239

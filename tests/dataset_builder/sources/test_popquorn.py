@@ -4,14 +4,14 @@ from collections import defaultdict
 
 import pytest
 
-from dataset_builder.sources import popquorn, popquorn_people
+from dataset_builder.sources import popquorn
 from dataset_builder.sources.popquorn import POPQUORN
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 
 OFFENSIVENESS = "dataset/offensiveness/raw_data.csv"
 QUESTIONS = "dataset/question_answering/raw_data.csv"
-(INDIVIDUAL,), (TEXTS,) = popquorn_people.TASKS, popquorn.TASKS
+TEXTS, INDIVIDUAL = popquorn.TASKS
 ABOUT_ANN = (
     "About this person: gender: Woman; race: White; age: 45-49; occupation: Employed; education: College degree."
 )

@@ -3,16 +3,14 @@ import json
 
 import pytest
 
-from dataset_builder.sources import prism_preferences, prism_prompts
-from dataset_builder.sources.prism import KINDS, PRISM
-from dataset_builder.sources.prism_prompts import PRISM_PROMPTS
+from dataset_builder.sources import prism
+from dataset_builder.sources.prism import KINDS, PRISM, PRISM_PROMPTS
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 
 CONVERSATIONS, SURVEY = "conversations.jsonl", "survey.jsonl"
 COPY = "issuebench/1_dataset_construction/1_preprocessing/clean/prism.csv"
-PROMPTS, INDIVIDUAL = prism_prompts.TASKS
-(PREFERENCES,) = prism_preferences.TASKS
+PROMPTS, INDIVIDUAL, PREFERENCES = prism.TASKS
 ABOUT_1 = (
     "About this person: age: 25-34 years old; gender: Female; education: Vocational; employment status: Working "
     "full-time; country: Chile; religion: No affiliation."

@@ -4,8 +4,7 @@ import json
 import polars as pl
 import pytest
 
-from dataset_builder.sources.titanic import TITANIC
-from dataset_builder.sources.titanic_passengers import TASKS
+from dataset_builder.sources.titanic import TASKS, TITANIC
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 

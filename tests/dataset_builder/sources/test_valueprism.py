@@ -4,15 +4,13 @@ import re
 
 import pytest
 
-from dataset_builder.sources import valueprism_considerations, valueprism_lists
+from dataset_builder.sources import valueprism
 from dataset_builder.sources.valueprism import VALUEPRISM
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 
 PATH = "full/full.csv"
-TASKS = {
-    task.name.removeprefix("valueprism_"): task for task in (*valueprism_considerations.TASKS, *valueprism_lists.TASKS)
-}
+TASKS = {task.name.removeprefix("valueprism_"): task for task in valueprism.TASKS}
 WALKS = (
     "Keeping a found umbrella",
     "Telling a friend that their soup is bland",

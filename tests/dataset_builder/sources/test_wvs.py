@@ -2,8 +2,7 @@ import polars as pl
 import pyreadstat
 import pytest
 
-from dataset_builder.sources.wvs import TASKS
-from dataset_builder.sources.wvs_file import WVS
+from dataset_builder.sources.wvs import TASKS, WVS
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 

@@ -1,0 +1,1 @@
+"""What several sources share: a module that holds no task of its own."""
