@@ -27,12 +27,12 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from dataset_builder.build import BuildOptions, build
+from spectrum_suite.commands.tuning import train
 from spectrum_suite.embedded_model import resolve_model
 from spectrum_suite.errors import exit_on_user_error
 from spectrum_suite.training.adaptation import AdaptationConfig
 from spectrum_suite.training.arguments import SpectrumArguments, TuningConfig
 from spectrum_suite.training.report import REPORT
-from train_sft import main as train
 
 TOKENIZER = "embedded:smollm2-135m"
 TASKS = ["coinflip", "described_shares"]

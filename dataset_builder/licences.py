@@ -13,6 +13,9 @@ FOLDER = "LICENSES"
 """Where a suite has the notices of its sources."""
 
 _TEXTS = Path(__file__).parent / "templates" / "licences"
+APACHE = _TEXTS / "Apache-2.0.txt"
+"""The text of the licence of this project, and of the sources that have it."""
+
 _NOTICE = {"mit": "MIT", "isc": "ISC"}  # licence -> the text that has to be passed on with its copyright notice
 _ADDRESSES = {
     "mit": "https://opensource.org/license/mit",
@@ -85,7 +88,7 @@ def _name(source: Source) -> str:
 
 def _notices(source: Source) -> str:
     if not source.notices:
-        return (_TEXTS / "Apache-2.0.txt").read_text(encoding="utf-8")
+        return APACHE.read_text(encoding="utf-8")
     first, *others = source.notices
     if licence := _NOTICE.get(_key(source)):
         first = (_TEXTS / f"{licence}.txt").read_text(encoding="utf-8").replace("{notice}", first)

@@ -9,7 +9,7 @@ import pytest
 from completions_server import serving
 from tiny_models import COLORS, DRAWS, save_model, save_suite
 
-import evaluate_model
+from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation import subject, work
 from spectrum_suite.evaluation.report import read_report
@@ -38,7 +38,7 @@ def command(model, suite, tmp_path):
         fixed |= {} if served else {"device": "cpu"}
         options = fixed | {"desiderata": "alignment"} | options
         words = [word for name, value in options.items() for word in (f"--{name}", *str(value).split())]
-        evaluate_model.main(evaluate_model.parser().parse_args(words))
+        evaluate_model.run(evaluate_model.read(words))
         return read_report(tmp_path / output)
 
     return evaluate

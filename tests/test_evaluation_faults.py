@@ -11,7 +11,7 @@ from filelock import FileLock
 from tiny_models import DRAWS, item, save_model, save_suite, tiny_model
 from transformers import GPT2Config, GPT2LMHeadModel
 
-import evaluate_model
+from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation import run as run_module
 from spectrum_suite.evaluation.report import read_report
@@ -44,7 +44,7 @@ def command(model, suite, tmp_path, caplog):
         code = 0
         with caplog.at_level(logging.INFO):
             try:
-                evaluate_model.main(evaluate_model.parser().parse_args(words))
+                evaluate_model.run(evaluate_model.read(words))
             except SystemExit as stopped:
                 code = stopped.code
         path = tmp_path / output

@@ -5,11 +5,14 @@ import sys
 
 import pytest
 
+from spectrum_suite.commands.main import COMMANDS
 from tests.train_command import REPOSITORY
 
 HEAVY = ("torch", "transformers", "datasets", "peft", "gradio")
 COMMANDS = [
-    "train_sft.py", "evaluate_model.py", "quickstart.py", "-m dataset_builder", "-m dataset_builder build", "-m demo",
+    "train_sft.py", "evaluate_model.py", "push_to_hub.py", "quickstart.py", "-m dataset_builder",
+    "-m dataset_builder build", "-m demo", "-m spectrum_suite",
+    *(f"-m spectrum_suite {name}" for name in COMMANDS),
     "-m spectrum_suite.training", "-m spectrum_suite.training show", "-m spectrum_suite.markers annotate",
 ]  # fmt: skip
 RUN = """

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
+from spectrum_suite.commands.train import option_classes, read_command_line
 from spectrum_suite.errors import UserError
-from spectrum_suite.training.command_line import option_classes, read_command_line
 from spectrum_suite.training.options import HARMLESS, REFUSED, SEVERAL_PROCESSES, TRACKERS
 from tests.test_train_sft import arguments
 from tests.train_command import report_of, write_pairs

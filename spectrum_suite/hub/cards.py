@@ -41,7 +41,7 @@ _TRAINING = _RUN | {
 _NEWER = {"before": [], "task_branching": [], "base_model_revision": None}
 """What reports of earlier versions do not have, and what that means."""
 
-_TEMPLATES = Path(__file__).parents[2] / "model_cards"
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True)
@@ -285,9 +285,9 @@ def _page(base: BaseModel) -> str:
 
 
 def template(name: str) -> Template:
-    """A template of ``model_cards/``."""
+    """A template of a card."""
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

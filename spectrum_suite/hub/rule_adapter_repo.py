@@ -8,13 +8,14 @@ from pathlib import Path
 from huggingface_hub import ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from dataset_builder.licences import APACHE
 from spectrum_suite.generation import rule_adapter
 from spectrum_suite.hub.answers import Repository
 from spectrum_suite.hub.card_merge import Ours
+from spectrum_suite.hub.cards import TEMPLATES
 from spectrum_suite.hub.local_files import LocalFile
 from spectrum_suite.hub.plan import Publication
 
-_ROOT = Path(__file__).parents[2]
 _FOLDER = "custom_generate/"
 _KEYS = {"library_name", "license", "language"}
 
@@ -32,7 +33,7 @@ def rule_adapter_publication(repo_id: str) -> Publication:
         files=(
             code,
             LocalFile(f"{_FOLDER}requirements.txt", b"pyyaml\n"),
-            LocalFile("LICENSE", _ROOT / "LICENSE"),
+            LocalFile("LICENSE", APACHE),
         ),
         ours=lambda _: Ours(_KEYS, {"tags": lambda tag: False}),
         owns=lambda name, _: name.startswith(_FOLDER),
@@ -49,7 +50,7 @@ def _card(repo_id: str) -> str:
         tags=["custom_generate", "instruction-following", "logits-processor"],
     )
     environment = Environment(
-        loader=FileSystemLoader(_ROOT / "model_cards"),
+        loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         autoescape=select_autoescape(["html"]),  # Markdown is written as it is

@@ -11,11 +11,11 @@ import pytest
 from gradio_client import Client
 from huggingface_hub import HfApi
 
-from demo.drawing import draw_options
-from demo.playground import ask, load_models, read_question
 from spectrum_suite.hub.publish import PushOptions, push
 from spectrum_suite.hub.space import space_publication
 from spectrum_suite.hub.verify import load_back
+from spectrum_suite.playground.answers import ask, load_models, read_question
+from spectrum_suite.playground.drawing import draw_options
 from tests.conftest import LLAMA3, REPOSITORY
 from tests.hub.conftest import talking_to
 from tests.tiny_models import save_model

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import yaml
 
-import push_to_hub
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.suite_folder import SUITE_VERSION
+from spectrum_suite.commands import push as push_to_hub
 from spectrum_suite.errors import UserError
 from spectrum_suite.hub.card_merge import END, Ours
 from spectrum_suite.hub.dataset import dataset_publication
@@ -292,7 +292,7 @@ def test_a_token_in_a_file_is_refused_by_name(here, old, folders):
 )
 def test_wrong_arguments_are_refused(folders, words, line):
     with pytest.raises(UserError) as caught:
-        push_to_hub.main(push_to_hub.parser().parse_args(["dataset", str(folders[0]), *words]))
+        push_to_hub.run(push_to_hub.parser().parse_args(["dataset", str(folders[0]), *words]))
     assert str(caught.value).startswith(line)
 
 
@@ -300,15 +300,15 @@ def test_no_token_is_a_line(here, folders, monkeypatch):
     monkeypatch.setattr(push_to_hub, "get_token", lambda: None)
     monkeypatch.setattr(push_to_hub, "set_time_limits", lambda: None)
     with pytest.raises(UserError, match=r"no token: log in with 'hf auth login', or set HF_TOKEN"):
-        push_to_hub.main(push_to_hub.parser().parse_args(["dataset", str(folders[0]), "--repo-id", NAME]))
+        push_to_hub.run(push_to_hub.parser().parse_args(["dataset", str(folders[0]), "--repo-id", NAME]))
     assert not here.journal.requests
 
 
 def test_the_dry_run_shows_every_file(here, folders, old, monkeypatch, caplog):
     monkeypatch.setattr(push_to_hub, "set_time_limits", lambda: None)
     monkeypatch.setattr(push_to_hub, "get_token", lambda: None)
-    caplog.set_level("INFO", "push_to_hub")
-    push_to_hub.main(push_to_hub.parser().parse_args(["dataset", str(folders[0]), "--repo-id", NAME, "--dry-run"]))
+    caplog.set_level("INFO", "spectrum_suite.commands.push")
+    push_to_hub.run(push_to_hub.parser().parse_args(["dataset", str(folders[0]), "--repo-id", NAME, "--dry-run"]))
     shown = {tuple(line.split()) for line in caplog.messages}
     for file in old.files:
         assert ("add", f"{file.size:,}", file.name) in shown

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_models import COLORS, DICE, DRAWS, LETTERS, item, save_model, save_suite
 
-import evaluate_model
+from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.processes import Processes
 from spectrum_suite.evaluation.report import read_report
@@ -52,7 +52,7 @@ def without_times(value):
 def test_two_processes_give_the_numbers_of_one_and_go_on_where_they_were(words, tmp_path):
     run = launch(words, tmp_path / "two")
     assert run.returncode == 0, run.stderr
-    evaluate_model.main(evaluate_model.parser().parse_args([*words, "--output", str(tmp_path / "one")]))
+    evaluate_model.run(evaluate_model.read([*words, "--output", str(tmp_path / "one")]))
     two, one = read_report(tmp_path / "two"), read_report(tmp_path / "one")
     assert (two["settings"]["processes"], one["settings"]["processes"]) == (2, 1)
     for desideratum in DESIDERATA:

@@ -7,7 +7,6 @@ from datasets import Dataset
 from tokenizers import normalizers
 from transformers import AddedToken
 
-from demo.playground import Model, answer, read_question
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.control_tokens import BORDER, END, START, unmarked
 from spectrum_suite.formats.render import get_format
@@ -18,6 +17,7 @@ from spectrum_suite.generation.logprobs import option_token_ids, prompt_token_id
 from spectrum_suite.generation.output_logprobs import output_option_ids, tokenize_sequences
 from spectrum_suite.markers.dropout import MarkerDropout
 from spectrum_suite.markers.rows import MarkedView, all_shown
+from spectrum_suite.playground.answers import Model, answer, read_question
 from spectrum_suite.training.collator import SpectrumCollator
 from spectrum_suite.training.implicit import tokenize_conversations
 from spectrum_suite.training.tokenize import tokenize_rows

@@ -34,13 +34,14 @@ def imports(path):
 
 @pytest.fixture(scope="module")
 def code():
-    return carried_code(DEMO / "__main__.py")
+    return carried_code(DEMO / "app.py")
 
 
 def test_what_the_app_imports_is_carried_and_no_more(code):
     names = {path.relative_to(ROOT).as_posix() for path in code}
     assert {
-        "demo/app.py", "demo/__main__.py", "spectrum_suite/__init__.py", "spectrum_suite/generation/sample.py",
+        "spectrum_suite/playground/page.py", "spectrum_suite/commands/demo.py", "spectrum_suite/__init__.py",
+        "spectrum_suite/generation/sample.py",
         "spectrum_suite/formats/spectrum.jinja", "spectrum_suite/embedded_model.py", "spectrum_suite/seeding.py",
     } <= names  # fmt: skip
     wrong = (
@@ -79,34 +80,38 @@ def test_the_requirements_are_those_of_the_carried_code(code):
 
 
 def test_what_starts_the_space():
+    program = (DEMO / "app.py").read_bytes()
     files = {file.name: file for file in space_publication(DEMO, NAME).files}
-    starter = files["app.py"].source.decode()
-    assert starter.endswith('\nimport runpy\n\nrunpy.run_module("demo", run_name="__main__")\n')
-    assert files["demo/app.py"].source == DEMO / "app.py"
-    assert {"requirements.txt", "LICENSE"} <= files.keys()
-    assert "README.md" not in files  # the card is published apart
+    assert files["app.py"].source == program
+    assert {"requirements.txt", "LICENSE", "spectrum_suite/playground/page.py"} <= files.keys()
+    assert not {"README.md", "__main__.py"} & files.keys()  # the card is published apart
     publication = space_publication(DEMO, NAME, base="embedded:gemma-3-270m", tuned="org/urns")
-    starter = next(file.source.decode() for file in publication.files if file.name == "app.py")
-    assert starter.endswith(
-        '\nos.environ.setdefault("SPECTRUM_BASE", "embedded:gemma-3-270m")\n'
-        'os.environ.setdefault("SPECTRUM_TUNED", "org/urns")\nrunpy.run_module("demo", run_name="__main__")\n'
+    starter = next(file.source for file in publication.files if file.name == "app.py")
+    defaults = (
+        b'import os\n\nos.environ.setdefault("SPECTRUM_BASE", "embedded:gemma-3-270m")\n'
+        b'os.environ.setdefault("SPECTRUM_TUNED", "org/urns")\n\n'
     )
+    assert starter == defaults + program
     assert publication.depends_on == ("org/urns",)
 
 
-@pytest.mark.parametrize("missing", ["app.py", "__main__.py", "requirements.txt", "README.md"])
+@pytest.mark.parametrize("missing", ["app.py", "requirements.txt", "README.md"])
 def test_a_folder_that_is_no_space_is_refused(tmp_path, missing):
-    for name in {"app.py", "__main__.py", "requirements.txt", "README.md"} - {missing}:
+    for name in {"app.py", "requirements.txt", "README.md"} - {missing}:
         (tmp_path / name).touch()
     with pytest.raises(UserError, match=f"is no Space: it has no '{missing}'"):
         space_publication(tmp_path, NAME)
 
 
-def test_a_folder_elsewhere_a_link_and_a_secret_are_refused(tmp_path):
-    for name in ("app.py", "__main__.py", "requirements.txt", "README.md"):
+def test_a_folder_elsewhere_is_published_with_the_same_code(tmp_path):
+    shutil.copytree(DEMO, tmp_path / "mine")
+    copied, ours = (space_publication(folder, NAME) for folder in (tmp_path / "mine", DEMO))
+    assert [(file.name, file.sha256) for file in copied.files] == [(file.name, file.sha256) for file in ours.files]
+
+
+def test_a_link_and_a_secret_are_refused(tmp_path):
+    for name in ("app.py", "requirements.txt", "README.md"):
         (tmp_path / name).touch()
-    with pytest.raises(UserError, match="lies outside"):
-        space_publication(tmp_path, NAME)
     (tmp_path / ".env").touch()
     with pytest.raises(UserError, match=r"'.env' in .* looks like a file of secrets"):
         space_publication(tmp_path, NAME)
@@ -119,9 +124,7 @@ def test_a_folder_elsewhere_a_link_and_a_secret_are_refused(tmp_path):
 @pytest.fixture
 def littered(tmp_path, monkeypatch):
     """A Space in a checkout of its own, and beside its code what people leave in a folder."""
-    monkeypatch.setattr("spectrum_suite.hub.space._ROOT", tmp_path)
-    monkeypatch.setattr("spectrum_suite.hub.space.carried_code", lambda app: [app])
-    (tmp_path / "LICENSE").write_text("x")
+    monkeypatch.setattr("spectrum_suite.hub.space.carried_code", lambda app: [])
     folder = tmp_path / "demo"
     shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in (
@@ -140,9 +143,7 @@ def littered(tmp_path, monkeypatch):
 
 def test_what_lies_in_the_folder_beside_the_code_is_not_sent(littered):
     found = space_publication(littered, NAME)
-    names = {file.name for file in found.files if file.name.startswith("demo/")}
-    expected = {f"demo/{path.name}" for path in DEMO.glob("*.py")} | {"demo/style.css"}
-    assert names == expected
+    assert {file.name for file in found.files} == {"app.py", "requirements.txt", "LICENSE", "style.css"}
     assert found.notes == (
         "left out: .hidden/ (1 files) (not part of a Space)",
         "left out: model.safetensors (not part of a Space)",
@@ -158,7 +159,7 @@ def test_a_card_in_another_encoding_ends_in_a_line(littered):
 
 @pytest.mark.parametrize("content", [b"def f(:", b"\0\0", "x = 'ü'".encode("latin-1"), b"PK\3\4"])
 def test_code_that_does_not_read_ends_in_a_line(littered, content):
-    (littered / "drawing.py").write_bytes(content)
-    with pytest.raises(UserError, match=r"drawing.py' does not read as Python \(") as caught:
+    (littered / "other.py").write_bytes(content)
+    with pytest.raises(UserError, match=r"other.py' does not read as Python \(") as caught:
         space_publication(littered, NAME)
     assert "\n" not in str(caught.value)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from tiny_models import COLORS, DICE, DRAWS, LETTERS, save_model, save_suite
 
-import evaluate_model
+from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation import subject
 from spectrum_suite.evaluation.comparison.recipe import Run, read_recipe
@@ -83,14 +83,14 @@ def compare(tmp_path):
 
     def run(path, *more):
         words = ["--runs", str(path), "--output", str(tmp_path / "out"), *more]
-        evaluate_model.main(evaluate_model.parser().parse_args(words))
+        evaluate_model.run(evaluate_model.read(words))
         return tmp_path / "out"
 
     return run
 
 
 def test_a_recipe_becomes_a_page(recipe, compare, monkeypatch, caplog):
-    caplog.set_level("INFO", "evaluate_model")
+    caplog.set_level("INFO", "spectrum_suite.commands.evaluate")
     out = compare(recipe())
     assert "Closer to held-out distributions than the base: " in caplog.text
     assert "Closer to held-out distributions than the instruction-tuned model: " not in caplog.text  # there is none
@@ -224,7 +224,7 @@ def test_other_options_do_not_go_with_a_recipe(recipe, compare):
     with pytest.raises(UserError, match="--limit does not go with --runs"):
         compare(recipe(), "--limit", "3")
     with pytest.raises(UserError, match="no --model"):
-        evaluate_model.main(evaluate_model.parser().parse_args(["--output", "x"]))
+        evaluate_model.run(evaluate_model.read(["--output", "x"]))
 
 
 def test_seeds_fill_the_name_of_a_model():

@@ -8,7 +8,7 @@ import yaml
 from completions_server import serving
 from tiny_models import save_model, save_suite
 
-import evaluate_model
+from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation import subject
 from spectrum_suite.evaluation.instruction.ranking import random_pairs
@@ -41,7 +41,7 @@ def command(model, data, tmp_path):
         fixed |= {"format": "tags", "max_new_tokens": 5}
         options = {name: value for name, value in (fixed | options).items() if value is not None}
         words = [word for name, value in options.items() for word in (f"--{name}", *str(value).split())]
-        evaluate_model.main(evaluate_model.parser().parse_args(words))
+        evaluate_model.run(evaluate_model.read(words))
         return read_report(tmp_path / output)
 
     return evaluate

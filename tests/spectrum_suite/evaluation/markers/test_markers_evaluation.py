@@ -8,7 +8,7 @@ import torch
 from tiny_models import save_model
 from transformers import AutoTokenizer
 
-import evaluate_model
+from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.markers.summarize_markers import LIMITS, MarkersWork, Setting
 from spectrum_suite.evaluation.report import markdown, read_report
@@ -187,7 +187,7 @@ def command(data, tokenizer_of, tmp_path):
         fixed = {"model": model, "output": tmp_path / output, "desiderata": "markers", "data": data, "format": "chat"}
         options = fixed | {"max_new_tokens": 6, "limit": 4} | options
         words = [word for name, value in options.items() for word in (f"--{name}", *str(value).split())]
-        evaluate_model.main(evaluate_model.parser().parse_args(words))
+        evaluate_model.run(evaluate_model.read(words))
         return read_report(tmp_path / output)
 
     return evaluate

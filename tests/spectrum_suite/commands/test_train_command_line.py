@@ -8,13 +8,13 @@ import pytest
 import yaml
 from trl import TrlParser
 
+from spectrum_suite.commands import train as command_line
+from spectrum_suite.commands.train import option_classes, read_command_line
+from spectrum_suite.commands.tuning import settings_of
 from spectrum_suite.errors import UserError
-from spectrum_suite.training import command_line
 from spectrum_suite.training.adaptation import AdaptationConfig
 from spectrum_suite.training.arguments import SpectrumArguments, TuningConfig
-from spectrum_suite.training.command_line import option_classes, read_command_line
 from spectrum_suite.training.dataclass_sources import LATER, Unreadable, read_dataclass
-from spectrum_suite.training.run import settings_of
 from tests.train_command import REPOSITORY
 
 MODEL = ["--model_name_or_path", "some/model"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from demo.playground import Answer, Question
+from spectrum_suite.playground.answers import Answer, Question
 
 COLORS = ("#94a3b8", "#4f46e5")
 """Of the first model and of the second; both can be told from a white page and from a black one."""

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from demo.drawing import COLORS, draw_options, draw_samples
-from demo.playground import Answer, read_question
+from spectrum_suite.playground.answers import Answer, read_question
+from spectrum_suite.playground.drawing import COLORS, draw_options, draw_samples
 
 
 def answer(label="base", **changed):

@@ -5,12 +5,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from demo import playground
-from demo.app import MOST_WAITING, page
-from demo.playground import Model, ask, load_models, read_question
 from spectrum_suite import Samples
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
+from spectrum_suite.playground import answers as playground
+from spectrum_suite.playground.answers import Model, ask, load_models, read_question
+from spectrum_suite.playground.page import MOST_WAITING, page
 from tests.conftest import LLAMA3
 from tests.tiny_models import save_model, tiny_model
 

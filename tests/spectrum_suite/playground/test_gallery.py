@@ -2,8 +2,8 @@
 
 import pytest
 
-from demo.gallery import GALLERY
-from demo.playground import read_question
+from spectrum_suite.playground.answers import read_question
+from spectrum_suite.playground.gallery import GALLERY
 
 
 @pytest.mark.parametrize("case", GALLERY, ids=lambda case: case.name)

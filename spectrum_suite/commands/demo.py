@@ -1,0 +1,36 @@
+"""`spectrum-suite demo` and `python -m demo`: the playground."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from spectrum_suite.errors import exit_on_user_error
+from spectrum_suite.parser import Parser, as_called
+
+EMBEDDED = "embedded:gemma-3-270m"
+
+ABOUT = """\
+The playground: how a base model and a tuned one answer a prompt, side by side.
+
+    python -m demo --tuned outputs/quickstart/adapter
+
+The page is then at the address that is shown. Where no option is given, the models are those that the environment
+variables SPECTRUM_BASE and SPECTRUM_TUNED name (on a Space, its variables), or the embedded Gemma 3 270M alone.
+"""
+
+
+def main(words: Sequence[str], program: str = "python -m demo") -> None:
+    """Load the models and serve the page; a user's mistake ends in one line and exit code 2."""
+    parser = Parser(prog=program, description=as_called(ABOUT, program))
+    add = parser.add_argument
+    add("--base", default=os.environ.get("SPECTRUM_BASE"), help="path or id (default: what --tuned is made from)")
+    add("--tuned", default=os.environ.get("SPECTRUM_TUNED"), help="path or id of a tuned model or adapter")
+    with exit_on_user_error():
+        options = parser.parse_args(words)
+
+        from spectrum_suite.playground.answers import load_models  # noqa: PLC0415 - with `torch`, which takes seconds
+        from spectrum_suite.playground.page import page  # noqa: PLC0415 - with `gradio`
+
+        models = load_models(options.base or (None if options.tuned else EMBEDDED), options.tuned)
+        page(models).launch()

