@@ -91,7 +91,7 @@ def random_rows(generator: np.random.Generator, name: str) -> pa.Table:
 
 def start_hub(home: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
     """The loopback Hub, and the environment of those who talk to it."""
-    command = [sys.executable, "-m", "tests.hub_server"]
+    command = [sys.executable, "-m", "tests.loopback_hub.hub_server"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
     said = server.stdout.readline() + server.stdout.readline()
     given = dict(re.findall(r"(HF_\w+)=(\S+)", said))

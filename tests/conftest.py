@@ -15,7 +15,7 @@ from dataset_builder.files import find_files
 from dataset_builder.registry import all_tasks
 from dataset_builder.spectrum_suite import SpectrumSuite
 from spectrum_suite.embedded_model import embedded_model_path
-from tests.hub_server import Hub
+from tests.loopback_hub.hub_server import Hub
 from tests.tiny_models import save_llama
 from tests.train_command import run_train
 

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from completions_server import serving
-from tiny_models import COLORS, DRAWS, save_model, save_suite
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation import subject, work
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.models import load_for_scoring
+from tests.completions_server import serving
+from tests.tiny_models import COLORS, DRAWS, save_model, save_suite
 
 REPOSITORY = Path(__file__).parents[1]
 KEY = "sk-for-nobody"

@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from completions_server import serving
 from filelock import FileLock
-from tiny_models import DRAWS, item, save_model, save_suite, tiny_model
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from spectrum_suite.commands import evaluate as evaluate_model
@@ -18,6 +16,8 @@ from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.evaluation.run import LOCK, complete, evaluate
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.generation.endpoint import client
+from tests.completions_server import serving
+from tests.tiny_models import DRAWS, item, save_model, save_suite, tiny_model
 
 ALL = "steerability coverage alignment"
 

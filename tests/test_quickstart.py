@@ -4,12 +4,12 @@ import json
 
 import pytest
 import yaml
-from tiny_models import save_llama
 
 import quickstart
 from dataset_builder.build import BuildOptions, build
 from spectrum_suite.errors import UserError
 from spectrum_suite.hub.cards import render_model_card
+from tests.tiny_models import save_llama
 
 LIMITS = {"dist_urn": 4, "dist_states": 1, "dist_coinflip": 3}
 

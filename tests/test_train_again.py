@@ -11,8 +11,7 @@ from spectrum_suite.training.adaptation import AdaptationConfig
 from spectrum_suite.training.arguments import TuningConfig
 from spectrum_suite.training.options import HARMLESS, REFUSED
 from spectrum_suite.training.output_folder import LOCK, RUN
-from tests.test_train_sft import arguments
-from tests.train_command import report_of
+from tests.train_command import arguments, report_of
 
 STEPS = ["--tasks", "coinflip", "--save_strategy", "steps", "--save_steps", "1", "--max_steps", "2"]
 
@@ -21,7 +20,7 @@ STEPS = ["--tasks", "coinflip", "--save_strategy", "steps", "--save_steps", "1",
 def finished(model_folder, small_suite, tmp_path_factory):
     """The folder of a finished run, and the command that made it."""
     with pytest.MonkeyPatch.context() as patch:
-        from tests.train_command import run_train  # noqa: PLC0415
+        from tests.train_command import arguments, run_train  # noqa: PLC0415
 
         output = tmp_path_factory.mktemp("again") / "run"
         command = arguments(model_folder("chatml"), small_suite, output, *STEPS)

@@ -11,9 +11,8 @@ from transformers import AutoModelForCausalLM
 
 from spectrum_suite.embedded_model import embedded_name
 from spectrum_suite.models import find_model, load_for_scoring
-from tests.test_train_sft import arguments
 from tests.tiny_models import tiny_model
-from tests.train_command import report_of, write_pairs
+from tests.train_command import arguments, report_of, write_pairs
 
 IDS = torch.tensor([[5, 9, 30, 77, 3]])
 COMMITS = {"main": "a" * 40, "step1000": "b" * 40}

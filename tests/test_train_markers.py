@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_models import save_model
 from transformers import AutoTokenizer
 
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.markers.render import OPEN, mark_completion, mark_prompt
+from tests.tiny_models import save_model
 from tests.train_command import report_of
 
 REPOSITORY = Path(__file__).parents[1]

@@ -12,8 +12,7 @@ from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 from spectrum_suite.commands.train import option_classes, read_command_line
 from spectrum_suite.errors import UserError
 from spectrum_suite.training.options import HARMLESS, REFUSED, SEVERAL_PROCESSES, TRACKERS
-from tests.test_train_sft import arguments
-from tests.train_command import report_of, write_pairs
+from tests.train_command import arguments, report_of, write_pairs
 
 ALL = {each.name: each for kind in option_classes() for each in fields(kind)}
 MODEL = ["--model_name_or_path", "some/model"]

@@ -17,16 +17,12 @@ from dataset_builder.build import BuildOptions, build
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.tokenize import tokenize_rows
-from tests.train_command import COMMON, REPOSITORY, report_of, write_pairs
+from tests.train_command import REPOSITORY, arguments, report_of, write_pairs
 
 
 @pytest.fixture(scope="module")
 def chatml_model(model_folder):
     return model_folder("chatml")
-
-
-def arguments(model, suite, output, *more):
-    return ["--model_name_or_path", str(model), "--suite", str(suite), "--output_dir", str(output), *COMMON, *more]
 
 
 @pytest.fixture(scope="module")

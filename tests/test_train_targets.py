@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 from dataset_builder.build import BuildOptions, build
 from spectrum_suite.errors import UserError
 from spectrum_suite.training.mixture import load_mixture
-from tests.test_train_sft import arguments
-from tests.train_command import report_of
+from tests.train_command import arguments, report_of
 
 MIXED = [
     "--objective", "distribution", "--tasks", "coinflip=6", "dist_urn=10", "--allow_held_out", "true",

@@ -14,6 +14,10 @@ COMMON = [
 ]  # fmt: skip
 
 
+def arguments(model, suite, output, *more):
+    return ["--model_name_or_path", str(model), "--suite", str(suite), "--output_dir", str(output), *COMMON, *more]
+
+
 def write_pairs(path, number=6):
     """Instruction data whose instructions no response shares a word with."""
     rows = [

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from tiny_models import save_model
 
 from benchmarks import gallery
 from spectrum_suite.errors import UserError
+from tests.tiny_models import save_model
 
 
 def test_both_models_are_asked_about_every_world(tmp_path, tokenizer_of):

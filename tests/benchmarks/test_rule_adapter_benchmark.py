@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from tiny_models import save_model
 
 from benchmarks import rule_adapter
+from tests.tiny_models import save_model
 
 
 def test_ratios_by_hand():

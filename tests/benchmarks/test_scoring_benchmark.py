@@ -1,7 +1,6 @@
 """What the scoring benchmark counts and compares, on a tiny model."""
 
 import pytest
-from tiny_models import COLORS, DICE, save_model, save_suite, tiny_model
 
 from benchmarks import scoring
 from benchmarks.scoring import (
@@ -16,6 +15,7 @@ from benchmarks.scoring import (
     score_plain,
     token_pairs,
 )
+from tests.tiny_models import COLORS, DICE, save_model, save_suite, tiny_model
 
 ITEMS = [
     Item("Pick a colour:", [" red", " blue", " dark blue", " dark red"]),

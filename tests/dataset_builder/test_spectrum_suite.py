@@ -8,27 +8,10 @@ from dataset_builder import spectrum_suite
 from dataset_builder.registry import get_task
 from dataset_builder.sequences import cut
 from dataset_builder.spectrum_suite import Counts, SpectrumSuite, read_examples, tables
-from dataset_builder.task_spec import Draw, Example, Sequences, Source, TaskSpec
+from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
 from spectrum_suite import seeding
 from spectrum_suite.errors import UserError
-
-SOURCE = Source("s", "S", "https://example.org", "mit", "yes", "nobody")
-
-
-def icl_task(name="task", sequences=None, n_processes=1, generate=None):
-    return TaskSpec(
-        name, "icl", "train", SOURCE, "random_draws", "Draws.", "a list", ("value",),
-        sequences=sequences or Sequences("one"), generate=generate or (lambda rng, i: None), n_processes=n_processes,
-    )  # fmt: skip
-
-
-def rows_of(spec, examples, **settings):
-    return [row for table in tables(spec, examples, 42, **settings) for row in table.to_pylist()]
-
-
-def toy_rows(name, **settings):
-    spec = get_task(name)
-    return list(SpectrumSuite(config_name=name, **settings).as_streaming_dataset(split=spec.split))
+from tests.dataset_builder.toy_rows import SOURCE, icl_task, rows_of, toy_rows
 
 
 def test_icl_rows_hold_the_description_then_inputs_and_outputs():

@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from spectrum_suite.hub.terms import terms_of
-from tests.hub_storage import put
+from tests.loopback_hub.hub_storage import put
 
 pytestmark = pytest.mark.hub
 

@@ -12,7 +12,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.hub.dataset import dataset_publication
 from spectrum_suite.hub.publish import PushOptions, push
 from spectrum_suite.hub.verify import load_back
-from tests.hub_storage import put
+from tests.loopback_hub.hub_storage import put
 
 pytestmark = pytest.mark.hub
 

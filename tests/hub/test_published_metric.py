@@ -12,7 +12,7 @@ import pytest
 from spectrum_suite.hub.metric import metric_publication
 from spectrum_suite.hub.publish import PushOptions, push
 from tests.conftest import REPOSITORY
-from tests.hub_client import ask
+from tests.loopback_hub.hub_client import ask
 
 pytestmark = pytest.mark.hub
 

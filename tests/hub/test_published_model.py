@@ -17,7 +17,7 @@ from spectrum_suite.hub.publish import PushOptions, push
 from spectrum_suite.hub.verify import load_back
 from spectrum_suite.training.report import REPORT
 from tests.conftest import CHATML
-from tests.hub_client import ask
+from tests.loopback_hub.hub_client import ask
 from tests.tiny_models import tiny_model
 
 pytestmark = pytest.mark.hub

@@ -16,7 +16,7 @@ from spectrum_suite.hub.publish import PushOptions, push
 from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication
 from spectrum_suite.hub.verify import load_back
 from tests.conftest import LLAMA3
-from tests.hub_client import ask
+from tests.loopback_hub.hub_client import ask
 from tests.tiny_models import save_model
 
 pytestmark = pytest.mark.hub

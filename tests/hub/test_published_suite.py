@@ -15,8 +15,8 @@ from spectrum_suite.hub.dataset import dataset_publication
 from spectrum_suite.hub.publish import PushOptions, push
 from tests.conftest import FIXTURES
 from tests.hub.conftest import talking_to
-from tests.hub_client import ask
-from tests.hub_server import Hub
+from tests.loopback_hub.hub_client import ask
+from tests.loopback_hub.hub_server import Hub
 
 pytestmark = pytest.mark.hub
 

@@ -16,7 +16,7 @@ from spectrum_suite.hub.dataset import dataset_publication
 from spectrum_suite.hub.manifest import MANIFEST
 from spectrum_suite.hub.publish import PushOptions, preview, push
 from spectrum_suite.hub.remote import Hub
-from tests.hub_storage import put
+from tests.loopback_hub.hub_storage import put
 
 pytestmark = pytest.mark.hub
 

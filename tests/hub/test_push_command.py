@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.hub_http import INJECTED
+from tests.loopback_hub.hub_http import INJECTED
 
 pytestmark = pytest.mark.hub
 

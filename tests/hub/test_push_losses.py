@@ -18,7 +18,7 @@ from spectrum_suite.hub.publish import PushOptions, preview, push
 from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication
 from spectrum_suite.hub.space import space_publication
 from tests.conftest import REPOSITORY
-from tests.hub_storage import put
+from tests.loopback_hub.hub_storage import put
 
 pytestmark = pytest.mark.hub
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from tiny_models import save_llama, shaken, tiny_model
 from transformers import (
     AutoModelForCausalLM,
     GptOssConfig,
@@ -24,6 +23,7 @@ from transformers import (
 from spectrum_suite.errors import UserError
 from spectrum_suite.models import find_model, load_for_scoring, load_merged
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model, merge_adapter
+from tests.tiny_models import save_llama, shaken, tiny_model
 
 IDS = torch.tensor([[5, 9, 30, 77, 3, 1, 2, 44]])
 LINEAR = {"target_modules": ["q_proj", "v_proj", "up_proj", "down_proj"]}

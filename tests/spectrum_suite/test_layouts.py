@@ -5,14 +5,14 @@ import threading
 
 import pytest
 import torch
-from architectures import tiny
-from tiny_models import tiny_model
 from transformers import BertConfig, BertLMHeadModel, GPTNeoConfig, GPTNeoForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from spectrum_suite import layouts
 from spectrum_suite.errors import UserError
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.layouts import Layout, positions_keep_apart, proof_of, require
+from tests.architectures import tiny
+from tests.tiny_models import tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import threading
 
 import pytest
 import torch
-from tiny_models import tiny_model
 
 from spectrum_suite import option_logprobs
 from spectrum_suite.errors import UserError
@@ -16,6 +15,7 @@ from spectrum_suite.generation.sample import sample
 from spectrum_suite.generation.table import option_table
 from spectrum_suite.lm_head import HeadView
 from spectrum_suite.training.head_loss import logits_are_plain
+from tests.tiny_models import tiny_model
 
 THREADS = 4
 CALLS = 6

@@ -7,12 +7,12 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
-from tiny_models import save_model
 from transformers import AutoModelForCausalLM
 
 from spectrum_suite import embedded_model, models
 from spectrum_suite.errors import UserError
 from spectrum_suite.models import find_model, load_for_scoring
+from tests.tiny_models import save_model
 
 IDS = torch.tensor([[0, 5, 7, 9, 30, 5]])
 

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 from huggingface_hub import DatasetCard
-from tiny_models import save_suite
 
 from dataset_builder.build import BuildOptions, build
 from spectrum_suite import suite as suites
 from spectrum_suite.errors import UserError
 from spectrum_suite.suite import TaskInfo, suite_tasks, task_groups, task_infos, task_rows
+from tests.tiny_models import save_suite
 
 EXPECTED = {
     "cards": TaskInfo("icl", held_out=False),

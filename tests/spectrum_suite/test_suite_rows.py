@@ -4,13 +4,13 @@ import json
 
 import pytest
 from datasets import Dataset, Features, List, Value
-from tiny_models import COLORS, DRAWS, LETTERS, save_suite
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.run import evaluate
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.suite import task_rows
 from spectrum_suite.suite_rows import check_ids, check_rows
+from tests.tiny_models import COLORS, DRAWS, LETTERS, save_suite
 
 GOOD = {"distribution": COLORS[0], "icl": DRAWS[0], "coverage": LETTERS[0]}
 DESIDERATA = ("steerability", "coverage", "alignment")

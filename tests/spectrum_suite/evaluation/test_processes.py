@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_models import COLORS, DICE, DRAWS, LETTERS, item, save_model, save_suite
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.processes import Processes
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.evaluation.work import ROWS
+from tests.tiny_models import COLORS, DICE, DRAWS, LETTERS, item, save_model, save_suite
 
 REPOSITORY = Path(__file__).parents[3]
 MANY = [item(f"many/{n}", f"Number {n}?", ["one", "two"], [0.5, 0.5]) for n in range(ROWS + 3)]

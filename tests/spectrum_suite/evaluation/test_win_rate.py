@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from tiny_models import tiny_model
 
 from spectrum_suite import option_logprobs
 from spectrum_suite.errors import UserError
@@ -19,6 +18,7 @@ from spectrum_suite.evaluation.preference import (
 )
 from spectrum_suite.evaluation.win_rate import WinRate, compare_responses, length_controlled_rates
 from spectrum_suite.formats.render import get_format
+from tests.tiny_models import tiny_model
 
 
 class Judged:

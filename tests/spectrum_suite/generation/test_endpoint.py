@@ -6,8 +6,6 @@ from collections import Counter
 import pytest
 import requests
 import torch
-from completions_server import serving
-from tiny_models import tiny_model
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
@@ -16,6 +14,8 @@ from spectrum_suite.generation.endpoint.samples import endpoint_sample
 from spectrum_suite.generation.endpoint.scores import endpoint_option_logprobs
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.generation.sample import Samples
+from tests.completions_server import serving
+from tests.tiny_models import tiny_model
 
 PROMPTS = [
     "A die is rolled once. It shows the number ",

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from completions_server import serving
-from tiny_models import tiny_model
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.endpoint.client import Endpoint
 from spectrum_suite.generation.endpoint.outputs import endpoint_output_logprobs
 from spectrum_suite.generation.output_logprobs import output_logprobs
+from tests.completions_server import serving
+from tests.tiny_models import tiny_model
 
 OPTIONS = ["Heads", "Tails", "It stands"]
 COIN = [

@@ -6,7 +6,6 @@ import logging
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from tiny_models import WINDOW, tiny_model
 
 from spectrum_suite import lm_head
 from spectrum_suite.errors import UserError
@@ -14,6 +13,7 @@ from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation import logprobs
 from spectrum_suite.generation.logprobs import option_logprobs, option_token_ids
 from spectrum_suite.models import load_for_scoring
+from tests.tiny_models import WINDOW, tiny_model
 
 PROMPTS = [
     "Pick",

@@ -7,7 +7,6 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
-from tiny_models import tiny_model
 
 from spectrum_suite import lm_head
 from spectrum_suite.errors import UserError
@@ -17,6 +16,7 @@ from spectrum_suite.generation.output_logprobs import output_logprobs, outputs_t
 from spectrum_suite.models import load_for_scoring
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.tokenize import tokenize_rows
+from tests.tiny_models import tiny_model
 
 FORMAT_NAMES = ("spectrum", "chat", "colon")
 

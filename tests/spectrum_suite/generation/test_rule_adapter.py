@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import save_model, tiny_model
 from transformers import LogitsProcessorList
 
 from spectrum_suite.generation import rule_adapter
 from spectrum_suite.generation.rule_adapter import RULES, SPACES, RuleBasedAdapter, Rules, token_ids_of
 from spectrum_suite.models import load_for_scoring
+from tests.tiny_models import save_model, tiny_model
 
 SUBSETS = [subset for size in range(4) for subset in itertools.combinations(RULES, size)]
 PROMPTS = [

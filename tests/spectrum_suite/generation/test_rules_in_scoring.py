@@ -4,13 +4,13 @@ import itertools
 
 import pytest
 import torch
-from tiny_models import tiny_model
 
 from spectrum_suite.formats.tags import find_format
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.generation.output_logprobs import output_logprobs, tokenize_sequences
 from spectrum_suite.generation.rule_adapter import RULES, RuleBasedAdapter, Rules
 from spectrum_suite.generation.sample import draw_tokens, ending_of, rule_adapter, sample, sample_uniforms
+from tests.tiny_models import tiny_model
 
 SUBSETS = [subset for size in range(4) for subset in itertools.combinations(RULES, size)]
 STRONG = Rules(ending=9.0, ending_length=4, repetition=-3.0)

@@ -9,7 +9,6 @@ import torch
 from bitsandbytes.functional import has_avx512bf16
 from peft import LoraConfig, get_peft_model
 from scipy.stats import chi2_contingency, chisquare
-from tiny_models import save_model, tiny_model
 from transformers import Lfm2Config, Lfm2ForCausalLM, MambaConfig, MambaForCausalLM
 
 from spectrum_suite.errors import UserError
@@ -17,6 +16,7 @@ from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation import sample as sample_module
 from spectrum_suite.generation.sample import Samples, draw_tokens, sample, sample_uniforms
 from spectrum_suite.models import load_for_scoring
+from tests.tiny_models import save_model, tiny_model
 
 EOS = 1  # of the tiny models and of the tokenizer
 SIZE = 10  # tokens of a sample, more than a sliding layer sees

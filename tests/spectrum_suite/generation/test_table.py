@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from tiny_models import tiny_model
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.generation.table import OptionTable, option_table
+from tests.tiny_models import tiny_model
 
 MESSAGES = [{"role": "input", "content": "Roll a die."}]
 

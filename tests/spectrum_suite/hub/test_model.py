@@ -11,7 +11,6 @@ from huggingface_hub import ModelCard, parse_eval_result_entries
 from peft import AutoPeftModelForCausalLM, LoraConfig, get_peft_model
 from safetensors import safe_open
 from safetensors.torch import save_file
-from tiny_models import save_llama
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from spectrum_suite.errors import UserError
@@ -22,6 +21,7 @@ from spectrum_suite.hub.model_options import ModelOptions
 from spectrum_suite.hub.plan import Consent, Remote, RemoteFile, make_plan
 from spectrum_suite.hub.weights import check_weights
 from spectrum_suite.models import find_model
+from tests.tiny_models import save_llama
 
 pytestmark = pytest.mark.hub
 

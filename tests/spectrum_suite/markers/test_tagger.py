@@ -3,13 +3,13 @@ import functools
 import pytest
 import torch
 from datasets import Dataset
-from tiny_models import tiny_model
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.markers.annotate import Annotator, annotate, row_markers
 from spectrum_suite.markers.tagger import NOTHING, SHOTS, TAGGED, Tagger, question, tag_rows
 from spectrum_suite.markers.taxonomy import TAXONOMY
+from tests.tiny_models import tiny_model
 
 EXAMPLES = [("What is a bond?", "A loan to a state or company: finance."), ("Sing!", "La la la: culture.")]
 

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from datasets import Dataset
-from tiny_models import behind_vision_tower
 from transformers import (
     Gemma3ForCausalLM,
     Gemma3TextConfig,
@@ -15,6 +14,7 @@ from transformers import (
 
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.training.tokenize import tokenize_rows
+from tests.tiny_models import behind_vision_tower
 
 SIZES = {
     "hidden_size": 32,

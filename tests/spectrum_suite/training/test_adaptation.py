@@ -6,7 +6,6 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from tiny_models import shaken
 from transformers import (
     AutoModelForCausalLM,
     BartConfig,
@@ -19,6 +18,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model, merge_adapter
 from spectrum_suite.training.tokens import sibling_rows, turn_token_ids, turn_token_source
+from tests.tiny_models import shaken
 
 ARCHITECTURES = ["gemma3", "gemma3_vision", "llama", "qwen2"]
 

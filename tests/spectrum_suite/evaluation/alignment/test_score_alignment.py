@@ -9,7 +9,6 @@ from functools import partial
 import pytest
 import torch
 from datasets import Dataset
-from tiny_models import COLORS, DICE, memoryless_model, tiny_model
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.alignment.score_alignment import (
@@ -22,6 +21,7 @@ from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.exclusive import exclusive_log_probs
 from spectrum_suite.generation.logprobs import option_logprobs, option_token_ids
 from spectrum_suite.suite import draw_rows
+from tests.tiny_models import COLORS, DICE, memoryless_model, tiny_model
 
 
 @pytest.fixture(scope="module")

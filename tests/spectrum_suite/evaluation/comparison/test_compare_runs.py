@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tiny_models import COLORS, DICE, DRAWS, LETTERS, save_model, save_suite
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
@@ -17,6 +16,7 @@ from spectrum_suite.evaluation.comparison.run_results import read_results
 from spectrum_suite.evaluation.instruction import summarize_instruction
 from spectrum_suite.evaluation.instruction.similarity import Similarity
 from spectrum_suite.evaluation.report import comparison_section, read_report
+from tests.tiny_models import COLORS, DICE, DRAWS, LETTERS, save_model, save_suite
 
 REPOSITORY = Path(__file__).parents[4]
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from spectrum_suite.metrics.output_coverage.scoring import listed_items, rarefaction, summarize
-from tiny_models import tiny_model
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.coverage.score_coverage import (
@@ -25,6 +24,7 @@ from spectrum_suite.evaluation.coverage.score_coverage import (
 from spectrum_suite.evaluation.coverage.validators import canonical, validate
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.sample import Samples, sample
+from tests.tiny_models import tiny_model
 
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 WEEK = {

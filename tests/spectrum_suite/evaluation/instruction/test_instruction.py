@@ -5,8 +5,6 @@ import math
 
 import pytest
 import yaml
-from completions_server import serving
-from tiny_models import save_model, save_suite
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
@@ -15,6 +13,8 @@ from spectrum_suite.evaluation.instruction.ranking import random_pairs
 from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.models import load_for_scoring
+from tests.completions_server import serving
+from tests.tiny_models import save_model, save_suite
 
 N = 20  # conversations, more than a part holds
 

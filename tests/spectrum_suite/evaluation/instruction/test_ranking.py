@@ -4,12 +4,12 @@ from functools import partial
 
 import pytest
 import torch
-from tiny_models import tiny_model
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.instruction.ranking import Ranking, random_pairs, rank_responses
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import option_logprobs
+from tests.tiny_models import tiny_model
 
 CONVERSATIONS = [
     [{"role": "input", "content": f"Question {'x' * n}?"}, {"role": "output", "content": f"{7**n} is {n}"}]

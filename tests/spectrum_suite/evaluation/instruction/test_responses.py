@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny_models import tiny_model
 from transformers import LogitsProcessorList
 
 from spectrum_suite.errors import UserError
@@ -16,6 +15,7 @@ from spectrum_suite.formats.tags import tagged_format
 from spectrum_suite.generation.respond import Response, respond
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter, Rules
 from spectrum_suite.generation.sample import rule_adapter
+from tests.tiny_models import tiny_model
 
 PROMPTS = ["What should I do?", "I", "Name a day of the week, please.", "We sing!", "x"]
 CONVERSATIONS = [

@@ -5,7 +5,6 @@ import re
 
 import pytest
 import torch
-from tiny_models import save_model
 from transformers import AutoTokenizer
 
 from spectrum_suite.commands import evaluate as evaluate_model
@@ -18,6 +17,7 @@ from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.markers.render import OPEN, chat_template, mark_completion, mark_prompt, split_completion
 from spectrum_suite.models import load_for_scoring
+from tests.tiny_models import save_model
 
 N = 20  # rows, more than a part holds
 FRENCH = "La ville est belle au printemps, surtout le soir, quand les jardins sont pleins de visiteurs."

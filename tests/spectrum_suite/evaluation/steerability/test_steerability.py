@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from tiny_models import ANSWERS, FAR, memoryless_model, tiny_model
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.report import finite
@@ -27,6 +26,7 @@ from spectrum_suite.evaluation.steerability.summarize_steerability import (
 )
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.output_logprobs import output_logprobs, tokenize_sequences
+from tests.tiny_models import ANSWERS, FAR, memoryless_model, tiny_model
 
 
 def rows_of(*sequences, description="One letter.", given=None):

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-from tests.hub_faults import Fault, Recorded
-from tests.hub_storage import PIECE, HubError, Repository, pieces_of
+from tests.loopback_hub.hub_faults import Fault, Recorded
+from tests.loopback_hub.hub_storage import PIECE, HubError, Repository, pieces_of
 
 if TYPE_CHECKING:
-    from tests.hub_server import Access, Hub
+    from tests.loopback_hub.hub_server import Access, Hub
 
 KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 PLACEHOLDERS = {

@@ -6,7 +6,7 @@
         hub.repository("dataset", "org/suite").files()              # what is in main now
         [request.path for request in hub.journal.requests]          # what was asked
 
-By hand: ``python -m tests.hub_server --port 8000`` prints what to export.
+By hand: ``python -m tests.loopback_hub.hub_server --port 8000`` prints what to export.
 
 It keeps files by LFS and knows nothing of Xet. Whoever uploads with ``hf_xet`` installed, as ``huggingface_hub`` wants
 it, sets ``HF_HUB_DISABLE_XET=1``, because the client alone chooses between the two. Reading needs no such setting: the
@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tests import hub_api, hub_transfer  # noqa: F401 - they register their routes
-from tests.hub_faults import Fault, FaultKind, Journal
-from tests.hub_http import KINDS, Call, Handler
-from tests.hub_storage import HubError, Repository
+from tests.loopback_hub import hub_api, hub_transfer  # noqa: F401 - they register their routes
+from tests.loopback_hub.hub_faults import Fault, FaultKind, Journal
+from tests.loopback_hub.hub_http import KINDS, Call, Handler
+from tests.loopback_hub.hub_storage import HubError, Repository
 
 USER, ORGANIZATION, STRANGER = "ada", "org", "eve"
 
@@ -182,7 +182,7 @@ class Hub:
 
 def main() -> None:
     """Run until interrupted or told to end."""
-    parser = argparse.ArgumentParser(prog="python -m tests.hub_server", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.loopback_hub.hub_server", description=main.__doc__)
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.hub_server import Hub
+from tests.loopback_hub.hub_server import Hub
 
 CALL = """
 import json, sys

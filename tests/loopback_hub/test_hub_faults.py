@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.hub_cards import card_problems
-from tests.hub_http import byte_range
-from tests.hub_server import Hub
+from tests.loopback_hub.hub_cards import card_problems
+from tests.loopback_hub.hub_http import byte_range
+from tests.loopback_hub.hub_server import Hub
 
 pytestmark = pytest.mark.hub
 
 LARGE = bytes(range(256)) * 100
 OID = sha256(LARGE).hexdigest()
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_a_card_without_metadata_is_warned_of(text):
 @pytest.fixture
 def by_hand():
     """(process of a Hub that was started from the command line, what it says to export)."""
-    command = [sys.executable, "-m", "tests.hub_server", "--port", "0"]
+    command = [sys.executable, "-m", "tests.loopback_hub.hub_server", "--port", "0"]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
         address, token = (process.stdout.readline().split() for _ in range(2))
         yield process, dict(word.split("=") for word in [*address[1:], token[1]])

@@ -7,9 +7,9 @@ from hashlib import sha256
 
 import pytest
 
-from tests.hub_client import ask
-from tests.hub_server import Hub
-from tests.hub_storage import Entry, git_blob_id, lfs_entry, lfs_pointer, put, tree_ids
+from tests.loopback_hub.hub_client import ask
+from tests.loopback_hub.hub_server import Hub
+from tests.loopback_hub.hub_storage import Entry, git_blob_id, lfs_entry, lfs_pointer, put, tree_ids
 
 pytestmark = pytest.mark.hub
 

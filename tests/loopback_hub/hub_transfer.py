@@ -5,9 +5,9 @@ from fnmatch import fnmatch
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from tests.hub_cards import card_problems
-from tests.hub_http import Call, Reply, check_signature, disposition, json_reply, parsed, route, signed
-from tests.hub_storage import (
+from tests.loopback_hub.hub_cards import card_problems
+from tests.loopback_hub.hub_http import Call, Reply, check_signature, disposition, json_reply, parsed, route, signed
+from tests.loopback_hub.hub_storage import (
     Change,
     Commit,
     Entry,

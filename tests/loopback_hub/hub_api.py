@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.hub_cards import card_data, card_problems
-from tests.hub_http import KINDS, Call, Reply, json_reply, route
-from tests.hub_storage import Commit, Entry, HubError, PullRequest, Repository, lfs_pointer, tree_ids
+from tests.loopback_hub.hub_cards import card_data, card_problems
+from tests.loopback_hub.hub_http import KINDS, Call, Reply, json_reply, route
+from tests.loopback_hub.hub_storage import Commit, Entry, HubError, PullRequest, Repository, lfs_pointer, tree_ids
 
 PAGE, EXPANDED_PAGE = 1000, 50  # entries in a page, as on the real Hub
 
