@@ -42,7 +42,7 @@ WITHIN_BUILDER = {
 NOT_IN = {
     "dataset_builder": {"transformers", "tokenizers", "torch", "trl", "peft"},
     "metrics": {"transformers", "torch", "dataset_builder", "spectrum_suite"},
-    "spectrum_suite.hub.load_back": {"dataset_builder", "spectrum_suite"},
+    "spectrum_suite.hub.clean_cache": {"dataset_builder", "spectrum_suite"},
 }
 """The builder tokenizes nothing; a metric, and what verifies a push, run without our code."""
 
@@ -127,7 +127,7 @@ def test_arrows(path):
         ("dataset_builder.tables", "from transformers import AutoTokenizer"),
         ("dataset_builder.__main__", "import tokenizers"),
         ("metrics.spectrum_alignment.scoring", "from spectrum_suite.errors import UserError"),
-        ("spectrum_suite.hub.load_back.model", "from spectrum_suite.errors import UserError"),
+        ("spectrum_suite.hub.clean_cache.model", "from spectrum_suite.errors import UserError"),
     ],
 )
 def test_a_wrong_arrow_is_found(module, line):

@@ -17,7 +17,7 @@ from spectrum_suite.parser import Parser, as_called
 
 # What takes seconds to import is imported where it is used: help comes at once.
 if TYPE_CHECKING:
-    from spectrum_suite.hub.model_options import ModelOptions
+    from spectrum_suite.hub.model import ModelOptions
     from spectrum_suite.hub.plan import Plan, Publication, Remote
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 ABOUT = """\
 Publish a dataset, a metric, a model and more on a Hub: whole or not at all, and verified from a clean cache.
 
-The built suite, all tasks that may be passed on, in one commit:
+The built suite, all tasks that may be redistributed, in one commit:
 
     python push_to_hub.py dataset spectrum-suite --repo-id ORG/spectrum-suite
 
@@ -33,7 +33,7 @@ A metric, as a Space that `evaluate.load` reads:
 
     python push_to_hub.py metric metrics/spectrum_alignment --repo-id ORG/spectrum_alignment
 
-An adapter that train_sft.py left, with its evaluation; or merged into its base model:
+An adapter of train_sft.py, with its evaluation; or merged into its base model:
 
     python push_to_hub.py model outputs/quickstart/adapter --repo-id ORG/urns --dataset ORG/spectrum-suite
     python push_to_hub.py model outputs/quickstart/adapter --repo-id ORG/urns-merged --merge
@@ -50,7 +50,7 @@ What would be sent, and nothing sent:
 
     python push_to_hub.py dataset spectrum-suite --repo-id ORG/spectrum-suite --dry-run
 
-A token comes from HF_TOKEN or 'hf auth login'. Interrupted? The same command does what is left.
+A token comes from HF_TOKEN or 'hf auth login'. Interrupted? The same command continues.
 """
 
 MAIN = "main"
@@ -66,7 +66,7 @@ def main(words: Sequence[str], program: str = "push_to_hub.py") -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Check the arguments, look at what is to be published, then show it or push it and load it back."""
+    """Check the arguments, look at what is to be published, then show it, or push and verify it."""
     check(arguments)
     set_time_limits()
     if arguments.kind == "model" and arguments.card_only:
@@ -77,10 +77,10 @@ def run(arguments: Namespace) -> None:
 
 
 def set_time_limits() -> None:
-    """Have a silent Hub given up."""
-    from spectrum_suite.hub import answers  # noqa: PLC0415
+    """Give up on a Hub that does not answer."""
+    from spectrum_suite.hub import client  # noqa: PLC0415
 
-    answers.set_time_limits()
+    client.set_time_limits()
 
 
 def get_token() -> str | None:
@@ -102,7 +102,7 @@ def publish(publication: Publication, arguments: Namespace) -> None:
     from huggingface_hub import constants  # noqa: PLC0415
 
     from spectrum_suite.hub.publish import PushOptions, preview, push  # noqa: PLC0415
-    from spectrum_suite.hub.verify import load_back  # noqa: PLC0415
+    from spectrum_suite.hub.verify import verify  # noqa: PLC0415
 
     options = PushOptions(
         private=arguments.private,
@@ -126,8 +126,8 @@ def publish(publication: Publication, arguments: Namespace) -> None:
     done = "published" if published.changed else "nothing to change"
     where = published.pull_request or f"{constants.ENDPOINT}, commit {published.commit[:8]}"
     logger.info("%s: %s at %s", publication.repository, done, where)
-    lines = load_back(publication, published, token)
-    logger.info("loaded back from the Hub in a clean cache: %d checks, the last '%s'", len(lines), lines[-1])
+    lines = verify(publication, published, token)
+    logger.info("verified from a clean cache: %d checks, the last '%s'", len(lines), lines[-1])
 
 
 def show(publication: Publication, remote: Remote, plan: Plan) -> None:
@@ -222,7 +222,7 @@ def prepare_space(arguments: Namespace) -> Publication:
 
 def prepare_rule_adapter(arguments: Namespace) -> Publication:
     """What is published of the three-rule adapter."""
-    from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication  # noqa: PLC0415
+    from spectrum_suite.hub.rule_adapter import rule_adapter_publication  # noqa: PLC0415
 
     return rule_adapter_publication(arguments.repo_id)
 
@@ -242,7 +242,7 @@ def write_card(arguments: Namespace) -> None:
 
 def model_options(arguments: Namespace) -> ModelOptions:
     """How a model is published."""
-    from spectrum_suite.hub.model_options import ModelOptions  # noqa: PLC0415
+    from spectrum_suite.hub.model import ModelOptions  # noqa: PLC0415
 
     return ModelOptions(
         reports=tuple(arguments.report),
@@ -264,12 +264,12 @@ def parser(program: str = "push_to_hub.py") -> Parser:
     dataset.add_argument(
         "--include-unlicensed",
         action="store_true",
-        help="publish tasks whose source does not say whether it may be passed on, too",
+        help="also publish tasks whose source does not say whether it may be redistributed",
     )
     dataset.add_argument(
         "--allow-failed", action="store_true", help="publish the others when some tasks failed to build"
     )
-    dataset.add_argument("--remove-tasks", action="store_true", help="remove tasks on the Hub that the suite lacks")
+    dataset.add_argument("--remove-tasks", action="store_true", help="remove tasks that the suite no longer has")
     _with_folder(_kind(kinds.add_parser, "metric", "a metric of metrics/", prepare_metric))
     space = _with_folder(_kind(kinds.add_parser, "space", "the playground of demo/", prepare_space))
     space.add_argument("--base", metavar="ORG/NAME", help="its base model (default: what the tuned one is made from)")
@@ -278,14 +278,14 @@ def parser(program: str = "push_to_hub.py") -> Parser:
     model = _with_folder(_kind(kinds.add_parser, "model", "an adapter of train_sft.py", prepare_model))
     add = model.add_argument
     add("--merge", action="store_true", help="publish the base model with the adapter merged into it")
-    add("--report", type=Path, nargs="+", default=[], help="report.json or summary.json (default: where they are left)")
-    add("--without-report", action="store_true", help="publish a model that nobody has measured")
+    add("--report", type=Path, nargs="+", default=[], help="report.json or summary.json (default: beside the model)")
+    add("--without-report", action="store_true", help="publish a model without an evaluation")
     add("--suite", type=Path, help="the suite that was trained on (default: the folder in the training report)")
     add("--dataset", metavar="ORG/NAME", help="that suite on the Hub")
     add("--base-model", metavar="ORG/NAME", help="the base model on the Hub, if a folder was tuned")
     add("--license", help="the base model's licence as the Hub calls it; known for embedded models")
     add("--license-link", help="where its terms are")
-    add("--card-only", type=Path, metavar="FILE", help="write the card there, and do nothing else")
+    add("--card-only", type=Path, metavar="FILE", help="only write the card, to this file")
     return command
 
 
@@ -293,16 +293,16 @@ def _kind(add: Callable[..., Parser], name: str, what: str, prepare: Callable[[N
     """The options that all have."""
     command = add(name, help=what)
     command.set_defaults(prepare=prepare)
-    command.add_argument("--repo-id", required=True, metavar="ORG/NAME", help="the repository, made if it is not there")
+    command.add_argument("--repo-id", required=True, metavar="ORG/NAME", help="the repository; created if missing")
     command.add_argument("--private", action="store_true", help="make a new repository private")
-    command.add_argument("--revision", default=MAIN, help="the branch, made from main if it is not there")
+    command.add_argument("--revision", default=MAIN, help="the branch; created from main if missing")
     command.add_argument("--create-pr", action="store_true", help="open a pull request instead of writing to main")
-    command.add_argument("--dry-run", action="store_true", help="show every file, size and action, and send nothing")
+    command.add_argument("--dry-run", action="store_true", help="show every file, its size and action; send nothing")
     command.add_argument("--message", help="the summary of the commit")
     command.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace and delete files that no earlier push made, or that were changed since; each is named",
+        help="also replace and delete files that no earlier push made, or that were changed since; each is named",
     )
     return command
 
@@ -329,7 +329,7 @@ def told_in_a_line() -> Iterator[None]:
 
 def without_secrets(text: str) -> str:
     """A line that may be shown."""
-    from spectrum_suite.hub.secret_rules import own_tokens, redacted  # noqa: PLC0415
+    from spectrum_suite.hub.secret_scan import own_tokens, redacted  # noqa: PLC0415
 
     return redacted(text, own_tokens())
 

@@ -32,7 +32,7 @@ from spectrum_suite.formats.render import Format
 from spectrum_suite.formats.tags import find_format
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.held_folder import check_output
-from spectrum_suite.hub.written_card import write_card
+from spectrum_suite.hub.cards import write_card
 from spectrum_suite.loading import check_can_be_whole
 from spectrum_suite.models import ModelFiles, check_model_name, find_model, load_tokenizer
 from spectrum_suite.suite import draw_rows, task_rows

@@ -6,7 +6,7 @@ Our part of the text stands between two comments; of the metadata, it is the key
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from huggingface_hub import RepoCard
@@ -27,11 +27,12 @@ class Ours:
 
     Attributes:
         keys: Keys that are ours alone: what the card on the Hub has there is replaced or removed.
-        entries: Key -> whether an entry of its list, on the Hub, is ours; the entries of others are kept.
+        entries: Key -> whether an entry of its list, on the Hub, is ours; the entries of others are kept. By default
+            all tags that are on the Hub are kept.
     """
 
     keys: Collection[str]
-    entries: Mapping[str, Callable[[Any], bool]]
+    entries: Mapping[str, Callable[[Any], bool]] = field(default_factory=lambda: {"tags": lambda tag: False})
 
 
 def merge_card(rendered: str, remote: str | None, ours: Ours) -> str:
@@ -43,7 +44,7 @@ def merge_card(rendered: str, remote: str | None, ours: Ours) -> str:
         ours: What of its metadata is ours.
 
     Raises:
-        UserError: A card's metadata is no YAML, or one of the two comments is gone from the card on the Hub.
+        UserError: A card's metadata is not YAML, or one of the two comments is gone from the card on the Hub.
     """
     data, text = split_card(rendered, "the card to publish")
     part = f"{BEGIN}\n\n{text.strip()}\n\n{END}"
@@ -57,7 +58,7 @@ def split_card(card: str, name: str) -> tuple[Metadata, str]:
     """The metadata of a card, as plain values, and its text.
 
     Raises:
-        UserError: The metadata is no YAML, or is not what the Hub knows.
+        UserError: The metadata is not YAML, or is not what the Hub knows.
     """
     try:
         found = RepoCard(card, ignore_metadata_errors=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from spectrum_suite.hub.results import LABELS, Results, model_index, read_json, 
 from spectrum_suite.hub.shapes import COUNT, Each, Maybe, Number, check_shape
 from spectrum_suite.hub.terms import AS_BASE, Terms
 from spectrum_suite.training.report import REPORT as TRAINING_REPORT
+
+FULL = "full fine-tuning"
+"""What a training report calls it when all weights were trained."""
 
 _RUN = {
     "rows": COUNT, "rows_per_task": Each(COUNT), "steps": COUNT, "seen_tokens": COUNT, "seconds": Number(low=0),
@@ -102,7 +105,7 @@ def render_model_card(
         terms: Those of the base model, where they are known better than by ``license_name``.
 
     Raises:
-        UserError: A file is missing, is no JSON or lacks an entry; the base model has no Hub id; or a licence is named
+        UserError: A file is missing, is not JSON or lacks an entry; the base model has no Hub id; or a licence is named
             without a link to its terms.
     """
     adapter = Path(adapter)
@@ -144,14 +147,59 @@ def write_adapter_card(adapter: Path, *, suite: Path, summary: Path) -> Path:
     return path
 
 
+def write_card(folder: Path, *, merged: bool) -> Path:
+    """Write the README of a tuned model from its training report; returns its path.
+
+    It is the card that would be published, without results; or, where that cannot be written (a base that is a folder
+    here, an objective other than the suite's, a suite that has gone), a short one that says what was run.
+
+    Args:
+        folder: Of the run, with its training report.
+        merged: Whether the card is that of the merged model in ``merged/``.
+    """
+    training = read_json(folder / TRAINING_REPORT, "give an output folder of train_sft.py")
+    try:
+        card = None if training["adaptation"] == FULL else render_model_card(folder, [], merged=merged)
+    except UserError:
+        card = None
+    card = card or short_card(training, folder, merged=merged)
+    path = folder / "merged" / "README.md" if merged else folder / "README.md"
+    card.save(path)
+    return path
+
+
+def short_card(training: dict[str, Any], folder: Path, *, merged: bool) -> ModelCard:
+    """A card that says on what a model was trained, and how it is loaded."""
+    try:
+        base = base_model_of(training).hub_id
+    except UserError:
+        base = None
+    whole = merged or training["adaptation"] == FULL
+    metadata = ModelCardData(
+        base_model=base,
+        library_name="transformers" if whole else "peft",
+        pipeline_tag="text-generation",
+        tags=["spectrum-tuning", *([] if whole else ["lora"]), "trl", "sft"],
+    )
+    text = template("short.md.jinja").render(
+        card_data=metadata.to_yaml(),
+        base=base or training["base_model"],
+        training=training,
+        whole=whole,
+        merged=merged,
+        location=(folder / "merged" if merged else folder).as_posix(),
+    )
+    return ModelCard(text)
+
+
 def read_training(adapter: Path) -> dict[str, Any]:
     """What ``train_sft.py`` reported about an adapter.
 
     Raises:
-        UserError: The report is missing, is no JSON or lacks an entry, or it is of another objective.
+        UserError: The report is missing, is not JSON or lacks an entry, or it is of another objective.
     """
     path = adapter / TRAINING_REPORT
-    report = read_json(path, "give the folder that train_sft.py wrote")
+    report = read_json(path, "give an output folder of train_sft.py")
     before = [run for run in _listed(report.get("before")) if isinstance(run, dict)]
     objectives = {str(run.get("objective", "spectrum")) for run in (report, *before)}
     if others := sorted(objectives - {"spectrum"}):
@@ -227,7 +275,7 @@ def _training_data(training: Mapping[str, Any], suite: Path) -> tuple[int, list[
 
 
 def trained_rows(training: Mapping[str, Any]) -> Counter[str]:
-    """Task -> the rows of it that a run was trained on, or an earlier run that it went on from."""
+    """Task -> the rows of it that a run was trained on, or an earlier run that it resumed from."""
     rows: Counter[str] = Counter()
     for run in (*training.get("before", []), training):
         rows.update(run["rows_per_task"])
@@ -235,7 +283,7 @@ def trained_rows(training: Mapping[str, Any]) -> Counter[str]:
 
 
 def with_names(training: Mapping[str, Any], **names: str) -> dict[str, Any]:
-    """A training report with other names for what it names, in the runs that it went on from too."""
+    """A training report with other names for what it names, in the runs that it resumed from too."""
     before = {"before": [run | names for run in training["before"]]} if "before" in training else {}
     return {**training, **names, **before}
 
@@ -284,8 +332,8 @@ def _page(base: BaseModel) -> str:
     return base.license_link or f"https://huggingface.co/{base.hub_id}"
 
 
-def template(name: str) -> Template:
-    """A template of a card."""
+def template(name: str, **filters: Callable[..., str]) -> Template:
+    """A template of a card, which may use these filters."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -294,7 +342,7 @@ def template(name: str) -> Template:
         keep_trailing_newline=True,
         autoescape=select_autoescape(["html"]),  # Markdown is written as it is
     )
-    environment.filters["decimals"] = _decimals
+    environment.filters |= {"decimals": _decimals, **filters}
     return environment.get_template(name)
 
 

@@ -1,4 +1,4 @@
-"""What is published of a built suite: the tasks that may be passed on, and a card that speaks of them only."""
+"""What is published of a built suite: the tasks that may be redistributed, and a card of these alone."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.suite_folder import REPORT, Record, has_rows
 from dataset_builder.task_spec import TaskSpec
 from spectrum_suite.errors import UserError
-from spectrum_suite.hub.answers import Repository
 from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.fit_names import fit
 from spectrum_suite.hub.local_files import LocalFile, scan_folder
-from spectrum_suite.hub.plan import CARD, Publication, Remote
+from spectrum_suite.hub.plan import CARD, Publication, Remote, Repository
 from spectrum_suite.hub.results import read_json
 from spectrum_suite.hub.secret_scan import open_parquet
 from spectrum_suite.hub.shapes import COUNT, Each, Maybe, check_shape
@@ -47,14 +46,14 @@ def dataset_publication(
     """What is published of the suite in ``folder``.
 
     Args:
-        folder: As ``python -m dataset_builder build`` left it.
+        folder: The output folder of ``python -m dataset_builder build``.
         repo_id: Where, ``<org>/<name>``.
-        include_unlicensed: Publish tasks whose source does not say whether it may be passed on, too.
+        include_unlicensed: Also publish tasks whose source does not say whether it may be redistributed.
         allow_failed: Publish a suite some of whose tasks failed to build; its card says which.
 
     Raises:
         UserError: The folder is not a built suite, has tasks that failed, lacks files of a task or has others than the
-            build wrote, holds what must not be published, or has no task that may be passed on.
+            build wrote, holds what must not be published, or has no task that may be redistributed.
     """
     names = scan_folder(folder)
     report = _build_report(folder)
@@ -63,7 +62,9 @@ def dataset_publication(
     left_out = {name: why for name in built if (why := _why_not(get_task(name), include_unlicensed))}
     published = {name: record for name, record in built.items() if name not in left_out}
     if not published:
-        raise UserError(f"no task of {str(folder)!r} may be passed on: {'; '.join(left_out.values()) or 'it has none'}")
+        raise UserError(
+            f"no task of {str(folder)!r} may be redistributed: {'; '.join(left_out.values()) or 'it has none'}"
+        )
     shards = [file for name, record in published.items() for file in _checked_shards(folder, name, record, names)]
     report = fit(report | {"tasks": dict(sorted((published | failed).items()))})
     version = report["versions"]["suite"]
@@ -77,14 +78,15 @@ def dataset_publication(
         ours=_ours,
         owns=_owns,
         message=f"Spectrum Suite {version}: {len(published)} tasks",
-        loads=("dataset", *published, *mixtures(map(get_task, published))),
+        kind="dataset",
+        expected=(*published, *mixtures(map(get_task, published))),
         reads=(REPORT,),
         tag=f"v{version}",
         task_of=_task_of,
         notes=(
             *(f"left out: {name} (failed to build)" for name in failed),
             *left_out.values(),
-            *_strangers(names, built, texts),
+            *_other_files(names, built, texts),
         ),
     )
 
@@ -103,7 +105,7 @@ def _failed(folder: Path, report: dict[str, Any], allow_failed: bool) -> dict[st
 def _build_report(folder: Path) -> dict[str, Any]:
     path = folder / REPORT
     if not path.is_file():
-        raise UserError(f"folder {str(folder)!r} is no built suite (it has no {REPORT}): build one, or give its folder")
+        raise UserError(f"folder {str(folder)!r} is not a built suite (it has no {REPORT}): build one, or name one")
     report = read_json(path, "build the suite again")
     check_shape(report, _BUILD_REPORT, str(path))
     if "suite" not in report["versions"]:
@@ -124,7 +126,7 @@ def _why_not(spec: TaskSpec, include_unlicensed: bool) -> str | None:
     source = spec.source
     if source.redistributable == "yes" or (source.redistributable == "unknown" and include_unlicensed):
         return None
-    why = "may not be passed on" if source.redistributable == "no" else "does not say whether it may be passed on"
+    why = "forbids redistribution" if source.redistributable == "no" else "does not say whether it may be redistributed"
     more = "" if source.redistributable == "no" else "; --include-unlicensed would publish it"
     return f"left out: {spec.name} (source {source.name!r}, licence {source.license!r}, {why}{more})"
 
@@ -133,7 +135,7 @@ def _checked_shards(folder: Path, task: str, record: Record, names: list[str]) -
     """The Parquet files of a task, each as the build wrote it.
 
     Raises:
-        UserError: One is missing, or too many, or was changed since.
+        UserError: One is missing, or was changed since, or there are too many.
     """
     found = {name: match for name in names if (match := _SHARD.fullmatch(name)) and match["task"] == task}
     counts = {int(match["count"]) for match in found.values()}
@@ -152,7 +154,7 @@ def _checked_shards(folder: Path, task: str, record: Record, names: list[str]) -
     for file in files:
         _check_shard(file, listed[file.name])
     if sum(entry["rows"] for entry in listed.values()) != record["rows"]:
-        raise UserError(f"the files of task {task!r} have not the {record['rows']} rows of {REPORT}: build it again")
+        raise UserError(f"the files of task {task!r} do not have the {record['rows']} rows of {REPORT}: build it again")
     return files
 
 
@@ -172,7 +174,7 @@ def _check_shard(file: LocalFile, listed: Record) -> None:
         )
 
 
-def _strangers(names: list[str], built: dict[str, Record], texts: Mapping[str, str]) -> list[str]:
+def _other_files(names: list[str], built: dict[str, Record], texts: Mapping[str, str]) -> list[str]:
     """A line for each file of the folder that is not part of the suite."""
     expected = {CARD, REPORT, REPOYAML_FILENAME, *texts}
     known = {

@@ -29,7 +29,7 @@ _BLOCK = 2**20
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file to publish: a path on this machine, or content that was made for the purpose.
+    """A file to publish: a path on this machine, or content made for the push.
 
     Attributes:
         name: Its path in the repository.
@@ -103,18 +103,24 @@ class LocalFile:
             yield
         except OSError as error:
             raise UserError(
-                f"file {str(self.source)!r} cannot be read ({error.strerror}): see to it, and push again"
+                f"file {str(self.source)!r} cannot be read ({error.strerror}): make it readable, and push again"
             ) from error
 
 
-def scan_folder(folder: Path) -> list[str]:
+def scan_folder(folder: Path, *needed: str, what: str = "what is to be published") -> list[str]:
     """The names of all files below a folder, sorted, relative to it, without caches and virtual environments.
 
+    Args:
+        folder: The folder.
+        needed: Files that must be in it.
+        what: What it is the folder of, for messages.
+
     Raises:
-        UserError: There is no such folder, or it holds a link or a file of secrets, which is then named.
+        UserError: There is no such folder, a needed file is missing, or it holds a link or a file of secrets; the file
+            is named.
     """
     if not folder.is_dir():
-        raise UserError(f"folder {str(folder)!r} not found: give the folder of what is to be published")
+        raise UserError(f"folder {str(folder)!r} not found: give the folder of {what}")
     names = []
     for path in _below(folder):
         name = path.relative_to(folder).as_posix()
@@ -126,6 +132,8 @@ def scan_folder(folder: Path) -> list[str]:
             names.append(name)
         elif not path.is_dir():
             raise UserError(f"{name!r} in {str(folder)!r} is neither a file nor a folder: remove it")
+    if missing := [name for name in needed if name not in names]:
+        raise UserError(f"folder {str(folder)!r} is not {what}: it has no {missing[0]!r}")
     return names
 
 
@@ -140,11 +148,13 @@ def left_out(names: list[str], sent: set[str], why: str) -> tuple[str, ...]:
 
 
 def check_python(path: Path) -> None:
-    """See that a module can be read by Python.
+    """See that a file, if it is a module, can be read by Python.
 
     Raises:
         UserError: It cannot.
     """
+    if path.suffix != ".py":
+        return
     try:
         compile(LocalFile(path.name, path).read(0, path.stat().st_size), path.name, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,13 +15,11 @@ from transformers import AutoConfig
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.report import REPORT
-from spectrum_suite.hub.answers import Repository
 from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.cards import BaseModel, base_model_of, read_training, render_model_card, with_names
 from spectrum_suite.hub.fit_names import fit, fit_values
 from spectrum_suite.hub.local_files import LocalFile, scan_folder
-from spectrum_suite.hub.model_options import ModelOptions
-from spectrum_suite.hub.plan import Publication, Remote
+from spectrum_suite.hub.plan import Publication, Remote, Repository
 from spectrum_suite.hub.results import eval_results_yaml, read_json, read_results
 from spectrum_suite.hub.terms import NOTICE, Terms, terms_of
 from spectrum_suite.hub.weights import SAFETENSORS, check_weights
@@ -43,23 +42,46 @@ _KEYS = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class ModelOptions:
+    """How a model is published.
+
+    Attributes:
+        reports: Its evaluation; by default :func:`spectrum_suite.hub.model.find_reports` looks for it.
+        without_report: Publish it even if it has none.
+        merge: Publish the base model with the adapter merged into it, in place of the adapter.
+        suite: The built suite that was trained on; by default the folder that the training report names.
+        dataset: The suite on the Hub.
+        base_model: The base model on the Hub, where the training report names a folder.
+        license_name: The base model's licence as the Hub calls it.
+        license_link: Where its terms are.
+    """
+
+    reports: tuple[Path, ...] = ()
+    without_report: bool = False
+    merge: bool = False
+    suite: Path | None = None
+    dataset: str | None = None
+    base_model: str | None = None
+    license_name: str | None = None
+    license_link: str | None = None
+
+
 def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch: Path) -> Publication:
     """What is published of the adapter in ``folder``.
 
     Args:
-        folder: As ``train_sft.py`` left it.
+        folder: The output folder of ``train_sft.py``.
         repo_id: Where, ``<org>/<name>``.
         options: How.
         scratch: An empty folder for merged weights, which must stay until they are sent.
 
     Raises:
-        UserError: The folder is no such adapter, or lacks its tokenizer, template or settings for sampling; it has no
-            report, or one about another model; its base model has no name on the Hub.
+        UserError: The folder is not such an adapter, or lacks its tokenizer, template or settings for sampling; it has
+            no report, or one about another model; its base model has no name on the Hub.
     """
-    names = scan_folder(folder)
-    for needed in (ADAPTER, _ADAPTER_WEIGHTS, TRAINING_REPORT, _SAMPLING, _TOKENIZER, _TEMPLATE):
-        if needed not in names:
-            raise UserError(f"folder {str(folder)!r} is no tuned adapter (no {needed!r}): give what train_sft.py left")
+    needed = (ADAPTER, _ADAPTER_WEIGHTS, TRAINING_REPORT, _SAMPLING, _TOKENIZER, _TEMPLATE)
+    names = scan_folder(folder, *needed, what="a tuned adapter of train_sft.py")
     _check_sampling(folder / _SAMPLING)
     for name in sorted(_TOKENIZER_FILES & set(names)):
         _check_tokenizer_file(folder / name)
@@ -84,10 +106,10 @@ def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch
             LocalFile(TRAINING_REPORT, _json(_shown_report(folder, base.hub_id, dataset))),
             *([LocalFile(EVAL_RESULTS, results.encode())] if results else []),
         ),
-        ours=lambda _: Ours(_KEYS, {"tags": lambda tag: False}),
+        ours=lambda _: Ours(_KEYS),
         owns=_owns,
         message=f"{repo_id.partition('/')[2]}: {base.hub_id} tuned on {len(training['rows_per_task'])} tasks",
-        loads=("model",),
+        kind="model",
         notes=(*_notes(dataset, reports), *not_used),
         depends_on=() if options.merge else (base.hub_id,),
     )
@@ -176,7 +198,7 @@ def _terms(training: Mapping[str, Any], base: BaseModel, options: ModelOptions, 
 
 
 def _check_sampling(path: Path) -> None:
-    """The method's answers are draws from the whole distribution, and so must a stranger's be."""
+    """The method's answers are draws from the whole distribution, and so must a user's be."""
     settings = _read(path)
     wanted = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
     for name, value in wanted.items():

@@ -1,21 +1,25 @@
-"""What a push changes: local files and what the Hub has -> one commit. Nothing here asks a Hub."""
+"""How a push is planned: what is published, what the Hub has -> one commit. Nothing here asks a Hub.
+
+The list of what an earlier push made, the manifest, is kept in the repository itself: what is not on it is left alone.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import Literal
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from tqdm import tqdm
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.hub.answers import Repository
 from spectrum_suite.hub.card_merge import Ours, merge_card
 from spectrum_suite.hub.local_files import LocalFile
-from spectrum_suite.hub.manifest import MANIFEST, Listed, Manifest
 
 CARD = "README.md"
+MANIFEST = ".push_to_hub.json"
 
 Action = Literal["add", "update", "replace", "keep", "delete"]
 """``update``: a file of an earlier push; ``replace``: one that somebody else put there, or changed."""
@@ -24,6 +28,93 @@ _OF_THE_HUB = {".gitattributes"}
 _MERGED = {CARD, MANIFEST}
 _NAMED = 5
 """So many files are named in a line, the others counted."""
+
+_LARGEST_IN_GIT = 10 * 2**20
+"""Bytes above which a Hub keeps a file elsewhere, so that git's id of it is never asked for."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository on a Hub.
+
+    Attributes:
+        id: ``<org>/<name>``.
+        type: ``dataset``, ``space`` or ``model``.
+    """
+
+    id: str
+    type: Literal["dataset", "space", "model"]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id!r}"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file as it was published.
+
+    Attributes:
+        size: Bytes.
+        sha256: Of the content.
+        git_oid: Id of its git blob; None for a file that git does not hold.
+    """
+
+    size: int
+    sha256: str
+    git_oid: str | None
+
+    @classmethod
+    def of(cls, file: LocalFile) -> Listed:
+        """How a file that is about to be published is listed."""
+        return cls(file.size, file.sha256, file.git_oid if file.size <= _LARGEST_IN_GIT else None)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a push made.
+
+    Attributes:
+        what: The kind of thing: a suite, a metric, ...
+        card: SHA-256 of the card before it was merged with what people wrote.
+        files: All other files, by their names.
+    """
+
+    what: str
+    card: str
+    files: Mapping[str, Listed]
+
+    @classmethod
+    def of(cls, what: str, card: str, files: Iterable[LocalFile]) -> Manifest:
+        """The manifest of what is about to be published."""
+        return cls(what, sha256(card.encode()).hexdigest(), {file.name: Listed.of(file) for file in files})
+
+    @classmethod
+    def read(cls, text: str | None, repository: Repository) -> Manifest | None:
+        """The manifest in a repository; None where there is none.
+
+        Raises:
+            UserError: It does not read.
+        """
+        if text is None:
+            return None
+        try:
+            found = json.loads(text)
+            files = {
+                str(name): Listed(int(entry["size"]), str(entry["sha256"]), entry["git_oid"])
+                for name, entry in found["files"].items()
+            }
+            return cls(str(found["what"]), str(found["card"]), files)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"file {MANIFEST!r} in {repository}, the list of what an earlier push made, does not read: restore it "
+                "from the repository's history, or delete it and give --overwrite"
+            ) from error
+
+    def text(self) -> str:
+        """As it is kept."""
+        files = {name: asdict(listed) for name, listed in sorted(self.files.items())}
+        content = {"made_by": "push_to_hub.py", "what": self.what, "card": self.card, "files": files}
+        return json.dumps(content, indent=1) + "\n"
 
 
 @dataclass(frozen=True)
@@ -101,7 +192,8 @@ class Publication:
         owns: Whether a file on the Hub is of the kind that we publish, and so goes when a repository that nobody made
             with a push of ours is overwritten. In one of ours, the list of what was published decides.
         message: The summary of the commit.
-        loads: How it is loaded back, and what there must be in it; see :mod:`spectrum_suite.hub.load_back`.
+        kind: What it is: the script of :mod:`spectrum_suite.hub.clean_cache` that verifies it.
+        expected: What that script must find in it.
         reads: Further files on the Hub that ``ours`` and ``owns`` depend on.
         tag: The version to mark, if it has one.
         notes: What the user should know, a line each.
@@ -115,7 +207,8 @@ class Publication:
     ours: Callable[[Remote], Ours]
     owns: Callable[[str, Remote], bool]
     message: str
-    loads: tuple[str, ...]
+    kind: str
+    expected: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     tag: str | None = None
     notes: tuple[str, ...] = ()
@@ -180,7 +273,7 @@ def make_plan(publication: Publication, remote: Remote, consent: Consent | None 
     """
     consent = consent or Consent()
     card = merge_card(publication.card, remote.texts.get(CARD), publication.ours(remote))
-    made = Manifest.of(publication.loads[0], publication.card, publication.files)
+    made = Manifest.of(publication.kind, publication.card, publication.files)
     texts = (LocalFile(CARD, card.encode()), LocalFile(MANIFEST, made.text().encode()))
     wanted = {file.name: file for file in (*publication.files, *texts)}
     before = _manifest(publication, remote, consent)
@@ -222,7 +315,7 @@ def _check_losses(
     plan: Plan, publication: Publication, remote: Remote, before: Manifest | None, consent: Consent
 ) -> None:
     """Refuse what would be lost against the user's will."""
-    what, there = publication.loads[0], publication.repository
+    what, there = publication.kind, publication.repository
     kept = {publication.task_of(file.name) for file in publication.files}
     lost = {publication.task_of(name) for name in plan.names("delete")} - kept - {None}
     if lost and not consent.remove_tasks:

@@ -13,12 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.hub.answers import Repository, failure_of
-from spectrum_suite.hub.manifest import MANIFEST
-from spectrum_suite.hub.plan import CARD, Consent, Plan, Publication, Remote, make_plan
-from spectrum_suite.hub.remote import MAIN, Hub
-from spectrum_suite.hub.secret_rules import own_tokens, redacted
-from spectrum_suite.hub.secret_scan import SecretScan
+from spectrum_suite.hub.client import MAIN, Hub, Repository, failure_of
+from spectrum_suite.hub.plan import CARD, MANIFEST, Consent, Plan, Publication, Remote, make_plan
+from spectrum_suite.hub.secret_scan import SecretScan, own_tokens, redacted
 
 logger = logging.getLogger(__name__)
 

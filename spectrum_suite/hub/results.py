@@ -97,7 +97,7 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Measure:
-    """One number about this model that is no divergence.
+    """One number about this model other than a divergence.
 
     Attributes:
         desideratum: ``steerability`` or ``coverage``.
@@ -136,7 +136,7 @@ def read_results(path: str | Path) -> Results:
     """The results in a quickstart's summary or in a report of ``evaluate_model.py``.
 
     Raises:
-        UserError: The file is missing, is no JSON or lacks an entry.
+        UserError: The file is missing, is not JSON or lacks an entry.
     """
     path = Path(path)
     report = read_json(path, "give summary.json of the quickstart or report.json of evaluate_model.py")
@@ -321,9 +321,9 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"file {path.name!r} of a model card not found at {str(path)!r}: {remedy}") from error
     except ValueError as error:
-        raise UserError(f"file {str(path)!r} is no JSON: write it again") from error
+        raise UserError(f"file {str(path)!r} is not JSON: write it again") from error
     if not isinstance(report, dict):
-        raise UserError(f"file {str(path)!r} is no JSON object: write it again")
+        raise UserError(f"file {str(path)!r} is not a JSON object: write it again")
     return report
 
 

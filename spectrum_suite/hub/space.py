@@ -14,10 +14,9 @@ from typing import Any
 
 from dataset_builder.licences import APACHE
 from spectrum_suite.errors import UserError
-from spectrum_suite.hub.answers import Repository
 from spectrum_suite.hub.card_merge import Ours, split_card
 from spectrum_suite.hub.local_files import LocalFile, check_python, left_out, read_text, scan_folder
-from spectrum_suite.hub.plan import CARD, Publication, Remote
+from spectrum_suite.hub.plan import CARD, Publication, Repository
 
 _ROOT = Path(__file__).parents[2]
 _OURS = ("spectrum_suite", "dataset_builder")
@@ -52,17 +51,11 @@ def space_publication(folder: Path, repo_id: str, *, base: str | None = None, tu
             Space.
     """
     folder = folder.resolve()
-    names = scan_folder(folder)
-    for needed in (_APP, _REQUIREMENTS, CARD):
-        if needed not in names:
-            raise UserError(f"folder {str(folder)!r} is no Space: it has no {needed!r}")
-    card = read_text(folder / CARD)
-    if split_card(card, f"{str(folder / CARD)!r}")[0].get("sdk") != "gradio":
-        raise UserError(f"the card of {str(folder)!r} is not that of a Space: give it 'sdk: gradio'")
+    names = scan_folder(folder, _APP, _REQUIREMENTS, CARD, what="a Space")
+    card = space_card(folder)
     own = {name for name in names if PurePosixPath(name).suffix in _SENT and not _is_hidden(name)} - {_STARTER}
     for name in own:
-        if name.endswith(".py"):
-            check_python(folder / name)
+        check_python(folder / name)
     return Publication(
         repository=Repository(repo_id, "space"),
         card=card,
@@ -72,13 +65,26 @@ def space_publication(folder: Path, repo_id: str, *, base: str | None = None, tu
             LocalFile("LICENSE", APACHE),
             *(LocalFile(path.relative_to(_ROOT).as_posix(), path) for path in carried_code(folder / _APP)),
         ),
-        ours=lambda _: Ours(_KEYS, {"tags": lambda tag: False}),
-        owns=_owns,
+        ours=lambda _: Ours(_KEYS),
+        owns=lambda name, _: PurePosixPath(name).suffix in _CODE,
         message=f"{folder.name}, with the code that it runs on",
-        loads=("space", _PAGE),
+        kind="space",
+        expected=(_PAGE,),
         notes=left_out(names, own | {CARD, _REQUIREMENTS, _STARTER}, "not part of a Space"),
         depends_on=tuple(name for name in (base, tuned) if name and not name.startswith("embedded:")),
     )
+
+
+def space_card(folder: Path) -> str:
+    """The card in the folder of a Space.
+
+    Raises:
+        UserError: It cannot be read, or is not that of a gradio Space.
+    """
+    card = read_text(folder / CARD)
+    if split_card(card, f"{str(folder / CARD)!r}")[0].get("sdk") != "gradio":
+        raise UserError(f"the card of {str(folder)!r} is not that of a Space: give it 'sdk: gradio'")
+    return card
 
 
 class _Finder(ModuleFinder):
@@ -109,8 +115,3 @@ def _defaults(base: str | None, tuned: str | None) -> bytes:
 
 def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in PurePosixPath(name).parts)
-
-
-def _owns(name: str, _: Remote) -> bool:
-    """The code: a Space of ours has no other."""
-    return PurePosixPath(name).suffix in _CODE

@@ -1,4 +1,4 @@
-"""Prove a push: load the thing back in a fresh process, with an empty cache and none of our code."""
+"""How a push is verified: what was published is loaded in a fresh process, from a clean cache and without our code."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tqdm import tqdm
 from spectrum_suite.errors import UserError
 from spectrum_suite.hub.plan import Publication
 from spectrum_suite.hub.publish import Published
-from spectrum_suite.hub.secret_rules import own_tokens, redacted
+from spectrum_suite.hub.secret_scan import own_tokens, redacted
 
-_SCRIPTS = Path(__file__).with_name("load_back")
+_SCRIPTS = Path(__file__).with_name("clean_cache")
 _KEPT = {"HF_ENDPOINT", "HF_HUB_DISABLE_XET", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"}
 
 
-def load_back(publication: Publication, published: Published, token: str) -> list[str]:
-    """Load what was published, at its commit. A stranger does it, without a token, where everybody may.
+def verify(publication: Publication, published: Published, token: str) -> list[str]:
+    """Load what was published, at its commit: without a token, where everybody may.
 
     Returns:
         What worked, a line each.
@@ -33,17 +33,16 @@ def load_back(publication: Publication, published: Published, token: str) -> lis
     Raises:
         UserError: It does not load. It is published all the same.
     """
-    how, *expected = publication.loads
     as_user = published.restricted or bool(publication.depends_on)
     command = [
         sys.executable,
         "-I",
-        str(_SCRIPTS / f"{how}.py"),
+        str(_SCRIPTS / f"{publication.kind}.py"),
         publication.repository.id,
         published.commit,
-        *expected,
+        *publication.expected,
     ]
-    with tempfile.TemporaryDirectory(prefix="spectrum-load-back-") as home:
+    with tempfile.TemporaryDirectory(prefix="spectrum-verify-") as home:
         lines, errors = _run(command, Path(home), _environment(home, token if as_user else None))
     if errors is not None:
         said = redacted((errors or ["it was killed"])[-1], own_tokens(token))
@@ -57,7 +56,7 @@ def _run(command: list[str], home: Path, environment: dict[str, str]) -> tuple[l
     """The output of a command, line by line with a bar; and its errors, if it failed."""
     with (home / "errors").open("w+", encoding="utf-8", errors="replace") as errors:
         with _started(command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
-            output = tqdm(process.stdout, desc="loading back", unit="check", leave=False, disable=None)
+            output = tqdm(process.stdout, desc="verifying", unit="check", leave=False, disable=None)
             lines = [line.rstrip() for line in output]
             if not process.wait():
                 return lines, None

@@ -11,7 +11,7 @@ from dataset_builder.suite_folder import describe_file
 from spectrum_suite.errors import UserError
 from spectrum_suite.hub.dataset import dataset_publication
 from spectrum_suite.hub.publish import PushOptions, push
-from spectrum_suite.hub.verify import load_back
+from spectrum_suite.hub.verify import verify
 from tests.loopback_hub.hub_storage import put
 
 pytestmark = pytest.mark.hub
@@ -135,7 +135,7 @@ def test_a_suite_with_failed_tasks_asks(suite):
     shutil.rmtree(suite / "dist_urn")
     assert "failed to build (dist_urn)" in edited(suite, failing)
     found = dataset_publication(suite, SUITE, allow_failed=True)
-    assert "dist_urn" not in found.loads
+    assert "dist_urn" not in found.expected
     assert "dist_urn" in found.card
 
 
@@ -148,10 +148,10 @@ def published(here, suite, monkeypatch):
 
 def test_every_file_and_every_configuration_is_read_back(here, published):
     publication, done = published
-    lines = load_back(publication, done, here.write_token)
+    lines = verify(publication, done, here.write_token)
     assert "coinflip, train: 20 rows" in lines
     assert "train_mixture, train: 40 rows" in lines
-    assert len(lines) == len(publication.loads) - 1
+    assert len(lines) == len(publication.expected)
 
 
 def test_a_file_that_lost_rows_on_the_hub_is_told(here, published, suite):
@@ -166,4 +166,4 @@ def test_a_file_that_lost_rows_on_the_hub_is_told(here, published, suite):
         "main", [put(SHARD, entry)], title="x", description="", author="ada", parent=None
     )  # fmt: skip
     with pytest.raises(UserError, match=rf"does not load: LookupError: file {SHARD} has 7 rows, not 20"):
-        load_back(publication, replace(done, commit=made.id), here.write_token)
+        verify(publication, replace(done, commit=made.id), here.write_token)

@@ -14,8 +14,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from dataset_builder.build import BuildOptions, build
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.hub.dataset import dataset_publication
-from spectrum_suite.hub.model import model_publication
-from spectrum_suite.hub.model_options import ModelOptions
+from spectrum_suite.hub.model import ModelOptions, model_publication
 from spectrum_suite.hub.publish import PushOptions, push
 from spectrum_suite.models import find_model
 from tests.tiny_models import save_llama

@@ -11,10 +11,9 @@ from peft import LoraConfig, get_peft_model
 from transformers import GenerationConfig
 
 from spectrum_suite.formats.render import get_format
-from spectrum_suite.hub.model import model_publication
-from spectrum_suite.hub.model_options import ModelOptions
+from spectrum_suite.hub.model import ModelOptions, model_publication
 from spectrum_suite.hub.publish import PushOptions, push
-from spectrum_suite.hub.verify import load_back
+from spectrum_suite.hub.verify import verify
 from spectrum_suite.training.report import REPORT
 from tests.conftest import CHATML
 from tests.loopback_hub.hub_client import ask
@@ -124,4 +123,4 @@ def test_a_push_is_loaded_back_with_the_revision_of_its_base(here, checkpoint, s
     assert f"at commit `{commit}`" in publication.card
     published = push(publication, PushOptions(), here.write_token)
     monkeypatch.setenv("HF_ENDPOINT", here.url)
-    assert load_back(publication, published, here.write_token)[0] == "adapter and base model: loaded"
+    assert verify(publication, published, here.write_token)[0] == "adapter and base model: loaded"

@@ -13,8 +13,8 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.generation.rule_adapter import SPACES, WORDS, generate
 from spectrum_suite.hub.local_files import LocalFile
 from spectrum_suite.hub.publish import PushOptions, push
-from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication
-from spectrum_suite.hub.verify import load_back
+from spectrum_suite.hub.rule_adapter import rule_adapter_publication
+from spectrum_suite.hub.verify import verify
 from tests.conftest import LLAMA3
 from tests.loopback_hub.hub_client import ask
 from tests.tiny_models import save_model
@@ -125,7 +125,7 @@ def in_the_environment(here, monkeypatch):
 @pytest.mark.usefixtures("in_the_environment")
 def test_a_push_is_loaded_back_and_other_code_is_not_run(here, published, tmp_path):
     publication = rule_adapter_publication(RULES)
-    assert load_back(publication, published, here.write_token) == [
+    assert verify(publication, published, here.write_token) == [
         "the rule on words: followed",
         "the rule on the ending: followed",
     ]
@@ -134,4 +134,4 @@ def test_a_push_is_loaded_back_and_other_code_is_not_run(here, published, tmp_pa
     changed = replace(publication, files=(LocalFile("custom_generate/generate.py", other), *publication.files[1:]))
     somebody_elses = push(changed, PushOptions(), here.write_token)
     with pytest.raises(UserError, match=r"custom_generate/generate.py is not the file that was published"):
-        load_back(publication, somebody_elses, here.write_token)
+        verify(publication, somebody_elses, here.write_token)

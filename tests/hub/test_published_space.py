@@ -13,7 +13,7 @@ from huggingface_hub import HfApi
 
 from spectrum_suite.hub.publish import PushOptions, push
 from spectrum_suite.hub.space import space_publication
-from spectrum_suite.hub.verify import load_back
+from spectrum_suite.hub.verify import verify
 from spectrum_suite.playground.answers import ask, load_models, read_question
 from spectrum_suite.playground.drawing import draw_options
 from tests.conftest import LLAMA3, REPOSITORY
@@ -78,5 +78,5 @@ def test_the_program_of_the_space_answers(hub, tmp_path):
 def test_a_push_is_loaded_back(hub, published, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     publication, done = published
-    (line,) = load_back(publication, done, hub.write_token)
+    (line,) = verify(publication, done, hub.write_token)
     assert line.startswith("demo.app: imported, with ")

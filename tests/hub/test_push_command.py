@@ -37,8 +37,7 @@ def test_a_metric_is_published_and_loaded_back_and_the_token_is_nowhere(hub, tmp
     first, last = ended.stdout.splitlines()
     assert first.startswith("space 'org/spectrum_alignment': published at http://127.0.0.1:")
     assert last == (
-        "loaded back from the Hub in a clean cache: 2 checks, the last "
-        "'spectrum_alignment: 9 lines of its examples computed'"
+        "verified from a clean cache: 2 checks, the last 'spectrum_alignment: 9 lines of its examples computed'"
     )
     assert contents(scratch) == []
     repository = hub.repository("space", "org/spectrum_alignment")
@@ -146,7 +145,7 @@ def test_help_comes_at_once(hub, tmp_path):
         assert run(hub, tmp_path, "--help", PYTHONPATH=str(tmp_path), AT=module).returncode == 0
 
 
-def test_an_end_from_outside_takes_the_load_back_along(hub, tmp_path):
+def test_an_end_from_outside_also_ends_the_verification(hub, tmp_path):
     """Its process and its folder, while it waits for a Hub that says nothing."""
     home, scratch = tmp_path / "home", tmp_path / "scratch"
     home.mkdir()

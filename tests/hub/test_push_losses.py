@@ -7,15 +7,13 @@ import pytest
 
 from dataset_builder.build import BuildOptions, build
 from spectrum_suite.errors import UserError
-from spectrum_suite.hub.answers import Repository
 from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.dataset import dataset_publication
 from spectrum_suite.hub.local_files import LocalFile
-from spectrum_suite.hub.manifest import MANIFEST
 from spectrum_suite.hub.metric import metric_publication
-from spectrum_suite.hub.plan import Publication
+from spectrum_suite.hub.plan import MANIFEST, Publication, Repository
 from spectrum_suite.hub.publish import PushOptions, preview, push
-from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication
+from spectrum_suite.hub.rule_adapter import rule_adapter_publication
 from spectrum_suite.hub.space import space_publication
 from tests.conftest import REPOSITORY
 from tests.loopback_hub.hub_storage import put
@@ -47,7 +45,7 @@ def tuned(*, merged=False):
         ours=lambda _: Ours(set(), {}),
         owns=lambda name, _: name.endswith((".json", ".safetensors")),
         message="tuned",
-        loads=("model",),
+        kind="model",
     )
 
 

@@ -268,7 +268,7 @@ def test_a_missing_file_is_named(run, name):
 @pytest.mark.parametrize("text", ["{", "[1]"])
 def test_a_file_that_does_not_read_is_named(run, name, text):
     getattr(run, name).write_text(text)
-    with pytest.raises(UserError, match=rf"{name}\.json' is no JSON"):
+    with pytest.raises(UserError, match=rf"{name}\.json' is not"):
         run.card()
 
 

@@ -16,8 +16,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.hub.local_files import LocalFile
-from spectrum_suite.hub.model import EVAL_RESULTS, model_card, model_publication
-from spectrum_suite.hub.model_options import ModelOptions
+from spectrum_suite.hub.model import EVAL_RESULTS, ModelOptions, model_card, model_publication
 from spectrum_suite.hub.plan import Consent, Remote, RemoteFile, make_plan
 from spectrum_suite.hub.weights import check_weights
 from spectrum_suite.models import find_model
@@ -203,7 +202,7 @@ def copy(trained, tmp_path):
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "chat_template.jinja", "generation_config.json"])
 def test_half_a_model_is_refused(copy, report, tmp_path, name):
     (copy / name).unlink()
-    with pytest.raises(UserError, match=f"is no tuned adapter \\(no '{name}'\\)"):
+    with pytest.raises(UserError, match=f"is not a tuned adapter of train_sft.py: it has no '{name}'"):
         publication(copy, tmp_path, report)
 
 
@@ -307,7 +306,8 @@ def test_broken_weights_are_refused_before_anything_is_sent(copy, tmp_path, dama
 def test_a_folder_in_place_of_weights_is_refused(copy, tmp_path):
     (copy / "adapter_model.safetensors").unlink()
     (copy / "adapter_model.safetensors").mkdir()
-    assert "is no tuned adapter (no 'adapter_model.safetensors')" in refused(copy, tmp_path, without_report=True)
+    line = refused(copy, tmp_path, without_report=True)
+    assert "is not a tuned adapter of train_sft.py: it has no 'adapter_model.safetensors'" in line
 
 
 def test_merged_weights_that_overflow_are_refused(copy, tmp_path):

@@ -10,13 +10,11 @@ from dataset_builder.build import BuildOptions, build
 from dataset_builder.registry import get_task
 from dataset_builder.suite_folder import SUITE_VERSION
 from spectrum_suite.errors import UserError
-from spectrum_suite.hub.answers import Repository
 from spectrum_suite.hub.card_merge import Ours, merge_card
 from spectrum_suite.hub.dataset import dataset_publication
 from spectrum_suite.hub.local_files import LocalFile
-from spectrum_suite.hub.manifest import MANIFEST, Manifest
 from spectrum_suite.hub.metric import metric_publication
-from spectrum_suite.hub.plan import Consent, Publication, Remote, RemoteFile, make_plan
+from spectrum_suite.hub.plan import MANIFEST, Consent, Manifest, Publication, Remote, RemoteFile, Repository, make_plan
 
 pytestmark = pytest.mark.hub
 
@@ -35,7 +33,7 @@ def publication(**files):
         ours=lambda _: NOTHING_OURS,
         owns=lambda name, _: name.startswith("ours"),
         message="all",
-        loads=("dataset",),
+        kind="dataset",
     )
 
 
@@ -132,7 +130,7 @@ def test_what_somebody_changed_to_what_we_send_is_kept():
 
 
 def test_another_kind_of_thing_is_refused():
-    found = replace(publication(a=b"1"), loads=("space",))
+    found = replace(publication(a=b"1"), kind="space")
     with pytest.raises(UserError, match="holds a dataset, not a space"):
         make_plan(found, remote({"a": small(b"1")}, {"a": b"1"}))
 
@@ -147,7 +145,7 @@ def test_a_list_that_does_not_read_is_refused(text):
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory):
-    """Tasks of sources that may be passed on, and one that does not say."""
+    """Tasks of sources that may be redistributed, and one that does not say."""
     folder = tmp_path_factory.mktemp("suites") / "mixed"
     tasks = ["coinflip", "polis_vote", "dist_nytimes", "dist_urn"]
     build(tasks, BuildOptions(folder, sources_dir=FIXTURES, allow_missing=True, max_rows=5))
@@ -172,8 +170,9 @@ def test_what_may_not_be_passed_on_stays_here(suite):
     report = json.loads(next(file.source for file in found.files if file.name == "build_report.json"))
     assert sorted(report["tasks"]) == ["coinflip", "dist_urn", "polis_vote"]
     assert "3 tasks from" in found.card
-    assert found.loads[:4] == ("dataset", "coinflip", "dist_urn", "polis_vote")
-    assert "train_mixture" in found.loads
+    assert found.kind == "dataset"
+    assert found.expected[:3] == ("coinflip", "dist_urn", "polis_vote")
+    assert "train_mixture" in found.expected
 
 
 def test_what_does_not_say_is_published_on_request(suite):
@@ -187,7 +186,7 @@ def test_what_must_not_be_passed_on_is_not_published_on_request_either(suite, mo
     monkeypatch.setattr("spectrum_suite.hub.dataset.get_task", forbidden)
     found = dataset_publication(suite, "org/suite", include_unlicensed=True)
     assert not any("polis" in name for name in published_files(found))
-    assert "may not be passed on)" in found.notes[0]
+    assert "forbids redistribution)" in found.notes[0]
 
 
 def forbidden(name):
@@ -222,7 +221,7 @@ def test_tasks_that_vanished_go_and_files_of_others_stay(suite):
 
 def test_a_folder_that_is_no_suite_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(UserError, match="is no built suite"):
+    with pytest.raises(UserError, match="is not a built suite"):
         dataset_publication(tmp_path, "org/suite")
 
 
@@ -272,7 +271,7 @@ def test_a_suite_with_failed_tasks_is_published_on_request_only(suite, tmp_path)
     assert "could not be built (`build_report.json` says why): `jeopardy_answer_prediction`." in found.card
     published = json.loads(next(file.source for file in found.files if file.name == "build_report.json"))
     assert published["tasks"]["jeopardy_answer_prediction"]["status"] == "failed"
-    assert "jeopardy_answer_prediction" not in found.loads
+    assert "jeopardy_answer_prediction" not in found.expected
 
 
 def test_files_that_are_no_part_of_a_suite_are_named(suite, tmp_path):

@@ -11,8 +11,7 @@ import pytest
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.hub.local_files import LocalFile
-from spectrum_suite.hub.secret_rules import REDACTED, RULES, found_in, redacted
-from spectrum_suite.hub.secret_scan import SecretScan
+from spectrum_suite.hub.secret_scan import REDACTED, RULES, SecretScan, found_in, redacted
 
 pytestmark = pytest.mark.hub
 

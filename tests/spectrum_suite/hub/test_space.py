@@ -99,7 +99,7 @@ def test_what_starts_the_space():
 def test_a_folder_that_is_no_space_is_refused(tmp_path, missing):
     for name in {"app.py", "requirements.txt", "README.md"} - {missing}:
         (tmp_path / name).touch()
-    with pytest.raises(UserError, match=f"is no Space: it has no '{missing}'"):
+    with pytest.raises(UserError, match=f"is not a Space: it has no '{missing}'"):
         space_publication(tmp_path, NAME)
 
 

@@ -6,15 +6,13 @@ import json
 from pathlib import Path
 
 from huggingface_hub import ModelCardData
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from dataset_builder.licences import APACHE
 from spectrum_suite.generation import rule_adapter
-from spectrum_suite.hub.answers import Repository
 from spectrum_suite.hub.card_merge import Ours
-from spectrum_suite.hub.cards import TEMPLATES
+from spectrum_suite.hub.cards import template
 from spectrum_suite.hub.local_files import LocalFile
-from spectrum_suite.hub.plan import Publication
+from spectrum_suite.hub.plan import Publication, Repository
 
 _FOLDER = "custom_generate/"
 _KEYS = {"library_name", "license", "language"}
@@ -35,10 +33,11 @@ def rule_adapter_publication(repo_id: str) -> Publication:
             LocalFile(f"{_FOLDER}requirements.txt", b"pyyaml\n"),
             LocalFile("LICENSE", APACHE),
         ),
-        ours=lambda _: Ours(_KEYS, {"tags": lambda tag: False}),
+        ours=lambda _: Ours(_KEYS),
         owns=lambda name, _: name.startswith(_FOLDER),
         message="a three-rule adapter for base language models",
-        loads=("rule_adapter", code.sha256),
+        kind="rule_adapter",
+        expected=(code.sha256,),
     )
 
 
@@ -49,15 +48,8 @@ def _card(repo_id: str) -> str:
         language="en",
         tags=["custom_generate", "instruction-following", "logits-processor"],
     )
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=select_autoescape(["html"]),  # Markdown is written as it is
-    )
-    environment.filters["quoted"] = _quoted
-    template = environment.get_template("rule_adapter.md.jinja")
-    return template.render(card_data=metadata.to_yaml(), repo_id=repo_id, rules=rule_adapter.Rules())
+    card = template("rule_adapter.md.jinja", quoted=_quoted)
+    return card.render(card_data=metadata.to_yaml(), repo_id=repo_id, rules=rule_adapter.Rules())
 
 
 def _quoted(word: str) -> str:
