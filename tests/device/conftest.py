@@ -11,7 +11,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
 
-from tests.simulated_device import NAME, simulated_device
+from tests.device.simulated_device import NAME, simulated_device
 from tests.tiny_models import tiny_model
 
 collect_ignore_glob = [] if os.environ.get("SIMULATED_DEVICE") else ["test_*.py"]

@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.device.conftest import forget_the_device
-from tests.simulated_device import NAME
+from tests.device.simulated_device import NAME
 from tests.train_command import COMMON, REPOSITORY, report_of, run_train
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.simulated_device import NAME, DeviceTensor, simulated_device
+from tests.device.simulated_device import NAME, DeviceTensor, simulated_device
 
 
 def test_it_computes_what_the_cpu_computes_gradients_too(device):

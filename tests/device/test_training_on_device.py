@@ -15,7 +15,7 @@ from spectrum_suite.training.tokenize import tokenize_rows
 from spectrum_suite.training.tokens import turn_token_ids
 from spectrum_suite.training.trainer import SpectrumTrainer
 from tests.device.conftest import forget_the_device
-from tests.simulated_device import NAME
+from tests.device.simulated_device import NAME
 from tests.tiny_models import tiny_model
 
 WAITS_OF_A_STEP = 9

@@ -26,7 +26,7 @@ from spectrum_suite.training.arguments import TuningConfig, for_our_collator
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.tokenize import tokenize_rows
 from spectrum_suite.training.trainer import SpectrumTrainer
-from tests.architectures import ARCHITECTURES, NOT_MADE, tiny
+from tests.spectrum_suite.architectures import ARCHITECTURES, NOT_MADE, tiny
 from tests.train_command import COMMON
 
 FAST = ("bart", "bloom", "gemma3_text", "gpt_neo", "gpt_oss", "lfm2", "llama", "mamba")

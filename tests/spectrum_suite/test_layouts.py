@@ -11,7 +11,7 @@ from spectrum_suite import layouts
 from spectrum_suite.errors import UserError
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.layouts import Layout, positions_keep_apart, proof_of, require
-from tests.architectures import tiny
+from tests.spectrum_suite.architectures import tiny
 from tests.tiny_models import tiny_model
 
 

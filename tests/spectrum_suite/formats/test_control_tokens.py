@@ -22,7 +22,7 @@ from spectrum_suite.training.collator import SpectrumCollator
 from spectrum_suite.training.implicit import tokenize_conversations
 from spectrum_suite.training.tokenize import tokenize_rows
 from tests.conftest import MISTRAL, family
-from tests.sentencepiece_tokenizers import sentencepiece_tokenizer
+from tests.spectrum_suite.formats.sentencepiece_tokenizers import sentencepiece_tokenizer
 from tests.tiny_models import tiny_model
 
 FORMATS = ("spectrum", "colon", "chat", "tags")

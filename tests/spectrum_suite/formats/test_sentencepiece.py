@@ -22,7 +22,7 @@ from spectrum_suite.models import find_model, load_tokenizer
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.implicit import tokenize_conversations
 from spectrum_suite.training.tokenize import tokenize_rows
-from tests.sentencepiece_tokenizers import LAYOUTS, sentencepiece_tokenizer, trained_model
+from tests.spectrum_suite.formats.sentencepiece_tokenizers import LAYOUTS, sentencepiece_tokenizer, trained_model
 
 FORMATS = ("colon", "spectrum", "chat", "tags")
 OUTPUTS = ["Heads", "Tails", "7", "a long answer, with (signs)", "Ünïcode ☃ 中文", "two\nlines", "a  b"]

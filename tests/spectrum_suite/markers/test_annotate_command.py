@@ -16,7 +16,7 @@ from spectrum_suite.markers.rows import load_marked
 from spectrum_suite.markers.sets import Provenance
 from spectrum_suite.markers.taxonomy import TAXONOMY
 
-RECIPES = Path(__file__).parents[4] / "recipes"
+RECIPES = Path(__file__).parents[3] / "recipes"
 KINDS = ["open_qa", "other", "open_qa", "other", "open_qa", "other"]
 PLAN = """
 data:

@@ -16,7 +16,7 @@ from spectrum_suite.markers.render import OPEN, mark_completion, mark_prompt
 from tests.tiny_models import save_model
 from tests.train_command import report_of
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[3]
 N = 12
 OPTIONS = [
     "--format", "chat", "--report_to", "none", "--use_cpu", "true", "--logging_steps", "1", "--lora_r", "4",
