@@ -59,7 +59,7 @@ def main(recipe: Path, output: Path) -> None:
     started = time.monotonic()
     model = model_of(recipe)
     from spectrum_suite.devices import peak_process_gib  # noqa: PLC0415 - with `torch`, which takes seconds
-    from spectrum_suite.evaluation.report import write_json  # noqa: PLC0415
+    from spectrum_suite.json_files import write_json  # noqa: PLC0415
 
     console.rule("[bold]1 of 4: build the suite")
     build_suite()
@@ -190,7 +190,8 @@ def evaluate_tasks(model: str, output: Path, limits: dict[str, int], name: str) 
 
 def summarize(task: str, base: Report, tuned: Report) -> dict[str, Any]:
     """The summary of one task: base, tuned and the uniform guess, and the interval of tuned minus base."""
-    from spectrum_suite.evaluation.report import compare, finite  # noqa: PLC0415 - with `torch`
+    from spectrum_suite.evaluation.report import compare  # noqa: PLC0415 - with `torch`
+    from spectrum_suite.json_files import finite  # noqa: PLC0415
 
     section = tuned["alignment"][task]
     cells = {"base": base["alignment"][task]["model"], "tuned": section["model"], "uniform": section["uniform"]}

@@ -17,10 +17,10 @@ from typing import Any
 
 from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from spectrum_suite.errors import UserError, exit_on_user_error
-from spectrum_suite.evaluation.report import REPORT, write_json
+from spectrum_suite.evaluation.report import REPORT
 from spectrum_suite.hub.cards import render_model_card, trained_rows, with_names
 from spectrum_suite.hub.model import SUMMARY
-from spectrum_suite.hub.results import read_json
+from spectrum_suite.json_files import read_json, write_json
 from spectrum_suite.training.report import REPORT as TRAINING_REPORT
 
 ROOT = Path(__file__).parents[1]

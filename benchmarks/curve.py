@@ -21,8 +21,7 @@ import quickstart
 from benchmarks.measuring import conditions
 from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from spectrum_suite.errors import UserError, exit_on_user_error
-from spectrum_suite.evaluation.report import write_json
-from spectrum_suite.hub.results import read_json
+from spectrum_suite.json_files import read_json, write_json
 from spectrum_suite.training.report import REPORT as TRAINING_REPORT
 
 NUMBERS, PICTURE = Path("benchmarks/results/first-light.json"), Path("docs/first-light.png")

@@ -25,8 +25,8 @@ from dataset_builder.sources.states import STATES
 from dataset_builder.sources.urn import REQUEST as DRAW_A_BALL
 from spectrum_suite import option_table
 from spectrum_suite.errors import UserError, exit_on_user_error
-from spectrum_suite.evaluation.report import write_json
 from spectrum_suite.formats.render import Message, get_format
+from spectrum_suite.json_files import write_json
 from spectrum_suite.models import load_for_scoring
 
 NUMBERS, PICTURE = Path("benchmarks/results/gallery.json"), Path("docs/gallery.png")

@@ -46,11 +46,11 @@ from benchmarks.measuring import REPOSITORY
 from dataset_builder.build import BuildOptions, build
 from spectrum_suite.devices import best_device, device_name, has_dtype, peak_memory_gib
 from spectrum_suite.errors import UserError, exit_on_user_error
-from spectrum_suite.evaluation.report import write_whole
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.generation.output_logprobs import output_logprobs
 from spectrum_suite.generation.sample import sample
+from spectrum_suite.json_files import write_whole
 from spectrum_suite.models import load_for_scoring
 from spectrum_suite.suite import draw_rows, task_rows
 

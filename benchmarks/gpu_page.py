@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from spectrum_suite.markdown import markdown_table
+
 PAGE = Path(__file__).parents[1] / "docs" / "gpu.md"
 
 
@@ -24,7 +26,7 @@ def page(found: dict[str, Any]) -> str:
     ]
     for name, part in found["parts"].items():
         parts.append(f"## {name.capitalize()} ({part['seconds']:.0f} s)")
-        parts.append("| what | result |\n|---|---|\n" + "\n".join(f"| {key} | {told} |" for key, told in told_by(part)))
+        parts.append(markdown_table(["what", "result"], told_by(part)))
     return "\n\n".join(parts) + "\n"
 
 

@@ -26,7 +26,7 @@ import torch
 from torch.nn.functional import linear
 
 from benchmarks.measuring import Cost, measured
-from spectrum_suite.evaluation.report import write_json
+from spectrum_suite.json_files import write_json
 from spectrum_suite.training.head_loss import FrozenHead
 from spectrum_suite.training.losses import target_nats
 

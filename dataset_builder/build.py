@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import hashlib
 import importlib.metadata
 import json
 import logging
@@ -37,6 +36,7 @@ from dataset_builder.spectrum_suite import SpectrumSuite
 from dataset_builder.suite_folder import REPORT, SUITE_VERSION, Record, SuiteFolder, describe_file, has_rows
 from dataset_builder.task_spec import RawFiles, Source, TaskSpec
 from spectrum_suite.errors import UserError
+from spectrum_suite.fingerprints import fingerprint, fingerprint_of_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -202,7 +202,6 @@ def _base_record(spec: TaskSpec, raw: _Raw, options: BuildOptions) -> Record:
         "code": code_version(),
         "libraries": {name: importlib.metadata.version(name) for name in _BYTES_DEPEND_ON},
     }
-    digest = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
     return {
         "status": raw.files.status,
         "error": raw.files.error,
@@ -210,7 +209,7 @@ def _base_record(spec: TaskSpec, raw: _Raw, options: BuildOptions) -> Record:
         "seed": options.seed,
         "max_rows": options.max_rows,
         "missing": dict(raw.files.missing),
-        "fingerprint": digest[:16],
+        "fingerprint": fingerprint(ingredients),
         "rows": 0,
         "processes": 0,
         "draws": 0,
@@ -226,11 +225,8 @@ def _base_record(spec: TaskSpec, raw: _Raw, options: BuildOptions) -> Record:
 @functools.cache
 def code_version() -> str:
     """A hash of the code that decides what the rows are: equal for equal code."""
-    digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        if path.name not in _DOES_NOT_CHANGE_ROWS:
-            digest.update(str(path.relative_to(_PACKAGE)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+    files = (path for path in sorted(_PACKAGE.rglob("*.py")) if path.name not in _DOES_NOT_CHANGE_ROWS)
+    return fingerprint_of_bytes(str(path.relative_to(_PACKAGE)).encode() + b"\0" + path.read_bytes() for path in files)
 
 
 def _still_good(record: Record, wanted: Record) -> bool:

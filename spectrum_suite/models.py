@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ from spectrum_suite.adapters import check_adapted, merged, put_on, read_adapter_
 from spectrum_suite.devices import best_device, device_count, has_dtype
 from spectrum_suite.embedded_model import embedded_model_path, embedded_name
 from spectrum_suite.errors import UserError
+from spectrum_suite.fingerprints import fingerprint_of_bytes
 from spectrum_suite.loading import Purpose, check_causal, load_causal_lm
 
 ADAPTER = "adapter_config.json"
@@ -59,11 +61,9 @@ class ModelFiles:
 
         Every file counts, whole, that loading the model, its tokenizer or its chat templates would read.
         """
-        digest = hashlib.sha256(self.base.fingerprint().encode() if self.base else b"")
-        for path in files_read(self.folder):
-            digest.update(f"{path.name} {path.stat().st_size}".encode())
-            _add_content(digest, path)
-        return digest.hexdigest()[:16]
+        base = self.base.fingerprint().encode() if self.base else b""
+        files = (part for path in files_read(self.folder) for part in _name_and_content(path))
+        return fingerprint_of_bytes(chain([base], files))
 
 
 def files_read(folder: Path) -> list[Path]:
@@ -261,13 +261,15 @@ def _download(name: str, revision: str | None, *, weights: bool) -> Path:
         ) from error
 
 
-def _add_content(digest: hashlib._Hash, path: Path) -> None:
+def _name_and_content(path: Path) -> Iterator[bytes]:
+    """The name, the size and the content of a file, that of a large one as a hash."""
     size = path.stat().st_size
+    yield f"{path.name} {size}".encode()
+    if size <= _WHOLE:
+        yield path.read_bytes()
+        return
+    content = xxh3_128()
     with path.open("rb") as file:
-        if size <= _WHOLE:
-            digest.update(file.read())
-            return
-        content = xxh3_128()
         while block := file.read(_BLOCK):
             content.update(block)
-        digest.update(content.digest())
+    yield content.digest()

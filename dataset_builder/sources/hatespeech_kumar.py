@@ -13,8 +13,6 @@ ways, and a person may rate a comment again: the first rating stands.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +20,7 @@ from typing import Any
 from dataset_builder import raw
 from dataset_builder.sources.shared.gathered_answers import gathered
 from dataset_builder.task_spec import Draw, Dropped, Example, Mix, RawFiles, Sequences, Source, SourceFile, TaskSpec
+from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.seeding import stable_sample
 
 _PATH = "classified_data_final_w_worker_hash.json"
@@ -84,7 +83,7 @@ def rater_id(rating: dict[str, Any]) -> str:
         raise TypeError(f"a rating is not a JSON object but {rating!r}")
     if not (record := {name: value for name, value in rating.items() if name not in _ANSWERS}):
         raise ValueError("a rating says nothing of its rater")
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
+    return fingerprint(record)
 
 
 def _draw(comment: str, rating: dict[str, Any]) -> Draw | Dropped:

@@ -78,9 +78,7 @@ A desideratum on data sets may be missing in reports of earlier versions. The me
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -88,7 +86,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.coverage.score_coverage import compare_coverage
@@ -99,6 +97,8 @@ from spectrum_suite.evaluation.steerability.summarize_steerability import (
     paired_steerability,
     summary_by_group,
 )
+from spectrum_suite.json_files import finite, read_json, write_json
+from spectrum_suite.markdown import markdown_templates
 from spectrum_suite.metrics.spectrum_alignment.scoring import paired_difference_interval
 
 SCHEMA_VERSION = 2
@@ -220,20 +220,6 @@ def write_report(report: Report, folder: Path) -> None:
     (folder / "report.md").write_text(markdown(report), encoding="utf-8")
 
 
-def read_json(path: Path, *, missing: str, broken: str) -> Any:
-    """What a JSON file holds.
-
-    Raises:
-        UserError: It is ``missing``, or it is no JSON (``broken``): the messages.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(missing) from error
-    except ValueError as error:
-        raise UserError(broken) from error
-
-
 def read_report(path: str | Path) -> Report:
     """A report from its ``report.json``, or from the folder that holds it.
 
@@ -242,14 +228,11 @@ def read_report(path: str | Path) -> Report:
     """
     path = Path(path).expanduser()
     file = path / REPORT if path.is_dir() else path
-    report = read_json(
-        file,
-        missing=f"report {str(file)!r} not found: give a {REPORT}, or the folder that holds one",
-        broken=f"report {str(file)!r} is no JSON: write it again with evaluate_model.py",
-    )
-    if not isinstance(report, dict) or report.get("schema_version") != SCHEMA_VERSION:
+    remedy, again = f"give a {REPORT}, or the folder that holds one", "write it again with evaluate_model.py"
+    report = read_json(file, remedy, what="report", again=again)
+    if report.get("schema_version") != SCHEMA_VERSION:
         raise UserError(
-            f"report {str(file)!r} is none of version {SCHEMA_VERSION}: write it with this evaluate_model.py"
+            f"report {str(file)!r} is not of version {SCHEMA_VERSION}: write it with this evaluate_model.py"
         )
     return report
 
@@ -260,18 +243,6 @@ def markdown(report: Report) -> str:
     tables["marker_tables"] = markers_markdown(report.get("markers", {}))
     groups = finite(summary_by_group(report["steerability"].values()))
     return _environment().get_template("report.md.jinja").render(report=report, groups=groups, **tables)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON in one step, so that there is never half a file."""
-    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text in one step, so that there is never half a file."""
-    part = path.with_name(f".{path.name}.partial")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)  # noqa: PTH105
 
 
 def _items(section: Section) -> dict[str, dict[str, Any]]:
@@ -301,30 +272,9 @@ def paired_difference(mine: np.ndarray, theirs: np.ndarray) -> Difference:
     return Difference(mean, paired_difference_interval(mine, theirs), int(both.sum()))
 
 
-def finite(value: Any) -> Any:
-    """``value`` with None in place of numbers that JSON does not know."""
-    if isinstance(value, Mapping):
-        return {name: finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def markdown_environment() -> Environment:
-    """Templates of Markdown pages, without filters of their own."""
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  # the result is Markdown
-    )
-
-
 @cache
 def _environment() -> Environment:
-    environment = markdown_environment()
+    environment = markdown_templates(Path(__file__).parent / "templates")
     environment.filters |= {
         "failure": failure_text,
         "with_error": _with_error,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,16 +32,17 @@ from spectrum_suite.evaluation.report import (
     comparison_section,
     failure_text,
     read_report,
-    write_json,
     write_report,
 )
 from spectrum_suite.evaluation.report_plots import plot_names, remove_plots, write_plots
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.subject import LocalModel, ServedModel, Subject
 from spectrum_suite.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work
+from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.generation.endpoint.client import Endpoint, NoAnswerError, served_model
 from spectrum_suite.held_folder import held
 from spectrum_suite.instruction_data import named_data
+from spectrum_suite.json_files import write_json
 from spectrum_suite.models import ModelFiles, find_model, scoring_device, torch_dtype
 from spectrum_suite.suite import task_infos, task_versions
 
@@ -171,12 +171,12 @@ class _Run:
         for desideratum, tasks in self._tasks().items():
             for task in tasks:
                 for name, depends in self._work(desideratum, task).parts():
-                    self.fingerprints[Part(desideratum, task, name)] = _digest(self._model_depends | depends)
+                    self.fingerprints[Part(desideratum, task, name)] = fingerprint(self._model_depends | depends)
         if self.compared is not None:
             with _damaged(settings.compare):
                 self._check_comparable(self.compared)
-        for part, fingerprint in self.fingerprints.items():
-            kept = _read_kept(self._path(part), fingerprint)
+        for part, depends in self.fingerprints.items():
+            kept = _read_kept(self._path(part), depends)
             if kept is not None:
                 self.results[part] = kept
         if self.results:
@@ -365,7 +365,7 @@ class _Run:
             "model": _describe(self.subject.files) | {"fingerprint": self.subject.fingerprint},
             "suite": {
                 "name": settings.suite,
-                "fingerprint": _digest({name: _fingerprints(tasks) for name, tasks in sections.items()}),
+                "fingerprint": fingerprint({name: _fingerprints(tasks) for name, tasks in sections.items()}),
                 "task_versions": self._task_versions(sections),
             },
             "settings": {"rules": None}
@@ -445,12 +445,8 @@ def _timed(sections: Mapping[str, Mapping[str, Section]]) -> Iterator[Section]:
             yield from section.values() if name == "coverage" else (section,)
 
 
-def _read_kept(path: Path, fingerprint: str) -> Section | None:
+def _read_kept(path: Path, depends: str) -> Section | None:
     if not path.is_file():
         return None
     result = json.loads(path.read_text(encoding="utf-8"))
-    return result if result["fingerprint"] == fingerprint else None
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    return result if result["fingerprint"] == depends else None

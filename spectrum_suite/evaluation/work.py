@@ -31,7 +31,7 @@ from spectrum_suite.evaluation.coverage.score_coverage import (
 from spectrum_suite.evaluation.coverage.validators import n_valid
 from spectrum_suite.evaluation.instruction.ranking import Conversation
 from spectrum_suite.evaluation.preference import Preference
-from spectrum_suite.evaluation.report import Section, finite
+from spectrum_suite.evaluation.report import Section
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.steerability.closed_answers import ClosedAnswers, closed_answers
 from spectrum_suite.evaluation.steerability.score_steerability import (
@@ -44,6 +44,7 @@ from spectrum_suite.evaluation.steerability.score_steerability import (
 from spectrum_suite.evaluation.steerability.summarize_steerability import CAPABILITY_TASKS, TaskSteerability
 from spectrum_suite.evaluation.subject import Subject
 from spectrum_suite.generation.sample import Samples
+from spectrum_suite.json_files import finite
 from spectrum_suite.suite import draw_rows, task_rows
 from spectrum_suite.suite_rows import check_ids, check_rows
 

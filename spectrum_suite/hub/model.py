@@ -20,9 +20,10 @@ from spectrum_suite.hub.cards import BaseModel, base_model_of, read_training, re
 from spectrum_suite.hub.fit_names import fit, fit_values
 from spectrum_suite.hub.local_files import LocalFile, scan_folder
 from spectrum_suite.hub.plan import Publication, Remote, Repository
-from spectrum_suite.hub.results import eval_results_yaml, read_json, read_results
+from spectrum_suite.hub.results import eval_results_yaml, read_results
 from spectrum_suite.hub.terms import NOTICE, Terms, terms_of
 from spectrum_suite.hub.weights import SAFETENSORS, check_weights
+from spectrum_suite.json_files import read_json
 from spectrum_suite.models import ADAPTER, find_model, load_merged
 from spectrum_suite.training.report import REPORT as TRAINING_REPORT
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from huggingface_hub import EvalResult, EvalResultEntry, eval_result_entries_to_
 from spectrum_suite.errors import UserError
 from spectrum_suite.hub.fit_names import fit, fit_text
 from spectrum_suite.hub.shapes import COUNT, Each, Maybe, Number, check_shape
+from spectrum_suite.json_files import read_json
 
 LABELS = {"tuned": "this model", "base": "base model", "uniform": "uniform guess"}
 """Whose answers were scored, as summaries call them and as the card does, in the order of the card."""
@@ -308,23 +308,6 @@ def eval_results_yaml(results: Sequence[Results], dataset: str) -> str | None:
 def _notes(score: Score) -> str:
     coverage = "" if score.coverage is None else f", {score.coverage:.3f} of the model's mass on the answers"
     return f"mean Jensen-Shannon divergence in nats, lower is better; {score.n} items{coverage}"
-
-
-def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """The object in a file that a card is made from.
-
-    Raises:
-        UserError: The file is missing, or holds something else; ``remedy`` says what to do in the first case.
-    """
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"file {path.name!r} of a model card not found at {str(path)!r}: {remedy}") from error
-    except ValueError as error:
-        raise UserError(f"file {str(path)!r} is not JSON: write it again") from error
-    if not isinstance(report, dict):
-        raise UserError(f"file {str(path)!r} is not a JSON object: write it again")
-    return report
 
 
 @contextmanager

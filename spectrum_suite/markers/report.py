@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from spectrum_suite.markdown import markdown_table
 from spectrum_suite.markers.taxonomy import TAXONOMY, Taxonomy, Value
 
 RARE = 0.05
@@ -51,14 +52,12 @@ def _counts(found: Counter[Value], n_rows: int, choices: tuple[Value, ...]) -> C
 def marker_report(rows: Iterable[Mapping[str, Value | None]], taxonomy: Taxonomy = TAXONOMY) -> str:
     """Coverage and frequencies as a Markdown table."""
     n_rows, categories = count_markers(rows, taxonomy)
-    lines = ["| category | marked | values | long tail |", "|---|--:|---|---|"]
+    rows = []
     for name, found in categories.items():
         common = [value for value in found.counts if value not in found.tail]
-        lines.append(
-            f"| {name} | {found.marked / max(n_rows, 1):.1%} | {_listed(common, found.counts)} "
-            f"| {_listed(found.tail, found.counts)} |"
-        )
-    return "\n".join(lines)
+        shares = _listed(common, found.counts), _listed(found.tail, found.counts)
+        rows.append([name, f"{found.marked / max(n_rows, 1):.1%}", *shares])
+    return markdown_table(["category", "marked", "values", "long tail"], rows, "lrll")
 
 
 def _listed(values: Iterable[Value], counts: Mapping[Value, int]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
@@ -14,6 +13,7 @@ from datasets import Dataset
 from transformers import TrainingArguments
 
 from spectrum_suite.devices import device_name, peak_process_gib
+from spectrum_suite.fingerprints import fingerprint_of_bytes
 from spectrum_suite.formats.render import Format
 from spectrum_suite.training.adaptation import AdaptationConfig
 from spectrum_suite.training.options import HARMLESS, REFUSED
@@ -69,16 +69,18 @@ def run_settings(
 
 def rows_fingerprint(tokenized: Dataset) -> str:
     """A hash of the ids and of every token of some rows."""
-    digest = hashlib.sha256()
+    return fingerprint_of_bytes(_content(tokenized))
+
+
+def _content(tokenized: Dataset) -> Iterator[bytes]:
     for batch in tokenized.with_format("arrow").iter(batch_size=1000):
-        digest.update("\n".join(batch["id"].to_pylist()).encode())
+        yield "\n".join(batch["id"].to_pylist()).encode()
         for name in (name for name in _FINGERPRINTED if name in batch.column_names):
             column = batch[name].combine_chunks()
             while pa.types.is_list(column.type):
-                digest.update(pc.list_value_length(column).to_numpy().tobytes())
+                yield pc.list_value_length(column).to_numpy().tobytes()
                 column = column.flatten()
-            digest.update(column.to_numpy().tobytes())
-    return digest.hexdigest()[:16]
+            yield column.to_numpy().tobytes()
 
 
 def training_report(

@@ -6,8 +6,6 @@ prompt, the probabilities are divided by their sum over the options, and the res
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +18,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.fingerprints import fingerprint_of_rows
 from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.generation.exclusive import exclusive_log_probs
 from spectrum_suite.generation.logprobs import Prompt, TokenIds, option_token_ids, prompt_token_ids
@@ -227,10 +226,7 @@ def score_alignment(
 
 def rows_fingerprint(rows: Dataset) -> str:
     """A hash of what the score of some items depends on: prompts, options and targets."""
-    digest = hashlib.sha256()
-    for row in rows.select_columns(["id", "messages", "options", "probabilities"]):
-        digest.update(json.dumps(row, sort_keys=True).encode())
-    return digest.hexdigest()[:16]
+    return fingerprint_of_rows(rows.select_columns(["id", "messages", "options", "probabilities"]))
 
 
 def _columns(scores: Sequence[Scores]) -> dict[str, np.ndarray]:

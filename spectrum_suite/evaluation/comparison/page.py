@@ -17,7 +17,7 @@ from spectrum_suite.evaluation.comparison.measures import MEASURES, Measure, uni
 from spectrum_suite.evaluation.comparison.pooling import Estimate, difference, estimate
 from spectrum_suite.evaluation.comparison.run_results import Measured, Results, write_results
 from spectrum_suite.evaluation.comparison.runs_figure import write_figures
-from spectrum_suite.evaluation.report import markdown_environment
+from spectrum_suite.markdown import markdown_table, markdown_templates
 
 RESULTS, PAGE = "results.json", "results.md"
 
@@ -221,8 +221,7 @@ def _interval(found: Estimate | None, measure: Measure) -> str:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---", *["--:"] * (len(columns) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(columns, rows, "l".ljust(len(columns), "r"))
 
 
 def _formats(run: Measured) -> str:
@@ -260,7 +259,7 @@ def _settings(part: dict[str, Any]) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = markdown_environment()
+    environment = markdown_templates(Path(__file__).parents[1] / "templates")
     environment.filters |= {
         "formats": _formats, "training": _training, "commands": _commands, "interval": _interval,
         "settings": _settings,

@@ -15,7 +15,7 @@ from typing import Any
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.comparison.scores import Scores, check_same_rows
-from spectrum_suite.evaluation.report import read_json, write_whole
+from spectrum_suite.json_files import read_json, write_whole
 
 SCHEMA_VERSION = 1
 
@@ -148,13 +148,10 @@ def read_results(path: Path) -> Results:
     Raises:
         UserError: There are none, or they are none of this version.
     """
-    content = read_json(
-        path,
-        missing=f"results {str(path)!r} not found: make them with evaluate_model.py --runs",
-        broken=f"results {str(path)!r} are no JSON: make them again with evaluate_model.py --runs",
-    )
-    if not isinstance(content, dict) or content.pop("schema_version", None) != SCHEMA_VERSION:
-        raise UserError(f"results {str(path)!r} are none of version {SCHEMA_VERSION}: make them again")
+    command = "with evaluate_model.py --runs"
+    content = read_json(path, f"make it {command}", what="file of results", again=f"make it again {command}")
+    if content.pop("schema_version", None) != SCHEMA_VERSION:
+        raise UserError(f"file of results {str(path)!r} is not of version {SCHEMA_VERSION}: make it again {command}")
     return Results(
         **{
             **content,

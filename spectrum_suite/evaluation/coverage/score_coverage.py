@@ -7,8 +7,6 @@ that is unique, and the number of different valid answers, the yield. Definition
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +18,7 @@ import numpy as np
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.choices import N_GENERATIONS, PROMPTINGS, SEED, Prompting
 from spectrum_suite.evaluation.coverage.validators import canonical, n_valid, validate
+from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.formats.render import Message
 from spectrum_suite.generation.sample import Samples
 from spectrum_suite.metrics.output_coverage.scoring import METRICS, rarefaction, score_task, summarize
@@ -258,7 +257,7 @@ def compare_coverage(
 def row_fingerprint(row: CoverageRow) -> str:
     """A hash of what the score of a task depends on."""
     held = {name: row[name] for name in ("description", "examples", "validator", "valid_items", "max_new_tokens")}
-    return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()[:16]
+    return fingerprint(held)
 
 
 def _task_differences(task: str, mine: Section, other: Section) -> dict[str, dict[str, Any]]:

@@ -13,12 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spectrum_suite.evaluation.coverage.score_coverage import PROMPTINGS, Section, mean_section
+from spectrum_suite.markdown import markdown_table
 
 Sections = Mapping[str, Mapping[str, Section]]
 
 _COLORS = {"description": "#0072b2", "examples": "#e69f00", "both": "#009e73"}  # told apart without colour vision
 _MARKERS = {"description": "o", "examples": "D", "both": "s"}
 _GREY = "#9a9a9a"
+_SHOWN = {"valid": 3, "unique": 3, "yield": 1, "reached": 3}  # and with how many decimals
 _COLUMNS = 5
 
 
@@ -92,21 +94,14 @@ def even_yield(set_size: int, n: int) -> np.ndarray:
 
 def _table(sections: Sections, prompting: str) -> str:
     found = {task: of_task[prompting] for task, of_task in sections.items() if prompting in of_task}
-    lines = [
-        f"| {prompting} | generations | valid | unique | yield | reached | unfinished |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    lines += [_line(task, section, section["n"]) for task, section in found.items()]
-    mean = mean_section(found.values())
-    lines.append(_line("**mean**", mean, ""))
-    return "\n".join(lines)
+    rows = [_row(task, section, section["n"]) for task, section in found.items()]
+    rows.append(_row("**mean**", mean_section(found.values()), ""))
+    return markdown_table([prompting, "generations", *_SHOWN, "unfinished"], rows)
 
 
-def _line(name: str, section: Section, generations: int | str) -> str:
-    scores = section["scores"]
-    cells = [_cell(scores[metric], digits) for metric, digits in (("valid", 3), ("unique", 3), ("yield", 1))]
-    cells.append(_cell(scores["reached"], 3))
-    return f"| {name} | {generations} | {' | '.join(cells)} | {section['unfinished']} |"
+def _row(name: str, section: Section, generations: int | str) -> list[object]:
+    cells = [_cell(section["scores"][metric], digits) for metric, digits in _SHOWN.items()]
+    return [name, generations, *cells, section["unfinished"]]
 
 
 def _cell(cell: Mapping[str, float | None], digits: int) -> str:

@@ -18,13 +18,14 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.instruction.ranking import Ranking, random_pairs, rank_responses
 from spectrum_suite.evaluation.instruction.response_format import format_measures, summarize_formats
 from spectrum_suite.evaluation.instruction.similarity import similarity_to_task
-from spectrum_suite.evaluation.report import Section, finite, paired_difference
+from spectrum_suite.evaluation.report import Section, paired_difference
 from spectrum_suite.evaluation.steerability.score_steerability import sequences_fingerprint
 from spectrum_suite.evaluation.subject import Subject
 from spectrum_suite.evaluation.win_rate import compare_responses
 from spectrum_suite.evaluation.work import DataWork
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.instruction_data import load_conversations, named_data
+from spectrum_suite.json_files import finite
 
 PART = 16
 """Conversations that are answered, or pairs that are ranked, in a part of the work."""

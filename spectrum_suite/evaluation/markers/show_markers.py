@@ -8,6 +8,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from spectrum_suite.markdown import markdown_table
+
 _COLOR, _DIAGONAL = "#0072b2", "#9a9a9a"
 
 
@@ -21,65 +23,63 @@ def markers_markdown(sections: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _tables(section: Mapping[str, Any]) -> str:
     violation = section["length_violation"]
-    rows = [("length limit broken, said in words", violation["words"], True)]
-    rows += [("length limit broken, set as a marker", violation["fixed"], True)]
+    shares = {
+        "length limit broken, said in words": violation["words"],
+        "length limit broken, set as a marker": violation["fixed"],
+        **{f"every line in the language, {name}": found for name, found in section["lines_in_language"].items()},
+    }
+    rows = [[label, *_cells(found, ".1%")] for label, found in shares.items() if found is not None]
     rows += [
-        (f"every line in the language, {name}", found, True) for name, found in section["lines_in_language"].items()
+        [f"nats per token, markers {name}", *_cells(found, ".3f")]
+        for name, found in section["nats_per_token"].items()
+        if found is not None
     ]
-    rows += [(f"nats per token, markers {name}", found, False) for name, found in section["nats_per_token"].items()]
-    lines = ["| measure | value | 95% interval | n |", "|---|--:|---|--:|"]
-    lines += [f"| {label} | {_row(found, percent=percent)} |" for label, found, percent in rows if found is not None]
-    tables = ["\n".join(lines), _bucket_table(section)]
+    measures = markdown_table(["measure", "value", "95% interval", "n"], rows, "lrlr")
+    tables = [measures, _bucket_table(section)]
     if section["marked"]:
         tables = [tables[0], _accuracy_table(section), _length_table(section), _moved_table(section), tables[1]]
     return "\n\n".join(filter(None, tables))
 
 
 def _accuracy_table(section: Mapping[str, Any]) -> str:
-    lines = ["| marker | inferred right | 95% interval | n | most frequent value |", "|---|--:|---|--:|--:|"]
-    lines += [
-        f"| {category} | {_row(found | {'mean': found['inferred']}, percent=True)} | {found['majority']:.1%} |"
+    rows = [
+        [category, *_cells(found | {"mean": found["inferred"]}, ".1%"), f"{found['majority']:.1%}"]
         for category, found in section["accuracy"].items()
     ]
-    return "\n".join(lines)
+    return markdown_table(["marker", "inferred right", "95% interval", "n", "most frequent value"], rows, "lrlrr")
 
 
 def _length_table(section: Mapping[str, Any]) -> str:
-    lines = ["| tokens wanted | median | mean | quartiles |", "|--:|--:|--:|---|"]
-    for point in section["length_curve"]:
-        low, high = point["quartiles"]
-        lines.append(f"| {point['wanted']} | {point['median']:g} | {point['mean']:.1f} | {low:g} to {high:g} |")
-    return "\n".join(lines)
+    rows = [
+        [point["wanted"], f"{point['median']:g}", f"{point['mean']:.1f}", "{:g} to {:g}".format(*point["quartiles"])]
+        for point in section["length_curve"]
+    ]
+    return markdown_table(["tokens wanted", "median", "mean", "quartiles"], rows, "rrrl")
 
 
 def _moved_table(section: Mapping[str, Any]) -> str:
-    lines = ["| set | responses that have it | without |", "|---|--:|--:|"]
-    for category, values in section["moved"].items():
-        lines += [
-            f"| {category} {value} | {_percent(found['set'])} | {_percent(found['not_set'])} |"
-            for value, found in values.items()
-        ]
-    return "\n".join(lines) if section["moved"] else ""
+    rows = [
+        [f"{category} {value}", _percent(found["set"]), _percent(found["not_set"])]
+        for category, values in section["moved"].items()
+        for value, found in values.items()
+    ]
+    return markdown_table(["set", "responses that have it", "without"], rows, "lrr") if rows else ""
 
 
 def _bucket_table(section: Mapping[str, Any]) -> str:
-    lines = [
-        "| rows whose | value is | n | nats per token, markers inferred | fixed | win rate |",
-        "|---|---|--:|--:|--:|--:|",
-    ]
+    columns = ["rows whose", "value is", "n", "nats per token, markers inferred", "fixed", "win rate"]
+    rows = []
     for category, scores in section["by_frequency"].items():
         for bucket, inferred in scores["inferred"].items():
             fixed, wins = (scores.get(name, {}).get(bucket) for name in ("fixed", "win_rate"))
-            cells = (category, bucket, inferred["n"], _number(inferred), _number(fixed), _percent(wins))
-            lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+            rows.append([category, bucket, inferred["n"], _number(inferred), _number(fixed), _percent(wins)])
+    return markdown_table(columns, rows, "llrrrr")
 
 
-def _row(found: Mapping[str, Any], *, percent: bool) -> str:
+def _cells(found: Mapping[str, Any], shown: str) -> list[object]:
+    """A mean, its interval and the number of values."""
     low, high = found["ci95"]
-    shown = ".1%" if percent else ".3f"
-    interval = "-" if low is None else f"{low:{shown}} to {high:{shown}}"
-    return f"{found['mean']:{shown}} | {interval} | {found['n']}"
+    return [f"{found['mean']:{shown}}", "-" if low is None else f"{low:{shown}} to {high:{shown}}", found["n"]]
 
 
 def _percent(found: Mapping[str, Any] | None) -> str:

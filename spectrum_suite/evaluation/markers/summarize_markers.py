@@ -34,7 +34,7 @@ from spectrum_suite.evaluation.markers.score_markers import (
     shows,
     violates,
 )
-from spectrum_suite.evaluation.report import Section, finite, paired_difference
+from spectrum_suite.evaluation.report import Section, paired_difference
 from spectrum_suite.evaluation.steerability.score_steerability import sequences_fingerprint
 from spectrum_suite.evaluation.subject import Subject
 from spectrum_suite.evaluation.win_rate import compare_responses
@@ -42,6 +42,7 @@ from spectrum_suite.evaluation.work import DataWork
 from spectrum_suite.formats.render import Message
 from spectrum_suite.generation.marked import MarkedResponse, strip_markers, takes_markers
 from spectrum_suite.instruction_data import named_data
+from spectrum_suite.json_files import finite
 from spectrum_suite.markers.annotate import COLUMN
 from spectrum_suite.markers.render import mark_completion, mark_prompt
 from spectrum_suite.markers.rows import load_marked

@@ -7,8 +7,6 @@ counts), and where its answers form a closed set, the probability of each of the
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +22,7 @@ from spectrum_suite.evaluation.steerability.closed_answers import (
     closed_answers,  # noqa: F401  # what makes the options of steer_rows
     shared_answers,
 )
+from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.formats.render import FORMATS, Format, Message, get_format, split_messages
 from spectrum_suite.formats.token_ids import token_encoder
 from spectrum_suite.generation.output_logprobs import OutputLogProbs, OutputOptions, outputs_that_fit
@@ -129,7 +128,7 @@ def steer_rows(
     scores = score(list(kept.values()), options=asked) if kept else []
     ids = rows["id"][:]
     found = {
-        index: _scored((ids[index], _hash(messages[index])), part, of_part, index, options)
+        index: _scored((ids[index], fingerprint(messages[index])), part, of_part, index, options)
         for (index, part), of_part in zip(kept.items(), scores, strict=True)
     }
     return tuple(found.get(index) for index in range(len(rows)))
@@ -150,7 +149,7 @@ def formats_of(tokenizer: PreTrainedTokenizerBase) -> list[Written]:
 
 def sequences_fingerprint(rows: Dataset) -> str:
     """A hash of what the score of some sequences depends on: their ids and messages."""
-    return _hash(list(rows.select_columns(["id", "messages"])))
+    return fingerprint(list(rows.select_columns(["id", "messages"])))
 
 
 def _cut(
@@ -215,7 +214,3 @@ def _scored(
         asked=tuple(options.asked[row][index] for index in k),
         failed=tuple(sorted({*found.failed, *failed})),
     )
-
-
-def _hash(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -9,7 +9,8 @@ import torch
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.alignment.score_alignment import TaskAlignment, score_alignment
-from spectrum_suite.evaluation.report import compare, comparison_section, finite, markdown, read_report, write_report
+from spectrum_suite.evaluation.report import compare, comparison_section, markdown, read_report, write_report
+from spectrum_suite.json_files import finite
 
 NOT_SERVED = {"endpoint": None, "judge": None}
 
@@ -127,8 +128,8 @@ def test_tables_show_the_numbers_and_mark_what_is_significant():
     ("content", "message"),
     [
         (None, "not found: give a report.json"),
-        ("{", "is no JSON"),
-        ('{"schema_version": 99}', "is none of version 2"),
+        ("{", "is not JSON"),
+        ('{"schema_version": 99}', "is not of version 2"),
     ],
 )
 def test_a_file_that_is_no_report(content, message, tmp_path):

@@ -11,7 +11,6 @@ import torch
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.report import finite
 from spectrum_suite.evaluation.steerability.score_steerability import (
     closed_answers,
     formats_of,
@@ -26,6 +25,7 @@ from spectrum_suite.evaluation.steerability.summarize_steerability import (
 )
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.output_logprobs import output_logprobs, tokenize_sequences
+from spectrum_suite.json_files import finite
 from tests.tiny_models import ANSWERS, FAR, memoryless_model, tiny_model
 
 
