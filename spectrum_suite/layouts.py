@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -54,7 +54,6 @@ _LONGEST = _OTHER + _SHARED + _SIBLING + _BRANCH + _TAIL
 _VOCABULARY = 50_000  # the tokens that are compared are among the first
 _PLACES = (1, 3, 4, 5, 7)  # of the text: in the shared part, at its end, and in the branch
 
-_Result = TypeVar("_Result")
 _Pass = Callable[..., torch.Tensor]
 
 
@@ -170,35 +169,6 @@ def proof_of(model: PreTrainedModel, autocast: torch.dtype | None = None, *, wat
             with torch.no_grad():
                 known[state] = _prove(model if watched else unwatched(model), _precision(model, autocast))
         return known[state]
-
-
-def in_fastest_layout(
-    model: PreTrainedModel, run: Callable[[Layout], _Result], *, shared: str, longest: int
-) -> _Result:
-    """``run`` in the fastest layout that is right; anew in a plainer one where its rows turn out not to be.
-
-    Args:
-        model: The model.
-        shared: What options would share; for the log.
-        longest: Tokens of the longest text.
-        run: Raises :class:`NotApart` where numbers are not those of texts alone.
-
-    Raises:
-        UserError: As :func:`proof_of`.
-    """
-    while True:
-        proof = proof_of(model)
-        layout = proof.layout if runs_beside(model, longest) else Layout.ALONE
-        if layout < Layout.TREE:
-            reasons = "; ".join(dict.fromkeys(proof.refusals.values()))
-            logger.warning(
-                "%s cannot share %s between options (%s): scoring them one by one", name_of(model), shared, reasons
-            )
-        try:
-            return run(layout)
-        except NotApart as found:
-            proof.refusals[layout] = str(found)
-            proof.layout = min(proof.layout, Layout(layout - 1))
 
 
 @torch.no_grad()
@@ -458,8 +428,8 @@ def _scored(
     positions = torch.zeros(inputs["input_ids"].shape, dtype=torch.bool)
     positions[tuple(zip(*places, strict=True))] = True
     targets = texts.targets.repeat(len(places) // len(_PLACES), 1)
-    lines = torch.arange(len(places)).repeat_interleave(TARGETS)
-    found = target_log_probs(model, inputs, positions.to(model.device), lines, targets.flatten())
+    position_index = torch.arange(len(places)).repeat_interleave(TARGETS)
+    found = target_log_probs(model, inputs, positions.to(model.device), position_index, targets.flatten())
     return found.view(len(places), TARGETS)
 
 

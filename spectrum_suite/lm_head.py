@@ -159,7 +159,7 @@ def target_log_probs(
     model: nn.Module,
     inputs: dict[str, Any],
     positions: torch.Tensor,
-    lines: torch.Tensor,
+    position_index: torch.Tensor,
     targets: torch.Tensor,
     *,
     adjust: Adjustment | None = None,
@@ -173,7 +173,8 @@ def target_log_probs(
         model: A causal language model, with or without an adapter.
         inputs: What the model is called with.
         positions: (rows, length), boolean: where the LM head is needed.
-        lines: (targets,), ascending: for each target the rank of the position that predicts it, among ``positions``.
+        position_index: (targets,), ascending: for each target the rank of the position that predicts it, among
+            ``positions``.
         targets: (targets,), token ids.
         adjust: Changes logits before they become probabilities.
 
@@ -191,7 +192,7 @@ def target_log_probs(
     def score(logits: torch.Tensor) -> None:
         first = len(found) * HEAD_POSITIONS
         logits = logits.float() if adjust is None else adjust(logits.float(), first)
-        found.append(chosen_log_probs(logits, lines - first, targets))
+        found.append(chosen_log_probs(logits, position_index - first, targets))
 
     view = HeadView(model, in_pieces=True)
     score(view(first_states, **inputs, use_cache=False).logits)
@@ -203,10 +204,10 @@ def target_log_probs(
     return torch.cat(found)
 
 
-def chosen_log_probs(logits: torch.Tensor, lines: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The log-probability of those targets whose lines lie in ``logits``, (positions, vocabulary)."""
-    here = (lines >= 0) & (lines < len(logits))
-    lines, targets = lines[here].to(logits.device), targets[here].to(logits.device)
+def chosen_log_probs(logits: torch.Tensor, position_index: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The log-probability of those targets whose positions are in ``logits``, (positions, vocabulary)."""
+    here = (position_index >= 0) & (position_index < len(logits))
+    position_index, targets = position_index[here].to(logits.device), targets[here].to(logits.device)
     normalizers = logits.logsumexp(-1)
     normalizers.masked_fill_(~normalizers.isfinite(), torch.nan)  # an infinite logit would make others -inf, not NaN
-    return (logits[lines, targets] - normalizers[lines]).cpu()
+    return (logits[position_index, targets] - normalizers[position_index]).cpu()

@@ -14,27 +14,23 @@ Sliding windows are kept by position in the text rather than in the row, so that
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
-from tqdm import tqdm
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Format, Message, control_of, get_format
 from spectrum_suite.formats.token_ids import string_token_ids, token_encoder
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter
-from spectrum_suite.generation.steps import step_log_probs
-from spectrum_suite.layouts import Layout, in_fastest_layout
-from spectrum_suite.tree_attention import ROOT, Step, TokenTree
+from spectrum_suite.generation.steps import MAX_BRANCH_TOKENS, Row, score_rows
+from spectrum_suite.layouts import Layout
+from spectrum_suite.tree_attention import ROOT, TokenTree
 
 MAX_SHARED_TOKENS = 512
 """Prompts go into one row while it has at most so many tokens (the mask and the attention grow with the square)."""
-
-MAX_BRANCH_TOKENS = 2048
-"""Tokens of options behind a prompt in one row, at most; the prompt is run again for more."""
 
 MAX_PADDING = 64
 """Tokens by which a row may be shorter than the longest of its batch: running more padding costs more than a pass."""
@@ -57,8 +53,8 @@ def option_logprobs(
 ) -> list[torch.Tensor]:
     """The log-probability of each option as the continuation of its prompt.
 
-    It is the sum over all tokens of the option, without a terminator: the probability that the text goes on with the
-    option, whatever comes after. See :func:`option_token_ids` for what an option's tokens are.
+    It is the sum over all tokens of the option, without a terminator: the probability that the text continues with
+    the option, whatever comes after. See :func:`option_token_ids` for what an option's tokens are.
 
     Args:
         model: Any causal language model, with or without an adapter, in eval mode.
@@ -79,52 +75,146 @@ def option_logprobs(
         UserError: The numbers of prompts and option lists differ, a prompt or an option has no tokens, or a prompt
             with an option is longer than the model allows.
     """
+    items = tokenize_options(tokenizer, prompts, options, text_format)
+    return score_options(model, items, rules=rules, batch_size=batch_size, progress=progress)
+
+
+def option_probabilities(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Prompt],
+    options: Sequence[Sequence[str]],
+    *,
+    text_format: Format | None = None,
+    rules: RuleBasedAdapter | None = None,
+    batch_size: int = 8,
+    progress: bool = False,
+) -> list[torch.Tensor]:
+    """The probability of each option as the answer to its prompt, where no answer is counted for two options.
+
+    The probability of the text ``1`` includes that of ``10``. Here an answer that begins with ``10`` counts for ``10``
+    alone where both are options (see :func:`exclusive_log_probs`), so that the probabilities of a prompt add up to that
+    of any of its options, at most 1. Divided by their sum they are the model's distribution over the options.
+
+    Args:
+        model: Any causal language model, with or without an adapter, in eval mode.
+        tokenizer: The model's tokenizer.
+        prompts: As in :func:`option_logprobs`.
+        options: The options of each prompt, all different.
+        text_format: How messages are written; by default the one that fits the tokenizer (``auto``).
+        rules: What the model is multiplied by at every step.
+        batch_size: Prompts per forward pass.
+        progress: Show a progress bar.
+
+    Returns:
+        Per prompt a float64 tensor on the CPU of shape (n_options,).
+
+    Raises:
+        UserError: Two options of a prompt are the same tokens, or as :func:`option_logprobs`.
+    """
+    items = tokenize_options(tokenizer, prompts, options, text_format)
+    scores = score_options(model, items, rules=rules, batch_size=batch_size, progress=progress)
+    return [exclusive_log_probs(found, item.options).exp() for found, item in zip(scores, items, strict=True)]
+
+
+class TokenizedOptions(NamedTuple):
+    """A prompt and its options as token ids."""
+
+    prompt: TokenIds
+    options: tuple[TokenIds, ...]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the prompt with its longest option."""
+        return len(self.prompt) + max(map(len, self.options), default=0)
+
+
+def tokenize_options(
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Prompt],
+    options: Sequence[Sequence[str]],
+    text_format: Format | None = None,
+) -> list[TokenizedOptions]:
+    """Each prompt with its options as token ids.
+
+    Raises:
+        UserError: The numbers of prompts and option lists differ, or a prompt or an option has no tokens.
+    """
     if len(prompts) != len(options):
         raise UserError(f"{len(prompts)} prompts but {len(options)} lists of options: pass one list per prompt")
-    prompt_ids = prompt_token_ids(tokenizer, prompts, text_format)
-    option_ids = [
-        option_token_ids(tokenizer, texts, None if isinstance(prompt, str) else _format(tokenizer, text_format))
-        for prompt, texts in zip(prompts, options, strict=True)
-    ]
-    _check_lengths(model.config, prompt_ids, option_ids)
-
-    def score(layout: Layout) -> dict[_Candidate, float]:
-        share = layout is Layout.TREE
-        rows = _pack(prompt_ids, option_ids, batch_size=batch_size, share=share, apart=rules is not None)
-        scores = _scores(model, rows, rules, batch_size, layout, progress=progress)
-        if broken := [candidate for candidate, score in scores.items() if math.isnan(score)]:
-            # a NaN of one text spreads over all that share its row, whatever attends to it: each alone tells its own
-            rows = [_row_of(*candidate) for candidate in broken]
-            scores |= _scores(model, rows, rules, batch_size, layout, progress=progress)
-        return scores
-
-    scores = in_fastest_layout(model, score, shared="a prompt", longest=_longest(prompt_ids, option_ids))
+    text_format = format_for(tokenizer, prompts, text_format)
     return [
-        torch.tensor([scores[prompt, option] for option in options_of_prompt], dtype=torch.float32)
-        for prompt, options_of_prompt in zip(prompt_ids, option_ids, strict=True)
+        TokenizedOptions(
+            ids, tuple(option_token_ids(tokenizer, texts, None if isinstance(prompt, str) else text_format))
+        )
+        for prompt, ids, texts in zip(prompts, prompt_token_ids(tokenizer, prompts, text_format), options, strict=True)
     ]
 
 
-def _scores(
+@torch.inference_mode()
+def score_options(
     model: PreTrainedModel,
-    rows: Sequence[_Row],
-    rules: RuleBasedAdapter | None,
-    batch_size: int,
-    layout: Layout,
+    items: Sequence[TokenizedOptions],
     *,
-    progress: bool,
-) -> dict[_Candidate, float]:
-    """The log-probability of each option of each prompt in some rows."""
-    scores: dict[_Candidate, float] = {}
-    batches = list(_batches(rows, batch_size))
-    if layout is Layout.ALONE:  # shortest first: rotary embeddings that grow with a text stay as they are for the next
-        batches = [[row] for row in sorted(rows, key=lambda row: len(row.tree.ids))]
-    for batch in tqdm(batches, desc="Scoring", unit="batch", leave=None, disable=not progress):
-        wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
-        found = step_log_probs(model, [row.tree for row in batch], wanted, rules, layout=layout)
-        for row, log_probs in zip(batch, found, strict=True):
-            scores |= {candidate: sum(log_probs[step] for step in steps) for candidate, steps in row.steps.items()}
-    return scores
+    rules: RuleBasedAdapter | None = None,
+    batch_size: int = 8,
+    progress: bool = False,
+) -> list[torch.Tensor]:
+    """:func:`option_logprobs` of what is tokenized already.
+
+    Raises:
+        UserError: A prompt with an option is longer than the model allows.
+    """
+    _check_lengths(model.config, items)
+
+    def rows_in(layout: Layout) -> list[_Row]:
+        return _pack(items, batch_size=batch_size, share=layout is Layout.TREE, apart=rules is not None)
+
+    scores = score_rows(
+        model,
+        rows_in,
+        lambda _, candidates: [_row_of(*candidate) for candidate in candidates],
+        shared="a prompt",
+        longest=max((item.longest - 1 for item in items if item.options), default=0),  # the last token is not run
+        rules=rules,
+        batch_size=batch_size,
+        max_padding=MAX_PADDING,
+        progress=progress,
+    )
+    return [
+        torch.tensor([scores[item.prompt, option] for option in item.options], dtype=torch.float32) for item in items
+    ]
+
+
+def exclusive_log_probs(log_probs: torch.Tensor, token_ids: Sequence[TokenIds]) -> torch.Tensor:
+    """Take from each option the probability of the listed longer options that continue it, token by token.
+
+    The log-probability of the text ``1`` is that of all answers that begin with it, so where ``10`` is listed too and
+    begins with the same token, the mass of ``10`` is in both, and the sum over the options may exceed 1. What is left
+    here are the masses of events that exclude one another: "begins with ``10``" and "begins with ``1`` but not with
+    ``10``". The sum never exceeds 1. Options that continue no other keep their log-probability.
+
+    Args:
+        log_probs: (n_options,), in nats.
+        token_ids: The tokens of each option.
+
+    Returns:
+        (n_options,), in float64 and in nats; ``-inf`` where nothing is left.
+
+    Raises:
+        UserError: Two options are the same tokens.
+    """
+    position = {ids: index for index, ids in enumerate(token_ids)}
+    if len(position) < len(token_ids):
+        raise UserError("two options of an item are the same tokens: list each answer once and add up its shares")
+    left = log_probs.to(torch.float64, copy=True)
+    for ids, index in position.items():
+        # only the longest listed option that this one continues: shorter ones lose its mass with that one's
+        shorter = next((position[ids[:end]] for end in range(len(ids) - 1, 0, -1) if ids[:end] in position), None)
+        if shorter is not None:
+            share = torch.exp(log_probs[index].double() - left[shorter])
+            left[shorter] += torch.log1p(-share.clamp(max=1))
+    return left
 
 
 def prompt_token_ids(
@@ -139,7 +229,8 @@ def prompt_token_ids(
         UserError: A prompt has no tokens.
     """
     messages = [prompt for prompt in prompts if not isinstance(prompt, str)]
-    rendered = iter(_message_ids(tokenizer, messages, _format(tokenizer, text_format)) if messages else ())
+    text_format = format_for(tokenizer, prompts, text_format)
+    rendered = iter(_message_ids(tokenizer, messages, text_format) if messages else ())
     found = []
     for position, prompt in enumerate(prompts):
         ids = string_token_ids(tokenizer, prompt) if isinstance(prompt, str) else next(rendered)
@@ -183,60 +274,49 @@ def option_token_ids(
     return [tuple(ids) for ids in found]
 
 
-_Candidate = tuple[TokenIds, TokenIds]  # a prompt and an option behind it
+def format_for(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], text_format: Format | None
+) -> Format | None:
+    """The format of messages, by default the one that fits the tokenizer; none is needed if all prompts are strings."""
+    if text_format is None and not all(isinstance(prompt, str) for prompt in prompts):
+        return get_format("auto", tokenizer)
+    return text_format
 
 
 @dataclass
-class _Row:
-    """Prompts with options behind them, as one tree of tokens.
+class _Row(Row[tuple[TokenIds, TokenIds]]):
+    """Prompts with options after them, as one tree of tokens.
 
     Attributes:
-        tree: The tokens.
         prompts: The prompts in it.
-        steps: (prompt, option) -> the steps that lead through the option.
     """
 
-    tree: TokenTree = field(default_factory=TokenTree)
     prompts: set[TokenIds] = field(default_factory=set)
-    steps: dict[_Candidate, list[Step]] = field(default_factory=dict)
 
     def add(self, prompt: TokenIds, option: TokenIds) -> None:
-        """Score an option behind a prompt."""
+        """Score an option after a prompt."""
         self.prompts.add(prompt)
+        self.texts = len(self.prompts)
         self.steps[prompt, option] = self.tree.steps(self.tree.extend(ROOT, prompt), option)
 
 
-def _format(tokenizer: PreTrainedTokenizerBase, text_format: Format | None) -> Format:
-    return get_format("auto", tokenizer) if text_format is None else text_format
-
-
-def _check_lengths(config: PreTrainedConfig, prompts: list[TokenIds], options: list[list[TokenIds]]) -> None:
+def _check_lengths(config: PreTrainedConfig, items: Sequence[TokenizedOptions]) -> None:
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
-    for position, (prompt, ids) in enumerate(zip(prompts, options, strict=True)):
-        longest = len(prompt) + max(map(len, ids), default=0)
-        if limit is not None and 0 < limit < longest:
+    for position, item in enumerate(items):
+        if limit is not None and 0 < limit < item.longest:
             raise UserError(
-                f"prompt {position} with its longest option has {longest} tokens, more than the {limit} that the model "
-                "was made for: shorten it"
+                f"prompt {position} with its longest option has {item.longest} tokens, more than the {limit} that the "
+                "model was made for: shorten it"
             )
 
 
-def _longest(prompts: list[TokenIds], options: list[list[TokenIds]]) -> int:
-    """Tokens of the longest text that is run: the last token of an option is not."""
-    return max(
-        (len(prompt) + len(ids) - 1 for prompt, texts in zip(prompts, options, strict=True) for ids in texts), default=0
-    )
-
-
-def _pack(
-    prompts: Sequence[TokenIds], options: Sequence[Sequence[TokenIds]], *, batch_size: int, share: bool, apart: bool
-) -> list[_Row]:
+def _pack(items: Sequence[TokenizedOptions], *, batch_size: int, share: bool, apart: bool) -> list[_Row]:
     """Rows that score every option of every prompt. Neighbours in sorted order share most.
 
     With ``apart`` no prompt begins with another of its row: a token is then a response's or a prompt's, never both.
     """
     of_prompt: dict[TokenIds, set[TokenIds]] = {}
-    for prompt, texts in zip(prompts, options, strict=True):
+    for prompt, texts in items:
         of_prompt.setdefault(prompt, set()).update(texts)
     rows: list[_Row] = []
     for prompt, texts in sorted(of_prompt.items()):
@@ -273,17 +353,3 @@ def _is_too_much(tree: TokenTree, prompt: TokenIds, option: TokenIds, *, share: 
     if share:
         return size > max(MAX_SHARED_TOKENS, len(prompt) + MAX_BRANCH_TOKENS)
     return new > 0 and size > len(prompt) + len(option) - 1
-
-
-def _batches(rows: Iterable[_Row], batch_size: int) -> Iterator[list[_Row]]:
-    """Rows of similar length together, longest first, so that too small a machine fails at once."""
-    batch: list[_Row] = []
-    for row in sorted(rows, key=lambda row: -len(row.tree.ids)):
-        if batch:
-            is_full = sum(len(other.prompts) for other in batch) + len(row.prompts) > batch_size
-            if is_full or len(batch[0].tree.ids) - len(row.tree.ids) > MAX_PADDING:
-                yield batch
-                batch = []
-        batch.append(row)
-    if batch:
-        yield batch

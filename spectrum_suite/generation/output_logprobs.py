@@ -15,23 +15,19 @@ positions that predict a scored token, some at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Format, Message, get_format, split_messages
 from spectrum_suite.formats.token_ids import token_encoder
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter
-from spectrum_suite.generation.steps import step_log_probs
-from spectrum_suite.layouts import Layout, in_fastest_layout
-from spectrum_suite.tree_attention import ROOT, Step, TokenTree
-
-MAX_BRANCH_TOKENS = 2048
-"""Tokens of options behind a sequence, at most; the sequence is run again for more (a mask grows with the square)."""
+from spectrum_suite.generation.steps import MAX_BRANCH_TOKENS, Row, score_rows
+from spectrum_suite.layouts import Layout
+from spectrum_suite.tree_attention import ROOT
 
 OutputOptions = Sequence[str] | Sequence[Sequence[Sequence[str]]]
 """Answers to score in the place of every output; or per sequence and output its own ones, none where none are asked."""
@@ -123,50 +119,30 @@ def output_logprobs(
     option_ids = option_ids_of_outputs(tokenizer, tokenized, options, text_format)
     _check_lengths(model, tokenized, option_ids)
 
-    def score(layout: Layout) -> dict[tuple[int, int, int], float]:
-        pack = _pack if layout is Layout.TREE else _pack_apart
-        rows = [row for index, sequence in enumerate(tokenized) for row in pack(index, sequence, option_ids[index])]
-        found = _scores(model, rows, rules, batch_size, layout, progress=progress)
-        if layout is Layout.TREE and options:
-            # a NaN of one option spreads over all of its row, whatever attends to it: each option alone tells its own
-            broken = sorted({sequence for (sequence, *_), score in found.items() if math.isnan(score)})
-            rows = [row for index in broken for row in _pack_apart(index, tokenized[index], option_ids[index])]
-            found |= _scores(model, rows, rules, batch_size, layout, progress=progress)
-        return found
+    def rows(pack: _Pack, indices: Iterable[int]) -> Iterator[_Row]:
+        return (row for index in indices for row in pack(index, tokenized[index], option_ids[index]))
 
+    def rows_again(layout: Layout, candidates: list[tuple[int, int, int]]) -> Iterator[_Row]:
+        shared = options and layout is Layout.TREE
+        return rows(_pack_apart, sorted({index for index, *_ in candidates}) if shared else ())
+
+    found = score_rows(
+        model,
+        lambda layout: rows(_pack if layout is Layout.TREE else _pack_apart, range(len(tokenized))),
+        rows_again,
+        shared="a sequence",
+        longest=max(map(_longest, tokenized, option_ids), default=0),
+        rules=rules,
+        batch_size=batch_size,
+        progress=progress,
+    )
     of_sequence: list[dict[tuple[int, int], float]] = [{} for _ in tokenized]
-    longest = max(map(_longest, tokenized, option_ids), default=0)
-    for (index, *candidate), score_found in in_fastest_layout(
-        model, score, shared="a sequence", longest=longest
-    ).items():
-        of_sequence[index][tuple(candidate)] = score_found
+    for (index, *candidate), log_prob in found.items():
+        of_sequence[index][tuple(candidate)] = log_prob
     return [
         as_result(sequence, scores, None if options is None else list(map(len, ids)))
         for sequence, scores, ids in zip(tokenized, of_sequence, option_ids, strict=True)
     ]
-
-
-def _scores(
-    model: PreTrainedModel,
-    rows: Sequence[_Row],
-    rules: RuleBasedAdapter | None,
-    batch_size: int,
-    layout: Layout,
-    *,
-    progress: bool,
-) -> dict[tuple[int, int, int], float]:
-    """(sequence, output, option) -> log-probability, for all that some rows score."""
-    found = {}
-    batches = list(_batches(rows, batch_size))
-    if layout is Layout.ALONE:  # shortest first: rotary embeddings that grow with a text stay as they are for the next
-        batches = [[row] for row in sorted(rows, key=lambda row: len(row.tree.ids))]
-    for batch in tqdm(batches, desc="Scoring", unit="batch", leave=None, disable=not progress):
-        wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
-        scores = step_log_probs(model, [row.tree for row in batch], wanted, rules, layout=layout)
-        for row, log_probs in zip(batch, scores, strict=True):
-            for candidate, steps in row.steps.items():
-                found[row.sequence, *candidate] = sum(log_probs[step] for step in steps)
-    return found
 
 
 def tokenize_sequences(
@@ -325,31 +301,22 @@ def _check_lengths(model: PreTrainedModel, sequences: Sequence[TokenizedSequence
             )
 
 
-@dataclass
-class _Row:
-    """A sequence with options in the places of some of its outputs, as one tree of tokens.
+_Row = Row[tuple[int, int, int]]
+"""A sequence with options in the places of some of its outputs, which scores (sequence, output, option)."""
 
-    Attributes:
-        sequence: Index of the sequence.
-        tree: The sequence, and the options' tokens behind it.
-        steps: (output, option) -> the steps that lead through it; the output itself is ``TRUE_OUTPUT``.
-    """
-
-    sequence: int
-    tree: TokenTree = field(default_factory=TokenTree)
-    steps: dict[tuple[int, int], list[Step]] = field(default_factory=dict)
+_Pack = Callable[[int, TokenizedSequence, OptionIds], Iterator[_Row]]
 
 
 def _pack(index: int, sequence: TokenizedSequence, options: OptionIds) -> Iterator[_Row]:
     """Rows that score the outputs of a sequence and every option in their places: one row, more for many options."""
     for outputs in _outputs_per_row(sequence, options):
-        row = _Row(index)
+        row = _Row()
         row.tree.extend(ROOT, sequence.ids[: sequence.outputs[outputs[-1]][1]])
         for output in outputs:
             start, end = sequence.outputs[output]
-            row.steps[output, TRUE_OUTPUT] = row.tree.steps(start - 1, sequence.ids[start:end])
+            row.steps[index, output, TRUE_OUTPUT] = row.tree.steps(start - 1, sequence.ids[start:end])
             for option, ids in enumerate(options[output]):
-                row.steps[output, option] = row.tree.steps(start - 1, ids)
+                row.steps[index, output, option] = row.tree.steps(start - 1, ids)
         yield row
 
 
@@ -372,17 +339,10 @@ def _pack_apart(index: int, sequence: TokenizedSequence, options: OptionIds) -> 
     for output in sequence.scored:
         start, _ = sequence.outputs[output]
         for option, ids in enumerate(options[output]):
-            row = _Row(index)
+            row = _Row()
             row.tree.extend(ROOT, sequence.ids[:start])
-            row.steps[output, option] = row.tree.steps(start - 1, ids)
+            row.steps[index, output, option] = row.tree.steps(start - 1, ids)
             yield row
-
-
-def _batches(rows: Iterable[_Row], batch_size: int) -> Iterator[list[_Row]]:
-    """Rows of similar length together, longest first, so that too small a machine fails at once."""
-    ordered = sorted(rows, key=lambda row: -len(row.tree.ids))
-    for start in range(0, len(ordered), batch_size):
-        yield ordered[start : start + batch_size]
 
 
 def as_result(

@@ -148,17 +148,17 @@ def draw_tokens(logits: torch.Tensor, rows: Sequence[int], uniforms: Sequence[fl
     Raises:
         UserError: The logits are not finite.
     """
-    lines = torch.tensor(rows, device=logits.device)
+    position_index = torch.tensor(rows, device=logits.device)
     exact = widest_float(logits.device)
     weights = logits.float()
     weights.sub_(weights.amax(-1, keepdim=True)).exp_()
     masses = torch.stack([part.sum(-1, dtype=exact) for part in weights.split(_BLOCK, dim=-1)], dim=-1)
     if not masses.isfinite().all():
         raise UserError(NOT_FINITE)
-    block, rest = _invert(masses[lines], torch.tensor(uniforms, dtype=exact, device=logits.device))
+    block, rest = _invert(masses[position_index], torch.tensor(uniforms, dtype=exact, device=logits.device))
     columns = block[:, None] * _BLOCK + torch.arange(_BLOCK, device=logits.device)
     last = weights.shape[-1] - 1
-    members = weights[lines[:, None], columns.clamp(max=last)].to(exact) * (columns <= last)
+    members = weights[position_index[:, None], columns.clamp(max=last)].to(exact) * (columns <= last)
     place, _ = _invert(members, rest)
     return (block * _BLOCK + place).tolist()
 

@@ -1,19 +1,121 @@
-"""The log-probabilities of steps in trees of tokens, a pass for all trees together."""
+"""The log-probabilities of steps in trees of tokens: rows in batches, in the fastest layout that is right."""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import torch
+from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter
-from spectrum_suite.layouts import Layout, NotApart, alone, not_the_same, proof_of
+from spectrum_suite.layouts import Layout, NotApart, alone, name_of, not_the_same, proof_of, runs_beside
 from spectrum_suite.lm_head import Adjustment, chosen_log_probs, target_log_probs, unwatched
 from spectrum_suite.tree_attention import ROOT, Step, TokenTree, padded_inputs, tree_inputs
+
+logger = logging.getLogger(__name__)
+
+MAX_BRANCH_TOKENS = 2048
+"""Most tokens of options in a row; the text before them is run again for more (a mask grows with the square)."""
+
+Candidate = TypeVar("Candidate", bound=tuple)
+
+
+@dataclass
+class Row(Generic[Candidate]):
+    """A text with what may continue it, as one tree of tokens.
+
+    Attributes:
+        tree: The tokens.
+        steps: What is scored -> the steps that lead through it.
+        texts: How many texts of a batch the row counts for.
+    """
+
+    tree: TokenTree = field(default_factory=TokenTree)
+    steps: dict[Candidate, list[Step]] = field(default_factory=dict)
+    texts: int = 1
+
+
+def score_rows(
+    model: PreTrainedModel,
+    rows_in: Callable[[Layout], Iterable[Row[Candidate]]],
+    rows_again: Callable[[Layout, list[Candidate]], Iterable[Row[Candidate]]],
+    *,
+    shared: str,
+    longest: int,
+    rules: RuleBasedAdapter | None,
+    batch_size: int,
+    max_padding: float = math.inf,
+    progress: bool,
+) -> dict[Candidate, float]:
+    """The log-probability of each candidate in nats, in the fastest layout whose numbers are those of texts alone.
+
+    Args:
+        model: A causal language model, with or without an adapter.
+        rows_in: The rows in a layout.
+        rows_again: The rows that score candidates which got NaN once more, apart from others: a NaN of one text
+            spreads over all that share its row, whatever attends to it.
+        shared: What candidates would share; for the log.
+        longest: Tokens of the longest text.
+        rules: What the model is multiplied by, if anything.
+        batch_size: Texts per forward pass.
+        max_padding: Tokens by which a row may be shorter than the longest of its batch.
+        progress: Show a progress bar.
+
+    Raises:
+        UserError: As :func:`spectrum_suite.layouts.proof_of`.
+    """
+
+    def score(rows: Iterable[Row[Candidate]], layout: Layout) -> dict[Candidate, float]:
+        batches = list(_batches(rows, layout, batch_size, max_padding))
+        found: dict[Candidate, float] = {}
+        for batch in tqdm(batches, desc="Scoring", unit="batch", leave=None, disable=not (progress and batches)):
+            wanted = [[step for steps in row.steps.values() for step in steps] for row in batch]
+            log_probs = step_log_probs(model, [row.tree for row in batch], wanted, rules, layout=layout)
+            for row, of_step in zip(batch, log_probs, strict=True):
+                found |= {candidate: sum(of_step[step] for step in steps) for candidate, steps in row.steps.items()}
+        return found
+
+    while True:
+        proof = proof_of(model)
+        layout = proof.layout if runs_beside(model, longest) else Layout.ALONE
+        if layout < Layout.TREE:
+            reasons = "; ".join(dict.fromkeys(proof.refusals.values()))
+            logger.warning(
+                "%s cannot share %s between options (%s): scoring them one by one", name_of(model), shared, reasons
+            )
+        try:
+            found = score(rows_in(layout), layout)
+            return found | score(
+                rows_again(layout, [each for each, value in found.items() if math.isnan(value)]), layout
+            )
+        except NotApart as reason:
+            proof.refusals[layout] = str(reason)
+            proof.layout = min(proof.layout, Layout(layout - 1))
+
+
+def _batches(
+    rows: Iterable[Row[Candidate]], layout: Layout, batch_size: int, max_padding: float
+) -> Iterator[list[Row[Candidate]]]:
+    """Rows of similar length together, longest first, so that too small a machine fails at once."""
+    if layout is Layout.ALONE:  # shortest first: rotary embeddings that grow with a text stay as they are for the next
+        yield from ([row] for row in sorted(rows, key=lambda row: len(row.tree.ids)))
+        return
+    batch: list[Row[Candidate]] = []
+    for row in sorted(rows, key=lambda row: -len(row.tree.ids)):
+        if batch:
+            is_full = sum(other.texts for other in batch) + row.texts > batch_size
+            if is_full or len(batch[0].tree.ids) - len(row.tree.ids) > max_padding:
+                yield batch
+                batch = []
+        batch.append(row)
+    if batch:
+        yield batch
 
 
 def step_log_probs(
@@ -31,7 +133,7 @@ def step_log_probs(
 
     Args:
         model: A causal language model, with or without an adapter.
-        trees: The tokens to run; lines, unless ``layout`` is ``TREE``.
+        trees: The tokens to run; without branches, unless ``layout`` is ``TREE``.
         steps: Per tree the steps to score; none of them starts at the root.
         rules: What the model is multiplied by, if anything. A response begins where :meth:`TokenTree.steps` began.
         layout: How the texts may be laid out.
@@ -59,10 +161,11 @@ def _together(
     for row, of_tree in enumerate(wanted):
         positions[row, [node for node, _ in of_tree]] = True
     rank = positions.flatten().cumsum(0).view_as(positions) - 1
-    lines = torch.cat([rank[row, [node for node, _ in of_tree]] for row, of_tree in enumerate(wanted)])
+    position_index = torch.cat([rank[row, [node for node, _ in of_tree]] for row, of_tree in enumerate(wanted)])
     targets = torch.tensor([token for of_tree in wanted for _, token in of_tree])
     adjust = None if rules is None else _with_rules(rules, trees, wanted)
-    found = iter(target_log_probs(model, inputs, positions.to(model.device), lines, targets, adjust=adjust).tolist())
+    log_probs = target_log_probs(model, inputs, positions.to(model.device), position_index, targets, adjust=adjust)
+    found = iter(log_probs.tolist())
     return [{step: next(found) for step in of_tree} for of_tree in wanted]
 
 
@@ -74,8 +177,8 @@ def _alone(
     logits = alone(model, line.ids)[nodes].float()
     if rules is not None:
         logits = _with_rules(rules, [line], [steps])(logits, 0)
-    lines = torch.tensor([nodes.index(node) for node, _ in steps])
-    found = chosen_log_probs(logits, lines, torch.tensor([token for _, token in steps]))
+    position_index = torch.tensor([nodes.index(node) for node, _ in steps])
+    found = chosen_log_probs(logits, position_index, torch.tensor([token for _, token in steps]))
     return dict(zip(steps, found.tolist(), strict=True))
 
 

@@ -9,9 +9,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.formats.render import Format, get_format
-from spectrum_suite.generation.exclusive import exclusive_log_probs
-from spectrum_suite.generation.logprobs import Prompt, option_logprobs, option_token_ids
+from spectrum_suite.formats.render import Format
+from spectrum_suite.generation.logprobs import Prompt, exclusive_log_probs, score_options, tokenize_options
 from spectrum_suite.generation.sample import NOT_FINITE
 
 _BAR = 40  # characters of a bar that stands for probability 1
@@ -25,8 +24,8 @@ class OptionTable:
         options: The options.
         log_probs: The log-probability of each one's text, in nats, whatever comes after it.
         probabilities: The distribution over the options. What continues a longer option is not counted for the option
-            that is its beginning (see :func:`spectrum_suite.generation.exclusive.exclusive_log_probs`).
-        mass: The probability that the text goes on with any of the options.
+            that is its beginning (see :func:`spectrum_suite.generation.logprobs.exclusive_log_probs`).
+        mass: The probability that the text continues with any of the options.
     """
 
     options: tuple[str, ...]
@@ -64,13 +63,11 @@ def option_table(
         UserError: Two options are the same tokens, the model's logits are not finite, or as
             :func:`spectrum_suite.generation.logprobs.option_logprobs`.
     """
-    if not isinstance(prompt, str) and text_format is None:
-        text_format = get_format("auto", tokenizer)
-    (log_probs,) = option_logprobs(model, tokenizer, [prompt], [options], text_format=text_format)
+    (item,) = items = tokenize_options(tokenizer, [prompt], [options], text_format)
+    (log_probs,) = score_options(model, items)
     if log_probs.isnan().any():
         raise UserError(NOT_FINITE)
-    token_ids = option_token_ids(tokenizer, options, None if isinstance(prompt, str) else text_format)
-    exclusive = exclusive_log_probs(log_probs, token_ids)
+    exclusive = exclusive_log_probs(log_probs, item.options)
     return OptionTable(
         options=tuple(options),
         log_probs=tuple(log_probs.tolist()),

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_suite.errors import UserError
 from spectrum_suite.fingerprints import fingerprint_of_rows
 from spectrum_suite.formats.render import Format, Message
-from spectrum_suite.generation.exclusive import exclusive_log_probs
+from spectrum_suite.generation.logprobs import exclusive_log_probs
 from spectrum_suite.generation.logprobs import Prompt, TokenIds, option_token_ids, prompt_token_ids
 from spectrum_suite.metrics.spectrum_alignment.scoring import score_items, summarize
 

@@ -18,7 +18,7 @@ from spectrum_suite.evaluation.alignment.score_alignment import (
     rows_fingerprint,
 )
 from spectrum_suite.formats.render import get_format
-from spectrum_suite.generation.exclusive import exclusive_log_probs
+from spectrum_suite.generation.logprobs import exclusive_log_probs
 from spectrum_suite.generation.logprobs import option_logprobs, option_token_ids
 from spectrum_suite.suite import draw_rows
 from tests.tiny_models import COLORS, DICE, memoryless_model, tiny_model
