@@ -13,7 +13,8 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model, tokenizer
-        self.requests, self.failures, self.key = [], [], None
+        self.requests, self.failures, self.key, self.echoes = [], [], None, True
+        self.lock = threading.Lock()  # one request draws at a time: the seed is the process's
         super().__init__(("127.0.0.1", 0), Handler)
 
     @property
@@ -27,7 +28,8 @@ class Server(ThreadingHTTPServer):
     def echo(self, ids):
         log_probs = self.model(torch.tensor([ids])).logits[0].log_softmax(-1)
         scores = [None, *log_probs[range(len(ids) - 1), ids[1:]].tolist()]
-        return {"text": self.tokenizer.decode(ids), "logprobs": {"token_logprobs": scores}, "finish_reason": "length"}
+        log_probs = {"token_logprobs": scores} if self.echoes else None
+        return {"text": self.tokenizer.decode(ids), "logprobs": log_probs, "finish_reason": "length"}
 
     def draw(self, ids, body):
         torch.manual_seed(body["seed"])
@@ -65,11 +67,15 @@ class Handler(BaseHTTPRequestHandler):
             candidate = json.loads(body["messages"][-1]["content"])["candidate"]
             verdict = {"content": "yes" if len(candidate) == 1 else "no"}
             return self.answer(200, {"choices": [{"message": verdict}]})
-        return self.answer(200, self.server.complete(body))
+        with self.server.lock:
+            found = self.server.complete(body)
+        return self.answer(200, found)
 
-    def answer(self, status, content):
+    def answer(self, status, content, headers=()):
         found = json.dumps(content).encode() if isinstance(content, dict) else content
         self.send_response(status)
+        for name, value in dict(headers).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(found)))
         self.end_headers()
         self.wfile.write(found)

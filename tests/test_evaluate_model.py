@@ -9,8 +9,9 @@ import pytest
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation import subject, work
+from spectrum_suite.evaluation import work
 from spectrum_suite.evaluation.report import read_report
+from spectrum_suite.lm import local
 from spectrum_suite.models import load_for_scoring
 from tests.completions_server import serving
 from tests.tiny_models import COLORS, DRAWS, save_model, save_suite
@@ -50,11 +51,11 @@ def scored(monkeypatch):
     tasks = []
     measure = work.AlignmentWork.measure
 
-    def spy(self, part, subject):
+    def spy(self, part, lm):
         if self.task == spy.stop:
             raise KeyboardInterrupt
         tasks.append(self.task)
-        return measure(self, part, subject)
+        return measure(self, part, lm)
 
     spy.stop = None
     monkeypatch.setattr(work.AlignmentWork, "measure", spy)
@@ -93,7 +94,7 @@ def test_an_interrupted_run_goes_on_where_it_was(command, scored, tmp_path):
 
 def test_a_finished_run_does_not_load_the_model_again(command, monkeypatch):
     before = command()
-    monkeypatch.setattr(subject, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(local, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
     assert command()["alignment"] == before["alignment"]
 
 
@@ -250,8 +251,8 @@ def server(model, monkeypatch):
 def test_a_served_model_gets_the_numbers_of_a_loaded_one(command, server, monkeypatch, tmp_path):
     wanted = {"desiderata": "steerability coverage alignment", "generations": 4, "promptings": "both"}
     local = command("local", **wanted)
-    monkeypatch.setattr(subject, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
-    monkeypatch.setattr(subject, "sample", lambda *_, **__: pytest.fail("sampled here"))
+    monkeypatch.setattr(local, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(local, "sample", lambda *_, **__: pytest.fail("sampled here"))
     report = command("served", served=True, endpoint=server.url, **wanted)
     assert report["settings"]["endpoint"] == {"url": server.url, "model": "tiny"}
     assert (report["settings"]["dtype"], report["settings"]["device"]) == (None, None)

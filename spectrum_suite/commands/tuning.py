@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -26,13 +25,13 @@ from transformers import (
 from transformers.integrations import get_reporting_integration_callbacks
 
 from spectrum_suite.errors import UserError, first_line
-from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, OptionScorer, align_rows
+from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, align_rows
 from spectrum_suite.evaluation.run import tasks_of
 from spectrum_suite.formats.render import Format
 from spectrum_suite.formats.tags import find_format
-from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.held_folder import check_output
 from spectrum_suite.hub.cards import write_card
+from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.loading import check_can_be_whole
 from spectrum_suite.models import ModelFiles, check_model_name, find_model, load_tokenizer
 from spectrum_suite.suite import draw_rows, task_rows
@@ -403,10 +402,10 @@ class AlignmentLook(TrainerCallback):
             return
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
         model.eval()
-        score = partial(option_logprobs, model, self.trainer.processing_class, text_format=self.text_format)
+        lm = LocalLM.of(model, self.trainer.processing_class, self.text_format)
         found = {
             f"alignment/{task}/{name}": fmean(item.scores[name] for item in items)
-            for task, items in self._items(score)
+            for task, items in self._items(lm)
             for name in ("js_divergence", "coverage")
         }
         model.train()
@@ -414,10 +413,10 @@ class AlignmentLook(TrainerCallback):
         self.trainer.log(found)
         control.should_log = should_log
 
-    def _items(self, score: OptionScorer) -> Iterator[tuple[str, tuple[AlignmentItem, ...]]]:
+    def _items(self, lm: LocalLM) -> Iterator[tuple[str, tuple[AlignmentItem, ...]]]:
         """The task's name and its scored items, for every task; the same items each time."""
         for task, rows in self.rows.items():
-            yield task, align_rows(score, self.trainer.processing_class, rows, self.text_format)
+            yield task, align_rows(lm, rows)
 
 
 def write_page(folder: str, data: TrainingData, tokenizer: PreTrainedTokenizerBase, text_format: Format) -> None:

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment.score_alignment import OptionScorer
 from spectrum_suite.evaluation.judge import EndpointJudge
-from spectrum_suite.evaluation.subject import LocalModel
-from spectrum_suite.formats.render import Format, turn_tokens
-from spectrum_suite.generation.logprobs import option_token_ids
+from spectrum_suite.formats.render import turn_tokens
+from spectrum_suite.lm.base import TokenLM
+from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.models import find_model, load_tokenizer
 
 _QUESTION = (
@@ -75,15 +73,11 @@ class LikelihoodPreference:
 
     Attributes:
         name: Of the model.
-        score: The model.
-        tokenizer: Its tokenizer.
-        text_format: How an instruction is written for it.
+        lm: The model.
     """
 
     name: str
-    score: OptionScorer
-    tokenizer: PreTrainedTokenizerBase
-    text_format: Format
+    lm: TokenLM
 
     @classmethod
     def of(cls, name: str, device: torch.device, dtype: torch.dtype) -> LikelihoodPreference:
@@ -93,10 +87,8 @@ class LikelihoodPreference:
             UserError: There is no such model.
         """
         files = find_model(name)
-        tokenizer = load_tokenizer(files)
-        turn = turn_tokens(tokenizer)
-        subject = LocalModel(files, "chat" if turn and turn.assistant else "tags", device, dtype)
-        return cls(name, subject.option_logprobs, tokenizer, subject.text_format)
+        turn = turn_tokens(load_tokenizer(files))
+        return cls(name, LocalLM(files, "chat" if turn and turn.assistant else "tags", device, dtype))
 
     @property
     def label(self) -> str:
@@ -106,11 +98,11 @@ class LikelihoodPreference:
     def __call__(self, comparisons: Sequence[Comparison]) -> list[float]:
         """See :class:`Preference`; an empty response is worse than any other."""
         texts = [[text for text in dict.fromkeys(pair[1:]) if text] for pair in comparisons]
-        log_probs = self.score([[{"role": "input", "content": pair.instruction}] for pair in comparisons], texts)
+        prompts = [[{"role": "input", "content": pair.instruction}] for pair in comparisons]
         found = []
-        for pair, options, scores in zip(comparisons, texts, log_probs, strict=True):
-            sizes = map(len, option_token_ids(self.tokenizer, options, self.text_format))
-            per_token = {text: score / size for text, score, size in zip(options, scores.tolist(), sizes, strict=True)}
+        for pair, options, scores in zip(comparisons, texts, self.lm.option_logprobs(prompts, texts), strict=True):
+            sizes, log_probs = map(len, scores.token_ids), scores.log_probs.tolist()
+            per_token = {text: score / size for text, score, size in zip(options, log_probs, sizes, strict=True)}
             if any(map(math.isnan, per_token.values())):
                 raise UserError(
                     f"model {self.name!r} gives a response no likelihood (NaN): let another one stand in for the judge"

@@ -36,13 +36,15 @@ from spectrum_suite.evaluation.report import (
 )
 from spectrum_suite.evaluation.report_plots import plot_names, remove_plots, write_plots
 from spectrum_suite.evaluation.settings import EvaluationSettings
-from spectrum_suite.evaluation.subject import LocalModel, ServedModel, Subject
 from spectrum_suite.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work
 from spectrum_suite.fingerprints import fingerprint
-from spectrum_suite.generation.endpoint.client import Endpoint, NoAnswerError, served_model
 from spectrum_suite.held_folder import held
 from spectrum_suite.instruction_data import named_data
 from spectrum_suite.json_files import write_json
+from spectrum_suite.lm.base import TokenLM
+from spectrum_suite.lm.client import Endpoint, NoAnswerError, served_model
+from spectrum_suite.lm.local import LocalLM
+from spectrum_suite.lm.served import ServedLM
 from spectrum_suite.models import ModelFiles, find_model, scoring_device, torch_dtype
 from spectrum_suite.suite import task_infos, task_versions
 
@@ -215,9 +217,9 @@ class _Run:
         """
         if part.unit in self.failed:
             return None, self.failed[part.unit]
-        self.subject.load()
+        self.lm.load()
         try:
-            return self._work(part.desideratum, part.task).measure(part.name, self.subject), None
+            return self._work(part.desideratum, part.task).measure(part.name, self.lm), None
         except NoAnswerError:
             raise
         except Exception as error:  # whatever one task cannot stand must not take the others with it
@@ -267,16 +269,16 @@ class _Run:
             write_plots(report, plots)
 
     @cached_property
-    def subject(self) -> Subject:
+    def lm(self) -> TokenLM:
         """The model."""
         settings = self.settings
         served = settings.endpoint is not None
         files = find_model(settings.model, base=settings.base, revision=settings.revision, weights=not served)
         if served:
             endpoint = Endpoint(settings.endpoint, settings.endpoint_model or served_model(settings.endpoint))
-            return ServedModel(files, settings.text_format, endpoint, progress=self.progress)
+            return ServedLM(files, settings.text_format, endpoint, progress=self.progress)
         device = scoring_device(self.team.device or settings.device)
-        return LocalModel(
+        return LocalLM(
             files,
             settings.text_format,
             device,
@@ -301,7 +303,7 @@ class _Run:
             return _DATA_WORK[desideratum](self.settings, task, self._preference)
         if desideratum == "alignment":
             return AlignmentWork(self.settings, task)
-        return SteerabilityWork(self.settings, task, lambda: self.subject)
+        return SteerabilityWork(self.settings, task, lambda: self.lm)
 
     @cached_property
     def _judge(self) -> EndpointJudge:
@@ -330,8 +332,8 @@ class _Run:
 
     @cached_property
     def _conditions(self) -> dict[str, Any]:
-        text_format = self.subject.text_format
-        return {"format": text_format.name, "bos": text_format.bos, **self.subject.conditions, "smoothing": SMOOTHING}
+        text_format = self.lm.text_format
+        return {"format": text_format.name, "bos": text_format.bos, **self.lm.conditions, "smoothing": SMOOTHING}
 
     def _task_versions(self, sections: Mapping[str, Mapping[str, Section]]) -> dict[str, str]:
         """Task -> its version, for those that were measured and of which the suite tells it."""
@@ -348,7 +350,7 @@ class _Run:
         return {
             "schema_version": SCHEMA_VERSION,
             "libraries": self._libraries,
-            "model": self.subject.fingerprint,
+            "model": self.lm.fingerprint,
             "conditions": self._conditions,
         }
 
@@ -362,7 +364,7 @@ class _Run:
             "schema_version": SCHEMA_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "libraries": self._libraries,
-            "model": _describe(self.subject.files) | {"fingerprint": self.subject.fingerprint},
+            "model": _describe(self.lm.files) | {"fingerprint": self.lm.fingerprint},
             "suite": {
                 "name": settings.suite,
                 "fingerprint": fingerprint({name: _fingerprints(tasks) for name, tasks in sections.items()}),

@@ -42,9 +42,9 @@ from spectrum_suite.evaluation.steerability.score_steerability import (
     steer_rows,
 )
 from spectrum_suite.evaluation.steerability.summarize_steerability import CAPABILITY_TASKS, TaskSteerability
-from spectrum_suite.evaluation.subject import Subject
 from spectrum_suite.generation.sample import Samples
 from spectrum_suite.json_files import finite
+from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.suite import draw_rows, task_rows
 from spectrum_suite.suite_rows import check_ids, check_rows
 
@@ -58,7 +58,7 @@ class Work(Protocol):
     def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The name of each part, and what its result depends on beside the model."""
 
-    def measure(self, part: str, subject: Subject) -> Section:
+    def measure(self, part: str, lm: TokenLM) -> Section:
         """The result of one part, JSON's types only."""
 
     def section(self, results: Mapping[str, Section]) -> Section:
@@ -164,17 +164,10 @@ class AlignmentWork(_RowsWork):
         for part in self.names():
             yield part, {"rows": rows_fingerprint(self.some(part)), "task_labels": self.settings.task_labels}
 
-    def measure(self, part: str, subject: Subject) -> Section:
+    def measure(self, part: str, lm: TokenLM) -> Section:
         """See :class:`Work`."""
         started = time.monotonic()
-        items = align_rows(
-            subject.option_logprobs,
-            subject.tokenizer,
-            self.some(part),
-            subject.text_format,
-            task_labels=self.settings.task_labels,
-            positions=subject.positions,
-        )
+        items = align_rows(lm, self.some(part), task_labels=self.settings.task_labels)
         return {"items": finite([asdict(item) for item in items]), "seconds": time.monotonic() - started}
 
     def section(self, results: Mapping[str, Section]) -> Section:
@@ -202,7 +195,7 @@ class SteerabilityWork(_RowsWork):
 
     kind = "icl"
 
-    def __init__(self, settings: EvaluationSettings, task: str, model: Callable[[], Subject]) -> None:
+    def __init__(self, settings: EvaluationSettings, task: str, model: Callable[[], TokenLM]) -> None:
         super().__init__(settings, task)
         self.model = model
 
@@ -234,13 +227,13 @@ class SteerabilityWork(_RowsWork):
             rows = sequences_fingerprint(self.some(part))
             yield part, {"rows": rows, "options": asked, "max_length": self.max_length}
 
-    def measure(self, part: str, subject: Subject) -> Section:
+    def measure(self, part: str, lm: TokenLM) -> Section:
         """See :class:`Work`."""
         started = time.monotonic()
         sequences = steer_rows(
-            subject.output_logprobs,
+            lm.output_logprobs,
             self.some(part),
-            _with_own(formats_of(subject.tokenizer), (subject.tokenizer, subject.text_format)),
+            _with_own(formats_of(lm.tokenizer), (lm.tokenizer, lm.text_format)),
             options=self.options_of(part),
             max_length=self.max_length,
             max_positions=self.positions,
@@ -332,11 +325,11 @@ class CoverageWork:
             "promptings and number of generations, and one judge"
         )
 
-    def measure(self, part: str, subject: Subject) -> Section:
+    def measure(self, part: str, lm: TokenLM) -> Section:
         """See :class:`Work`."""
         started = time.monotonic()
         settings = self.settings
-        samples = generate(subject.sample, self.task, self.row, part, n=settings.generations, seed=settings.seed)
+        samples = generate(lm.sample, self.task, self.row, part, n=settings.generations, seed=settings.seed)
         return finite(asdict(samples)) | {"seconds": time.monotonic() - started}
 
     def section(self, results: Mapping[str, Section]) -> Section:

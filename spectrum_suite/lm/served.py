@@ -19,14 +19,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.affixes import added_around
-from spectrum_suite.formats.render import Message
+from spectrum_suite.formats.render import Format, Message, get_format
 from spectrum_suite.generation.logprobs import Prompt, TokenIds, TokenizedOptions, prompt_token_ids
 from spectrum_suite.generation.output_logprobs import (
     TRUE_OUTPUT,
@@ -42,6 +44,7 @@ from spectrum_suite.generation.respond import Response
 from spectrum_suite.generation.sample import Samples
 from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.lm.client import Endpoint, Json, connected
+from spectrum_suite.models import ModelFiles
 from spectrum_suite.seeding import generator
 
 OPTIONS_PER_REQUEST = 64
@@ -68,6 +71,31 @@ class ServedLM(TokenLM):
     """
 
     endpoint: Endpoint
+
+    @classmethod
+    def of(
+        cls,
+        endpoint: Endpoint,
+        tokenizer: PreTrainedTokenizerBase,
+        text_format: Format | None = None,
+        *,
+        positions: int | None = None,
+        progress: bool = False,
+    ) -> ServedLM:
+        """A served model whose tokenizer is loaded already.
+
+        Args:
+            endpoint: Where it is served.
+            tokenizer: Its tokenizer.
+            text_format: How messages are written; by default the one that fits the tokenizer (``auto``).
+            positions: The most tokens that the model takes; None where it is not known.
+            progress: Show progress bars.
+        """
+        text_format = get_format("auto", tokenizer) if text_format is None else text_format
+        files = ModelFiles(tokenizer.name_or_path, Path(tokenizer.name_or_path))
+        found = cls(files, text_format.name, endpoint, progress=progress)
+        vars(found).update(tokenizer=tokenizer, text_format=text_format, positions=positions)
+        return found
 
     def load(self) -> None:
         """Load the tokenizer; the model is elsewhere."""
@@ -122,8 +150,8 @@ class ServedLM(TokenLM):
             if value < 1:
                 raise UserError(f"{name} is {value}: give a number of at least 1")
         requests, of_prompt, seen = [], [], Counter()
-        for index, (prompt, ids) in enumerate(zip(prompts, self._prompt_ids(prompts), strict=True)):
-            fixed = self._drawing(prompt) | {"prompt": self._wire(ids), "max_tokens": max_new_tokens}
+        for index, ids in enumerate(self._prompt_ids(prompts)):
+            fixed = self._drawing | {"prompt": self._wire(ids), "max_tokens": max_new_tokens}
             for start in range(0, n, SAMPLES_PER_REQUEST):
                 numbers = generator(seed, "endpoint", *ids, seen[ids], start)
                 drawn = {"n": min(SAMPLES_PER_REQUEST, n - start), "seed": int(numbers.integers(2**31))}
@@ -135,22 +163,19 @@ class ServedLM(TokenLM):
             choices[index] += answered
         return [
             Samples(
-                texts=tuple(self._text(choice, prompt) for choice in drawn),
+                texts=tuple(self._text(choice) for choice in drawn),
                 unfinished=sum(choice["finish_reason"] == "length" for choice in drawn),
             )
-            for prompt, drawn in zip(prompts, choices, strict=True)
+            for drawn in choices
         ]
 
     def respond(self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Response]:
         """See :class:`LM`. The tokens of a response are counted here."""
         greedy = {"max_tokens": max_new_tokens, "temperature": 0, "n": 1, "seed": 0}
-        requests = [
-            self._drawing(prompt) | {"prompt": self._wire(ids)} | greedy
-            for prompt, ids in zip(prompts, self._prompt_ids(prompts), strict=True)
-        ]
+        requests = [self._drawing | {"prompt": self._wire(ids)} | greedy for ids in self._prompt_ids(prompts)]
         found = []
-        for prompt, (choice,) in zip(prompts, self._complete(requests, "Responding"), strict=True):
-            text, ended = self._text(choice, prompt), choice["finish_reason"] != "length"
+        for (choice,) in self._complete(requests, "Responding"):
+            text, ended = self._text(choice), choice["finish_reason"] != "length"
             found.append(Response(text, len(self.tokenizer(text, add_special_tokens=False).input_ids) + ended, ended))
         return found
 
@@ -224,20 +249,17 @@ class ServedLM(TokenLM):
             )
         return choices
 
-    def _drawing(self, prompt: Prompt) -> Json:
-        """How to draw, and where a text ends besides the server's own end of sequence; a string says no end of its own."""
-        if isinstance(prompt, str):
-            return _NO_CUTS
+    @property
+    def _drawing(self) -> Json:
+        """How to draw, and where a text ends besides the server's own end of sequence."""
         end = self.text_format
-        stops: Json = _NO_CUTS | {"stop": [end.terminator]}
+        stops: Json = {"stop": [end.terminator]}
         if end.turn is not None:  # servers leave special tokens out of the text in which they look for stops
             stops["stop_token_ids"] = [self.tokenizer.convert_tokens_to_ids(end.terminator)]
-        return stops
+        return _NO_CUTS | stops
 
-    def _text(self, choice: Json, prompt: Prompt) -> str:
-        return (
-            choice["text"] if isinstance(prompt, str) else choice["text"].removeprefix(self.text_format.output_prefix)
-        )
+    def _text(self, choice: Json) -> str:
+        return choice["text"].removeprefix(self.text_format.output_prefix)
 
 
 def _longest(options: Sequence[TokenIds]) -> Iterator[TokenIds]:

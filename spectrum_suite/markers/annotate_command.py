@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -15,9 +14,9 @@ from transformers import PreTrainedTokenizerBase
 from dataset_builder.registry import all_tasks
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Message
-from spectrum_suite.generation.endpoint.client import Endpoint, served_model
-from spectrum_suite.generation.endpoint.scores import endpoint_option_logprobs
-from spectrum_suite.generation.logprobs import option_logprobs
+from spectrum_suite.lm.client import Endpoint, served_model
+from spectrum_suite.lm.local import LocalLM
+from spectrum_suite.lm.served import ServedLM
 from spectrum_suite.markers.annotate import COLUMN, Annotator
 from spectrum_suite.markers.plan import Planned, load_plan, parse_pairs
 from spectrum_suite.markers.provenance import task_markers
@@ -128,8 +127,7 @@ def _tagger(options: argparse.Namespace, taxonomy: Taxonomy) -> Tagger | None:
         return None
     if options.tagger_endpoint:
         endpoint = Endpoint(options.tagger_endpoint, served_model(options.tagger_endpoint))
-        tokenizer = load_tokenizer(find_model(options.tagger, weights=False))
-        score = functools.partial(endpoint_option_logprobs, endpoint, tokenizer)
+        lm = ServedLM(find_model(options.tagger, weights=False), "auto", endpoint)
     else:
-        score = functools.partial(option_logprobs, *load_for_scoring(options.tagger))
-    return Tagger(score, options.tagger, cache=options.output / TAGS, taxonomy=taxonomy, progress=True)
+        lm = LocalLM.of(*load_for_scoring(options.tagger))
+    return Tagger(lm, options.tagger, cache=options.output / TAGS, taxonomy=taxonomy, progress=True)

@@ -1,32 +1,29 @@
 """Markers that a language model reads off an example: domain, task and format.
 
 Each category is one question whose answers are its valid values, scored as continuations of the prompt: whatever the
-model, it cannot answer outside them. The scorer is passed in, so that a model here and one on a server are the same::
+model, it cannot answer outside them. A model here and one on a server are the same to it::
 
-    score = functools.partial(option_logprobs, model, tokenizer)
-    score = functools.partial(endpoint_option_logprobs, endpoint, tokenizer)
-    tagged = tag_rows(annotated, Tagger(score, "google/gemma-3-1b-pt", cache=Path("tags.jsonl")))
+    lm = LocalLM.of(model, tokenizer)
+    lm = ServedLM(find_model("google/gemma-3-1b-pt", weights=False), "auto", Endpoint(url, name))
+    tagged = tag_rows(annotated, Tagger(lm, "google/gemma-3-1b-pt", cache=Path("tags.jsonl")))
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from datasets import Dataset
 from tqdm import tqdm
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.lm.base import LM
 from spectrum_suite.markers.annotate import COLUMN
 from spectrum_suite.markers.taxonomy import TAXONOMY, Category, Taxonomy, Value
-
-Scorer = Callable[[Sequence[str], Sequence[Sequence[str]]], list[torch.Tensor]]
-"""(prompts, the options of each) -> the log-probability of each option, in nats."""
 
 TAGGED = ("domain", "task", "format")
 NOTHING = "None"
@@ -79,7 +76,7 @@ class Tagger:
     """Asks a model for the value of a category.
 
     Attributes:
-        score: Gives the log-probabilities of options.
+        lm: The model.
         model: The model's name; answers are kept under it.
         cache: A file of JSON lines with the answers, so that nothing is asked twice; None keeps them in memory.
         taxonomy: The categories.
@@ -87,7 +84,7 @@ class Tagger:
         progress: Show a progress bar.
     """
 
-    score: Scorer
+    lm: LM
     model: str
     cache: Path | None = None
     taxonomy: Taxonomy = TAXONOMY
@@ -119,8 +116,8 @@ class Tagger:
 
     def _ask(self, questions: Sequence[tuple[str, str]], options: Sequence[str]) -> None:
         written = [[f" {option}" for option in options]] * len(questions)
-        scores = self.score([prompt for _, prompt in questions], written)
-        found = {key: options[int(each.argmax())] for (key, _), each in zip(questions, scores, strict=True)}
+        scores = self.lm.option_logprobs([prompt for _, prompt in questions], written)
+        found = {key: options[int(each.log_probs.argmax())] for (key, _), each in zip(questions, scores, strict=True)}
         self._known |= found
         if self.cache is not None:
             self.cache.parent.mkdir(parents=True, exist_ok=True)

@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.fingerprints import fingerprint_of_rows
 from spectrum_suite.formats.render import Format, Message
-from spectrum_suite.generation.logprobs import exclusive_log_probs
-from spectrum_suite.generation.logprobs import Prompt, TokenIds, option_token_ids, prompt_token_ids
+from spectrum_suite.generation.logprobs import Prompt, TokenIds, exclusive_log_probs
+from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.metrics.spectrum_alignment.scoring import score_items, summarize
 
 SMOOTHING = 1e-6
 """As in the paper's evaluation; see ``metrics/spectrum_alignment``."""
 
 Scores = Mapping[str, float]
-
-OptionScorer = Callable[[Sequence[Prompt], Sequence[Sequence[str]]], Sequence[torch.Tensor]]
-"""(prompts, options of each) -> log-probabilities in nats, such as ``partial(option_logprobs, model, tokenizer)``."""
 
 
 @dataclass(frozen=True)
@@ -127,25 +123,15 @@ class TaskAlignment:
         }
 
 
-def align_rows(
-    score: OptionScorer,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Dataset,
-    text_format: Format,
-    *,
-    task_labels: bool = False,
-    positions: int | None = None,
-) -> tuple[AlignmentItem, ...]:
+def align_rows(lm: TokenLM, rows: Dataset, *, task_labels: bool = False) -> tuple[AlignmentItem, ...]:
     """Score a model on items of a distribution task, and the uniform guess beside it.
 
     Args:
-        score: The model.
-        tokenizer: Its tokenizer.
+        lm: The model. In the format ``colon`` an option follows ``Output:`` and a space. An item that is longer than
+            the model takes is refused.
         rows: The items.
-        text_format: How messages are written. In ``colon`` an option follows ``Output:`` and a space.
         task_labels: In ``colon``, write the task's own label (``output_label``, e.g. ``Response (color)``) in place of
             ``Output``, as the paper does.
-        positions: Tokens that the model takes; an item with more is refused. None for any number.
 
     Returns:
         One result per row.
@@ -155,40 +141,19 @@ def align_rows(
     """
     options: list[list[str]] = rows["options"][:]
     prompts: list[Prompt] = rows["messages"][:]
-    texts, option_format = options, text_format
+    texts = options
     if task_labels:
-        prompts = [_labelled(*row, text_format) for row in zip(prompts, rows["output_label"], strict=True)]
-        texts, option_format = [[text_format.output_prefix + option for option in row] for row in options], None
-    token_ids = [option_token_ids(tokenizer, row, option_format) for row in texts]
-    refused = _too_long(tokenizer, prompts, token_ids, text_format, positions)
-    asked = [index for index in range(len(prompts)) if index not in refused]
-    found = score([prompts[index] for index in asked], [texts[index] for index in asked]) if asked else []
-    scored = dict(zip(asked, found, strict=True))
-    log_probs = [
-        scored[index] if index in scored else torch.full((len(row),), math.nan) for index, row in enumerate(texts)
-    ]
-    items = score_alignment(rows["id"][:], options, rows["probabilities"][:], log_probs, token_ids)
-    return tuple(replace(item, refused=refused.get(index)) for index, item in enumerate(items))
-
-
-def _too_long(
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Prompt],
-    options: Sequence[Sequence[TokenIds]],
-    text_format: Format,
-    positions: int | None,
-) -> dict[int, str]:
-    """Index -> why an item is refused, for those with more tokens than the model takes."""
-    found: dict[int, str] = {}
-    for index, (prompt, ids) in enumerate(zip(prompts, options, strict=True)):
-        text = prompt if isinstance(prompt, str) else text_format.prompt(prompt)
-        longest = max(map(len, ids))
-        if positions is None or len(text.encode()) + 1 + longest <= positions:  # no token is less than a byte
-            continue
-        (prompt_ids,) = prompt_token_ids(tokenizer, [prompt], text_format)
-        if len(prompt_ids) + longest > positions:
-            found[index] = f"longer than the {positions} tokens that the model takes"
-    return found
+        prompts = [_labelled(*row, lm.text_format) for row in zip(prompts, rows["output_label"], strict=True)]
+        texts = [[lm.text_format.output_prefix + option for option in row] for row in options]
+    scores = lm.option_logprobs(prompts, texts, refuse_long=True)
+    items = score_alignment(
+        rows["id"][:],
+        options,
+        rows["probabilities"][:],
+        [found.log_probs for found in scores],
+        [found.token_ids for found in scores],
+    )
+    return tuple(replace(item, refused=found.refused) for item, found in zip(items, scores, strict=True))
 
 
 def _labelled(messages: Sequence[Message], label: str, text_format: Format) -> str:

@@ -19,7 +19,7 @@ from spectrum_suite.evaluation.comparison.run_results import Measured, Results, 
 from spectrum_suite.evaluation.comparison.scores import scores_of
 from spectrum_suite.evaluation.report import Report
 from spectrum_suite.evaluation.run import LIBRARIES, complete, evaluate
-from spectrum_suite.evaluation.subject import last_model_held
+from spectrum_suite.lm.base import last_model_kept
 from spectrum_suite.models import ModelFiles, find_model
 from spectrum_suite.suite import task_versions
 
@@ -51,7 +51,7 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
     if not runs:
         raise UserError(f"recipe {str(recipe.path)!r}: none of its models is there: train some")
     measured = []
-    with last_model_held():
+    with last_model_kept():
         for place, run in enumerate(runs, 1):
             if progress:
                 logger.info("run %d of %d: %s", place, len(runs), run.name)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment.score_alignment import OptionScorer
 from spectrum_suite.formats.render import Message
+from spectrum_suite.lm.base import LM
 from spectrum_suite.metrics.spectrum_alignment.scoring import bootstrap_interval
 from spectrum_suite.seeding import generator
 
@@ -65,15 +65,13 @@ class Ranking:
         return {"capability": self.capability, "ci95": interval, "n": len(self.pairs), "n_failed": self.n_failed}
 
 
-def rank_responses(
-    score: OptionScorer, conversations: Sequence[Conversation], pairs: Sequence[tuple[int, int]]
-) -> Ranking:
+def rank_responses(lm: LM, conversations: Sequence[Conversation], pairs: Sequence[tuple[int, int]]) -> Ranking:
     """Compare each conversation's response with that of the other one of its pair.
 
     A response's probability is that of its text, whatever comes after it: the sum over its tokens, not their mean.
 
     Args:
-        score: The model.
+        lm: The model.
         conversations: Of which pairs are made.
         pairs: Indices of the two of each pair, as :func:`random_pairs` gives them.
 
@@ -81,11 +79,11 @@ def rank_responses(
         UserError: A conversation is longer than the model allows.
     """
     sides = [(own, other) for one, two in pairs for own, other in ((one, two), (two, one))]
-    log_probs = score(
+    scores = lm.option_logprobs(
         [conversations[own][:-1] for own, _ in sides],
         [[conversations[index][-1]["content"] for index in side] for side in sides],
     )
-    margins = torch.stack([own - other for own, other in log_probs]).view(-1, 2).tolist()
+    margins = torch.stack([own - other for own, other in (found.log_probs for found in scores)]).view(-1, 2).tolist()
     return Ranking(tuple(pairs), tuple((one, two) for one, two in margins))
 
 

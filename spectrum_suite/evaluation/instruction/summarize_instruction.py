@@ -20,12 +20,12 @@ from spectrum_suite.evaluation.instruction.response_format import format_measure
 from spectrum_suite.evaluation.instruction.similarity import similarity_to_task
 from spectrum_suite.evaluation.report import Section, paired_difference
 from spectrum_suite.evaluation.steerability.score_steerability import sequences_fingerprint
-from spectrum_suite.evaluation.subject import Subject
 from spectrum_suite.evaluation.win_rate import compare_responses
 from spectrum_suite.evaluation.work import DataWork
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.instruction_data import load_conversations, named_data
 from spectrum_suite.json_files import finite
+from spectrum_suite.lm.base import TokenLM
 
 PART = 16
 """Conversations that are answered, or pairs that are ranked, in a part of the work."""
@@ -89,16 +89,16 @@ class InstructionWork(DataWork):
             depends = {"rows": sequences_fingerprint(rows), "max_new_tokens": self.settings.max_new_tokens}
             yield f"responses-{start}", depends
 
-    def measure(self, part: str, subject: Subject) -> Section:
+    def measure(self, part: str, lm: TokenLM) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
         started = time.monotonic()
         kind, _, start = part.partition("-")
         some = slice(int(start), int(start) + PART)
         if kind == "ranking":
-            found = asdict(rank_responses(subject.option_logprobs, self.conversations, self.pairs[some]))
+            found = asdict(rank_responses(lm, self.conversations, self.pairs[some]))
         else:
             prompts = [conversation[:-1] for conversation in self.conversations[some]]
-            responses = subject.respond(prompts, max_new_tokens=self.settings.max_new_tokens)
+            responses = lm.respond(prompts, max_new_tokens=self.settings.max_new_tokens)
             found = {"responses": list(map(asdict, responses))}
         return finite(found) | {"seconds": time.monotonic() - started}
 

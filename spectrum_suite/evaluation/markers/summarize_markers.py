@@ -36,14 +36,14 @@ from spectrum_suite.evaluation.markers.score_markers import (
 )
 from spectrum_suite.evaluation.report import Section, paired_difference
 from spectrum_suite.evaluation.steerability.score_steerability import sequences_fingerprint
-from spectrum_suite.evaluation.subject import Subject
 from spectrum_suite.evaluation.win_rate import compare_responses
 from spectrum_suite.evaluation.work import DataWork
 from spectrum_suite.formats.render import Message
-from spectrum_suite.generation.marked import MarkedResponse, strip_markers, takes_markers
 from spectrum_suite.instruction_data import named_data
 from spectrum_suite.json_files import finite
+from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.markers.annotate import COLUMN
+from spectrum_suite.markers.marked import MarkedResponse, strip_markers, takes_markers
 from spectrum_suite.markers.render import mark_completion, mark_prompt
 from spectrum_suite.markers.rows import load_marked
 from spectrum_suite.markers.taxonomy import TAXONOMY, Markers, Taxonomy, Value, load_taxonomy
@@ -156,15 +156,15 @@ class MarkersWork(DataWork):
             depends = {"rows": sequences_fingerprint(rows), "markers": rows[COLUMN][:], "settings": settings}
             yield str(start), depends | {"max_new_tokens": self.settings.max_new_tokens}
 
-    def measure(self, part: str, subject: Subject) -> Section:
+    def measure(self, part: str, lm: TokenLM) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`; a model without markers leaves out what sets some."""
         started = time.monotonic()
-        numbers, marked = self._numbers(int(part)), takes_markers(subject.tokenizer)
-        answers = self._answers(numbers, subject, marked=marked)
+        numbers, marked = self._numbers(int(part)), takes_markers(lm.tokenizer)
+        answers = self._answers(numbers, lm, marked=marked)
         found: Section = {
             "marked": marked,
             "responses": {label: [asdict(each) for each in some] for label, some in answers.items()},
-            "likelihood": self._likelihood(numbers, answers["inferred"], subject, marked=marked),
+            "likelihood": self._likelihood(numbers, answers["inferred"], lm, marked=marked),
         }
         return finite(found) | {"seconds": time.monotonic() - started}
 
@@ -228,40 +228,38 @@ class MarkersWork(DataWork):
     def _numbers(self, start: int) -> range:
         return range(start, min(start + PART, len(self.drawn)))
 
-    def _answers(self, numbers: Sequence[int], subject: Subject, *, marked: bool) -> dict[str, list[MarkedResponse]]:
+    def _answers(self, numbers: Sequence[int], lm: TokenLM, *, marked: bool) -> dict[str, list[MarkedResponse]]:
         """Label of a setting -> the responses to the rows, all generated together, so that batches are full."""
         settings = [setting for setting in self.settings_of_rows if marked or setting.plain]
         prompts = [self.prompt(number, setting) for setting in settings for number in numbers]
-        responses = subject.respond(prompts, max_new_tokens=self.settings.max_new_tokens)
-        stripped = iter(strip_markers(responses, subject.tokenizer, self.taxonomy))
+        responses = lm.respond(prompts, max_new_tokens=self.settings.max_new_tokens)
+        stripped = iter(strip_markers(responses, lm.tokenizer, self.taxonomy))
         return {setting.label: list(islice(stripped, len(numbers))) for setting in settings}
 
     def _likelihood(
-        self, numbers: Sequence[int], inferred: Sequence[MarkedResponse], subject: Subject, *, marked: bool
+        self, numbers: Sequence[int], inferred: Sequence[MarkedResponse], lm: TokenLM, *, marked: bool
     ) -> dict[str, list[float]]:
         """Nats per token of the rows' own completions, behind the list that the model inferred, and behind their own.
 
         Without markers there is one number: that of the plain completion.
         """
         if not marked:
-            return {"inferred": self._completion_nats(numbers, [None] * len(numbers), subject, shown=False)}
+            return {"inferred": self._completion_nats(numbers, [None] * len(numbers), lm, shown=False)}
         truth = [self.truth[number] for number in numbers]
         return {
-            "inferred": self._completion_nats(
-                numbers, [each.markers or None for each in inferred], subject, shown=False
-            ),
-            "fixed": self._completion_nats(numbers, truth, subject, shown=True),
+            "inferred": self._completion_nats(numbers, [each.markers or None for each in inferred], lm, shown=False),
+            "fixed": self._completion_nats(numbers, truth, lm, shown=True),
         }
 
     def _completion_nats(
-        self, numbers: Sequence[int], lists: Sequence[Markers | None], subject: Subject, *, shown: bool
+        self, numbers: Sequence[int], lists: Sequence[Markers | None], lm: TokenLM, *, shown: bool
     ) -> list[float]:
         """A list and the text behind it are scored as options of one prompt: the difference is the text's part.
 
         Args:
             numbers: The rows.
             lists: The markers in front of each completion; None for a plain one.
-            subject: The model.
+            lm: The model.
             shown: Whether the prompts show them too.
         """
         prompts, options, sizes = [], [], []
@@ -272,8 +270,8 @@ class MarkersWork(DataWork):
             options.append(
                 [text] if markers is None else [mark_completion(markers, text), mark_completion(markers, "")]
             )
-            sizes.append(len(subject.tokenizer(text, add_special_tokens=False).input_ids))
-        scores = [each.tolist() for each in subject.option_logprobs(prompts, options)]
+            sizes.append(len(lm.tokenizer(text, add_special_tokens=False).input_ids))
+        scores = [each.log_probs.tolist() for each in lm.option_logprobs(prompts, options)]
         return [-(whole - sum(rest)) / size for (whole, *rest), size in zip(scores, sizes, strict=True)]
 
     def _collected(self, results: Mapping[str, Section]) -> dict[str, list[MarkedResponse]]:

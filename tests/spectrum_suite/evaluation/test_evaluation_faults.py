@@ -15,7 +15,7 @@ from spectrum_suite.evaluation import run as run_module
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.evaluation.run import LOCK, complete, evaluate
 from spectrum_suite.evaluation.settings import EvaluationSettings
-from spectrum_suite.generation.endpoint import client
+from spectrum_suite.lm import client
 from tests.completions_server import serving
 from tests.tiny_models import DRAWS, item, save_model, save_suite, tiny_model
 
@@ -57,7 +57,7 @@ def test_an_architecture_that_cannot_be_sampled_is_measured_on_the_rest(command,
     def fails(*_, **__):
         raise NotImplementedError("no cache of this kind\nmore lines")
 
-    monkeypatch.setattr("spectrum_suite.evaluation.subject.sample", fails)
+    monkeypatch.setattr("spectrum_suite.lm.local.sample", fails)
     code, report, said = command(desiderata=ALL)
     assert code == 1
     assert (set(report["steerability"]), set(report["coverage"]), set(report["alignment"])) == (
@@ -92,7 +92,7 @@ def test_where_nothing_can_be_measured_nothing_is_written(command, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("no")
 
-    monkeypatch.setattr("spectrum_suite.evaluation.subject.option_logprobs", fails)
+    monkeypatch.setattr("spectrum_suite.lm.local.score_options", fails)
     with pytest.raises(UserError, match=r"nothing could be measured: RuntimeError: no \(and 1 more tasks failed\)"):
         command(desiderata="alignment")
 
@@ -104,7 +104,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(command, monkeypatch):
         calls.append(1)
         raise UserError("weights are missing")
 
-    monkeypatch.setattr("spectrum_suite.evaluation.subject.load_for_scoring", fails)
+    monkeypatch.setattr("spectrum_suite.lm.local.load_for_scoring", fails)
     with pytest.raises(UserError, match=r"^weights are missing"):
         command(desiderata=ALL)
     assert len(calls) == 1
@@ -159,7 +159,7 @@ def nan_at(monkeypatch):
     """``nan_at(text)``: from then on the model's state of this text's first token is not finite."""
 
     def break_token(text):
-        load = run_module.LocalModel._load
+        load = run_module.LocalLM._load
 
         def broken(self):
             loaded = load(self)
@@ -168,7 +168,7 @@ def nan_at(monkeypatch):
                 loaded.get_input_embeddings().weight[token] = float("nan")
             return loaded
 
-        monkeypatch.setattr(run_module.LocalModel, "_load", broken)
+        monkeypatch.setattr(run_module.LocalLM, "_load", broken)
 
     return break_token
 
@@ -220,20 +220,14 @@ def test_an_endpoint_without_echo_is_sampled_from(command, tokenizer_of, monkeyp
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     tokenizer = tokenizer_of("llama3")
     with serving(tiny_model("gemma3", len(tokenizer)), tokenizer) as server:
-        complete_with = client.Client.complete
-
-        def without_echo(self, request, n_choices):
-            choices = complete_with(self, request, n_choices)
-            return [{**choice, "logprobs": None} for choice in choices] if request.get("echo") else choices
-
-        monkeypatch.setattr(client.Client, "complete", without_echo)
+        server.echoes = False
         code, report, _ = command(served=True, endpoint=server.url, desiderata=ALL)
     assert (code, list(report["coverage"]), report["alignment"], report["steerability"]) == (1, ["letters"], {}, {})
     assert {failure["task"] for failure in report["failed"]} == {"draws", "colors", "dice"}
 
 
 def test_a_server_that_is_gone_ends_the_evaluation(command, monkeypatch):
-    monkeypatch.setattr(client, "_RETRIES", 0)
+    monkeypatch.setattr(client, "RETRIES", 0)
     with pytest.raises(UserError, match="does not answer"):
         command(served=True, endpoint="http://127.0.0.1:9", endpoint_model="x", desiderata=ALL)
 
@@ -267,7 +261,7 @@ def test_a_folder_holds_the_plots_of_its_report_and_what_others_put_there(comman
 def test_what_cannot_be_compared_is_found_before_anything_is_scored(command, monkeypatch, tmp_path):
     command("base", desiderata="alignment", tasks="dice")
     command("few", desiderata="coverage", generations=2)
-    monkeypatch.setattr("spectrum_suite.evaluation.subject.load_for_scoring", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr("spectrum_suite.lm.local.load_for_scoring", lambda *_, **__: pytest.fail("loaded"))
     with pytest.raises(UserError, match=r"the two reports share no task"):
         command(desiderata="alignment", tasks="colors", compare=tmp_path / "base")
     with pytest.raises(UserError, match="coverage task 'letters' differs in the two reports"):

@@ -1,7 +1,6 @@
 """Win rates in both orders, and with the effect of length taken out."""
 
 import json
-from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from spectrum_suite.evaluation.preference import (
 )
 from spectrum_suite.evaluation.win_rate import WinRate, compare_responses, length_controlled_rates
 from spectrum_suite.formats.render import get_format
+from spectrum_suite.lm.local import LocalLM
 from tests.tiny_models import tiny_model
 
 
@@ -112,9 +112,7 @@ def test_an_endpoint_is_asked_about_fields_of_json(monkeypatch, tmp_path):
 def test_the_likelihood_of_a_model_stands_in(tokenizer_of):
     tokenizer = tokenizer_of("llama3")
     model, text_format = tiny_model("gemma3", len(tokenizer)), get_format("chat", tokenizer)
-    judge = LikelihoodPreference(
-        "tiny", partial(option_logprobs, model, tokenizer, text_format=text_format), tokenizer, text_format
-    )
+    judge = LikelihoodPreference("tiny", LocalLM.of(model, tokenizer, text_format))
     assert judge.label == "likelihood under tiny (a stand-in for a judge)"
     asked, first, second = "Say something.", "one two three", "4"
     prompt = [{"role": "input", "content": asked}]

@@ -12,9 +12,10 @@ from spectrum_suite.formats.control_tokens import BORDER, END, START, unmarked
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.formats.tags import find_format
 from spectrum_suite.formats.token_ids import token_encoder
-from spectrum_suite.generation.endpoint.prompts import sent_prompts
 from spectrum_suite.generation.logprobs import option_token_ids, prompt_token_ids
 from spectrum_suite.generation.output_logprobs import output_option_ids, tokenize_sequences
+from spectrum_suite.lm.client import Endpoint
+from spectrum_suite.lm.served import ServedLM
 from spectrum_suite.markers.dropout import MarkerDropout
 from spectrum_suite.markers.rows import MarkedView, all_shown
 from spectrum_suite.playground.answers import Model, answer, read_question
@@ -201,7 +202,7 @@ def test_a_server_that_takes_text_gets_no_forged_turns(tokenizer_of):
     tokenizer = tokenizer_of("chatml")
     text_format = get_format("spectrum", tokenizer)
     messages = [{"role": "input", "content": "Is <|im_end|> the end?"}]
-    (sent,) = sent_prompts(tokenizer, [messages], text_format)
-    assert sent.ids == prompt_token_ids(tokenizer, [messages], text_format)[0]
+    endpoint = Endpoint("http://localhost", "tiny", as_text=True)
+    lm = ServedLM.of(endpoint, tokenizer, text_format)
     with pytest.raises(UserError, match="as text has other tokens"):
-        sent_prompts(tokenizer, [messages], text_format, as_text=True)
+        lm.option_logprobs([messages], [["Yes"]])

@@ -1,11 +1,10 @@
-import functools
-
 import pytest
 import torch
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.generation.logprobs import option_logprobs
+from spectrum_suite.lm.base import OptionScores
+from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.markers.annotate import Annotator, annotate, row_markers
 from spectrum_suite.markers.tagger import NOTHING, SHOTS, TAGGED, Tagger, question, tag_rows
 from spectrum_suite.markers.taxonomy import TAXONOMY
@@ -20,12 +19,15 @@ class WordScorer:
     def __init__(self):
         self.asked = []
 
-    def __call__(self, prompts, options):
+    def option_logprobs(self, prompts, options):
         self.asked += prompts
         return [
-            torch.tensor([float(option.strip().lower() in prompt[-80:]) for option in texts])
+            OptionScores(torch.tensor([float(self.prefers(option, prompt)) for option in texts]), ())
             for prompt, texts in zip(prompts, options, strict=True)
         ]
+
+    def prefers(self, option, prompt):
+        return option.strip().lower() in prompt[-80:]
 
 
 def test_the_likeliest_valid_value_is_taken():
@@ -46,10 +48,11 @@ def test_an_answer_is_asked_for_once(tmp_path):
 
 
 def test_a_format_can_be_none_of_them():
-    def score(_, options):
-        return [torch.tensor([float(text == f" {NOTHING}") for text in texts]) for texts in options]
+    class SaysNone(WordScorer):
+        def prefers(self, option, prompt):
+            return option == f" {NOTHING}"
 
-    tagger = Tagger(score, "says none")
+    tagger = Tagger(SaysNone(), "says none")
     assert tagger.tag("format", EXAMPLES) == [None, None]
 
 
@@ -75,7 +78,7 @@ def test_any_causal_model_tags_what_is_not_known(tokenizer_of):
         [{"prompt": "Two numbers?", "completion": "[1, 2]"}, {"prompt": "Hi", "completion": "Hello there."}]
     )
     annotated = annotate(rows, Annotator(tokenizer, fixed={"task": "OpenEnded"}))
-    tagged = tag_rows(annotated, Tagger(functools.partial(option_logprobs, model, tokenizer), "tiny"))
+    tagged = tag_rows(annotated, Tagger(LocalLM.of(model, tokenizer), "tiny"))
     assert (tagged.column_names, tagged.features) == (annotated.column_names, annotated.features)
     first, second = map(row_markers, tagged)
     assert (first["format"], first["task"], second["task"]) == ("JSON", "OpenEnded", "OpenEnded")

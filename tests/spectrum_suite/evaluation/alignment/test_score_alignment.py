@@ -4,7 +4,6 @@ import itertools
 import json
 import math
 from dataclasses import asdict
-from functools import partial
 
 import pytest
 import torch
@@ -18,8 +17,8 @@ from spectrum_suite.evaluation.alignment.score_alignment import (
     rows_fingerprint,
 )
 from spectrum_suite.formats.render import get_format
-from spectrum_suite.generation.logprobs import exclusive_log_probs
-from spectrum_suite.generation.logprobs import option_logprobs, option_token_ids
+from spectrum_suite.generation.logprobs import exclusive_log_probs, option_logprobs, option_token_ids
+from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.suite import draw_rows
 from tests.tiny_models import COLORS, DICE, memoryless_model, tiny_model
 
@@ -35,9 +34,8 @@ def model(tokenizer):
 
 
 def aligned(model, tokenizer, rows, name="spectrum", **options):
-    text_format = get_format(name, tokenizer)
-    score = partial(option_logprobs, model, tokenizer, text_format=text_format)
-    return align_rows(score, tokenizer, Dataset.from_list(rows), text_format, **options)
+    lm = LocalLM.of(model, tokenizer, get_format(name, tokenizer))
+    return align_rows(lm, Dataset.from_list(rows), **options)
 
 
 @pytest.mark.parametrize("order", itertools.permutations(range(4)))

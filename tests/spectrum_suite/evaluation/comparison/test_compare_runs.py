@@ -10,12 +10,12 @@ import yaml
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation import subject
 from spectrum_suite.evaluation.comparison.recipe import Run, read_recipe
 from spectrum_suite.evaluation.comparison.run_results import read_results
 from spectrum_suite.evaluation.instruction import summarize_instruction
 from spectrum_suite.evaluation.instruction.similarity import Similarity
 from spectrum_suite.evaluation.report import comparison_section, read_report
+from spectrum_suite.lm import base, local
 from tests.tiny_models import COLORS, DICE, DRAWS, LETTERS, save_model, save_suite
 
 REPOSITORY = Path(__file__).parents[4]
@@ -112,7 +112,7 @@ def test_a_recipe_becomes_a_page(recipe, compare, monkeypatch, caplog):
     assert f"{unchecked}Closer to held-out distributions than the instruction-tuned model; Better with leaving" in page
     assert page.count("Better with a new order of the draws in every epoch") == 1
     assert (out / "plots" / "runs.png").stat().st_size > 10_000
-    monkeypatch.setattr(subject, "load_for_scoring", lambda *_, **__: pytest.fail("a model was loaded again"))
+    monkeypatch.setattr(local, "load_for_scoring", lambda *_, **__: pytest.fail("a model was loaded again"))
     compare(recipe())
     assert (out / "results.md").read_text() == page
 
@@ -139,16 +139,16 @@ def test_responses_beside_those_of_a_narrow_task(recipe, compare, trained, tmp_p
 
 
 def test_each_model_is_loaded_once_in_a_row(recipe, compare, monkeypatch):
-    def spy_on(name):
-        loaded, load = [], getattr(subject, name)
-        monkeypatch.setattr(subject, name, lambda files, **how: (loaded.append(files.name), load(files, **how))[1])
+    def spy_on(module, name):
+        loaded, load = [], getattr(module, name)
+        monkeypatch.setattr(module, name, lambda files, **how: (loaded.append(files.name), load(files, **how))[1])
         return loaded
 
-    models, tokenizers = spy_on("load_for_scoring"), spy_on("load_tokenizer")
+    models, tokenizers = spy_on(local, "load_for_scoring"), spy_on(base, "load_tokenizer")
     compare(recipe())
     for loaded in (models, tokenizers):
         assert [name.rpartition("/")[2] for name in loaded] == ["base", "tuned-1", "tuned-2"]
-    assert subject._HELD.get() is None
+    assert base._KEPT.get() is None
 
 
 def test_the_scores_that_are_kept_are_those_of_the_reports(recipe, compare, trained):

@@ -8,10 +8,10 @@ import yaml
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation import subject
 from spectrum_suite.evaluation.instruction.ranking import random_pairs
 from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.report import read_report
+from spectrum_suite.lm import local
 from spectrum_suite.models import load_for_scoring
 from tests.completions_server import serving
 from tests.tiny_models import save_model, save_suite
@@ -73,11 +73,11 @@ def test_a_report_on_instruction_data(command, data, tmp_path):
 def test_what_is_kept_is_not_measured_again(command, monkeypatch):
     parts, measure = [], InstructionWork.measure
 
-    def spy(self, part, subject):
+    def spy(self, part, lm):
         if part == "responses-16" and "responses-0" not in parts[:-1]:
             raise KeyboardInterrupt
         parts.append(part)
-        return measure(self, part, subject)
+        return measure(self, part, lm)
 
     monkeypatch.setattr(InstructionWork, "measure", spy)
     with pytest.raises(KeyboardInterrupt):
@@ -86,7 +86,7 @@ def test_what_is_kept_is_not_measured_again(command, monkeypatch):
     parts.append("resumed")
     first = command()
     assert parts == ["ranking-0", "responses-0", "resumed", "responses-16"]
-    monkeypatch.setattr(subject, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(local, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
     assert command()["instruction"] == first["instruction"]
 
 

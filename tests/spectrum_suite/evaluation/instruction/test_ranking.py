@@ -1,14 +1,12 @@
 """Response ranking against a hand computation, and a model that cannot tell."""
 
-from functools import partial
-
 import pytest
 import torch
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.instruction.ranking import Ranking, random_pairs, rank_responses
 from spectrum_suite.formats.render import get_format
-from spectrum_suite.generation.logprobs import option_logprobs
+from spectrum_suite.lm.local import LocalLM
 from tests.tiny_models import tiny_model
 
 CONVERSATIONS = [
@@ -29,8 +27,8 @@ def log_prob(model, tokenizer, prompt, response):
 def test_ten_pairs_by_hand(tokenizer_of):
     tokenizer = tokenizer_of("llama3")
     model, text_format = tiny_model("gemma3", len(tokenizer)), get_format("chat", tokenizer)
-    score = partial(option_logprobs, model, tokenizer, text_format=text_format)
-    found = rank_responses(score, CONVERSATIONS, random_pairs(20))
+    lm = LocalLM.of(model, tokenizer, text_format)
+    found = rank_responses(lm, CONVERSATIONS, random_pairs(20))
     assert len(found.pairs) == 10
     assert sorted(sum(found.pairs, ())) == list(range(20))
     right = 0
@@ -51,8 +49,8 @@ def test_a_model_that_cannot_tell_gets_half(tokenizer_of):
     model = tiny_model("llama", len(tokenizer))
     for layer in model.model.layers:
         layer.self_attn.o_proj.weight.data.zero_()
-    score = partial(option_logprobs, model, tokenizer, text_format=get_format("chat", tokenizer))
-    found = rank_responses(score, CONVERSATIONS, random_pairs(20, seed=3))
+    lm = LocalLM.of(model, tokenizer, get_format("chat", tokenizer))
+    found = rank_responses(lm, CONVERSATIONS, random_pairs(20, seed=3))
     assert found.capability == 0.5
     assert found.section()["ci95"] == [0.5, 0.5]
 

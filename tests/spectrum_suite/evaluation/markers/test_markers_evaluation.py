@@ -15,6 +15,7 @@ from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.generation.respond import Response
+from spectrum_suite.lm.base import OptionScores
 from spectrum_suite.markers.render import OPEN, chat_template, mark_completion, mark_prompt, split_completion
 from spectrum_suite.models import load_for_scoring
 from tests.tiny_models import save_model
@@ -70,7 +71,7 @@ class Obedient:
     def option_logprobs(self, prompts, options):
         """A list is worth -5, a text -40, and -20 where its list is in its prompt."""
         return [
-            torch.tensor([self.score(messages[-1]["content"], text) for text in texts])
+            OptionScores(torch.tensor([self.score(messages[-1]["content"], text) for text in texts]), ())
             for messages, texts in zip(prompts, options, strict=True)
         ]
 
@@ -86,8 +87,8 @@ def measured(data, tmp_path, tokenizer_of):
     def measure(marked, **options):
         tokenizer = AutoTokenizer.from_pretrained(saved(tokenizer_of("llama3"), tmp_path / f"t{marked}", marked=marked))
         settings = EvaluationSettings("model", tmp_path, data=(str(data),), **options)
-        work, subject = MarkersWork(settings, "cities"), Obedient(tokenizer, marked=marked)
-        return work.section({part: work.measure(part, subject) for part, _ in work.parts()})
+        work, lm = MarkersWork(settings, "cities"), Obedient(tokenizer, marked=marked)
+        return work.section({part: work.measure(part, lm) for part, _ in work.parts()})
 
     return measure
 
