@@ -24,6 +24,7 @@ METRICS = ("loss", "loss_per_token", "accuracy", "ece")
 _TIE = 1e-9  # options within this relative distance of the largest probability are tied
 _DRAWS_PER_BLOCK = 1_000_000  # bounds the memory of a bootstrap to tens of MiB
 _FEWEST_WITH_SPREAD = 2
+_UNWRAP = ("to_pylist", "as_py", "to_numpy", "tolist")  # of Arrow, pandas and Polars, NumPy and torch
 _RATIOS = 3  # the first three metrics are quotients of two sums
 _TOLERANCE = 1e-3  # a loss may be below zero, and a mass above one, by so much (half-precision rounding)
 
@@ -54,49 +55,6 @@ class Outputs:
     def where(self, chosen: np.ndarray) -> Outputs:
         """The outputs that a boolean array or an array of indices chooses."""
         return Outputs(**{name: column[chosen] for name, column in vars(self).items()})
-
-
-def plain(value: Any) -> Any:
-    """``value`` with lists in place of arrays, tensors, series and columns, and None in place of pandas' missing value.
-
-    A NaN stays, for it may be a number that could not be computed.
-
-    >>> plain([np.array([0.5, 0.5]), np.float32(1.0), None])
-    [[0.5, 0.5], 1.0, None]
-    """
-    if value is None or isinstance(value, str | bytes | bool | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {name: plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if type(value).__name__ in ("NAType", "NaTType"):
-        return None
-    for method in ("to_pylist", "as_py", "to_numpy", "tolist"):  # Arrow, pandas and Polars, NumPy and torch
-        if hasattr(value, method):
-            return plain(getattr(value, method)())
-    return [plain(inner) for inner in value] if isinstance(value, Iterable) else value
-
-
-def numbers(values: Any) -> np.ndarray:
-    """Numbers in whatever holds them as an array of floats; None and a missing value become NaN.
-
-    Raises:
-        ValueError: There is something else than numbers in it.
-    """
-    try:
-        return np.asarray(values, dtype=float)
-    except (TypeError, ValueError, RuntimeError):  # tensors with gradients or of bfloat16, missing values, ragged lists
-        found = plain(values)
-    try:
-        return np.asarray(found, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{found!r} is not numbers: pass numbers, and None or NaN for one that is missing") from error
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value stands for none: None, or the NaN that pandas puts among texts and flags."""
-    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def as_outputs(
@@ -130,6 +88,17 @@ def as_outputs(
     return outputs
 
 
+def plain(value: Any) -> Any:
+    """``value`` with lists in place of arrays, tensors and columns, and None in place of pandas' missing value."""
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if method := next((name for name in _UNWRAP if hasattr(value, name)), None):
+        return plain(getattr(value, method)())
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    return list(map(plain, value)) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else value
+
+
 def score_options(
     log_probs: Sequence[ArrayLike | None], answers: Sequence[int | None]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -159,6 +128,11 @@ def score_options(
     scored = [_score_one(i, *pair) for i, pair in enumerate(zip(log_probs, plain(answers), strict=True))]
     correct, confidence = np.array(scored, dtype=float).reshape(-1, 2).T
     return correct, confidence
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none: None, or the NaN that pandas puts among texts and flags."""
+    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def with_examples(outputs: Outputs, at_least: int = 1) -> Outputs:
@@ -304,6 +278,15 @@ def paired_differences(
     values = difference(np.ones((1, n_sequences)))[0]
     intervals = _percentiles(n_sequences, difference, confidence_level, n_resamples, seed)
     return {name: (float(value), intervals[name]) for name, value in zip(METRICS, values, strict=True)}
+
+
+def numbers(values: Any) -> np.ndarray:
+    """Numbers in whatever holds them as an array of floats, where None and a missing value are NaN, or a ValueError."""
+    found = values if isinstance(values, np.ndarray) and values.dtype.kind == "f" else plain(values)
+    try:
+        return np.asarray(found, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{found!r} is not numbers: pass numbers, and None or NaN for one that is missing") from error
 
 
 def sums_per_sequence(outputs: Outputs, n_bins: int = N_BINS) -> np.ndarray:

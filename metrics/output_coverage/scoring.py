@@ -21,33 +21,7 @@ from numpy.typing import ArrayLike
 METRICS = ("valid", "unique", "yield", "reached", "unique_texts")
 
 _FEWEST_WITH_SPREAD = 2
-
-
-def plain(value: Any) -> Any:
-    """``value`` with lists in place of arrays, tensors, series and columns, and None in place of pandas' missing value.
-
-    A NaN stays, for it may be a number that could not be computed.
-
-    >>> plain([np.array([0.5, 0.5]), np.float32(1.0), None])
-    [[0.5, 0.5], 1.0, None]
-    """
-    if value is None or isinstance(value, str | bytes | bool | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {name: plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if type(value).__name__ in ("NAType", "NaTType"):
-        return None
-    for method in ("to_pylist", "as_py", "to_numpy", "tolist"):  # Arrow, pandas and Polars, NumPy and torch
-        if hasattr(value, method):
-            return plain(getattr(value, method)())
-    return [plain(inner) for inner in value] if isinstance(value, Iterable) else value
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value stands for none: None, or the NaN that pandas puts among texts and flags."""
-    return value is None or (isinstance(value, float) and np.isnan(value))
+_UNWRAP = ("to_pylist", "as_py", "to_numpy", "tolist")  # of Arrow, pandas and Polars, NumPy and torch
 
 
 def score_task(texts: Sequence[str], items: Sequence[str | None], set_size: int | None = None) -> dict[str, float]:
@@ -97,6 +71,17 @@ def score_task(texts: Sequence[str], items: Sequence[str | None], set_size: int 
         "unique_texts_se": distinct_error(list(all_texts.values()), n) / n if n else np.nan,
         "n": n,
     }
+
+
+def plain(value: Any) -> Any:
+    """``value`` with lists in place of arrays, tensors and columns, and None in place of pandas' missing value."""
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if method := next((name for name in _UNWRAP if hasattr(value, name)), None):
+        return plain(getattr(value, method)())
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    return list(map(plain, value)) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else value
 
 
 def rarefaction(counts: ArrayLike, n: int) -> np.ndarray:
@@ -149,6 +134,11 @@ def distinct_error(counts: ArrayLike, n: int) -> float:
         return np.nan
     once = int((counts == 1).sum())
     return float(np.sqrt((n - 1) / n * once * (1 - once / n)))
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none: None, or the NaN that pandas puts among texts and flags."""
+    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def summarize(per_task: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -30,6 +30,7 @@ MASS_TOLERANCE = 0.01
 _TIE = 1e-9  # options within this relative distance of the largest probability are all modes
 _DRAWS_PER_BLOCK = 1_000_000  # bounds the memory of a bootstrap to tens of MiB
 _FEWEST_WITH_SPREAD = 2
+_UNWRAP = ("to_pylist", "as_py", "to_numpy", "tolist")  # of Arrow, pandas and Polars, NumPy and torch
 
 
 def score_items(
@@ -81,49 +82,6 @@ def score_items(
     return {name: np.where(scored, values, np.nan) for name, values in scores.items()} | {"coverage": coverage}
 
 
-def plain(value: Any) -> Any:
-    """``value`` with lists in place of arrays, tensors, series and columns, and None in place of pandas' missing value.
-
-    A NaN stays, for it may be a number that could not be computed.
-
-    >>> plain([np.array([0.5, 0.5]), np.float32(1.0), None])
-    [[0.5, 0.5], 1.0, None]
-    """
-    if value is None or isinstance(value, str | bytes | bool | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {name: plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if type(value).__name__ in ("NAType", "NaTType"):
-        return None
-    for method in ("to_pylist", "as_py", "to_numpy", "tolist"):  # Arrow, pandas and Polars, NumPy and torch
-        if hasattr(value, method):
-            return plain(getattr(value, method)())
-    return [plain(inner) for inner in value] if isinstance(value, Iterable) else value
-
-
-def numbers(values: Any) -> np.ndarray:
-    """Numbers in whatever holds them as an array of floats; None and a missing value become NaN.
-
-    Raises:
-        ValueError: There is something else than numbers in it.
-    """
-    try:
-        return np.asarray(values, dtype=float)
-    except (TypeError, ValueError, RuntimeError):  # tensors with gradients or of bfloat16, missing values, ragged lists
-        found = plain(values)
-    try:
-        return np.asarray(found, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{found!r} is not numbers: pass numbers, and None or NaN for one that is missing") from error
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value stands for none: None, or the NaN that pandas puts among texts and flags."""
-    return value is None or (isinstance(value, float) and np.isnan(value))
-
-
 def sample_shares(samples: Sequence[str | None], options: Sequence[str]) -> np.ndarray:
     """The share of samples that is each option, white space around both removed; the sum is the coverage.
 
@@ -153,6 +111,11 @@ def sample_shares(samples: Sequence[str | None], options: Sequence[str]) -> np.n
     counts = Counter(sample.strip() for sample in samples)
     total = counts.total()
     return np.array([counts[name] / total if total else np.nan for name in names])
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none: None, or the NaN that pandas puts among texts and flags."""
+    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def summarize(per_item: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -232,6 +195,15 @@ def paired_difference_interval(
     if a.shape != b.shape:
         raise ValueError(f"shapes {a.shape} and {b.shape} differ: pass the scores of the same items in the same order")
     return bootstrap_interval(a - b, confidence_level=confidence_level, n_resamples=n_resamples, seed=seed)
+
+
+def numbers(values: Any) -> np.ndarray:
+    """Numbers in whatever holds them as an array of floats, where None and a missing value are NaN, or a ValueError."""
+    found = values if isinstance(values, np.ndarray) and values.dtype.kind == "f" else plain(values)
+    try:
+        return np.asarray(found, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{found!r} is not numbers: pass numbers, and None or NaN for one that is missing") from error
 
 
 def _check_options(prediction_type: str, smoothing: float, unit: str) -> None:
@@ -360,6 +332,17 @@ def _mode_match(target: np.ndarray, share: np.ndarray) -> np.ndarray:
     """The chance that a mode of the model, drawn evenly among its tied ones, is one of the target's modes."""
     target_mode, model_mode = (x >= x.max(axis=1, keepdims=True) * (1 - _TIE) for x in (target, share))
     return (target_mode & model_mode).sum(axis=1) / np.maximum(model_mode.sum(axis=1), 1)
+
+
+def plain(value: Any) -> Any:
+    """``value`` with lists in place of arrays, tensors and columns, and None in place of pandas' missing value."""
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if method := next((name for name in _UNWRAP if hasattr(value, name)), None):
+        return plain(getattr(value, method)())
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    return list(map(plain, value)) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else value
 
 
 def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
