@@ -11,7 +11,7 @@ own, whose time and peak memory count from when the model is loaded and warm. Th
     plain     one forward pass per option in batches of 16, as few tokens as that allows, logits of every token
     lm_eval   `HFLM.loglikelihood` of lm-evaluation-harness, batch size 16, with its own reuse of logits
 
-and a number that two of them do not agree on is an error. lm-evaluation-harness is no requirement of this project; it
+and a number that two of them do not agree on is an error. lm-evaluation-harness is not a requirement here; it
 may live in an environment of its own, one that sees torch and transformers as well:
 
     python -m venv lm-eval && lm-eval/bin/pip install lm-eval==0.4.13

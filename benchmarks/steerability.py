@@ -94,7 +94,7 @@ def run_way(way: str, model_name: str, sequences: Sequences, batch_size: int) ->
 
 
 def long_sequences(rows: Sequence[Sequence[Message]], tokenizer: PreTrainedTokenizerBase, length: int) -> Sequences:
-    """The rows of ``length`` tokens and more, cut behind the last output that fits."""
+    """The rows of ``length`` tokens and more, cut after the last output that fits."""
     text_format = get_format("spectrum", tokenizer)
     counts = outputs_that_fit(rows, [(tokenizer, text_format)], length)
     found = []

@@ -91,7 +91,7 @@ def load_conversations(
         response or an instruction is left out, and a warning counts these.
 
     Raises:
-        UserError: There is no such data, layout or split, its columns are none that are known, a row is not what it
+        UserError: There is no such data, layout or split, its columns are not known, a row is not what it
             should be, or no conversation is left.
     """
     rows = read_data(data, split)
@@ -129,7 +129,7 @@ def read_data(data: str, split: str = "train") -> Dataset:
     """
     path = Path(data).expanduser()
     if path.is_file() and path.suffix not in _READERS:
-        raise UserError(f"data {data!r} is no file that is read: give one of {', '.join(_READERS)}")
+        raise UserError(f"data {data!r} is not of a kind that is read: give one of {', '.join(_READERS)}")
     if not path.exists() and (not could_be_on_hub(data) or Path(data).suffix in _READERS):
         raise UserError(f"data {data!r} not found: check the path, or give the id of a data set on a Hub")
     if path.is_file() and not path.stat().st_size:
@@ -175,13 +175,13 @@ def _all_text(path: Path) -> dict[str, Any]:
     """Options with which every field of a CSV file is text, "None" and "007" too.
 
     Raises:
-        ValueError: A column comes twice, or a line has other fields than the header: they would be read as others.
+        ValueError: A column appears twice, or a line has other fields than the header: they would be read as others.
     """
     with path.open(newline="", encoding="utf-8-sig") as file, _long_fields():
         lines = csv.reader(file)
         header = next(lines, [])
         if twice := [name for name, count in Counter(header).items() if count > 1]:
-            raise ValueError(f"the column {twice[0]!r} comes twice")
+            raise ValueError(f"the column {twice[0]!r} appears twice")
         for fields in lines:
             if fields and len(fields) != len(header):
                 raise ValueError(f"line {lines.line_num} has {len(fields)} fields for {len(header)} columns")
@@ -220,7 +220,7 @@ def _text(row: Row, column: str) -> str:
     """The text of a column, without white space around it and with line breaks of one kind; missing is empty."""
     value = row.get(column)
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"{column!r} holds {value!r}, which is no text")
+        raise TypeError(f"{column!r} holds {value!r}, which is not text")
     if value is not None and not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
         raise ValueError(f"{column!r} holds half of a character ({value!r})")
     return (value or "").replace("\r\n", "\n").strip()

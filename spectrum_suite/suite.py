@@ -55,7 +55,7 @@ class TaskInfo:
 
 
 def suite_tasks(suite: str, asked: Iterable[str] = ()) -> list[str]:
-    """The tasks of a suite; raises a UserError when it is no suite, or has not all that are asked for."""
+    """The tasks of a suite; raises a UserError where it is not a suite, or lacks one that was asked for."""
     local = Path(suite).expanduser()
     if not local.exists() and not could_be_on_hub(suite):
         raise UserError(f"suite folder {suite!r} not found: build it with 'python -m dataset_builder build'")

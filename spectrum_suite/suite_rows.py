@@ -26,7 +26,7 @@ def check_ids(rows: Dataset, task: str) -> None:
     """Refuse rows without a name of their own.
 
     Raises:
-        UserError: There is no column ``id``, or a row's is missing, no text, or another row's too.
+        UserError: There is no column ``id``, or a row's is missing, not text, or another row's too.
     """
     if "id" not in rows.column_names:
         raise UserError(f"task {task!r} has no column 'id': give each row a text that no other row has")
@@ -35,7 +35,7 @@ def check_ids(rows: Dataset, task: str) -> None:
         if not isinstance(row_id, str) or not row_id:
             raise UserError(f"task {task!r}, row {number}: its id is {row_id!r}, which is not a text: name each row")
         if row_id in seen:
-            raise UserError(f"task {task!r}, row {number}: the id {row_id!r} comes twice: give each row one of its own")
+            raise UserError(f"task {task!r}, row {number}: the id {row_id!r} appears twice: give each row its own")
         seen.add(row_id)
 
 
@@ -120,7 +120,7 @@ def _check_options(options: object, *, fewest: int = _FEWEST_OPTIONS) -> None:
         _check_text(option, "option")
     if len(set(options)) < len(options):
         twice = next(option for place, option in enumerate(options) if option in options[:place])
-        raise ValueError(f"the option {twice!r} comes twice: list each once and add up its probabilities")
+        raise ValueError(f"the option {twice!r} appears twice: list each once and add up its probabilities")
 
 
 def _check_probabilities(shares: object, n_options: int) -> None:
@@ -137,7 +137,7 @@ def _check_probabilities(shares: object, n_options: int) -> None:
 
 
 def _check_text(text: object, what: str, *, blanks: bool = False) -> None:
-    """Refuse what is no text, is empty, or has white space around it where that may not be."""
+    """Refuse what is not text, is empty, or has white space around it where that may not be."""
     if not isinstance(text, str):
         raise TypeError(f"its {what} holds {text!r}, which is not a text")
     if not text.strip():

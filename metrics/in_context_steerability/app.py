@@ -32,7 +32,7 @@ def parse_outputs(text: str) -> pd.DataFrame:
             raise ValueError(f"there is no column {name!r}: let the first line be 'sequence,k,loss'")
     for name in table:
         if name not in COLUMNS:
-            raise ValueError(f"there is no meaning to column {name!r}: use {', '.join(COLUMNS)}")
+            raise ValueError(f"column {name!r} is not known: use {', '.join(COLUMNS)}")
     return table
 
 

@@ -71,22 +71,20 @@ Examples:
     {'loss': 1.2629, 'accuracy': 0.5, 'ece': 0.3889}
 """
 
-_CITATION = """
-@misc{sorensen2025spectrum,
+_CITATION = """@inproceedings{sorensen2026spectrum,
   title = {Spectrum Tuning: Post-Training for Distributional Coverage and In-Context Steerability},
   author = {Taylor Sorensen and Benjamin Newman and Jared Moore and Chan Park and Jillian Fisher and
             Niloofar Mireshghallah and Liwei Jiang and Yejin Choi},
-  year = {2025},
-  eprint = {2510.06084},
-  archivePrefix = {arXiv},
-}
-"""
+  booktitle = {International Conference on Learning Representations},
+  year = {2026},
+  url = {https://arxiv.org/abs/2510.06084},
+}"""
 
+_PREDICTION_KEYS = ("loss", "tokens", "log_probs")
 _CALL = (
     "compute(predictions=[1.5], references=[{'sequence': 'a', 'k': 1}]), or predictions=[[-0.2, -2.3]] with 'options' "
     "and 'output' in each reference"
 )
-_PREDICTION_KEYS = ("loss", "tokens", "log_probs")
 
 Prediction = float | Sequence[float] | Mapping[str, Any] | None
 
@@ -116,14 +114,9 @@ class InContextSteerability(evaluate.Metric):
 
     def add_batch(self, *, predictions: Iterable[Prediction], references: Iterable[Mapping[str, Any]]) -> None:
         """Add outputs; :meth:`compute` takes the same two."""
-        if predictions is None or references is None or isinstance(references, Mapping):
-            raise ValueError(f"predictions and references are lists with one entry per output: {_CALL}")
-        predictions = [_checked_prediction(prediction, i) for i, prediction in enumerate(_entries(predictions))]
-        references = [_checked_reference(reference, i) for i, reference in enumerate(_records(references))]
-        if len(predictions) != len(references) or not predictions:
-            raise ValueError(
-                f"{len(predictions)} predictions and {len(references)} references: pass one of each per output, {_CALL}"
-            )
+        predictions, references = _lists(predictions, references)
+        predictions = [_checked_prediction(prediction, i) for i, prediction in enumerate(predictions)]
+        references = [_checked_reference(reference, i) for i, reference in enumerate(references)]
         for i, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
             _check_options(prediction["log_probs"], reference, i)
         super().add_batch(predictions=predictions, references=references)
@@ -201,6 +194,14 @@ def _checked_reference(reference: Mapping[str, Any], i: int) -> dict[str, Any]:
     return {"sequence": str(sequence), "k": _whole(k, i), "options": options, "output": output}
 
 
+def _records(references: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """One reference per output, of a table too: its rows."""
+    if hasattr(references, "iloc"):  # pandas
+        return references.to_dict("records")
+    method = next((name for name in ("to_dicts", "to_pylist") if hasattr(references, name)), None)  # Polars, Arrow
+    return getattr(references, method)() if method else references
+
+
 def _whole(k: Any, i: int) -> int:
     """The number of examples as an integer, from whatever says it."""
     try:
@@ -211,19 +212,14 @@ def _whole(k: Any, i: int) -> int:
     raise ValueError(f"reference {i} has k = {k!r}: k counts the examples before an output, so pass 0, 1, 2, ...")
 
 
-def _entries(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
-    """One prediction per output, of a table too: its rows."""
-    return plain(predictions) if hasattr(predictions, "to_numpy") or hasattr(predictions, "tolist") else predictions
-
-
-def _records(references: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-    """One reference per output, of a table too: its rows."""
-    if hasattr(references, "iloc") and hasattr(references, "to_dict"):  # pandas
-        return references.to_dict("records")
-    for method in ("to_dicts", "to_pylist"):  # Polars, Arrow
-        if hasattr(references, method):
-            return getattr(references, method)()
-    return references
+def _lists(predictions: Any, references: Any) -> tuple[list[Any], list[Any]]:
+    """Both with one entry per output, out of whatever holds them."""
+    if predictions is None or references is None or isinstance(references, Mapping):
+        raise ValueError(f"predictions and references are lists with one entry per output: {_CALL}")
+    found, known = list(plain(predictions)), list(_records(references))
+    if len(found) != len(known) or not found:
+        raise ValueError(f"{len(found)} predictions and {len(known)} references: pass one of each per output, {_CALL}")
+    return found, known
 
 
 def _check_options(log_probs: Sequence[float], reference: Mapping[str, Any], i: int) -> None:

@@ -52,16 +52,14 @@ Examples:
     [0.75, 1.3333, 1.75, 2.0]
 """
 
-_CITATION = """
-@misc{sorensen2025spectrum,
+_CITATION = """@inproceedings{sorensen2026spectrum,
   title = {Spectrum Tuning: Post-Training for Distributional Coverage and In-Context Steerability},
   author = {Taylor Sorensen and Benjamin Newman and Jared Moore and Chan Park and Jillian Fisher and
             Niloofar Mireshghallah and Liwei Jiang and Yejin Choi},
-  year = {2025},
-  eprint = {2510.06084},
-  archivePrefix = {arXiv},
-}
-"""
+  booktitle = {International Conference on Learning Representations},
+  year = {2026},
+  url = {https://arxiv.org/abs/2510.06084},
+}"""
 
 _CALL = "compute(predictions=[['red', 'blue', 'red']], references=[{'valid_items': ['red', 'blue', 'green']}])"
 
@@ -92,13 +90,7 @@ class OutputCoverage(evaluate.Metric):
 
     def add_batch(self, *, predictions: Iterable[Prediction], references: Iterable[Mapping[str, Any]]) -> None:
         """Add tasks to score; :meth:`compute` takes the same two."""
-        if predictions is None or references is None or isinstance(references, Mapping):
-            raise ValueError(f"predictions and references are lists with one entry per task: {_CALL}")
-        predictions, references = list(_entries(predictions)), list(_records(references))
-        if len(predictions) != len(references) or not predictions:
-            raise ValueError(
-                f"{len(predictions)} predictions and {len(references)} references: pass one of each per task, {_CALL}"
-            )
+        predictions, references = _lists(predictions, references)
         pairs = zip(predictions, references, strict=True)
         held = [_checked(prediction, reference, i) for i, (prediction, reference) in enumerate(pairs)]
         super().add_batch(predictions=[texts for texts, _ in held], references=[reference for _, reference in held])
@@ -120,6 +112,16 @@ class OutputCoverage(evaluate.Metric):
             result["per_task"] = {name: [task[name] for task in scores] for name in scores[0]}
             result["per_task"]["yield_curve"] = [_yield_curve(items) for items, _ in found]
         return result
+
+
+def _lists(predictions: Any, references: Any) -> tuple[list[Any], list[Any]]:
+    """Both with one entry per task, out of whatever holds them."""
+    if predictions is None or references is None or isinstance(references, Mapping):
+        raise ValueError(f"predictions and references are lists with one entry per task: {_CALL}")
+    found, known = list(plain(predictions)), list(_records(references))
+    if len(found) != len(known) or not found:
+        raise ValueError(f"{len(found)} predictions and {len(known)} references: pass one of each per task, {_CALL}")
+    return found, known
 
 
 def _items(texts: list[str], reference: Reference) -> tuple[list[str | None], int | None]:
@@ -161,6 +163,14 @@ def _checked(prediction: Prediction, reference: Mapping[str, Any], i: int) -> tu
     }
 
 
+def _records(references: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """One reference per task, of a table too: its rows."""
+    if hasattr(references, "iloc"):  # pandas
+        return references.to_dict("records")
+    method = next((name for name in ("to_dicts", "to_pylist") if hasattr(references, name)), None)  # Polars, Arrow
+    return getattr(references, method)() if method else references
+
+
 def _whole(set_size: Any, i: int) -> int | None:
     """The size of the set as an integer; None where there is none."""
     if is_missing(set_size):
@@ -168,21 +178,6 @@ def _whole(set_size: Any, i: int) -> int | None:
     if isinstance(set_size, str) or set_size != int(set_size) or set_size < 1:
         raise ValueError(f"reference {i} has set_size {set_size!r}: give the number of all valid answers, or None")
     return int(set_size)
-
-
-def _entries(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
-    """One prediction per task, of a table too: its rows."""
-    return plain(predictions) if hasattr(predictions, "to_numpy") or hasattr(predictions, "tolist") else predictions
-
-
-def _records(references: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-    """One reference per task, of a table too: its rows."""
-    if hasattr(references, "iloc") and hasattr(references, "to_dict"):  # pandas
-        return references.to_dict("records")
-    for method in ("to_dicts", "to_pylist"):  # Polars, Arrow
-        if hasattr(references, method):
-            return getattr(references, method)()
-    return references
 
 
 def _checked_list(items: list[Any], reference: Mapping[str, Any], i: int) -> Reference:

@@ -35,14 +35,14 @@ def score_task(texts: Sequence[str], items: Sequence[str | None], set_size: int 
     Args:
         texts: The n generated texts, failed ones left out.
         items: For each text the item it names, in one spelling; None where it is not valid.
-        set_size: How many valid items there are, if there is an end to them.
+        set_size: How many valid items there are, if they are finitely many.
 
     Returns:
         ``valid``, the share of texts that are valid; ``unique``, the share of the valid ones left when each item counts
         once; ``yield``, the number of different valid items; ``reached``, their share of the set; ``unique_texts``,
         the share of all texts, valid or not, left when each counts once; each with its standard error under
         ``<metric>_se``; and ``n``. NaN: all but ``n`` where there is no text, ``unique`` where none is valid,
-        ``reached`` where there is no end to the set.
+        ``reached`` where the set is infinite.
 
     Raises:
         ValueError: The lengths differ, or there are more items than the set has.

@@ -95,7 +95,7 @@ def sample_shares(samples: Sequence[str | None], options: Sequence[str]) -> np.n
         Shares of shape (n_options,), which sum to at most 1.
 
     Raises:
-        ValueError: If two options are the same text, or something is no text.
+        ValueError: If two options are the same text, or something is not text.
 
     >>> sample_shares(["red", " blue", "red", "I pick red"], ["red", "blue", "green"])
     array([0.5 , 0.25, 0.  ])

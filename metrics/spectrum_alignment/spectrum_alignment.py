@@ -61,24 +61,22 @@ Examples:
     [0.75, 1.0]
 """
 
-_CITATION = """
-@misc{sorensen2025spectrum,
+_CITATION = """@inproceedings{sorensen2026spectrum,
   title = {Spectrum Tuning: Post-Training for Distributional Coverage and In-Context Steerability},
   author = {Taylor Sorensen and Benjamin Newman and Jared Moore and Chan Park and Jillian Fisher and
             Niloofar Mireshghallah and Liwei Jiang and Yejin Choi},
-  year = {2025},
-  eprint = {2510.06084},
-  archivePrefix = {arXiv},
-}
-"""
+  booktitle = {International Conference on Learning Representations},
+  year = {2026},
+  url = {https://arxiv.org/abs/2510.06084},
+}"""
+
+Kind = Literal["numbers", "strings"]
+Prediction = Sequence[float] | Sequence[str | None] | None
 
 _CALL = (
     "compute(predictions=[[0.2, 0.6]], references=[{'options': ['heads', 'tails'], 'probabilities': [0.5, 0.5]}]), "
     "or predictions=[['heads', 'tails', 'tails']]"
 )
-
-Kind = Literal["numbers", "strings"]
-Prediction = Sequence[float] | Sequence[str | None] | None
 _PREDICTION_TYPES = ("probabilities", "log_probabilities", "samples")
 
 
@@ -110,12 +108,10 @@ class SpectrumAlignment(evaluate.Metric):
         """Add items to score; :meth:`compute` takes the same two."""
         if predictions is None or references is None or isinstance(references, Mapping):
             raise ValueError(f"predictions and references are lists with one entry per item: {_CALL}")
-        predictions = [_checked_prediction(prediction, i) for i, prediction in enumerate(_entries(predictions))]
+        predictions = [_checked_prediction(prediction, i) for i, prediction in enumerate(plain(predictions))]
         references = [_checked_reference(reference, i) for i, reference in enumerate(_records(references))]
-        if len(predictions) != len(references) or not predictions:
-            raise ValueError(
-                f"{len(predictions)} predictions and {len(references)} references: pass one of each per item, {_CALL}"
-            )
+        if (n := len(predictions)) != len(references) or n == 0:
+            raise ValueError(f"{n} predictions and {len(references)} references: pass one of each per item, {_CALL}")
         self._held_kind = _only_kind([*predictions, {self._held_kind: True}] if self._held_kind else predictions)
         super().add_batch(predictions=predictions, references=references)
 
@@ -191,21 +187,6 @@ def _checked_reference(reference: Mapping[str, Any], i: int) -> dict[str, Any]:
     return {"options": options, "probabilities": probabilities}
 
 
-def _entries(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
-    """One prediction per item, of a table too: its rows."""
-    return plain(predictions) if hasattr(predictions, "to_numpy") or hasattr(predictions, "tolist") else predictions
-
-
-def _records(references: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-    """One reference per item, of a table too: its rows."""
-    if hasattr(references, "iloc") and hasattr(references, "to_dict"):  # pandas
-        return references.to_dict("records")
-    for method in ("to_dicts", "to_pylist"):  # Polars, Arrow
-        if hasattr(references, method):
-            return getattr(references, method)()
-    return references
-
-
 def _checked_prediction(prediction: Prediction, i: int) -> dict[Kind, list | None]:
     """Prediction ``i`` under what it holds, numbers or strings; both None if it holds nothing."""
     held: dict[Kind, list | None] = {"strings": None, "numbers": None}
@@ -222,6 +203,14 @@ def _checked_prediction(prediction: Prediction, i: int) -> dict[Kind, list | Non
             raise ValueError(f"prediction {i} is {values!r}, both numbers and strings: {_CALL}")
         return held | {"strings": texts}
     return held | {"numbers": values} if any(value is not None for value in values) else held
+
+
+def _records(references: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """One reference per item, of a table too: its rows."""
+    if hasattr(references, "iloc"):  # pandas
+        return references.to_dict("records")
+    method = next((name for name in ("to_dicts", "to_pylist") if hasattr(references, name)), None)  # Polars, Arrow
+    return getattr(references, method)() if method else references
 
 
 def _only_kind(predictions: Iterable[Mapping[Kind, Any]]) -> Kind | None:

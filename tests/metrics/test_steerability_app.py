@@ -40,7 +40,7 @@ def test_accuracy_by_confidence(app):
     ("text", "message"),
     [
         ("sequence,k\na,1", "no column 'loss'"),
-        ("sequence,k,loss,prob\na,1,2,3", "no meaning to column 'prob'"),
+        ("sequence,k,loss,prob\na,1,2,3", "column 'prob' is not known"),
         ("sequence,k,loss\na,1,2\na,1,3", "two outputs with k = 1"),
     ],
 )

@@ -100,7 +100,7 @@ def test_rows_without_a_response_are_left_out_and_counted(tmp_path, caplog):
     ("rows", "message"),
     [
         ([{"prompt": "a", "answer": "b"}], "has the columns prompt, answer, of no known layout: rename them .*gsm8k"),
-        ([{"question": 3, "answer": "b"}], "row 1, read as 'gsm8k': 'question' holds 3, which is no text"),
+        ([{"question": 3, "answer": "b"}], "row 1, read as 'gsm8k': 'question' holds 3, which is not text"),
         ([{"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]}], "has no row with"),
         ([{"messages": [{"role": "assistant", "content": "b"}]}], "row 1, read as 'messages': message 0 is a response"),
         ([{"messages": [{"role": "tool", "content": "a"}, *ROWS["messages"]["messages"]]}], "has the role 'tool'"),
@@ -121,7 +121,7 @@ def test_what_is_not_there_is_named(tmp_path):
     for data, options, message in (
         (str(tmp_path / "none.jsonl"), {}, "not found: check the path"),
         ("../none", {}, "not found: check the path"),
-        (str(tmp_path / "notes.txt"), {}, "is no file that is read: give one of .json, .jsonl"),
+        (str(tmp_path / "notes.txt"), {}, "is not of a kind that is read: give one of .json, .jsonl"),
         (str(tmp_path / "broken.json"), {}, "cannot be read: "),
         (good, {"layout": "gsm"}, "no layout 'gsm', did you mean 'gsm8k'"),
         (good, {"layout": "mbpp"}, "has no column 'code', which layout 'mbpp' needs"),
@@ -255,7 +255,7 @@ def lines(*rows):
         ("empty.csv", b"", "is an empty file"),
         ("more.csv", b"instruction,response\na,b,c,d\n", "line 2 has 4 fields for 2 columns"),
         ("fewer.csv", b"instruction,response\na,b\nc\n", "line 3 has 1 fields for 2 columns"),
-        ("twice.csv", b"instruction,instruction,response\na,b,c\n", "the column 'instruction' comes twice"),
+        ("twice.csv", b"instruction,instruction,response\na,b,c\n", "the column 'instruction' appears twice"),
         ("latin.csv", "instruction,response\ncaf\u00e9,x\n".encode("latin-1"), "can't decode"),
         ("none.parquet", b"abc", "cannot be read"),
     ],

@@ -38,7 +38,7 @@ WRONG = [
     wrong("distribution", "the probabilities None for 3 options", probabilities=None),
     wrong("distribution", "option 'red ' has white space around it", options=["red ", "blue", "green"]),
     wrong("distribution", "option '\\\\tred' has white space", options=["\tred", "blue", "green"]),
-    wrong("distribution", "option 'red' comes twice", options=["red", "blue", "red"]),
+    wrong("distribution", "option 'red' appears twice", options=["red", "blue", "red"]),
     wrong("distribution", "option is empty", options=["", "blue", "red"]),
     wrong("distribution", "option holds None", options=[None, "blue", "red"]),
     wrong("distribution", "option holds 1, which is not a text", options=[1, 2, 3]),
@@ -56,7 +56,7 @@ WRONG = [
     wrong("icl", "no output", messages=[turn("description", "A coin.")]),
     wrong("icl", "an input after an input", messages=[turn("input", "a"), turn("input", "b"), turn("output", "c")]),
     wrong("icl", "options are not lists of texts", options=["Heads", "Tails"]),
-    wrong("icl", "option 'Heads' comes twice", options=[["Heads", "Tails", "Heads"]]),
+    wrong("icl", "option 'Heads' appears twice", options=[["Heads", "Tails", "Heads"]]),
     wrong("icl", "option ' Tails' has white space", options=[["Heads", " Tails"]]),
     wrong("coverage", "neither a description nor examples", description=None, examples=[]),
     wrong("coverage", "examples are 'a', not a list", examples="a"),
@@ -102,7 +102,7 @@ def test_rows_of_our_own_pass(kind):
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (["a", "b", "a"], "row 2: the id 'a' comes twice"),
+        (["a", "b", "a"], "row 2: the id 'a' appears twice"),
         (["a", None], "row 1: its id is None"),
         (["a", ""], "row 1: its id is ''"),
         ([1, 2], "row 0: its id is 1, which is not a text"),
@@ -121,7 +121,7 @@ def without(row, *columns):
     ("rows", "settings", "message"),
     [
         ([without(COLORS[0], "id")], {}, "task 'mine' has no column 'id'"),
-        ([COLORS[0], COLORS[0]], {}, "the id 'colors/0' comes twice"),
+        ([COLORS[0], COLORS[0]], {}, "the id 'colors/0' appears twice"),
         ([COLORS[0] | {"probabilities": [50, 30, 20]}], {}, "row 'colors/0': its probabilities sum to 100"),
         ([DRAWS[0] | {"messages": []}], {}, "row 'draws/0': its messages are"),
         ([DRAWS[0] | {"options": [["Heads"]]}], {}, "output 'Tails' of row 'draws/0' is none of its options"),
