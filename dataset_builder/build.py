@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import importlib.metadata
 import json
-import logging
 import multiprocessing
 import os
 import platform
 import signal
 import threading
-import time
-import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import datasets
-from huggingface_hub import constants
 from tqdm import tqdm
 
+from dataset_builder.build_task import ENDS_THE_BUILD, BuildOptions, Job, build_task, error_line, publishable
 from dataset_builder.card import suite_documents
 from dataset_builder.files import FoundFiles, MissingFilesError, find_files
 from dataset_builder.licences import FOLDER as LICENCES
 from dataset_builder.licences import commercial_use
 from dataset_builder.registry import all_tasks, get_task, select_tasks
-from dataset_builder.spectrum_suite import SpectrumSuite
-from dataset_builder.suite_folder import REPORT, SUITE_VERSION, Record, SuiteFolder, describe_file, has_rows
-from dataset_builder.task_spec import RawFiles, Source, TaskSpec
+from dataset_builder.suite_folder import REPORT, SUITE_VERSION, Record, SuiteFolder, has_rows
+from dataset_builder.task_spec import Source, TaskSpec
+from spectrum_suite import seeding
 from spectrum_suite.errors import UserError
 from spectrum_suite.fingerprints import fingerprint, fingerprint_of_bytes
 
-logger = logging.getLogger(__name__)
-
 _PACKAGE = Path(__file__).parent
-_ENDS_THE_BUILD = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-"""What no other task could be built after either."""
 _BYTES_DEPEND_ON = ("datasets", "ftfy", "numpy", "polars", "pyarrow", "pyreadstat")
 _DOES_NOT_CHANGE_ROWS = (
     "__main__.py",
     "archives.py",
     "build.py",
+    "build_task.py",
     "card.py",
+    "commands.py",
     "download.py",
     "hub_files.py",
     "licences.py",
@@ -56,39 +48,6 @@ _DOES_NOT_CHANGE_ROWS = (
     "preview.py",
     "suite_folder.py",
 )
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """How to build.
-
-    Attributes:
-        output: The suite's folder.
-        sources_dir: Folder of raw files.
-        allow_missing: Build what can be built when raw files are missing.
-        num_proc: Tasks built at a time.
-        seed: Seed of every random choice.
-        max_rows: Rows of each task at most, for a quick look; None for all.
-        licences: ``commercial`` for only tasks of sources whose terms are known to allow commercial use, or ``all``.
-    """
-
-    output: Path
-    sources_dir: Path | None = None
-    allow_missing: bool = False
-    num_proc: int = 1
-    seed: int = 42
-    max_rows: int | None = None
-    licences: Literal["all", "commercial"] = "all"
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One task to build; all of it can be sent to another process."""
-
-    task: str
-    base: Record  # the part of its record that is known beforehand
-    files: RawFiles
-    options: BuildOptions
 
 
 def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
@@ -125,7 +84,7 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
     _check_plan(wanted, carried, options)
     try:
         with folder.stage():
-            jobs = [_Job(n, r, raw[n].files.found, options) for n, r in wanted.items() if n not in carried]
+            jobs = [Job(n, r, raw[n].files.found, options) for n, r in wanted.items() if n not in carried]
             built = _build_tasks(folder, jobs)
             _check_any_built(wanted, built | carried)
             records = carried | built
@@ -186,9 +145,9 @@ def _find(spec: TaskSpec, options: BuildOptions, unreachable: dict[str, str]) ->
     except MissingFilesError:
         raise
     except (UserError, OSError) as error:
-        if getattr(error, "errno", None) in _ENDS_THE_BUILD:
+        if getattr(error, "errno", None) in ENDS_THE_BUILD:
             raise
-        return _Raw(FoundFiles({}, {}, error=_publishable(_line(error, spec.name), spec.source, {}, options)))
+        return _Raw(FoundFiles({}, {}, error=publishable(error_line(error, spec.name), spec.source, {}, options)))
 
 
 def _base_record(spec: TaskSpec, raw: _Raw, options: BuildOptions) -> Record:
@@ -225,8 +184,9 @@ def _base_record(spec: TaskSpec, raw: _Raw, options: BuildOptions) -> Record:
 @functools.cache
 def code_version() -> str:
     """A hash of the code that decides what the rows are: equal for equal code."""
-    files = (path for path in sorted(_PACKAGE.rglob("*.py")) if path.name not in _DOES_NOT_CHANGE_ROWS)
-    return fingerprint_of_bytes(str(path.relative_to(_PACKAGE)).encode() + b"\0" + path.read_bytes() for path in files)
+    files = [path for path in sorted(_PACKAGE.rglob("*.py")) if path.name not in _DOES_NOT_CHANGE_ROWS]
+    code = (str(path.relative_to(_PACKAGE)).encode() + b"\0" + path.read_bytes() for path in files)
+    return fingerprint_of_bytes([*code, Path(seeding.__file__).read_bytes()])
 
 
 def _still_good(record: Record, wanted: Record) -> bool:
@@ -269,7 +229,7 @@ def _check_plan(wanted: dict[str, Record], carried: dict[str, Record], options: 
             )
 
 
-def _build_tasks(folder: SuiteFolder, jobs: list[_Job]) -> dict[str, Record]:
+def _build_tasks(folder: SuiteFolder, jobs: list[Job]) -> dict[str, Record]:
     """Build into staging what an interrupted build has not finished; return the records of all tasks."""
     folder.clear_work()
     done = {job.task: record for job in jobs if (record := _known_record(folder, job))}
@@ -282,7 +242,7 @@ def _build_tasks(folder: SuiteFolder, jobs: list[_Job]) -> dict[str, Record]:
     return done
 
 
-def _known_record(folder: SuiteFolder, job: _Job) -> Record | None:
+def _known_record(folder: SuiteFolder, job: Job) -> Record | None:
     """The record of a task that needs no work: it is finished in staging, or its raw files cannot be used."""
     if not has_rows(job.base):
         return job.base
@@ -290,16 +250,16 @@ def _known_record(folder: SuiteFolder, job: _Job) -> Record | None:
     return staged if staged and staged["fingerprint"] == job.base["fingerprint"] else None
 
 
-def _run(jobs: list[_Job]) -> Iterator[tuple[str, Record]]:
+def _run(jobs: list[Job]) -> Iterator[tuple[str, Record]]:
     """Build each task, several at a time, and yield (name, record) as they are finished."""
     workers = min(jobs[0].options.num_proc, len(jobs)) if jobs else 0
     if workers <= 1:
-        yield from ((job.task, _build_task(job)) for job in jobs)
+        yield from ((job.task, build_task(job)) for job in jobs)
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     try:
-        futures = {pool.submit(_build_task, job): job.task for job in jobs}
+        futures = {pool.submit(build_task, job): job.task for job in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
@@ -311,111 +271,6 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
-
-
-def _build_task(job: _Job) -> Record:
-    """Build one task into staging and return its record; one that cannot be built has a record that says why."""
-    try:
-        return _build_rows(job)
-    except Exception as error:  # a fault in one task, be it ours, is no reason to lose the others
-        if isinstance(error, OSError) and error.errno in _ENDS_THE_BUILD:
-            raise
-        logger.debug("task %s failed", job.task, exc_info=True)
-        line = _publishable(_line(error, job.task), get_task(job.task).source, job.files, job.options)
-        return job.base | {"status": "failed", "error": line}
-
-
-def _line(error: Exception, task: str) -> str:
-    """What is said of an error; of one that no reader foresees, also where in our code it came up."""
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, OSError):
-        file = f" {str(error.filename)!r}" if error.filename else ""
-        return f"task {task!r} cannot be built: file{file}: {error.strerror or error}"
-    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if str(_PACKAGE) in frame.filename]
-    where = f" ({Path(ours[-1].filename).name}, line {ours[-1].lineno})" if ours else ""
-    return f"task {task!r} cannot be built: {type(error).__name__}: {error}{where}"
-
-
-def _publishable(line: str, source: Source, files: RawFiles, options: BuildOptions) -> str:
-    """A line that names raw files by their place below the sources, not on this machine."""
-    for name, path in files.items():
-        line = line.replace(f"'{path}'", f"'{source.folder}/{name}'")
-    for folder, name in ((options.sources_dir, ""), (constants.HF_HOME, "~cache/"), (Path.home(), "~/")):
-        line = line.replace(f"{folder}{os.sep}", name) if folder else line
-    return " ".join(line.split())
-
-
-def _build_rows(job: _Job) -> Record:
-    """Build one task into staging and return its record.
-
-    Raises:
-        UserError: Its raw files cannot be used, or it comes out empty.
-        OSError: It cannot be written, or a raw file cannot be read.
-    """
-    started = time.perf_counter()
-    folder = SuiteFolder(job.options.output)
-    builder = SpectrumSuite(
-        config_name=job.task,
-        cache_dir=str(folder.work / "cache"),
-        seed=job.options.seed,
-        max_rows=job.options.max_rows,
-        raw_files=job.files,
-    )
-    with _bare_errors(job.options.output), _no_bars():
-        builder.download_and_prepare(str(folder.work / job.task), file_format="parquet")
-    record = job.base | {
-        "rows": builder.counts.rows,
-        "processes": builder.counts.processes,
-        "draws": builder.counts.draws,
-        "dropped": dict(builder.counts.dropped),
-        "cleaned": dict(sorted(builder.counts.cleaned.items())),
-        "bytes": builder.info.dataset_size,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
-    files = _parquet_files(folder.work / job.task, get_task(job.task).split)
-    record["files"] = {name: describe_file(path) for name, path in files.items()}
-    folder.finish(job.task, files, record)
-    return record
-
-
-def _parquet_files(written: Path, split: str) -> dict[str, Path]:
-    """What `datasets` wrote, under the names that a Hub repository uses."""
-    shards = sorted(written.glob("*.parquet"))
-    return {f"{split}-{i:05d}-of-{len(shards):05d}.parquet": path for i, path in enumerate(shards)}
-
-
-@contextmanager
-def _bare_errors(output: Path) -> Iterator[None]:
-    """Raise the cause that `datasets` wraps: a user's mistake, or the operating system's error with its number."""
-    try:
-        yield
-    except (datasets.exceptions.DatasetGenerationError, OSError) as error:
-        cause = _cause(error)
-        if isinstance(cause, OSError) and cause.errno:
-            raise OSError(cause.errno, os.strerror(cause.errno), cause.filename or str(output)) from None
-        raise cause from None
-
-
-def _cause(error: BaseException) -> BaseException:
-    wrapped = None
-    if isinstance(error, datasets.exceptions.DatasetGenerationError):
-        wrapped = error.__cause__
-    elif isinstance(error, OSError) and not error.errno:
-        wrapped = error.__context__
-    return _cause(wrapped) if wrapped else error
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Silence the bars of `datasets`: there is one for the whole build."""
-    shown = datasets.is_progress_bar_enabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            datasets.enable_progress_bars()
 
 
 def _report(records: dict[str, Record], options: BuildOptions) -> dict[str, Any]:

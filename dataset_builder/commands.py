@@ -167,7 +167,7 @@ def _facts(spec: TaskSpec) -> dict[str, str]:
 
 def _preview(options: argparse.Namespace) -> None:
     from dataset_builder.preview import show_task  # noqa: PLC0415 - with `datasets`, which takes seconds
-    from dataset_builder.spectrum_suite import SpectrumSuite  # noqa: PLC0415
+    from dataset_builder.suite_builder import SpectrumSuite  # noqa: PLC0415
 
     spec = get_task(options.task)
     settings = {"seed": options.seed, "allow_missing": options.allow_missing}

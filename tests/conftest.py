@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.files import find_files
 from dataset_builder.registry import all_tasks
-from dataset_builder.spectrum_suite import SpectrumSuite
+from dataset_builder.suite_builder import SpectrumSuite
 from spectrum_suite.embedded_model import embedded_model_path
 from tests.loopback_hub.hub_server import Hub
 from tests.tiny_models import save_llama

@@ -124,7 +124,7 @@ def test_arrows(path):
         ("dataset_builder.sources.urn", "from dataset_builder.registry import get_task"),
         ("dataset_builder.sources.urn", "from dataset_builder.sources.states import REQUEST"),
         ("dataset_builder.sources.shared.people", "from dataset_builder.sources import urn"),
-        ("dataset_builder.registry", "from dataset_builder.spectrum_suite import SpectrumSuite"),
+        ("dataset_builder.registry", "from dataset_builder.suite_builder import SpectrumSuite"),
         ("dataset_builder.task_spec", "from dataset_builder.raw import read_text"),
         ("dataset_builder.build", "from spectrum_suite.formats.render import Format"),
         ("dataset_builder.tables", "from transformers import AutoTokenizer"),

@@ -15,7 +15,7 @@ import pytest
 from dataset_builder import build as build_module
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.registry import get_task
-from dataset_builder.spectrum_suite import read_examples
+from dataset_builder.suite_builder import read_examples
 from spectrum_suite.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -135,6 +135,13 @@ def test_a_task_that_has_not_changed_is_not_built_again(toy_tasks, people_dir, w
     assert report["tasks"]["toy_people"]["processes"] == 2
 
 
+def test_the_version_of_the_code_covers_the_random_numbers(tmp_path, monkeypatch):
+    before = build_module.code_version.__wrapped__()
+    (tmp_path / "seeding.py").write_text("def generator(): ...")
+    monkeypatch.setattr("spectrum_suite.seeding.__file__", str(tmp_path / "seeding.py"))
+    assert build_module.code_version.__wrapped__() != before
+
+
 @pytest.mark.parametrize("damage", ["zeroes", "gone", "cut"])
 def test_a_task_whose_file_was_damaged_is_built_again(toy_tasks, output, damage):
     build(["all"], BuildOptions(output, allow_missing=True))
@@ -156,14 +163,14 @@ def test_a_quick_look_is_not_taken_for_the_whole(toy_tasks, output):
 
 def test_an_interrupted_build_keeps_what_is_finished(toy_tasks, people_dir, output, monkeypatch):
     options = BuildOptions(output, sources_dir=people_dir)
-    build_task = build_module._build_task
+    build_task = build_module.build_task
 
     def interrupted_at_the_last(job):
         if job.task == "toy_urn":
             raise KeyboardInterrupt
         return build_task(job)
 
-    monkeypatch.setattr(build_module, "_build_task", interrupted_at_the_last)
+    monkeypatch.setattr(build_module, "build_task", interrupted_at_the_last)
     with pytest.raises(KeyboardInterrupt):
         build(["all"], options)
     assert beside(output) == [".suite.partial"]
@@ -171,7 +178,7 @@ def test_an_interrupted_build_keeps_what_is_finished(toy_tasks, people_dir, outp
     assert set(finished) == {"toy_numbers", "toy_people"}
 
     built = []
-    monkeypatch.setattr(build_module, "_build_task", lambda job: built.append(job.task) or build_task(job))
+    monkeypatch.setattr(build_module, "build_task", lambda job: built.append(job.task) or build_task(job))
     build(["all"], options)
     assert built == ["toy_urn"]
     assert {task: inode for task, inode in inodes(output).items() if task in finished} == finished
@@ -255,11 +262,11 @@ def test_a_fault_that_no_reader_foresees_is_that_of_one_task(toy_tasks, people_d
             raise ZeroDivisionError("one by nought")
         return read_examples(spec, files, seed, cleaned)
 
-    monkeypatch.setattr("dataset_builder.spectrum_suite.read_examples", broken)
+    monkeypatch.setattr("dataset_builder.suite_builder.read_examples", broken)
     people = build(["all"], BuildOptions(output, sources_dir=people_dir))["tasks"]["toy_people"]
     assert people["status"] == "failed"
     assert people["error"].startswith(
-        "task 'toy_people' cannot be built: ZeroDivisionError: one by nought (spectrum_su"
+        "task 'toy_people' cannot be built: ZeroDivisionError: one by nought (suite_builde"
     )
 
 
@@ -350,7 +357,7 @@ def test_two_builds_of_one_suite_do_not_mix(toy_tasks, output, monkeypatch):
     def build_within(job):
         build(["toy_numbers"], BuildOptions(output))
 
-    monkeypatch.setattr(build_module, "_build_task", build_within)
+    monkeypatch.setattr(build_module, "build_task", build_within)
     with pytest.raises(UserError, match="another build is writing"):
         build(["toy_urn"], BuildOptions(output))
 

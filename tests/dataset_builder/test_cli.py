@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builder.__main__ import main
-from dataset_builder.spectrum_suite import SpectrumSuite
+from dataset_builder.suite_builder import SpectrumSuite
 
 
 def failing(capsys, *arguments):

@@ -16,10 +16,11 @@ from ftfy.badness import is_bad
 
 from dataset_builder import raw
 from dataset_builder.build import BuildOptions, build
-from dataset_builder.hygiene import EMPTY, SAME, Hygiene, SameOnceCleanedError, clean
+from dataset_builder.hygiene import EMPTY, SAME, Hygiene
 from dataset_builder.registry import all_tasks, get_task
-from dataset_builder.spectrum_suite import read_examples
+from dataset_builder.suite_builder import read_examples
 from dataset_builder.task_spec import Draw, Dropped, Example, Target
+from dataset_builder.text_repairs import SameOnceCleanedError, clean
 
 FIXTURES = Path(__file__).parents[2] / "dataset_builder" / "fixtures"
 FAULTS = {

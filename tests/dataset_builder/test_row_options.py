@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builder.registry import all_tasks
-from dataset_builder.spectrum_suite import SpectrumSuite
+from dataset_builder.suite_builder import SpectrumSuite
 from dataset_builder.task_spec import Draw, Example
 from spectrum_suite.errors import UserError
 from tests.dataset_builder.toy_rows import icl_task, rows_of, toy_rows

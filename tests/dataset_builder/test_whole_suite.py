@@ -13,7 +13,7 @@ from dataset_builder import sources
 from dataset_builder.files import find_files
 from dataset_builder.mixtures import MIXTURES
 from dataset_builder.registry import all_tasks
-from dataset_builder.spectrum_suite import Counts, read_examples, tables
+from dataset_builder.suite_builder import Counts, read_examples, tables
 from dataset_builder.task_spec import MAX_DRAWS, MIN_DRAWS, Dropped
 
 FIXTURES = Path(__file__).parents[2] / "dataset_builder" / "fixtures"

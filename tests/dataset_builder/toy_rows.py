@@ -1,7 +1,7 @@
 """Specs and rows of tasks that are made up for a test."""
 
 from dataset_builder.registry import get_task
-from dataset_builder.spectrum_suite import SpectrumSuite, tables
+from dataset_builder.suite_builder import SpectrumSuite, tables
 from dataset_builder.task_spec import Sequences, Source, TaskSpec
 
 SOURCE = Source("s", "S", "https://example.org", "mit", "yes", "nobody")

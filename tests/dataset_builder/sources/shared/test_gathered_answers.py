@@ -5,7 +5,7 @@ import pytest
 from dataset_builder.files import find_files
 from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.sources.shared.gathered_answers import read_by_question
-from dataset_builder.spectrum_suite import read_examples
+from dataset_builder.suite_builder import read_examples
 from dataset_builder.task_spec import Draw, Dropped, Example
 from tests.conftest import FIXTURES
 

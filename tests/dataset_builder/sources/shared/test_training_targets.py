@@ -13,7 +13,7 @@ from dataset_builder.registry import all_tasks, get_task
 from dataset_builder.sources.described import described_shares, known_shares
 from dataset_builder.sources.dice import dice_ways
 from dataset_builder.sources.shared.synthetic import HELD_OUT
-from dataset_builder.spectrum_suite import read_examples
+from dataset_builder.suite_builder import read_examples
 from spectrum_suite.evaluation.run import tasks_of
 from tests.tiny_models import COLORS, save_suite
 

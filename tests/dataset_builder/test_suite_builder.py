@@ -4,10 +4,10 @@ import datasets
 import numpy as np
 import pytest
 
-from dataset_builder import spectrum_suite
+from dataset_builder import suite_builder
 from dataset_builder.registry import get_task
 from dataset_builder.sequences import cut
-from dataset_builder.spectrum_suite import Counts, SpectrumSuite, read_examples, tables
+from dataset_builder.suite_builder import Counts, SpectrumSuite, read_examples, tables
 from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
 from spectrum_suite import seeding
 from spectrum_suite.errors import UserError
@@ -161,7 +161,7 @@ def test_a_row_has_at_least_two_draws_and_those_that_stay_are_called_as_before(s
 def test_the_size_of_tables_does_not_change_the_rows(monkeypatch):
     examples = [Example(f"p{i}", (), tuple(Draw("q", str(j)) for j in range(10))) for i in range(9)]
     whole = rows_of(icl_task(), examples)
-    monkeypatch.setattr(spectrum_suite, "_TABLE_TEXTS", 41)  # three rows of 20 messages reach it
+    monkeypatch.setattr(suite_builder, "_TABLE_TEXTS", 41)  # three rows of 20 messages reach it
     assert [len(table) for table in tables(icl_task(), examples, 42)] == [3, 3, 3]
     assert rows_of(icl_task(), examples) == whole
 

@@ -1,6 +1,6 @@
 """The `datasets` builder of the suite: one configuration per task, raw files in, rows out.
 
-from dataset_builder.spectrum_suite import SpectrumSuite
+from dataset_builder.suite_builder import SpectrumSuite
 
 builder = SpectrumSuite("coinflip", seed=42)            # config_name is a task; data_dir is where raw files are
 builder.download_and_prepare("out/coinflip", file_format="parquet")
