@@ -53,7 +53,7 @@ class EndpointPreference:
     @property
     def label(self) -> str:
         """The judge's name."""
-        return f"judge {self.judge.model}"
+        return f"judge {self.judge.endpoint.model}"
 
     def __call__(self, comparisons: Sequence[Comparison]) -> list[float]:
         """See :class:`Preference`.
@@ -92,7 +92,7 @@ class LikelihoodPreference:
 
     @property
     def label(self) -> str:
-        """The model's name, and that it is no judge."""
+        """The model's name, and that it is not a judge."""
         return f"likelihood under {self.name} (a stand-in for a judge)"
 
     def __call__(self, comparisons: Sequence[Comparison]) -> list[float]:

@@ -19,7 +19,7 @@ from spectrum_suite.errors import UserError, first_line
 from spectrum_suite.evaluation.alignment.score_alignment import SMOOTHING
 from spectrum_suite.evaluation.choices import DESIDERATA, KINDS, ON_DATA
 from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
-from spectrum_suite.evaluation.judge import EndpointJudge
+from spectrum_suite.evaluation.judge import JUDGE_TIMEOUT_S, EndpointJudge
 from spectrum_suite.evaluation.markers.summarize_markers import MarkersWork
 from spectrum_suite.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
 from spectrum_suite.evaluation.processes import Processes, processes
@@ -308,7 +308,8 @@ class _Run:
     @cached_property
     def _judge(self) -> EndpointJudge:
         verdicts = self.settings.output / "tasks" / "judge.jsonl"
-        return EndpointJudge(self.settings.judge, self.settings.judge_model, cache=verdicts, progress=self.progress)
+        endpoint = Endpoint(self.settings.judge, self.settings.judge_model, timeout_s=JUDGE_TIMEOUT_S)
+        return EndpointJudge(endpoint, cache=verdicts, progress=self.progress)
 
     @cached_property
     def _preference(self) -> Preference | None:

@@ -1,19 +1,22 @@
 """The judge against a server on this machine that speaks the endpoint's contract."""
 
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation import judge as judge_module
-from spectrum_suite.evaluation.judge import KEY_VARIABLE, EndpointJudge, judge_messages
+from spectrum_suite.evaluation.judge import EndpointJudge, judge_messages
+from spectrum_suite.lm import client
+from spectrum_suite.lm.client import KEY as KEY_VARIABLE
+from spectrum_suite.lm.client import Endpoint
 
 KEY = "sk-not-for-anyone"
 
 
-class Endpoint:
+class JudgeServer:
     """Says yes to candidates in ``good``; ``script`` holds what to answer first instead: (status, body, headers)."""
 
     def __init__(self):
@@ -52,7 +55,7 @@ class Endpoint:
 
 @pytest.fixture
 def endpoint():
-    found = Endpoint()
+    found = JudgeServer()
     yield found
     found.server.shutdown()
     found.server.server_close()
@@ -63,11 +66,8 @@ def no_key(monkeypatch):
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
 
 
-@pytest.fixture
-def waits(monkeypatch):
-    slept = []
-    monkeypatch.setattr(judge_module.time, "sleep", slept.append)
-    return slept
+def judging(server, cache=None, *, model="referee", **options):
+    return EndpointJudge(Endpoint(server.url, model, **options), cache)
 
 
 def ask(judge, *texts):
@@ -76,7 +76,7 @@ def ask(judge, *texts):
 
 def test_verdicts_in_order_each_text_once(endpoint, monkeypatch):
     monkeypatch.setenv(KEY_VARIABLE, KEY)
-    judge = EndpointJudge(endpoint.url, "referee")
+    judge = judging(endpoint)
     assert ask(judge, "Friday", "Caturday", "", "Friday") == [True, False, False, True]
     assert sorted(endpoint.candidates) == ["Caturday", "Friday"]
     path, authorization, body = endpoint.requests[0]
@@ -89,15 +89,26 @@ def test_verdicts_in_order_each_text_once(endpoint, monkeypatch):
     assert len(endpoint.requests) == 2
 
 
+def test_the_key_is_not_sent_in_the_clear(endpoint, monkeypatch):
+    """A judge that is not on this machine, as far as its name tells, is asked over plain http without the key."""
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **named: look_up("127.0.0.1", *more, **named))
+    elsewhere = Endpoint(endpoint.url.replace("127.0.0.1", "judge.example"), "referee")
+    assert ask(EndpointJudge(elsewhere), "Friday") == [True]
+    ((_, authorization, _),) = endpoint.requests
+    assert authorization is None
+
+
 def test_verdicts_outlive_the_judge(endpoint, tmp_path, monkeypatch):
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     cache = tmp_path / "folder" / "verdicts.jsonl"
-    assert ask(EndpointJudge(endpoint.url, "referee", cache), "Friday", "no") == [True, False]
+    assert ask(judging(endpoint, cache), "Friday", "no") == [True, False]
     lines = cache.read_text().splitlines()
     assert sorted(json.loads(line)["valid"] for line in lines) == [False, True]
     assert KEY not in cache.read_text()
     endpoint.good = set()  # a kept verdict is not asked for again
-    assert ask(EndpointJudge(endpoint.url, "referee", cache), "Friday", "no") == [True, False]
+    assert ask(judging(endpoint, cache), "Friday", "no") == [True, False]
     assert len(endpoint.requests) == 2
 
 
@@ -105,55 +116,52 @@ def test_verdicts_outlive_the_judge(endpoint, tmp_path, monkeypatch):
                                    ("referee", "Name a day.", ["Tuesday"])])  # fmt: skip
 def test_a_verdict_is_of_one_judge_task_and_text(endpoint, tmp_path, other):
     cache = tmp_path / "verdicts.jsonl"
-    ask(EndpointJudge(endpoint.url, "referee", cache), "Friday")
+    ask(judging(endpoint, cache), "Friday")
     model, description, examples = other
-    EndpointJudge(endpoint.url, model, cache)(description, examples, ["Friday"])
+    judging(endpoint, cache, model=model)(description, examples, ["Friday"])
     assert len(endpoint.requests) == 2
 
 
 def test_half_a_line_of_an_interrupted_run_does_no_harm(endpoint, tmp_path):
     cache = tmp_path / "verdicts.jsonl"
-    ask(EndpointJudge(endpoint.url, "referee", cache), "Friday")
+    ask(judging(endpoint, cache), "Friday")
     whole = cache.read_text()
     cache.write_text(whole + whole[:30])
-    assert ask(EndpointJudge(endpoint.url, "referee", cache), "Friday", "no") == [True, False]
+    assert ask(judging(endpoint, cache), "Friday", "no") == [True, False]
     lines = cache.read_text().splitlines()
     assert [len(lines), lines[1]] == [3, whole[:30]]
-    assert ask(EndpointJudge(endpoint.url, "referee", cache), "Friday", "no") == [True, False]
+    assert ask(judging(endpoint, cache), "Friday", "no") == [True, False]
     assert len(endpoint.requests) == 2
 
 
 def test_what_was_judged_before_a_failure_is_kept(endpoint, tmp_path):
     cache = tmp_path / "verdicts.jsonl"
     endpoint.script = [(200, {"choices": [{"message": {"content": "yes"}}]}, {}), (400, {"error": "no more"}, {})]
-    with pytest.raises(UserError, match=r"answers 400 for model 'referee': check both .*no more"):
-        ask(EndpointJudge(endpoint.url, "referee", cache, n_parallel=1), "Friday", "Sunday")
+    with pytest.raises(UserError, match=r"refuses with 400 for model 'referee': .*no more"):
+        ask(judging(endpoint, cache, concurrency=1), "Friday", "Sunday")
     assert len(cache.read_text().splitlines()) == 1
 
 
-def test_a_busy_endpoint_is_asked_again_later(endpoint, waits):
-    endpoint.script = [(429, b"", {"Retry-After": "7"}), (503, b"down", {}), (429, b"", {})]
-    assert ask(EndpointJudge(endpoint.url, "referee"), "Friday") == [True]
-    assert waits == [7, 2, 4]
-    endpoint.script = [(500, b"Traceback\nmore", {})] * 3
-    with pytest.raises(UserError, match=r"answers 500 .*\(Traceback\)"):
-        ask(EndpointJudge(endpoint.url, "referee", retries=2), "Sunday")
+def test_a_busy_endpoint_is_asked_again(endpoint):
+    endpoint.script = [(429, b"", {"Retry-After": "0.1"}), (503, b"down", {"Retry-After": "0.1"})]
+    assert ask(judging(endpoint), "Friday") == [True]
+    assert len(endpoint.requests) == 3
 
 
-def test_a_silent_endpoint_is_named(endpoint, waits):
+def test_a_silent_endpoint_is_named(endpoint, monkeypatch):
+    monkeypatch.setattr(client, "RETRIES", 0)
     endpoint.server.shutdown()
     endpoint.server.server_close()
-    with pytest.raises(UserError, match="cannot be reached: check that it runs"):
-        ask(EndpointJudge(endpoint.url, "referee", retries=2), "Friday")
-    assert waits == [1, 2]
+    with pytest.raises(UserError, match=r"does not answer .*: is the server running"):
+        ask(judging(endpoint), "Friday")
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ((401, {"error": "key"}, {}), "refuses the key: put a valid one into OPENAI_API_KEY"),
-        ((404, {"error": "no model referee"}, {}), "answers 404 for model 'referee': check both .*no model referee"),
-        ((200, b"<html>", {}), "something else than a chat completion"),
+        ((401, {"error": "key"}, {}), "wants a key: set OPENAI_API_KEY to a valid one"),
+        ((404, {"error": "no model referee"}, {}), "refuses with 404 for model 'referee': .*no model referee"),
+        ((200, b"<html>", {}), "does not answer in JSON"),
         ((200, {"choices": []}, {}), "something else than a chat completion"),
         (
             (200, {"choices": [{"message": {"content": "Hard to say.\nWell"}}]}, {}),
@@ -163,24 +171,19 @@ def test_a_silent_endpoint_is_named(endpoint, waits):
         ((200, {"choices": [{"message": {"content": "yesterday"}}]}, {}), "neither yes nor no: use another model"),
     ],
 )
-def test_answers_that_help_nobody(endpoint, monkeypatch, waits, answer, message):
+def test_answers_that_help_nobody(endpoint, monkeypatch, answer, message):
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     endpoint.script = [answer]
     with pytest.raises(UserError, match=message) as caught:
-        ask(EndpointJudge(endpoint.url, "referee"), "Friday")
+        ask(judging(endpoint), "Friday")
     assert KEY not in str(caught.value)
-    assert not waits  # asking again would change nothing
+    assert len(endpoint.requests) == 1  # asking again would change nothing
 
 
 @pytest.mark.parametrize(("reply", "verdict"), [("**Yes**", True), ("No, since", False), ('"no"', False)])
 def test_one_word_in_many_dresses(endpoint, reply, verdict):
     endpoint.reply = reply
-    assert ask(EndpointJudge(endpoint.url, "referee"), "Friday") == [verdict]
-
-
-def test_a_url_without_a_scheme_is_refused():
-    with pytest.raises(UserError, match="'localhost' is no address to ask: give one like"):
-        ask(EndpointJudge("localhost", "referee"), "Friday")
+    assert ask(judging(endpoint), "Friday") == [verdict]
 
 
 def test_a_candidate_cannot_pose_as_the_task():

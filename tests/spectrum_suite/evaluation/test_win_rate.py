@@ -17,6 +17,7 @@ from spectrum_suite.evaluation.preference import (
 )
 from spectrum_suite.evaluation.win_rate import WinRate, compare_responses, length_controlled_rates
 from spectrum_suite.formats.render import get_format
+from spectrum_suite.lm.client import Client, Endpoint
 from spectrum_suite.lm.local import LocalLM
 from tests.tiny_models import tiny_model
 
@@ -93,13 +94,16 @@ def test_responses_that_do_not_fit_are_named():
 def test_an_endpoint_is_asked_about_fields_of_json(monkeypatch, tmp_path):
     asked = []
 
-    def answer(self, messages):
-        shown = json.loads(messages[-1]["content"])
-        asked.append(shown)
-        return "Yes" if len(shown["first"]) > len(shown["second"]) else "no."
+    def ask_each(_, path, requests):
+        for index, request in enumerate(requests):
+            shown = json.loads(request["messages"][-1]["content"])
+            asked.append(shown)
+            reply = "Yes" if len(shown["first"]) > len(shown["second"]) else "no."
+            yield index, {"choices": [{"message": {"content": reply}}]}
 
-    monkeypatch.setattr(EndpointJudge, "_answer", answer)
-    judge = EndpointPreference(EndpointJudge("http://localhost/v1", "referee", cache=tmp_path / "verdicts.jsonl"))
+    monkeypatch.setattr(Client, "ask_each", ask_each)
+    endpoint = Endpoint("http://localhost/v1", "referee")
+    judge = EndpointPreference(EndpointJudge(endpoint, cache=tmp_path / "verdicts.jsonl"))
     for _ in range(2):
         found = compare_responses(["Say it."], ["a long one"], ["short"], judge)
         assert (found.win_rate, found.consistency, found.judge) == (1, 1, "judge referee")
