@@ -3,9 +3,9 @@ r"""Writes model_cards/<name>.md for a run, and keeps what the card is made from
     python -m benchmarks.cards outputs/spectrum-gemma-3-270m/1 --name gemma-3-270m-spectrum \
         --reports outputs/results/gemma-3-270m/spectrum/1
 
-`--reports` is a folder below which the reports of `evaluate_model.py` lie, or a summary of the quickstart. Without a
-run, every card is rendered again from what is kept: the training report, the suite's records of the tasks that were
-trained on, and the reports without their single items.
+`--reports` is a folder below which the reports of `evaluate_model.py` lie. Without a run, every card is rendered again
+from what is kept: the training report, the suite's records of the tasks that were trained on, and the reports without
+their single items.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from spectrum_suite.errors import UserError, exit_on_user_error
 from spectrum_suite.evaluation.report import REPORT
 from spectrum_suite.hub.cards import render_model_card, trained_rows, with_names
-from spectrum_suite.hub.model import SUMMARY
 from spectrum_suite.json_files import read_json, write_json
 from spectrum_suite.training.report import REPORT as TRAINING_REPORT
 
@@ -57,11 +56,10 @@ def keep(run: Path, reports: Path, suite: Path | None, folder: Path) -> None:
 
 
 def find_reports(place: Path) -> Iterator[Path]:
-    """The reports of an evaluation, or of the quickstart, that lie in a folder; or the one that is named."""
+    """The reports that lie in a folder, or the one that is named."""
     if place.is_file():
         yield place
-    for name in (SUMMARY, REPORT):
-        yield from sorted(place.rglob(name))
+    yield from sorted(place.rglob(REPORT))
 
 
 def shown(report: dict[str, Any]) -> dict[str, Any]:
@@ -77,8 +75,9 @@ def _without_items(part: Any) -> Any:
 
 def card(folder: Path) -> str:
     """The card that is made from what is kept in a folder, which has the card's name."""
-    reports = sorted(path for name in (SUMMARY, REPORT) for path in folder.glob(f"[0-9]*-{name}"))
-    return str(render_model_card(folder, reports, suite=folder, repo_id=f"ORG/{folder.name}"))
+    return str(
+        render_model_card(folder, sorted(folder.glob(f"[0-9]*-{REPORT}")), suite=folder, repo_id=f"ORG/{folder.name}")
+    )
 
 
 def main(run: Path | None, name: str | None, reports: Path | None, suite: Path | None) -> None:

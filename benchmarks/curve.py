@@ -1,9 +1,9 @@
-"""How a run of quickstart.py comes closer to the truth while it trains: its checkpoints, measured one by one.
+"""How a run of quickstart.py comes closer to the true distributions while it trains: its checkpoints, one by one.
 
     python quickstart.py --recipe recipes/first-light.yaml --output outputs/first-light
     python -m benchmarks.curve --run outputs/first-light
 
-writes the run's summary and curve into benchmarks/results/first-light.json and the picture into docs/first-light.png.
+writes the run's results and curve into benchmarks/results/first-light.json and the picture into docs/first-light.png.
 Call it where the run was made, beside its suite. Without `--run`, the picture is drawn again from the numbers.
 """
 
@@ -17,14 +17,20 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-import quickstart
 from benchmarks.measuring import conditions
 from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from spectrum_suite.errors import UserError, exit_on_user_error
+from spectrum_suite.evaluation.comparison.before_after import cells_of
+from spectrum_suite.evaluation.comparison.recipe import Recipe, read_recipe
+from spectrum_suite.evaluation.report import read_report
+from spectrum_suite.evaluation.run import complete, evaluate
 from spectrum_suite.json_files import read_json, write_json
 from spectrum_suite.training.report import REPORT as TRAINING_REPORT
 
 NUMBERS, PICTURE = Path("benchmarks/results/first-light.json"), Path("docs/first-light.png")
+
+RECIPE = Path("recipes/results/quickstart.yaml")
+"""What is measured, of the run as of its checkpoints."""
 
 SHOWN = {
     "dist_urn": ("urns (held out)", "#0072b2"),
@@ -38,13 +44,14 @@ SHOWN = {
 
 
 def measure(run: Path) -> dict[str, Any]:
-    """The summary of a run, its losses, and for each of its checkpoints the divergence on every task.
+    """The results of a run, its losses, and for each of its checkpoints the divergence on every task.
 
     Raises:
         UserError: The run is not finished, or it has kept no checkpoints.
     """
     training = read_json(run / "adapter" / TRAINING_REPORT, "finish the run with quickstart.py")
-    built = read_json(quickstart.SUITE / BUILD_REPORT, "call this where the run was made, beside its suite")
+    recipe = read_recipe(RECIPE)
+    built = read_json(Path(recipe.suite) / BUILD_REPORT, "call this where the run was made, beside its suite")
     losses = [
         {"step": line["step"], "seen_tokens": line["seen_tokens"], "loss": round(line["loss"], 4)}
         for line in training["log"]
@@ -54,7 +61,7 @@ def measure(run: Path) -> dict[str, Any]:
     if not seen.keys() & checkpoints.keys():
         raise UserError(f"run {str(run)!r} has no checkpoint at a step that was logged: run it with save_steps")
     curve = [
-        {"step": step, "seen_tokens": seen[step], "tasks": _measure(path, run / "curve" / str(step))}
+        {"step": step, "seen_tokens": seen[step], "tasks": _measure(recipe, path, run / "curve" / str(step))}
         for step, path in sorted(checkpoints.items())
         if step in seen
     ]
@@ -65,22 +72,21 @@ def measure(run: Path) -> dict[str, Any]:
         "tuning_seconds": training["seconds"],
         "training_loss": losses,
         "curve": curve,
-        "summary": read_json(run / "summary.json", "finish the run with quickstart.py"),
+        "tasks": cells_of(*(read_report(run / side.name / "alignment") for side in recipe.runs)),
     }
 
 
-def _measure(checkpoint: Path, output: Path) -> dict[str, dict[str, float]]:
-    limits = quickstart.evaluation_limits()
-    report = quickstart.evaluate_tasks(str(checkpoint), output, limits, "auto")
+def _measure(recipe: Recipe, checkpoint: Path, output: Path) -> dict[str, dict[str, float]]:
+    settings = recipe.without_missing_tasks().evaluation("alignment", recipe.runs[-1], str(checkpoint), "auto", output)
     return {
         task: {name: round(section["model"][name]["mean"], 4) for name in ("js_divergence", "coverage")}
-        for task, section in report["alignment"].items()
+        for task, section in complete(evaluate(settings, progress=True))["alignment"].items()
     }
 
 
 def points(found: Mapping[str, Any], task: str) -> Iterator[tuple[float, float]]:
     """(tokens seen, divergence as a share of a uniform guess's): the base, the checkpoints and the end."""
-    cells = found["summary"]["tasks"][task]
+    cells = found["tasks"][task]
     guess = cells["uniform"]["js_divergence"]
     yield 0, cells["base"]["js_divergence"] / guess
     for place in found["curve"]:
@@ -93,7 +99,7 @@ def picture(found: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(9, 4), layout="constrained", facecolor="white")
     axis = figure.add_subplot()
     for task, (name, color) in SHOWN.items():
-        if task in found["summary"]["tasks"]:
+        if task in found["tasks"]:
             tokens, shares = zip(*points(found, task), strict=True)
             axis.plot([count / 1000 for count in tokens], shares, marker="o", markersize=3.5, color=color, label=name)
     axis.axhline(1, color="#222222", linewidth=1, linestyle="--")

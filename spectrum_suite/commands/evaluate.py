@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_OF_RUNS = ("runs", "skip_missing", "train_missing")
+"""Options that are for a comparison of many models alone."""
+
 ABOUT = """\
 Measure how well a causal language model steers, spans, aligns and follows: report.json, report.md and plots.
 
@@ -87,7 +90,11 @@ Many models side by side, by a recipe that lists them, with one page of tables, 
 
     python evaluate_model.py --runs recipes/results/gemma-3-270m.yaml --output outputs/results/gemma-3-270m
 
-Interrupted? The same command goes on where it was.
+The same from nothing, here what `make quickstart` does: build the suite, train, evaluate, and print before and after:
+
+    python evaluate_model.py --runs recipes/results/quickstart.yaml --output outputs/quickstart --train_missing
+
+Interrupted? The same command resumes where it was.
 """
 
 
@@ -155,6 +162,9 @@ class EvaluationArguments:
     compare: Path | None = _option(None, "another report (file or folder) to set this one against")
     runs: Path | None = _option(None, "evaluate the models in a recipe, and set them side by side", metavar="RECIPE")
     skip_missing: bool = _option(False, "with --runs: leave out models that are not there")
+    train_missing: bool = _option(
+        False, "with --runs: first build the suite and train the models by the recipe's commands; what is done is kept"
+    )
 
 
 class Parser(EitherSpelling, TrlParser):
@@ -203,7 +213,7 @@ def run(arguments: EvaluationArguments) -> None:
 
     check_model_name(arguments.model)
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
-    options = {name: value for name, value in options.items() if name not in ("runs", "skip_missing")}
+    options = {name: value for name, value in options.items() if name not in _OF_RUNS}
     report = evaluate(EvaluationSettings(text_format=options.pop("format"), **options), progress=True)
     if report is None:  # another process is the main one
         return
@@ -222,23 +232,19 @@ def compare_many(arguments: EvaluationArguments) -> None:
     """Evaluate the runs of a recipe, and write the page that sets them side by side."""
     unchanged = vars(EvaluationArguments(output=arguments.output))
     given = {name for name, value in vars(arguments).items() if value != unchanged[name]}
-    if unused := sorted(given - {"runs", "output", "skip_missing"}):
+    if unused := sorted(given - {*_OF_RUNS, "output"}):
         raise UserError(f"--{unused[0]} does not go with --runs: say it in the recipe {str(arguments.runs)!r}")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("--runs is for one process: start it without 'accelerate launch'")
-    check_output(arguments.output, option="--output")
-    from spectrum_suite.evaluation.comparison.claims import check_claims  # noqa: PLC0415 - with `torch`
-    from spectrum_suite.evaluation.comparison.compare import compare_runs  # noqa: PLC0415
-    from spectrum_suite.evaluation.comparison.page import PAGE, write_page  # noqa: PLC0415
+    from spectrum_suite.commands.comparison import compare_models  # noqa: PLC0415 - with `torch`
     from spectrum_suite.evaluation.comparison.recipe import read_recipe  # noqa: PLC0415
 
-    recipe = read_recipe(arguments.runs)
-    results = compare_runs(recipe, arguments.output, skip_missing=arguments.skip_missing, progress=True)
-    write_page(results, arguments.output)
-    for claim in check_claims(results):
-        if claim.was_checked:
-            logger.info("%s: %s", claim.text, claim.verdict)
-    logger.info("the page of all runs is %s", arguments.output / PAGE)
+    compare_models(
+        read_recipe(arguments.runs),
+        arguments.output,
+        skip_missing=arguments.skip_missing,
+        train_missing=arguments.train_missing,
+    )
 
 
 def summary_lines(report: Report) -> Iterator[str]:

@@ -25,6 +25,9 @@ from spectrum_suite.hub.terms import AS_BASE, Terms
 from spectrum_suite.json_files import read_json
 from spectrum_suite.training.report import REPORT as TRAINING_REPORT
 
+_TRAINED = "give an output folder of train_sft.py"
+"""What to do where there is no training report."""
+
 FULL = "full fine-tuning"
 """What a training report calls it when all weights were trained."""
 
@@ -94,8 +97,8 @@ def render_model_card(
 
     Args:
         adapter: The adapter's folder, with its ``training_report.json``.
-        reports: Results as run: any of the quickstart's ``summary.json`` and ``evaluate_model.py``'s ``report.json``.
-            With none, the card says that nothing was measured.
+        reports: Results as run, each a ``report.json`` of an evaluation. With none, the card says that nothing
+            was measured.
         suite: The built suite that was trained on; by default the folder that the training report names.
         base_model: The base model's id on the Hub, where the training report names a folder.
         license_name: The base model's licence as the Hub calls it, e.g. ``apache-2.0``; known for embedded models.
@@ -141,13 +144,6 @@ def render_model_card(
     return ModelCard(text)
 
 
-def write_adapter_card(adapter: Path, *, suite: Path, summary: Path) -> Path:
-    """Render the card of a quickstart's adapter into its folder; returns its path. See :func:`render_model_card`."""
-    path = adapter / "README.md"
-    render_model_card(adapter, [summary], suite=suite).save(path)
-    return path
-
-
 def write_card(folder: Path, *, merged: bool) -> Path:
     """Write the README of a tuned model from its training report; returns its path.
 
@@ -158,15 +154,30 @@ def write_card(folder: Path, *, merged: bool) -> Path:
         folder: Of the run, with its training report.
         merged: Whether the card is that of the merged model in ``merged/``.
     """
-    training = read_json(folder / TRAINING_REPORT, "give an output folder of train_sft.py")
-    try:
-        card = None if training["adaptation"] == FULL else render_model_card(folder, [], merged=merged)
-    except UserError:
-        card = None
-    card = card or short_card(training, folder, merged=merged)
+    training = read_json(folder / TRAINING_REPORT, _TRAINED)
+    card = _full_card(training, folder, [], merged=merged) or short_card(training, folder, merged=merged)
     path = folder / "merged" / "README.md" if merged else folder / "README.md"
     card.save(path)
     return path
+
+
+def add_results(folder: Path, reports: Sequence[Path]) -> None:
+    """Write the README again with what was measured; a short one, which has no room for results, stays as it is.
+
+    Args:
+        folder: Of the run, with its training report.
+        reports: Those of its evaluations.
+    """
+    if card := _full_card(read_json(folder / TRAINING_REPORT, _TRAINED), folder, reports, merged=False):
+        card.save(folder / "README.md")
+
+
+def _full_card(training: dict[str, Any], folder: Path, reports: Sequence[Path], *, merged: bool) -> ModelCard | None:
+    """The card that would be published, or None where it cannot be written."""
+    try:
+        return None if training["adaptation"] == FULL else render_model_card(folder, reports, merged=merged)
+    except UserError:
+        return None
 
 
 def short_card(training: dict[str, Any], folder: Path, *, merged: bool) -> ModelCard:

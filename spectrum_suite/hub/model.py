@@ -14,6 +14,7 @@ from huggingface_hub import ModelCard
 from transformers import AutoConfig
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.comparison.run_results import FORMATS, RESULTS
 from spectrum_suite.evaluation.report import REPORT
 from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.cards import BaseModel, base_model_of, read_training, render_model_card, with_names
@@ -27,7 +28,6 @@ from spectrum_suite.json_files import read_json
 from spectrum_suite.models import ADAPTER, find_model, load_merged
 from spectrum_suite.training.report import REPORT as TRAINING_REPORT
 
-SUMMARY = "summary.json"
 EVAL_RESULTS = ".eval_results/spectrum-suite.yaml"
 
 _ADAPTER_WEIGHTS, _SAMPLING, _TOKENIZER = "adapter_model.safetensors", "generation_config.json", "tokenizer_config.json"
@@ -144,9 +144,16 @@ def model_card(
 
 
 def find_reports(folder: Path) -> list[Path]:
-    """What may be evaluations of an adapter: in its folder or, where the quickstart puts them, in the one above."""
-    places = [place / name for place in (folder, folder.resolve().parent) for name in (SUMMARY, REPORT)]
-    return [path for path in places if path.is_file()]
+    """What may be evaluations of an adapter: in its folder, and in the one above."""
+    return [place / REPORT for place in (folder, folder.resolve().parent) if (place / REPORT).is_file()]
+
+
+def _reports_of_comparison(folder: Path) -> tuple[Path, ...]:
+    """The reports about an adapter of a comparison in the folder above, where the quickstart puts it."""
+    above = folder.resolve().parent
+    reports = sorted(above.glob(f"*/**/{REPORT}")) if (above / RESULTS).is_file() else []
+    measured = [path for path in reports if FORMATS not in path.relative_to(above).parts]
+    return tuple(path for path in measured if not _why_not_used(path, folder))
 
 
 def _checked_reports(folder: Path, options: ModelOptions) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -160,21 +167,28 @@ def _checked_reports(folder: Path, options: ModelOptions) -> tuple[tuple[Path, .
             if why := _not_about(read_json(path, "give a report with '--report'"), folder):
                 raise UserError(f"report {str(path)!r} {why}: measure this one with evaluate_model.py")
         return options.reports, ()
+    if options.without_report:
+        return (), ()
     not_used = []
-    for path in () if options.without_report else find_reports(folder):
-        try:
-            why = _not_about(read_json(path, "measure it again"), folder)
-        except UserError as error:
-            why = str(error)
-        if not why:
+    for path in find_reports(folder):
+        if why := _why_not_used(path, folder):
+            not_used.append(f"not used: {path} ({why})")
+        else:
             return (path,), tuple(not_used)
-        not_used.append(f"not used: {path} ({why})")
-    if not options.without_report:
-        raise UserError(
-            f"model {str(folder)!r} has no report: measure it with evaluate_model.py and give '--report PATH', "
-            f"or publish it with '--without-report'{''.join(f'; {line}' for line in not_used)}"
-        )
-    return (), ()
+    if found := _reports_of_comparison(folder):
+        return found, tuple(not_used)
+    raise UserError(
+        f"model {str(folder)!r} has no report: measure it with evaluate_model.py and give '--report PATH', "
+        f"or publish it with '--without-report'{''.join(f'; {line}' for line in not_used)}"
+    )
+
+
+def _why_not_used(path: Path, folder: Path) -> str | None:
+    """Why a report that was found does not count; None where it does."""
+    try:
+        return _not_about(read_json(path, "measure it again"), folder)
+    except UserError as error:
+        return str(error)
 
 
 def _not_about(report: Mapping[str, Any], folder: Path) -> str | None:

@@ -17,8 +17,8 @@ from spectrum_suite.hub.fit_names import fit, fit_text
 from spectrum_suite.hub.shapes import COUNT, Each, Maybe, Number, check_shape
 from spectrum_suite.json_files import read_json
 
-LABELS = {"tuned": "this model", "base": "base model", "uniform": "uniform guess"}
-"""Whose answers were scored, as summaries call them and as the card does, in the order of the card."""
+LABELS = {"tuned": "this model", "uniform": "uniform guess"}
+"""Whose answers were scored; ``other`` is the model that this one was compared with, and has a name of its own."""
 
 METRICS = {
     "loss": "loss per output (nats)",
@@ -34,6 +34,7 @@ _DIVERGENCE = Number(-_ROUNDING, math.log(2) + _ROUNDING, optional=True)
 _SHARE = Number(-_ROUNDING, 1 + 1e-3, optional=True)
 _SPREAD = Number(low=0, optional=True)
 _INTERVAL = Maybe(Each(Number(optional=True), list))
+_DIFFERENCE = {"difference?": Number(-1, 1, optional=True), "n?": COUNT}
 _SCORED = {"js_divergence": {"mean": _DIVERGENCE, "se": _SPREAD}, "coverage": {"mean": _SHARE}}
 _STEERABILITY = {
     "loss?": _SPREAD, "accuracy?": _SHARE, "ece?": _SHARE, "loss_se?": _SPREAD, "accuracy_se?": _SPREAD,
@@ -48,15 +49,13 @@ _SECTIONS = {
 _EVALUATION = {
     "settings": {"format": str, "dtype": object, "device": object, "seed": object, "limit": object},
     "comparison": Maybe(
-        {"other": {"model": str, "format": str}, "alignment?": Each({"js_divergence": {"ci95": _INTERVAL}})}
+        {
+            "other": {"model": str, "format": str},
+            "alignment?": Each({"js_divergence": _DIFFERENCE | {"ci95": _INTERVAL}, "coverage?": _DIFFERENCE}),
+        }
     ),
     "alignment": dict, "steerability?": dict, "coverage?": dict,
     "failed?": Each({"desideratum": str, "task": Maybe(str), "reason": str}, list),
-}  # fmt: skip
-_ASKED = {"js_divergence": _DIVERGENCE, "se": _SPREAD, "coverage": _SHARE, "n": COUNT}
-_SUMMARY = {
-    "seconds": Number(low=0), "peak_rss_gib": Number(low=0), "base_formats?": Each(str),
-    "tasks": Each({**dict.fromkeys(LABELS, _ASKED), "difference_ci95": _INTERVAL}),
 }  # fmt: skip
 """What a card reads out of reports, and within which bounds it can be."""
 
@@ -84,7 +83,7 @@ class TaskResult:
 
     Attributes:
         name: The task.
-        scores: By keys of :data:`LABELS`.
+        scores: By keys of :data:`LABELS`, and ``other``; in the order of the card.
         other: Which model this one was compared with, item by item, if with any.
         interval: 95% interval of this model's mean divergence minus the other's, in nats.
     """
@@ -133,46 +132,22 @@ class Results:
 
 
 def read_results(path: str | Path) -> Results:
-    """The results in a quickstart's summary or in a report of ``evaluate_model.py``.
+    """The results in a report of ``evaluate_model.py``.
 
     Raises:
         UserError: The file is missing, is not JSON or lacks an entry.
     """
     path = Path(path)
-    report = read_json(path, "give summary.json of the quickstart or report.json of evaluate_model.py")
-    if "schema_version" in report:
-        check_shape(report, _EVALUATION, str(path))
-        for desideratum, shape in _SECTIONS.items():
-            check_shape(dict(_measured(report, desideratum)), Each(shape), str(path), desideratum)
-        return _from_evaluation(report)
-    check_shape(report, _SUMMARY, str(path))
-    return _from_summary(report)
-
-
-def _from_summary(summary: Mapping[str, Any]) -> Results:
-    minutes, memory = summary["seconds"] / 60, summary["peak_rss_gib"]
-    tasks = tuple(
-        TaskResult(
-            fit_text(name),
-            {who: _score(found[who]) for who in LABELS},
-            LABELS["base"],
-            _interval(found["difference_ci95"]),
-        )
-        for name, found in summary["tasks"].items()
-    )
-    formats = summary.get("base_formats", {})
-    asked = ", ".join(f"`{fit_text(name)}` on {fit_text(task)}" for task, name in formats.items())
-    base = f" The base model is asked in the format that suits it best: {asked}." if formats else ""
-    return Results(f"From the quickstart, which took {minutes:.1f} minutes and {memory:.1f} GiB in all.{base}", tasks)
-
-
-def _score(found: Mapping[str, Any]) -> Score:
-    return Score(_known(found["js_divergence"]), _known(found["se"]), _known(found["coverage"]), found["n"])
+    report = read_json(path, "give report.json of evaluate_model.py")
+    check_shape(report, _EVALUATION, str(path))
+    for desideratum, shape in _SECTIONS.items():
+        check_shape(dict(_measured(report, desideratum)), Each(shape), str(path), desideratum)
+    return _from_evaluation(report)
 
 
 def _from_evaluation(report: Mapping[str, Any]) -> Results:
     settings, comparison = fit(report["settings"]), report["comparison"]
-    limit = "" if settings["limit"] is None else f", at most {settings['limit']} items a task"
+    limit = f", at most {settings['limit']} items a task" if isinstance(settings["limit"], int) else ""
     return Results(
         f"From `evaluate_model.py`: format `{settings['format']}`, {settings['dtype']} on {settings['device']}, seed "
         f"{settings['seed']}{limit}.{_faults(report)}",
@@ -223,19 +198,36 @@ def _measured(report: Mapping[str, Any], desideratum: str) -> Iterator[tuple[str
 
 
 def _from_section(name: str, section: Mapping[str, Any], comparison: Mapping[str, Any] | None) -> TaskResult:
-    scores = {
-        who: Score(
+    tuned, uniform = (
+        Score(
             _known(section[key]["js_divergence"]["mean"]),
             _known(section[key]["js_divergence"]["se"]),
             _known(section[key]["coverage"]["mean"]),
             section["n"],
         )
-        for who, key in (("tuned", "model"), ("uniform", "uniform"))
-    }
-    if comparison is None or name not in comparison.get("alignment", {}):
-        return TaskResult(fit_text(name), scores)
-    other, ends = fit(comparison["other"]), comparison["alignment"][name]["js_divergence"]["ci95"]
-    return TaskResult(fit_text(name), scores, f"`{other['model']}` in format `{other['format']}`", _interval(ends))
+        for key in ("model", "uniform")
+    )
+    compared = (comparison or {}).get("alignment", {}).get(name)
+    if not compared:
+        return TaskResult(fit_text(name), {"tuned": tuned, "uniform": uniform})
+    other = fit(comparison["other"])
+    divergence, coverage = (
+        _of_other(mean, compared.get(metric, {}), section["n"])
+        for metric, mean in (("js_divergence", tuned.js_divergence), ("coverage", tuned.coverage))
+    )
+    beside = {} if divergence is None else {"other": Score(divergence, None, coverage, section["n"])}
+    return TaskResult(
+        fit_text(name),
+        {"tuned": tuned, **beside, "uniform": uniform},
+        f"`{other['model']}` in format `{other['format']}`",
+        _interval(compared["js_divergence"]["ci95"]),
+    )
+
+
+def _of_other(mean: float | None, compared: Mapping[str, Any], n: int) -> float | None:
+    """The other model's mean, where both were scored on the very same items; else None."""
+    difference = _known(compared.get("difference"))
+    return None if mean is None or difference is None or compared.get("n") != n else mean - difference
 
 
 def _interval(ends: Sequence[float | None] | None) -> tuple[float, float] | None:

@@ -3,10 +3,11 @@
 import json
 
 import pytest
+import yaml
 
-import quickstart
 from benchmarks import curve
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.comparison.recipe import Recipe
 
 CELLS = {"base": 0.08, "tuned": 0.01, "uniform": 0.04}
 TRAINING = {
@@ -17,6 +18,21 @@ TRAINING = {
 }  # fmt: skip
 
 
+RECIPE = {
+    "title": "Tiny", "suite": "spectrum-suite", "measure": {"alignment": {"tasks": ["dist_urn"]}},
+    "runs": [{"name": "base", "group": "base", "model": "b"}, {"name": "tuned", "group": "spectrum", "model": "t"}],
+}  # fmt: skip
+
+
+def report_of(divergence):
+    cell = {"js_divergence": {"mean": divergence, "se": 0.001}, "coverage": {"mean": 1.0, "se": 0.0}}
+    guess = cell | {"js_divergence": {"mean": CELLS["uniform"], "se": 0.001}}
+    return {
+        "schema_version": 2, "failed": [], "alignment": {"dist_urn": {"n": 9, "model": cell, "uniform": guess}},
+        "comparison": {"alignment": {"dist_urn": {"js_divergence": {"ci95": [-0.1, -0.05]}}}},
+    }  # fmt: skip
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A finished run in the current folder, whose checkpoints have a divergence of 0.2 / step."""
@@ -24,17 +40,18 @@ def run(tmp_path, monkeypatch):
     for step in (10, 5, 7):  # no line of the log is of step 7
         (tmp_path / "run" / "adapter" / f"checkpoint-{step}").mkdir(parents=True)
     (tmp_path / "run" / "adapter" / "training_report.json").write_text(json.dumps(TRAINING))
-    tasks = {"dist_urn": {side: {"js_divergence": value} for side, value in CELLS.items()}}
-    (tmp_path / "run" / "summary.json").write_text(json.dumps({"tasks": tasks}))
+    for side, report in (("base", report_of(CELLS["base"])), ("tuned", report_of(CELLS["tuned"]))):
+        folder = tmp_path / "run" / side / "alignment"
+        folder.mkdir(parents=True)
+        (folder / "report.json").write_text(json.dumps(report))
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    monkeypatch.setattr(curve, "RECIPE", tmp_path / "recipe.yaml")
     (tmp_path / "spectrum-suite").mkdir()
     built = {"tasks": {"described_shares": {"version": "1.2.0"}}}
     (tmp_path / "spectrum-suite" / "build_report.json").write_text(json.dumps(built))
 
-    def evaluate_tasks(model, output, limits, name):
-        means = {"js_divergence": {"mean": 0.2 / int(model.rpartition("-")[2])}, "coverage": {"mean": 1.0}}
-        return {"alignment": {"dist_urn": {"model": means}}}
-
-    monkeypatch.setattr(quickstart, "evaluate_tasks", evaluate_tasks)
+    monkeypatch.setattr(curve, "evaluate", lambda asked, progress: report_of(0.2 / int(asked.model.rpartition("-")[2])))
+    monkeypatch.setattr(Recipe, "without_missing_tasks", lambda recipe: recipe)  # the suite holds no rows
     return tmp_path / "run"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -15,7 +16,7 @@ from typing import Any
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.comparison.recipe import LABELLED, Recipe, Run, check_tasks
-from spectrum_suite.evaluation.comparison.run_results import Measured, Results, SeedResult
+from spectrum_suite.evaluation.comparison.run_results import FORMATS, Measured, Results, SeedResult
 from spectrum_suite.evaluation.comparison.scores import scores_of
 from spectrum_suite.evaluation.report import Report
 from spectrum_suite.evaluation.run import LIBRARIES, complete, evaluate
@@ -45,6 +46,7 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
     Raises:
         UserError: Something in the recipe does not exist or does not fit, or no model of it is there.
     """
+    recipe = recipe.without_missing_tasks()
     check_tasks(recipe)
     found = _find_models(recipe, skip_missing=skip_missing)
     runs = [run for run in recipe.runs if found[run.name]]
@@ -55,7 +57,9 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
         for place, run in enumerate(runs, 1):
             if progress:
                 logger.info("run %d of %d: %s", place, len(runs), run.name)
-            measured.append(_measure(recipe, run, found[run.name], output / run.name, progress=progress))
+            before = next((other for other in runs if other.name == run.before), None)
+            other = before and partial(report_folder, output, before, next(iter(found[before.name])))
+            measured.append(_measure(recipe, run, found[run.name], output, other, progress=progress))
     versions = task_versions(recipe.suite)
     results = Results(
         title=recipe.title,
@@ -74,6 +78,11 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
     results = replace(results, task_versions={task: versions[task] for task in sorted(used & versions.keys())})
     results.check()
     return results
+
+
+def report_folder(output: Path, run: Run, seed: int | None, desideratum: str) -> Path:
+    """Where the report of one of a run's models on a desideratum lies."""
+    return output.joinpath(run.name, *([] if seed is None else [str(seed)]), desideratum)
 
 
 def _with_common(recipe: Recipe, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -102,23 +111,33 @@ def _find_models(recipe: Recipe, *, skip_missing: bool) -> dict[str, dict[int | 
 
 
 def _measure(
-    recipe: Recipe, run: Run, models: Mapping[int | None, ModelFiles], output: Path, *, progress: bool
+    recipe: Recipe,
+    run: Run,
+    models: Mapping[int | None, ModelFiles],
+    output: Path,
+    other: Callable[[str], Path] | None,
+    *,
+    progress: bool,
 ) -> Measured:
-    """A run's scores, in the format that suits its first model best."""
+    """A run's scores, in the format that suits its first model best, compared with the reports in ``other``, if any."""
     first = next(iter(models.values()))
-    tried = _try_formats(recipe, run, first.name, output / "formats", progress=progress)
+    tried = _try_formats(recipe, run, first.name, output / run.name / FORMATS, progress=progress)
     formats = {name: _lowest(tried[recipe.criterion(name)]) if tried else run.formats[0] for name in recipe.measure}
     seeds = []
     asked: dict[str, str] = {}
     for seed, files in models.items():
-        folder = output if seed is None else output / str(seed)
-        reports = {
-            name: complete(
-                evaluate(recipe.evaluation(name, run, files.name, formats[name], folder / name), progress=progress)
+        reports = {}
+        for name in recipe.measure:
+            settings = recipe.evaluation(
+                name,
+                run,
+                files.name,
+                formats[name],
+                report_folder(output, run, seed, name),
+                compare=other and other(name),
             )
-            for name in recipe.measure
-        }
-        asked = {name: _format_of(report) for name, report in reports.items()}
+            reports[name] = complete(evaluate(settings, progress=progress))
+        asked = {name: format_of(report) for name, report in reports.items()}
         seeds.append(_seed_result(seed, files, reports))
     return Measured(
         name=run.name,
@@ -172,7 +191,8 @@ def _score(report: Report, desideratum: str) -> float | None:
     return None if None in values else fmean(values)
 
 
-def _format_of(report: Report) -> str:
+def format_of(report: Report) -> str:
+    """The format in which a report was made, as a recipe names it."""
     settings = report["settings"]
     return settings["format"] + (LABELLED if settings["task_labels"] else "")
 

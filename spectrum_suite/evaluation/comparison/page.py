@@ -15,11 +15,11 @@ from dataset_builder.registry import all_tasks
 from spectrum_suite.evaluation.comparison.claims import Claim, check_claims, samples
 from spectrum_suite.evaluation.comparison.measures import MEASURES, Measure, uniform_is_the_answer
 from spectrum_suite.evaluation.comparison.pooling import Estimate, difference, estimate
-from spectrum_suite.evaluation.comparison.run_results import Measured, Results, write_results
+from spectrum_suite.evaluation.comparison.run_results import RESULTS, Measured, Results, write_results
 from spectrum_suite.evaluation.comparison.runs_figure import write_figures
 from spectrum_suite.markdown import markdown_table, markdown_templates
 
-RESULTS, PAGE = "results.json", "results.md"
+PAGE = "results.md"
 
 _NAMED = 8
 """So many tasks of one version are named; of more, the number is told, and ``results.json`` has them all."""

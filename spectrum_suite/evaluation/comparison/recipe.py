@@ -2,6 +2,7 @@
 
 title: Gemma 3 270M
 suite: spectrum-suite
+build: python -m dataset_builder build --tasks synthetic --output spectrum-suite    # with --train_missing
 settings: {seed: 42}                    # of every evaluation; names are those of EvaluationSettings
 measure:                                # desideratum -> its settings
   alignment: {tasks: [dist_urn, dist_states], limit: 100}
@@ -10,13 +11,17 @@ choose:                                 # training tasks, on which a run with se
   steerability: {tasks: [polis_vote], limit: 10}
 runs:
   - {name: base, group: base, model: "embedded:gemma-3-270m", formats: [colon, chat]}
-  - {name: spectrum, group: spectrum, model: "outputs/spectrum/{seed}", seeds: [1, 2, 3]}
+  - name: spectrum
+    group: spectrum
+    model: outputs/spectrum/{seed}
+    seeds: [1, 2, 3]
+    train: python train_sft.py --config recipes/spectrum.yaml --seed {seed} --output_dir outputs/spectrum/{seed}
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +50,7 @@ CRITERIA = ("steerability", "alignment")
 """Desiderata by which a format can be chosen: by the mean loss, or the mean divergence."""
 
 LABELLED = "+label"
-"""Behind a format's name: each task's own label is written in place of ``Output``."""
+"""After a format's name: each task's own label is written in place of ``Output``."""
 
 _SEED = "{seed}"
 _OWN = {"model", "output", "desiderata", "text_format", "task_labels", "compare", "suite"}
@@ -62,8 +67,9 @@ class Run:
         model: A path, a Hub id or an embedded model; ``{seed}`` in it stands for each of the seeds.
         formats: How it may be asked; of several, the best on training tasks is taken.
         seeds: Of its trainings; none for a model that is there once.
-        train: The command that trains it, for the page.
-        against: An ablation's counterpart, the run that does all as the method says.
+        train: The command that trains it; it is on the page, and ``--train_missing`` runs it.
+        against: An earlier run that this one is compared with, item by item; for an ablation its counterpart, the run
+            that does everything as the method says.
         ablates: What an ablation leaves out, one of :data:`ABLATIONS`.
         settings: What is set otherwise for this run alone.
     """
@@ -82,6 +88,11 @@ class Run:
         """Seed -> the model that was trained with it; None for the only one."""
         return {seed: self.model.replace(_SEED, str(seed)) for seed in self.seeds} or {None: self.model}
 
+    @property
+    def before(self) -> str | None:
+        """The run that this one is set against before and after tuning; None for an ablation."""
+        return None if self.ablates else self.against
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -95,6 +106,8 @@ class Recipe:
         measure: Desideratum -> settings of its evaluation.
         choose: The same, of the evaluations by which formats are chosen.
         runs: The runs.
+        build: The command that builds the suite, for ``--train_missing``.
+        optional: Tasks that are measured only where the suite has them.
     """
 
     path: Path
@@ -104,11 +117,21 @@ class Recipe:
     measure: Mapping[str, Mapping[str, Any]]
     choose: Mapping[str, Mapping[str, Any]]
     runs: tuple[Run, ...]
+    build: str | None = None
+    optional: tuple[str, ...] = ()
 
     def evaluation(
-        self, desideratum: str, run: Run, model: str, text_format: str, output: Path, *, choosing: bool = False
+        self,
+        desideratum: str,
+        run: Run,
+        model: str,
+        text_format: str,
+        output: Path,
+        *,
+        choosing: bool = False,
+        compare: Path | None = None,
     ) -> EvaluationSettings:
-        """The settings of one evaluation of a model."""
+        """The settings of one evaluation of a model, which may be compared with an earlier report."""
         part = (self.choose if choosing else self.measure)[desideratum]
         name, labelled = text_format.removesuffix(LABELLED), text_format.endswith(LABELLED)
         return EvaluationSettings(
@@ -118,12 +141,24 @@ class Recipe:
             desiderata=(desideratum,),
             text_format=name,
             task_labels=labelled,
+            compare=compare,
             **{**self.settings, **part, **run.settings},
         )
 
     def criterion(self, desideratum: str) -> str:
         """The desideratum whose training tasks choose the format: its own, or the first that has any."""
         return desideratum if desideratum in self.choose else next(iter(self.choose))
+
+    def without_missing_tasks(self) -> Recipe:
+        """The same recipe without those of its optional tasks that the suite does not have."""
+        missing = set(self.optional) - task_infos(self.suite, ["all"]).keys()
+        measure = {
+            desideratum: part | {"tasks": tuple(task for task in part["tasks"] if task not in missing)}
+            if "tasks" in part
+            else part
+            for desideratum, part in self.measure.items()
+        }
+        return replace(self, measure=measure)
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -138,9 +173,9 @@ def read_recipe(path: str | Path) -> Recipe:
     except OSError as error:
         raise UserError(f"recipe {str(path)!r} not found: see recipes/results for some") from error
     except yaml.YAMLError as error:
-        raise UserError(f"recipe {str(path)!r} is no YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"recipe {str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
     where = f"recipe {str(path)!r}"
-    _check_names(where, content, ("title", "suite", "measure", "runs"), ("settings", "choose"))
+    _check_names(where, content, ("title", "suite", "measure", "runs"), ("settings", "choose", "build", "optional"))
     recipe = Recipe(
         path=path,
         title=content["title"],
@@ -149,6 +184,8 @@ def read_recipe(path: str | Path) -> Recipe:
         measure=_parts(f"{where}, measure", content["measure"], MEASURED),
         choose=_parts(f"{where}, choose", content.get("choose") or {}, CRITERIA),
         runs=tuple(_run(where, run) for run in content["runs"]),
+        build=content.get("build"),
+        optional=tuple(content.get("optional") or ()),
     )
     _check_runs(where, recipe)
     return recipe
@@ -209,9 +246,11 @@ def _check_runs(where: str, recipe: Recipe) -> None:
                 f"{where}, run {run.name!r} has several formats: say in 'choose' on which tasks it is asked"
             )
         if run.ablates and run.against is None:
-            raise UserError(f"{where}, run {run.name!r} is an ablation: say 'against' which run it is held")
+            raise UserError(f"{where}, run {run.name!r} is an ablation: name its counterpart in 'against'")
         if run.against is not None:
             _check_known(f"{where}, run {run.name!r}", "run", run.against, names)
+        if run.before and run.before not in names[: names.index(run.name)]:
+            raise UserError(f"{where}, run {run.name!r} is compared with {run.before!r}: list that run before it")
 
 
 def _parts(where: str, content: Any, known: tuple[str, ...]) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,10 @@ from spectrum_suite.evaluation.comparison.scores import Scores, check_same_rows
 from spectrum_suite.json_files import read_json, write_whole
 
 SCHEMA_VERSION = 1
+RESULTS = "results.json"
+
+FORMATS = "formats"
+"""The folder of a run in which its formats are tried."""
 
 
 @dataclass(frozen=True)

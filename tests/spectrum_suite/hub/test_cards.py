@@ -13,28 +13,38 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
-from spectrum_suite.hub.cards import render_model_card, write_adapter_card
+from spectrum_suite.hub.cards import render_model_card
 
 pytestmark = pytest.mark.hub
 
-SCORES = {
-    "base": {"js_divergence": 0.0871234567, "se": 0.004321, "coverage": 0.18349, "n": 200},
-    "tuned": {"js_divergence": 0.0213456789, "se": 0.001234, "coverage": 0.93161, "n": 200},
-    "uniform": {"js_divergence": 0.0304987654, "se": 0.002345, "coverage": 1.0, "n": 200},
-}
-ONE_ITEM = {
-    "base": {"js_divergence": 0.097, "se": math.nan, "coverage": 0.046, "n": 1},
-    "tuned": {"js_divergence": 0.0156, "se": None, "coverage": 0.977, "n": 1},
-    "uniform": {"js_divergence": 0.0201, "se": None, "coverage": 1.0, "n": 1},
-}
-NO_MASS = {"js_divergence": None, "se": None, "coverage": 0.0, "n": 3}
-SUMMARY = {
-    "seconds": 741.0,
-    "peak_rss_gib": 5.31,
-    "tasks": {
-        "dist_urn": SCORES | {"difference_ci95": [-0.0741, -0.0567]},
-        "dist_states": ONE_ITEM | {"difference_ci95": [math.nan, math.nan]},
-        "dist_nytimes": {"base": NO_MASS, "tuned": NO_MASS, "uniform": SCORES["uniform"], "difference_ci95": None},
+
+def cell(divergence, se, coverage):
+    return {"js_divergence": {"mean": divergence, "se": se}, "coverage": {"mean": coverage, "se": None}}
+
+
+def compared(n, divergence, coverage, ci95):
+    return {
+        "js_divergence": {"difference": divergence, "ci95": ci95, "n": n},
+        "coverage": {"difference": coverage, "n": n},
+    }
+
+
+UNIFORM = cell(0.0304987654, 0.002345, 1.0)
+REPORT = {
+    "schema_version": 2,
+    "settings": {"format": "spectrum", "dtype": "float32", "device": "cpu", "seed": 42, "limit": {"dist_urn": 200}},
+    "alignment": {
+        "dist_urn": {"n": 200, "model": cell(0.0213456789, 0.001234, 0.93161), "uniform": UNIFORM},
+        "dist_states": {"n": 1, "model": cell(0.0156, None, 0.977), "uniform": cell(0.0201, math.nan, 1.0)},
+        "dist_nytimes": {"n": 3, "model": cell(None, None, 0.0), "uniform": UNIFORM},
+    },
+    "comparison": {
+        "other": {"model": "embedded:gemma-3-270m", "format": "colon"},
+        "alignment": {
+            "dist_urn": compared(200, -0.0657777778, 0.74812, [-0.0741, -0.0567]),
+            "dist_states": compared(1, -0.0814, 0.931, [math.nan, math.nan]),
+            "dist_nytimes": compared(0, None, 0.0, [None, None]),
+        },
     },
 }
 TRAINING = {
@@ -76,20 +86,20 @@ class Run:
 
     def __init__(self, folder):
         self.adapter = folder / "outputs" / "adapter"
-        self.summary = folder / "outputs" / "summary.json"
+        self.report = folder / "outputs" / "report.json"
         self.adapter.mkdir(parents=True)
         (folder / "spectrum-suite").mkdir()
         self.build_report = folder / "spectrum-suite" / "build_report.json"
         self.training_report = self.adapter / "training_report.json"
         self.write()
 
-    def write(self, training=TRAINING, build=BUILD, summary=SUMMARY):
+    def write(self, training=TRAINING, build=BUILD, report=REPORT):
         self.training_report.write_text(json.dumps(training))
         self.build_report.write_text(json.dumps(build))
-        self.summary.write_text(json.dumps(summary))
+        self.report.write_text(json.dumps(report))
 
     def card(self, **options):
-        return render_model_card(self.adapter, [self.summary], **options)
+        return render_model_card(self.adapter, [self.report], **options)
 
 
 @pytest.fixture
@@ -135,7 +145,7 @@ def test_the_data_of_earlier_runs_is_told_too(run):
         run.card()
 
 
-def test_the_model_index_holds_the_numbers_of_the_summary(run, tmp_path):
+def test_the_model_index_holds_the_numbers_of_the_report(run, tmp_path):
     run.card(repo_id="org/urns").save(tmp_path / "README.md")
     data = ModelCard.load(tmp_path / "README.md").data
     assert data.model_name == "urns"
@@ -150,33 +160,33 @@ def test_the_model_index_holds_the_numbers_of_the_summary(run, tmp_path):
     assert {result.dataset_split for result in data.eval_results} == {"test"}
 
 
-def test_the_quickstart_puts_the_card_beside_the_adapter(run, tmp_path):
-    run.write(summary=SUMMARY | {"base_formats": {"dist_urn": "colon+label"}})
-    path = write_adapter_card(run.adapter, suite=tmp_path / "spectrum-suite", summary=run.summary)
-    assert path == run.adapter / "README.md"
-    assert path.read_text() == str(run.card())
-    assert "asked in the format that suits it best: `colon+label` on dist_urn." in path.read_text()
-
-
-def test_the_table_holds_the_numbers_of_the_summary(run):
+def test_the_table_holds_the_numbers_of_the_report(run):
     card = run.card()
     assert table_rows(card, "`dist_urn`") == [
         ["this model", "0.0213 ± 0.0012", "0.932", "200"],
-        ["base model", "0.0871 ± 0.0043", "0.183", "200"],
+        ["`embedded:gemma-3-270m` in format `colon`", "0.0871", "0.183", "200"],
         ["uniform guess", "0.0305 ± 0.0023", "1.000", "200"],
-        ["this model minus base model, 95% interval", "-0.0741 to -0.0567", "", ""],
+        [
+            "this model minus `embedded:gemma-3-270m` in format `colon`, 95% interval",
+            "-0.0741 to -0.0567",
+            "",
+            "",
+        ],
     ]
-    assert "took 12.3 minutes and 5.3 GiB" in card.text  # 741 s
+    assert "format `spectrum`, float32 on cpu, seed 42.\n" in card.text  # limits by task are the counts in the table
 
 
 def test_what_has_no_value_is_a_dash_or_left_out(run):
     card = run.card()
     assert table_rows(card, "`dist_states`") == [
         ["this model", "0.0156", "0.977", "1"],
-        ["base model", "0.0970", "0.046", "1"],
+        ["`embedded:gemma-3-270m` in format `colon`", "0.0970", "0.046", "1"],
         ["uniform guess", "0.0201", "1.000", "1"],
     ]
-    assert table_rows(card, "`dist_nytimes`")[0] == ["this model", "-", "0.000", "3"]
+    assert table_rows(card, "`dist_nytimes`") == [
+        ["this model", "-", "0.000", "3"],
+        ["uniform guess", "0.0305 ± 0.0023", "1.000", "3"],
+    ]
     assert not table_rows(card, "`max_length`")
     assert not re.search(r"\b(None|nan|NaN|null|Undefined)\b", str(card))
     assert not re.search(r"\{\{|\}\}|\{%|%\}", str(card))
@@ -255,7 +265,7 @@ def test_a_licence_needs_its_terms(run):
         run.card(license_name="mit")
 
 
-@pytest.mark.parametrize("name", ["training_report", "build_report", "summary"])
+@pytest.mark.parametrize("name", ["training_report", "build_report", "report"])
 def test_a_missing_file_is_named(run, name):
     path = getattr(run, name)
     path.unlink()
@@ -264,7 +274,7 @@ def test_a_missing_file_is_named(run, name):
     assert "give" in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["training_report", "build_report", "summary"])
+@pytest.mark.parametrize("name", ["training_report", "build_report", "report"])
 @pytest.mark.parametrize("text", ["{", "[1]"])
 def test_a_file_that_does_not_read_is_named(run, name, text):
     getattr(run, name).write_text(text)
@@ -325,7 +335,7 @@ COMPARISON = {
 }
 
 
-def test_an_evaluation_report_is_read_too(run, tmp_path):
+def test_an_evaluation_alone_and_one_beside_another(run, tmp_path):
     report = tmp_path / "report.json"
     report.write_text(json.dumps(EVALUATION))
     card = render_model_card(run.adapter, [report])
@@ -335,13 +345,19 @@ def test_an_evaluation_report_is_read_too(run, tmp_path):
     report.write_text(json.dumps(EVALUATION | {"comparison": COMPARISON}))
     card = render_model_card(run.adapter, [report])
     interval = "this model minus `org/base-1b` in format `colon`, 95% interval"
-    assert table_rows(card, "`dist_urn`") == [*rows, [interval, "-0.0812 to -0.0634", "", ""]]
+    other = ["`org/base-1b` in format `colon`", "0.0811", "-", "123"]
+    assert table_rows(card, "`dist_urn`") == [rows[0], other, rows[1], [interval, "-0.0812 to -0.0634", "", ""]]
+    fewer = json.loads(json.dumps(COMPARISON))
+    fewer["alignment"]["dist_urn"]["js_divergence"]["n"] = 122
+    report.write_text(json.dumps(EVALUATION | {"comparison": fewer}))
+    found = table_rows(render_model_card(run.adapter, [report]), "`dist_urn`")
+    assert other[0] not in [row[0] for row in found]  # its mean would be over other items
 
 
 def test_of_two_reports_on_a_task_the_first_is_in_the_model_index(run, tmp_path):
     report = tmp_path / "report.json"
     report.write_text(json.dumps(EVALUATION))
-    for reports, expected in (([report, run.summary], 0.0111), ([run.summary, report], 0.0213456789)):
+    for reports, expected in (([report, run.report], 0.0111), ([run.report, report], 0.0213456789)):
         card = render_model_card(run.adapter, reports)
         values = [result.metric_value for result in card.data.eval_results if result.dataset_config == "dist_urn"]
         assert values[0] == expected
@@ -405,4 +421,4 @@ def test_the_code_in_the_card_runs_and_reads_the_probabilities_of_a_plain_pass(l
 def test_a_card_says_when_draws_shared_tokens(run):
     report = run.adapter / "training_report.json"
     report.write_text(json.dumps(json.loads(report.read_text()) | {"branching": 1.0}))
-    assert "(draws behind one description share tokens" in run.card().text
+    assert "(draws of one description share tokens" in run.card().text

@@ -229,10 +229,9 @@ def test_a_report_that_does_not_say_which_weights_it_is_about_does_not_count(tra
     assert "does not say which weights it is about: measure this one" in refused(trained, tmp_path, path)
 
 
-@pytest.mark.parametrize("name", ["summary.json", "report.json"])
 @pytest.mark.parametrize("place", [".", ".."])
-def test_a_report_about_others_that_happens_to_lie_there_is_not_used(copy, tmp_path, place, name):
-    path = (copy / place / name).resolve()
+def test_a_report_about_others_that_happens_to_lie_there_is_not_used(copy, tmp_path, place):
+    path = (copy / place / "report.json").resolve()
     path.write_text(json.dumps({"seconds": 1, "peak_rss_gib": 1, "tasks": {}}))
     try:
         line = refused(copy, tmp_path)
@@ -247,11 +246,23 @@ def test_a_report_about_others_that_happens_to_lie_there_is_not_used(copy, tmp_p
 
 
 def test_the_report_about_these_weights_is_used_though_another_lies_there(copy, tmp_path):
-    (copy.parent / "summary.json").write_text("{")
+    (copy / "report.json").write_text("{")
     evaluation(copy.parent, find_model(str(copy)).fingerprint())
     notes = publication(copy, tmp_path).notes
     assert notes[0] == f"results: {copy.parent / 'report.json'}"
-    assert notes[-1].startswith(f"not used: {copy.parent / 'summary.json'} (file ")
+    assert notes[-1].startswith(f"not used: {copy / 'report.json'} (file ")
+
+
+def test_the_reports_of_a_comparison_about_these_weights_are_used(copy, tmp_path):
+    """Beside an adapter in the folder of its comparison, as the quickstart leaves it: not those of other runs."""
+    (copy.parent / "results.json").write_text("{}")
+    for run, fingerprint in (("base", "0" * 64), ("tuned", find_model(str(copy)).fingerprint())):
+        for folder in (f"{run}/alignment", f"{run}/formats/alignment-colon"):
+            (copy.parent / folder).mkdir(parents=True)
+            evaluation(copy.parent / folder, fingerprint)
+    notes = publication(copy, tmp_path).notes
+    assert [note for note in notes if "results" in note] == [f"results: {copy.parent / 'tuned/alignment/report.json'}"]
+    assert not [note for note in notes if "not used" in note]
 
 
 def rewrite(path, change):
