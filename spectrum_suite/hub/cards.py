@@ -211,7 +211,7 @@ def read_training(adapter: Path) -> dict[str, Any]:
         UserError: The report is missing, is not JSON or lacks an entry, or it is of another objective.
     """
     path = adapter / TRAINING_REPORT
-    report = read_json(path, "give an output folder of train_sft.py")
+    report = read_json(path, _TRAINED)
     before = [run for run in _listed(report.get("before")) if isinstance(run, dict)]
     objectives = {str(run.get("objective", "spectrum")) for run in (report, *before)}
     if others := sorted(objectives - {"spectrum"}):
