@@ -421,4 +421,4 @@ def test_the_code_in_the_card_runs_and_reads_the_probabilities_of_a_plain_pass(l
 def test_a_card_says_when_draws_shared_tokens(run):
     report = run.adapter / "training_report.json"
     report.write_text(json.dumps(json.loads(report.read_text()) | {"branching": 1.0}))
-    assert "(draws of one description share tokens" in run.card().text
+    assert "(draws after one description share tokens" in run.card().text
