@@ -7,12 +7,12 @@ TEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --m
 .PHONY: help quickstart test test-slow gpu-check lint clean
 
 help:
-	@echo "make quickstart   build a suite, tune the embedded model on it, evaluate before and after, write the card"
-	@echo "make test         lint, then every test that takes less than a minute"
-	@echo "make test-slow    the other tests"
-	@echo "make gpu-check    check and measure on this machine's accelerator, in eight minutes, without a network"
+	@echo "make quickstart   build a suite, tune the embedded model on it, evaluate it before and after, write its card"
+	@echo "make test         lint, then run every test that takes less than a minute"
+	@echo "make test-slow    run the other tests"
+	@echo "make gpu-check    compare this machine's accelerator with its CPU and measure it, in eight minutes, offline"
 	@echo "make lint         check style and format"
-	@echo "make clean        remove .venv and caches; suites and outputs stay"
+	@echo "make clean        remove .venv and caches, but no suites and outputs"
 
 quickstart: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/python quickstart.py
@@ -30,9 +30,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-$(INSTALLED): requirements.txt requirements-no-deps.txt | $(BIN)/python
+$(INSTALLED): requirements.txt requirements-no-deps.txt pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --requirement requirements-no-deps.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(BIN)/python:

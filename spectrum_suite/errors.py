@@ -7,6 +7,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+EXTRAS = {
+    "bitsandbytes": "train", "sentencex": "train", "lingua": "train", "markdown_it": "train",
+    "polars": "build", "ftfy": "build", "pyreadstat": "build", "gradio": "demo",
+}  # fmt: skip
+"""What the package is installed without -> the extra that brings it."""
+
 
 class UserError(ValueError):
     """A mistake in the input. The message names the thing, the cause and the remedy, on one line."""
@@ -27,9 +33,9 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Turn a :class:`UserError`, a full disk or an interruption into one line on stderr and an exit code.
+    """Turn a :class:`UserError`, a full disk, a missing extra or an interruption into a line on stderr and a code.
 
-    Exit codes: 2 for a user's mistake and for a disk without space, 130 for an interruption.
+    Exit codes: 2 for a user's mistake, a disk without space and a missing extra, 130 for an interruption.
     """
     try:
         yield
@@ -41,6 +47,10 @@ def exit_on_user_error() -> Iterator[None]:
         _exit(
             f"error: no space left on the disk while writing {error.filename or 'a file'}: free some and run again", 2
         )
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        _exit(f"error: {error.name} is not installed: pip install 'spectrum-suite[{EXTRAS[error.name]}]'", 2)
     except KeyboardInterrupt:
         _exit("interrupted: run the same command again to continue", 130)
 

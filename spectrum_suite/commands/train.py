@@ -19,6 +19,7 @@ from trl.scripts.utils import TrlParser
 
 from spectrum_suite.errors import UserError, did_you_mean, exit_on_user_error
 from spectrum_suite.parser import EitherSpelling, OneSpelling, as_called
+from spectrum_suite.shipped import shipped
 from spectrum_suite.training.dataclass_sources import Unreadable, read_dataclass
 from spectrum_suite.training.options import check_options
 
@@ -168,7 +169,7 @@ def _read_recipe(path: str) -> dict[str, Any]:
         UserError: There is no such file, or it is not a YAML mapping.
     """
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - a Path would drop a slash at the end
+        with open(shipped(path), encoding="utf-8") as file:  # noqa: PTH123 - a Path would drop a slash at the end
             entries = yaml.safe_load(file)
     except OSError as error:
         raise UserError(f"recipe {path!r} cannot be read ({error.strerror}): check the path") from error

@@ -9,6 +9,7 @@ from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.local_files import LocalFile, check_python, left_out, scan_folder
 from spectrum_suite.hub.plan import CARD, Publication, Repository
 from spectrum_suite.hub.space import space_card
+from spectrum_suite.shipped import shipped
 
 _CHECKOUT = "  # in a checkout; from the Hub, the id of this Space"
 _SENT = {"requirements.txt", "packages.txt", "LICENSE"}
@@ -30,7 +31,7 @@ def metric_publication(folder: Path, repo_id: str) -> Publication:
     Raises:
         UserError: A file is missing, the repository has another name, or the card is not that of a gradio Space.
     """
-    folder = folder.resolve()
+    folder = Path(shipped(folder)).resolve()
     module = f"{folder.name}.py"
     names = scan_folder(folder, module, CARD, "app.py", "requirements.txt", what="a metric")
     if repo_id.partition("/")[2] != folder.name:

@@ -17,6 +17,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.hub.card_merge import Ours, split_card
 from spectrum_suite.hub.local_files import LocalFile, check_python, left_out, read_text, scan_folder
 from spectrum_suite.hub.plan import CARD, Publication, Repository
+from spectrum_suite.shipped import shipped
 
 _ROOT = Path(__file__).parents[2]
 _OURS = ("spectrum_suite", "dataset_builder")
@@ -50,7 +51,7 @@ def space_publication(folder: Path, repo_id: str, *, base: str | None = None, tu
         UserError: A file is missing, the folder holds what must not be published, or the card is not that of a gradio
             Space.
     """
-    folder = folder.resolve()
+    folder = Path(shipped(folder)).resolve()
     names = scan_folder(folder, _APP, _REQUIREMENTS, CARD, what="a Space")
     card = space_card(folder)
     own = {name for name in names if PurePosixPath(name).suffix in _SENT and not _is_hidden(name)} - {_STARTER}

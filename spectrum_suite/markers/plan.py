@@ -11,6 +11,7 @@ import yaml
 
 from spectrum_suite.errors import UserError, did_you_mean
 from spectrum_suite.markers.sets import Provenance
+from spectrum_suite.shipped import shipped
 
 _EXAMPLE = "e.g. 'data: [{path: dolly.jsonl, fixed: {source: Human}, columns: {task: category}}]'"
 
@@ -51,6 +52,7 @@ def load_plan(path: Path, sources: Path | None = None) -> list[Planned]:
     Raises:
         UserError: There is no such file, or it is no plan.
     """
+    path = Path(shipped(path))
     if not path.is_file():
         raise UserError(f"no plan {str(path)!r}: give a YAML file, {_EXAMPLE}")
     try:

@@ -31,6 +31,7 @@ from spectrum_suite.errors import UserError, did_you_mean
 from spectrum_suite.evaluation.run import KINDS, tasks_of
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.formats.tags import ALL_FORMATS
+from spectrum_suite.shipped import shipped
 from spectrum_suite.suite import task_infos
 
 GROUPS = (
@@ -167,7 +168,7 @@ def read_recipe(path: str | Path) -> Recipe:
     Raises:
         UserError: There is no such file, or something in it is missing, unknown or does not fit.
     """
-    path = Path(path)
+    path = Path(shipped(path))
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
