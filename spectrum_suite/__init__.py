@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spectrum_suite.formats.tags import find_format as get_format
-    from spectrum_suite.generation.logprobs import option_logprobs
+    from spectrum_suite.generation.logprobs import option_logprobs, option_probabilities
     from spectrum_suite.generation.sample import Samples, sample
     from spectrum_suite.generation.table import OptionTable, option_table
     from spectrum_suite.metrics.in_context_steerability.scoring import expected_calibration_error, score_options
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OptionTable", "Samples", "expected_calibration_error", "get_format", "load_for_scoring", "load_metric",
-    "load_model", "option_logprobs", "option_table", "rarefaction", "sample", "score_items", "score_options",
-    "score_task",
+    "load_model", "option_logprobs", "option_probabilities", "option_table",
+    "rarefaction", "sample", "score_items", "score_options", "score_task",
 ]  # fmt: skip
 
 _HOME = {
@@ -36,6 +36,7 @@ _HOME = {
     "load_metric": "shipped",
     "load_model": "models:load_for_scoring",
     "option_logprobs": "generation.logprobs",
+    "option_probabilities": "generation.logprobs",
     "option_table": "generation.table",
     "rarefaction": "metrics.output_coverage.scoring",
     "sample": "generation.sample",
