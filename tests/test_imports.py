@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-SCRIPTS = {"train_sft", "evaluate_model", "push_to_hub", "quickstart"}
+SCRIPTS = {"train_sft", "evaluate_model", "push_to_hub", "quickstart", "setup"}
 PACKAGES = ("dataset_builder", "spectrum_suite", "metrics", "demo")
 
 LAYERS = (
