@@ -31,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -48,7 +48,7 @@ from dataset_builder.build import BuildOptions, build
 from spectrum_suite.devices import best_device, device_name, has_dtype, peak_process_gib
 from spectrum_suite.embedded_model import resolve_model
 from spectrum_suite.errors import exit_on_user_error
-from spectrum_suite.formats.render import REQUEST, Format, get_format, split_messages, turn_tokens
+from spectrum_suite.formats.render import REQUEST, Format, get_format, split_messages, turn_tokens, written_draws
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.memory import estimate_memory
@@ -258,12 +258,20 @@ def ratio(first: Run, second: Run, name: str) -> float:
     return round(first[name] / second[name], 3)
 
 
+def texts_of(messages: Sequence[dict[str, str]], text_format: Format) -> Iterator[str]:
+    """All that is tokenized by itself in a row."""
+    description, draws = written_draws(messages, text_format)
+    yield from (text for text in (text_format.bos, description) if text)
+    for draw in draws:
+        yield from (text for text in (draw.context, draw.output, text_format.separator) if text)
+
+
 def prepare(suite: str, tasks: Sequence[str], rows_per_task: int) -> Run:
     """How fast rows become token ids and batches, by processor time."""
     tokenizer = AutoTokenizer.from_pretrained(resolve_model("embedded:gemma-3-270m"))
     text_format = get_format("auto", tokenizer)
     rows = load_mixture(suite, [f"{task}={rows_per_task}" for task in tasks], seed=SEED).rows
-    segments = [segment.text for messages in rows["messages"] for segment in text_format.segments(messages)]
+    segments = [text for messages in rows["messages"] for text in texts_of(messages, text_format)]
     few = segments[:: max(len(segments) // 4000, 1)]
     seconds = timed(lambda: [tokenizer(text, add_special_tokens=False).input_ids for text in few])
     one_by_one = seconds / len(few) * len(segments)

@@ -1,10 +1,10 @@
-"""One renderer: messages with the roles ``description``, ``input`` and ``output`` -> segments, trained or not.
+"""One renderer: messages with the roles ``description``, ``input`` and ``output`` -> texts, and which are trained.
 
 A format is chosen by the tokens a tokenizer has, never by a model's name. The same fields make the Python renderer and
 the chat template that a published tokenizer carries, so that the two cannot drift apart (a test compares them).
 
-Segment boundaries are token boundaries: what lies before an output is tokenized as a prompt, and the output with its
-terminator is tokenized as a continuation, exactly as `apply_chat_template` followed by `generate` will have them.
+The borders of these texts are token borders: what lies before an output is tokenized as a prompt, and the output with
+its terminator is tokenized as a continuation, exactly as `apply_chat_template` followed by `generate` will have them.
 
 Texts are data: a control token inside a description, an input or an output is marked in the segments that are tokenized
 (:mod:`spectrum_suite.formats.control_tokens`), and becomes plain text. What people and templates see has no marks.
@@ -41,11 +41,22 @@ class Message(TypedDict):
     content: str
 
 
-class Segment(NamedTuple):
-    """A piece of text that is tokenized by itself, and whether the loss falls on it."""
+class WrittenDraw(NamedTuple):
+    """A draw as the encoder is given it.
 
-    text: str
+    Attributes:
+        context: What lies between the output before it (or the description) and its own output.
+        output: The output with its terminator.
+        trained: Whether the loss falls on the output, and its likelihood is scored.
+    """
+
+    context: str
+    output: str
     trained: bool
+
+
+WrittenRow = tuple[str, list[WrittenDraw]]
+"""The text of a row's description, or "", and the draws after it."""
 
 
 @dataclass(frozen=True)
@@ -155,16 +166,6 @@ class Format:
         """
         return content if self.control is None else self.control.mark(content)
 
-    def segments(self, messages: Sequence[Message]) -> list[Segment]:
-        """The text of ``messages`` in pieces; an output with its terminator is a piece, and the only trained kind.
-
-        Without a description nothing tells what the first output should be, so it is context, not target.
-
-        Raises:
-            UserError: A role is unknown or out of place.
-        """
-        return [Segment(unmarked(text), trained) for text, trained in self._segments(messages)]
-
     def prompt(self, messages: Sequence[Message]) -> str:
         """The text after which the next output begins: ``apply_chat_template(..., add_generation_prompt=True)``."""
         return self.bos + unmarked(self.marked_prompt(messages))
@@ -172,23 +173,9 @@ class Format:
     def marked_prompt(self, messages: Sequence[Message]) -> str:
         """The prompt without BOS for the encoder: control tokens in texts are marked, and so are segments' borders."""
         *_, given = split_messages(messages)
-        whole = messages if given is None else messages[:-1]
-        texts = [segment.text for segment in self._segments(whole)[1 if self.bos else 0 :]]
-        return BORDER.join([*texts, self.context(given)])
-
-    def _segments(self, messages: Sequence[Message]) -> list[Segment]:
-        """As :meth:`segments`, for the encoder."""
-        description, draws, given = split_messages(messages)
-        segments = [Segment(self.bos, trained=False)]
-        if description is not None:
-            segments.append(Segment(self.description(description), trained=False))
-        for position, (before, output) in enumerate(draws):
-            segments.append(Segment(self.context(before), trained=False))
-            segments.append(Segment(self.output(output), trained=description is not None or position > 0))
-            segments.append(Segment(self.separator, trained=False))
-        if given is not None:
-            segments.append(Segment(self._turn("input", self.marked(given)), trained=False))
-        return [segment for segment in segments if segment.text]
+        description, draws = written_draws(messages, self)
+        finished = (text for draw in draws for text in (draw.context, draw.output, self.separator))
+        return BORDER.join(text for text in (description, *finished, self.context(given)) if text)
 
     def chat_template(self) -> str:
         """The Jinja template that makes a tokenizer render this format without our code."""
@@ -232,6 +219,36 @@ def split_messages(messages: Sequence[Message]) -> tuple[str | None, list[Draw],
             draws.append(Draw(given, message["content"]))
             given = None
     return description, draws, given
+
+
+def first_trained(*, described: bool) -> int:
+    """The place of the first output of a sequence that is trained and scored; so are all after it.
+
+    Without a description nothing tells what the first output should be, so it is context.
+    """
+    return 0 if described else 1
+
+
+def written_draws(messages: Sequence[Message], text_format: Format) -> WrittenRow:
+    """What is written of a sequence of draws: before each output, the output itself, and whether it is trained.
+
+    An input whose output is yet to come is left out.
+
+    Raises:
+        UserError: A role is unknown or out of place.
+    """
+    description, draws, _ = split_messages(messages)
+    first = first_trained(described=description is not None)
+    return "" if description is None else text_format.description(description), [
+        WrittenDraw(text_format.context(draw.input), text_format.output(draw.output), trained=place >= first)
+        for place, draw in enumerate(draws)
+    ]
+
+
+def response_after_prompt(messages: Sequence[Message], text_format: Format) -> WrittenRow:
+    """The same of a conversation, whose last message alone is trained; all before it is written as at inference."""
+    *before, response = messages
+    return text_format.marked_prompt(before), [WrittenDraw("", text_format.output(response["content"]), trained=True)]
 
 
 def _check(messages: Sequence[Message]) -> None:

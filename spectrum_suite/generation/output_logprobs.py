@@ -22,7 +22,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.formats.render import Format, Message, get_format, split_messages
+from spectrum_suite.formats.render import Format, Message, WrittenRow, get_format, written_draws
 from spectrum_suite.formats.token_ids import token_encoder
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter
 from spectrum_suite.generation.steps import MAX_BRANCH_TOKENS, Row, score_rows
@@ -46,17 +46,12 @@ class TokenizedSequence:
     Attributes:
         ids: Token ids, up to the terminator of the last output.
         outputs: Per output, the indices of its first token and after its terminator.
-        described: Whether there is a description.
+        scored: The outputs that are scored.
     """
 
     ids: tuple[int, ...]
     outputs: tuple[tuple[int, int], ...]
-    described: bool
-
-    @property
-    def scored(self) -> range:
-        """The outputs that count: without a description nothing tells what the first one should be."""
-        return range(0 if self.described else 1, len(self.outputs))
+    scored: range
 
 
 @dataclass(frozen=True)
@@ -154,10 +149,11 @@ def tokenize_sequences(
         UserError: A role is unknown or out of place.
     """
     encode = token_encoder(tokenizer, text_format)
-    pieces = [_pieces(messages, text_format) for messages in sequences]
-    begun = encode.at_start(draws[0][0][1] for _, draws in pieces if draws)
-    ids = encode(text for _, draws in pieces for before, output in draws for text in (*before, output))
-    return [_joined(draws, begun, ids, described=described) for described, draws in pieces]
+    written = [written_draws(messages, text_format) for messages in sequences]
+    begun = encode.at_start(description or draws[0].context for description, draws in written if draws)
+    inside = (text for _, draws in written for draw in draws for text in (draw.context, draw.output))
+    ids = encode([text_format.bos, text_format.separator, *inside])
+    return [_joined(row, begun, ids, text_format) for row in written]
 
 
 def outputs_that_fit(
@@ -195,37 +191,23 @@ def outputs_that_fit(
     return [min(fitting) for fitting in zip(*counts, strict=True)]
 
 
-def _pieces(messages: Sequence[Message], text_format: Format) -> tuple[bool, list[tuple[list[str], str]]]:
-    """Whether there is a description; per output the segments since the one before it (for the first: BOS, what begins
-    the text, and perhaps another), and its own."""
-    description, draws, _ = split_messages(messages)
-    start = [text_format.bos, *([] if description is None else [text_format.description(description)])]
-    return description is not None, [
-        (
-            [*([text_format.separator] if index else start), text_format.context(draw.input)],
-            text_format.output(draw.output),
-        )
-        for index, draw in enumerate(draws)
-    ]
-
-
 def _joined(
-    draws: list[tuple[list[str], str]], begun: dict[str, list[int]], ids: dict[str, list[int]], *, described: bool
+    row: WrittenRow, begun: dict[str, list[int]], ids: dict[str, list[int]], text_format: Format
 ) -> TokenizedSequence:
+    description, draws = row
     tokens: list[int] = []
     outputs = []
-    for draw, (before, output) in enumerate(draws):
-        if draw:
-            for text in before:
-                tokens += ids[text]
+    for place, draw in enumerate(draws):
+        if place == 0:
+            tokens += ids[text_format.bos] + begun[description or draw.context]
         else:
-            bos, first, *others = before
-            tokens += ids[bos] + begun[first]
-            for text in others:
-                tokens += ids[text]
-        outputs.append((len(tokens), len(tokens) + len(ids[output])))
-        tokens += ids[output]
-    return TokenizedSequence(tuple(tokens), tuple(outputs), described)
+            tokens += ids[text_format.separator]
+        if place or description:
+            tokens += ids[draw.context]
+        outputs.append((len(tokens), len(tokens) + len(ids[draw.output])))
+        tokens += ids[draw.output]
+    context = sum(not draw.trained for draw in draws)
+    return TokenizedSequence(tuple(tokens), tuple(outputs), scored=range(context, len(draws)))
 
 
 def output_option_ids(

@@ -14,7 +14,14 @@ from typing import Any
 from datasets import Dataset, Features, List, concatenate_datasets
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.formats.render import Format, Message, split_messages
+from spectrum_suite.formats.render import (
+    Format,
+    Message,
+    WrittenRow,
+    response_after_prompt,
+    split_messages,
+    written_draws,
+)
 from spectrum_suite.formats.token_ids import TokenEncoder
 from spectrum_suite.instruction_data import CONVERSATIONS, named_data, read_data
 from spectrum_suite.markers.annotate import COLUMN, marker_features
@@ -22,8 +29,6 @@ from spectrum_suite.markers.dropout import MarkerDropout
 from spectrum_suite.markers.render import mark_completion, mark_prompt
 from spectrum_suite.markers.taxonomy import TAXONOMY, Markers, Taxonomy, Value
 from spectrum_suite.suite import draw_rows
-from spectrum_suite.training.implicit import response_after_prompt
-from spectrum_suite.training.tokenize import draws_behind_description
 
 ALL = ("all",)
 """The categories: every one that the rows have."""
@@ -95,10 +100,10 @@ def mark_messages(
     return written
 
 
-def all_shown(row: Mapping[str, Any], text_format: Format) -> tuple[str, list[tuple[str, str]]]:
-    """The :data:`spectrum_suite.training.tokenize.Pieces` of a marked row at its longest: all markers are shown."""
+def all_shown(row: Mapping[str, Any], text_format: Format) -> WrittenRow:
+    """The texts of a marked row at its longest: all markers are shown."""
     markers = _markers(row)
-    return _pieces(row, mark_messages(row["messages"], markers, markers), text_format)
+    return _written(row, mark_messages(row["messages"], markers, markers), text_format)
 
 
 @dataclass(frozen=True)
@@ -123,13 +128,12 @@ class MarkedView:
         """The tokenized ``row`` with the texts of this epoch; the draws are those that it has."""
         source = self.rows[row["row"]]
         messages = self._messages(source, row["row"], epoch) if self.marked else source["messages"]
-        description, draws = _pieces(source, messages, self.text_format)
-        kept = [draws[draw] for draw in row["draws"]]
-        contexts = [context for context, _ in kept]
+        description, draws = _written(source, messages, self.text_format)
+        contexts, outputs = zip(*(draws[draw][:2] for draw in row["draws"]), strict=True)
         begun = self.encode.at_start([description, *(contexts if "starts" in row else ())])
-        ids = self.encode(text for draw in kept for text in draw)
+        ids = self.encode([*contexts, *outputs])
         starts = {"starts": [begun[context] for context in contexts]} if "starts" in row else {}
-        texts = {"contexts": [ids[context] for context in contexts], "outputs": [ids[output] for _, output in kept]}
+        texts = {"contexts": [ids[context] for context in contexts], "outputs": [ids[output] for output in outputs]}
         return row | {"description": begun[description]} | texts | starts
 
     def _messages(self, source: Mapping[str, Any], number: int, epoch: int) -> list[Message]:
@@ -140,11 +144,8 @@ class MarkedView:
         return mark_messages(source["messages"], markers, shown)
 
 
-def _pieces(
-    row: Mapping[str, Any], messages: Sequence[Message], text_format: Format
-) -> tuple[str, list[tuple[str, str]]]:
-    cut = response_after_prompt if len(row[COLUMN]) == 1 else draws_behind_description
-    return cut({"id": row["id"], "messages": messages}, text_format)
+def _written(row: Mapping[str, Any], messages: Sequence[Message], text_format: Format) -> WrittenRow:
+    return (response_after_prompt if len(row[COLUMN]) == 1 else written_draws)(messages, text_format)
 
 
 def _markers(row: Mapping[str, Any]) -> list[Markers]:

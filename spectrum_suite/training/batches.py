@@ -42,7 +42,7 @@ class GroupedByLength(Sampler[int]):
         shuffled = rng.permutation(len(self.rows)).tolist()
         for start in range(0, len(shuffled), WINDOW * self.batch_size):
             window = shuffled[start : start + WINDOW * self.batch_size]
-            lengths = [self.collator.length(row) for row in self.rows.select(window)]
+            lengths = self.collator.lengths(self.rows.select(window))
             longest_first = [index for _, index in sorted(zip(lengths, window, strict=True), key=lambda pair: -pair[0])]
             whole = len(window) // self.batch_size  # an incomplete batch is the last of the epoch
             order = rng.permutation(whole).tolist()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.formats.render import Format
+from spectrum_suite.formats.render import Format, first_trained
 from spectrum_suite.formats.token_ids import token_encoder
 from spectrum_suite.seeding import generator
 from spectrum_suite.training.draw_tree import ROOT, DrawTree
@@ -82,11 +82,12 @@ class SpectrumCollator:
     targets: bool = False
     view: View | None = None
     epoch: int = field(default=0, init=False)
+    _measured: dict[int, DrawTree] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("description_dropout", "branching"):
             if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"--{name} {getattr(self, name)} is no probability: choose a number from 0 to 1")
+                raise UserError(f"--{name} {getattr(self, name)} is not a probability: choose a number from 0 to 1")
         if self.train_on not in get_args(TrainOn):
             raise UserError(f"no --train_on {self.train_on!r}: choose {', '.join(get_args(TrainOn))}")
         if self.trees and self.train_on != "outputs":
@@ -108,7 +109,7 @@ class SpectrumCollator:
 
     def set_epoch(self, epoch: int) -> None:
         """Order and dropout are drawn anew for each epoch."""
-        self.epoch = epoch
+        self.epoch, self._measured = epoch, {}
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Rows -> a batch of tensors of shape (lines, longest line), int64; a line is a row, or holds several.
@@ -128,41 +129,32 @@ class SpectrumCollator:
         lines = self._lines([len(each.ids) for each in made])
         return self._trees(made, groups, lines) if self.trees else self._chains(made, groups, lines)
 
-    def length(self, row: dict[str, Any]) -> int:
-        """Tokens that ``row`` is in this epoch: of its sequence, or of its tree.
+    def lengths(self, rows: Iterable[dict[str, Any]]) -> list[int]:
+        """Tokens that each row is in this epoch: of its sequence, whose draws are counted, or of its tree.
 
-        A :data:`View` does not count: batches are then the same whatever it makes of the rows.
+        Trees are kept for the batches that the rows are in, until others are measured. A :data:`View` does not count:
+        batches are then the same whatever it makes of the rows.
         """
-        return len((self._whole_tree(row) if self.trees else self._whole_sequence(row)).ids)
+        self._measured = {}
+        return [self._tree_length(row) if self.trees else self._chosen(row)[-1] for row in rows]
 
     def sequence(self, row: dict[str, Any]) -> Sequenced:
         """The sequence of one row in this epoch; every draw follows the one before it."""
-        return self._whole_sequence(self._viewed(row))
+        row = self._viewed(row)
+        return self._options_in_line(row) if row.get("options") else self._chain(row)
 
     def tree(self, row: dict[str, Any]) -> DrawTree:
         """The tree of one row in this epoch; without its description it is a single sequence."""
-        return self._whole_tree(self._viewed(row))
+        return self._measured.pop(row["row"], None) or self._grown(self._viewed(row))
+
+    def _tree_length(self, row: dict[str, Any]) -> int:
+        tree = self._grown(row)
+        if self.view is None:
+            self._measured[row["row"]] = tree
+        return len(tree.ids)
 
     def _viewed(self, row: dict[str, Any]) -> dict[str, Any]:
         return row if self.view is None else self.view(row, self.epoch)
-
-    def _whole_sequence(self, row: dict[str, Any]) -> Sequenced:
-        if row.get("options"):
-            return self._options_in_line(row)
-        order, described, _ = self._choices(row)
-        sequence = self._chain(row, order, described=described)
-        if not sequence.trained_outputs and row["description"]:  # a single draw: it needs its description
-            sequence = self._chain(row, order, described=True)
-        return self._checked(row, sequence)
-
-    def _whole_tree(self, row: dict[str, Any]) -> DrawTree:
-        if row.get("options"):
-            return self._target_tree(row)
-        order, described, rng = self._choices(row)
-        tree = self._tree(row, order, rng, described=described)
-        if not tree.trained_outputs and row["description"]:
-            tree = self._tree(row, order, rng, described=True)
-        return self._checked(row, tree)
 
     def _choices(self, row: dict[str, Any]) -> tuple[list[int], bool, np.random.Generator]:
         """The order of the draws, whether the description is shown, and the generator of what follows."""
@@ -171,27 +163,37 @@ class SpectrumCollator:
         order = rng.permutation(count).tolist() if self.permute else list(range(count))
         return order, bool(row["description"]) and rng.random() >= self.description_dropout, rng
 
-    def _checked(self, row: dict[str, Any], found: _Found) -> _Found:
-        if not found.trained_outputs:
-            raise UserError(f"row {row['id']!r} has nothing to train on within {self.max_length} tokens")
-        return found
-
-    def _chain(self, row: dict[str, Any], order: list[int], *, described: bool) -> Sequenced:
-        """The draws in ``order``, as long as they fit, and the labels that ``train_on`` asks for."""
-        filled, first = Sequenced(), True
-        filled.add(self.start + (row["description"] if described else []))
-        for index in order:
-            before = [] if first else self.separator
-            before = before + _context(row, index, begins=first and not described)
-            output = row["outputs"][index]
-            if len(filled.ids) + len(before) + len(output) > self.max_length:
-                if filled.trained_outputs:
+    def _chosen(self, row: dict[str, Any]) -> tuple[list[int], bool, int]:
+        """The draws of a sequence in their order, as many as fit; whether the description is shown; and its tokens."""
+        order, described, _ = self._choices(row)
+        for shown in dict.fromkeys((described, bool(row["description"]))):  # a single draw needs its description
+            kept: list[int] = []
+            length, first = len(self.start) + len(row["description"]) * shown, first_trained(described=shown)
+            for index in order:
+                before = len(self.separator) if kept else 0
+                before += len(_context(row, index, begins=not kept and not shown))
+                if length + before + len(row["outputs"][index]) <= self.max_length:
+                    kept.append(index)
+                    length += before + len(row["outputs"][index])
+                elif len(kept) > first:
                     break
-                continue
-            filled.add(before)
-            filled.add(output, trained=described or not first)
-            first = False
-        if filled.trained_outputs and self.train_on != "outputs":
+            if len(kept) > first:
+                return kept, shown, length
+        raise self._too_long(row)
+
+    def _too_long(self, row: dict[str, Any]) -> UserError:
+        return UserError(f"row {row['id']!r} has nothing to train on within {self.max_length} tokens")
+
+    def _chain(self, row: dict[str, Any]) -> Sequenced:
+        """The draws of a row one after another, with the labels that ``train_on`` asks for."""
+        draws, described, _ = self._chosen(row)
+        filled, first = Sequenced(), first_trained(described=described)
+        filled.add(self.start + (row["description"] if described else []))
+        for place, index in enumerate(draws):
+            before = self.separator if place else []
+            filled.add(before + _context(row, index, begins=place == 0 and not described))
+            filled.add(row["outputs"][index], trained=place >= first)
+        if self.train_on != "outputs":
             self._relabel(filled)
         return filled
 
@@ -205,29 +207,40 @@ class SpectrumCollator:
         filled.labels = [IGNORED] * len(filled.ids)
         filled.labels[begin:end] = filled.ids[begin:end]
 
-    def _tree(self, row: dict[str, Any], order: list[int], rng: np.random.Generator, *, described: bool) -> DrawTree:
+    def _grown(self, row: dict[str, Any]) -> DrawTree:
+        """The draws of a row as a tree; of one with a target the options, after what comes before them."""
+        if row.get("options"):
+            tree = DrawTree()
+            tree.add_options(tree.extend(ROOT, self._before_target(row)), row["options"], row["weights"])
+            if tree.trained_outputs:
+                return tree
+            raise self._too_long(row)
+        order, described, rng = self._choices(row)
+        for shown in dict.fromkeys((described, bool(row["description"]))):
+            tree = self._branches(row, order, rng, described=shown)
+            if tree.trained_outputs:
+                return tree
+        raise self._too_long(row)
+
+    def _branches(
+        self, row: dict[str, Any], order: list[int], rng: np.random.Generator, *, described: bool
+    ) -> DrawTree:
         """The draws in ``order``, as long as the tree fits; with a description some begin sequences of their own."""
         branching = self.branching if self.row_branching is None else self.row_branching[row["row"]]
-        tree = DrawTree()
+        tree, place = DrawTree(), 0
         end = root = tree.begin(self.start + (row["description"] if described else []))
         for index in order:
             if described and rng.random() < branching:
-                end = root
-            output, first = row["outputs"][index], end is root
-            context = _context(row, index, begins=first and not described)
-            draw = ([] if first else self.separator) + context + output
-            if tree.size_with(end, draw) > self.max_length:
-                if tree.trained_outputs:
-                    break
-                continue
-            end = tree.add(end, draw, len(output) if described or not first else 0)
+                end, place = root, 0
+            output = row["outputs"][index]
+            context = _context(row, index, begins=place == 0 and not described)
+            draw = (self.separator if place else []) + context + output
+            if tree.size_with(end, draw) <= self.max_length:
+                trained = len(output) if place >= first_trained(described=described) else 0
+                end, place = tree.add(end, draw, trained), place + 1
+            elif tree.trained_outputs:
+                break
         return tree
-
-    def _target_tree(self, row: dict[str, Any]) -> DrawTree:
-        """The options of a row with a target, after the last token of what comes before them."""
-        tree = DrawTree()
-        tree.add_options(tree.extend(ROOT, self._before_target(row)), row["options"], row["weights"])
-        return self._checked(row, tree)
 
     def _options_in_line(self, row: dict[str, Any]) -> Sequenced:
         """The same for people to look at: the options that count lie one after another."""
@@ -346,9 +359,6 @@ class Sequenced:
             self.spans.append((len(self.ids), len(self.ids) + len(ids)))
         self.ids += ids
         self.labels += ids if trained else [IGNORED] * len(ids)
-
-
-_Found = TypeVar("_Found", Sequenced, DrawTree)
 
 
 def _repeated(groups: list[int], values: list[list[int]]) -> list[np.ndarray]:

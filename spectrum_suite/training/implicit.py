@@ -16,7 +16,7 @@ from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError, did_you_mean
-from spectrum_suite.formats.render import Format, Message
+from spectrum_suite.formats.render import Format, Message, WrittenRow, response_after_prompt
 from spectrum_suite.instruction_data import load_conversations, named_data
 from spectrum_suite.training.tokenize import tokenize_rows
 
@@ -93,12 +93,9 @@ def tokenize_conversations(
     Raises:
         UserError: ``max_length`` leaves no row.
     """
-    return tokenize_rows(
-        rows, tokenizer, text_format, max_length=max_length, groups=groups, pieces=response_after_prompt
-    )
+    return tokenize_rows(rows, tokenizer, text_format, max_length=max_length, groups=groups, cut=response_of)
 
 
-def response_after_prompt(row: Mapping[str, Any], text_format: Format) -> tuple[str, list[tuple[str, str]]]:
-    """The :data:`~spectrum_suite.training.tokenize.Pieces` of a conversation: all before the response, and it."""
-    *before, response = row["messages"]
-    return text_format.marked_prompt(before), [("", text_format.output(response["content"]))]
+def response_of(row: Mapping[str, Any], text_format: Format) -> WrittenRow:
+    """The texts of a conversation."""
+    return response_after_prompt(row["messages"], text_format)

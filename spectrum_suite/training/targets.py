@@ -21,7 +21,7 @@ from datasets import Dataset, Features, List, Value
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.formats.render import Format, split_messages
+from spectrum_suite.formats.render import Format, split_messages, written_draws
 from spectrum_suite.formats.token_ids import token_encoder
 from spectrum_suite.training.tokenize import TOKENIZED, map_in_batches
 from spectrum_suite.tree_attention import ROOT, TokenTree
@@ -165,10 +165,11 @@ def trie_size(options: Sequence[Sequence[int]], weights: Sequence[float]) -> int
 
 def _pieces(row: Mapping[str, Any], text_format: Format) -> tuple[list[str], list[str], list[str], list[str]]:
     """The texts of the description or "", of the contexts of the examples and the target, of examples and options."""
-    description, examples, given = split_messages(row["messages"])
+    description, examples = written_draws(row["messages"], text_format)
+    *_, given = split_messages(row["messages"])
     return (
-        ["" if description is None else text_format.description(description)],
-        [*(text_format.context(example.input) for example in examples), text_format.context(given)],
-        [text_format.output(example.output) for example in examples],
+        [description],
+        [*(example.context for example in examples), text_format.context(given)],
+        [example.output for example in examples],
         [text_format.output(option) for option in row["options"] or ()],
     )

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.control_tokens import START
-from spectrum_suite.formats.render import Format, split_messages
+from spectrum_suite.formats.render import Format, WrittenRow, first_trained, written_draws
 from spectrum_suite.formats.token_ids import token_encoder
 
 logger = logging.getLogger(__name__)
@@ -35,9 +35,13 @@ the places of its draws in the row, for some may be too long."""
 STARTS = Features({"starts": List(List(Value("int32")))})
 """Where a tokenizer writes the beginning of a text in its own way, per draw the context as it begins a sequence."""
 
+Cut = Callable[[Mapping[str, Any], Format], WrittenRow]
+"""Cuts a row into its texts."""
 
-Pieces = Callable[[Mapping[str, Any], Format], tuple[str, list[tuple[str, str]]]]
-"""A row and a format -> the text of the description or "", and of each draw (context, output with its terminator)."""
+
+def draws_of(row: Mapping[str, Any], text_format: Format) -> WrittenRow:
+    """The texts of a row of the suite."""
+    return written_draws(row["messages"], text_format)
 
 
 def map_in_batches(
@@ -64,7 +68,7 @@ def tokenize_rows(
     *,
     max_length: int,
     groups: Sequence[int] | None = None,
-    pieces: Pieces | None = None,
+    cut: Cut = draws_of,
 ) -> tuple[Dataset, int]:
     """Tokenize rows of ``icl`` tasks (columns ``id`` and ``messages``) for the collator.
 
@@ -77,7 +81,7 @@ def tokenize_rows(
         text_format: How rows are written.
         max_length: Tokens in a sequence, at most.
         groups: The number of the group of tasks of every row, for losses by group.
-        pieces: Cuts rows of another kind into their texts.
+        cut: For rows of another kind.
 
     Returns:
         The tokenized rows (see :data:`TOKENIZED` and :data:`STARTS`) and the number of draws that were too long.
@@ -85,7 +89,7 @@ def tokenize_rows(
     Raises:
         UserError: A row has nothing to train on whatever the budget, or the budget leaves no row at all.
     """
-    encode, cut = token_encoder(tokenizer, text_format), pieces or draws_behind_description
+    encode = token_encoder(tokenizer, text_format)
     overhead = sum(map(len, encode([text_format.bos, text_format.separator]).values()))
     features = Features({**TOKENIZED, **STARTS}) if encode.starts_differ else TOKENIZED
     too_long = spelled = 0
@@ -94,17 +98,20 @@ def tokenize_rows(
     def tokenize(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
         nonlocal too_long, spelled
         texts = [cut(dict(zip(batch, row, strict=True)), text_format) for row in zip(*batch.values(), strict=True)]
-        inside = [text for _, draws in texts for draw in draws for text in draw]
+        inside = [text for _, draws in texts for draw in draws for text in (draw.context, draw.output)]
         spelled += sum(START in text for text in (*inside, *(description for description, _ in texts)))
-        contexts = (context for _, draws in texts for context, _ in draws) if encode.starts_differ else ()
+        contexts = (draw.context for _, draws in texts for draw in draws) if encode.starts_differ else ()
         begun = encode.at_start([*(description for description, _ in texts), *contexts])
         ids = encode(inside)
         columns: dict[str, list] = {name: [] for name in features}
         for row_id, index, (description, draws) in zip(batch["id"], indices, texts, strict=True):
-            pairs = [(ids[context], ids[output]) for context, output in draws]
-            starts = (
-                [begun[context] for context, _ in draws] if encode.starts_differ else [before for before, _ in pairs]
-            )
+            if not any(draw.trained for draw in draws):
+                raise UserError(
+                    f"row {row_id!r} has nothing to train on: without a description its first output is context, "
+                    "so give it a description or a second draw"
+                )
+            pairs = [(ids[draw.context], ids[draw.output]) for draw in draws]
+            starts = [begun[draw.context] if encode.starts_differ else ids[draw.context] for draw in draws]
             sizes = [
                 max(len(start), len(before)) + len(output)
                 for start, (before, output) in zip(starts, pairs, strict=True)
@@ -135,24 +142,9 @@ def tokenize_rows(
     return tokenized, too_long
 
 
-def draws_behind_description(row: Mapping[str, Any], text_format: Format) -> tuple[str, list[tuple[str, str]]]:
-    """The :data:`Pieces` of a row of the suite.
-
-    Raises:
-        UserError: It has nothing to train on.
-    """
-    description, draws, _ = split_messages(row["messages"])
-    if len(draws) < (1 if description else 2):
-        raise UserError(
-            f"row {row['id']!r} has nothing to train on: without a description its first output is context, "
-            "so give it a description or a second draw"
-        )
-    texts = [(text_format.context(draw.input), text_format.output(draw.output)) for draw in draws]
-    return ("" if description is None else text_format.description(description)), texts
-
-
 def _fitting(sizes: list[int], before: int, max_length: int, *, described: bool) -> list[int]:
-    """The draws of which a sequence with something to train on can be made; with no description that takes two."""
-    shortest = 0 if described else min(sizes)
-    kept = [draw for draw, size in enumerate(sizes) if before + size + shortest <= max_length]
-    return kept if described or len(kept) > 1 else []
+    """The draws of which a sequence with something to train on can be made."""
+    first = first_trained(described=described)
+    least = before + sum(sorted(sizes)[:first])
+    kept = [draw for draw, size in enumerate(sizes) if least + size <= max_length]
+    return kept if len(kept) > first else []

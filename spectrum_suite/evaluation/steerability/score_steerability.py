@@ -23,7 +23,7 @@ from spectrum_suite.evaluation.steerability.closed_answers import (
     shared_answers,
 )
 from spectrum_suite.fingerprints import fingerprint
-from spectrum_suite.formats.render import FORMATS, Format, Message, get_format, split_messages
+from spectrum_suite.formats.render import FORMATS, Format, Message, first_trained, get_format, split_messages
 from spectrum_suite.formats.token_ids import token_encoder
 from spectrum_suite.generation.output_logprobs import OutputLogProbs, OutputOptions, outputs_that_fit
 
@@ -165,14 +165,9 @@ def _cut(
     found = {}
     for index, (messages, count) in enumerate(zip(sequences, counts, strict=True)):
         ends = [place for place, message in enumerate(messages) if message["role"] == "output"]
-        if count > _first_scored(messages):
+        if count > first_trained(described=split_messages(messages)[0] is not None):
             found[index] = list(messages[: ends[count - 1] + 1])
     return found
-
-
-def _first_scored(messages: Sequence[Message]) -> int:
-    """The first output that counts: without a description nothing tells what the very first one should be."""
-    return 0 if split_messages(messages)[0] is not None else 1
 
 
 def _count(messages: Sequence[Message]) -> int:

@@ -25,6 +25,7 @@ from spectrum_suite.training.tokenize import tokenize_rows
 from tests.conftest import MISTRAL, family
 from tests.spectrum_suite.formats.sentencepiece_tokenizers import sentencepiece_tokenizer
 from tests.tiny_models import tiny_model
+from tests.written_rows import whole_text
 
 FORMATS = ("spectrum", "colon", "chat", "tags")
 
@@ -168,7 +169,7 @@ def test_people_and_templates_see_no_marks(tokenizer_of):
             messages, chat_template=text_format.chat_template(), tokenize=False, add_generation_prompt=True
         )
         assert text_format.prompt(messages) == rendered
-        assert "".join(text for text, _ in text_format.segments(messages)) + text_format.context(None) == rendered
+        assert whole_text(text_format, messages) + text_format.context(None) == rendered
 
 
 @pytest.mark.parametrize("text", [START, END, BORDER, START + END, f"{START}x{END}", f"a{BORDER}b", END + START * 2])

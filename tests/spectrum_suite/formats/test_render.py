@@ -5,7 +5,8 @@ from jinja2.exceptions import TemplateError
 from transformers import AutoTokenizer
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.formats.render import FORMATS, REQUEST, Segment, get_format, split_messages, turn_tokens
+from spectrum_suite.formats.render import FORMATS, REQUEST, get_format, split_messages, turn_tokens, written_draws
+from tests.written_rows import pieces, whole_text
 
 DESCRIPTION = {"role": "description", "content": 'A coin, "fair".\nTossed.'}
 DRAWS = [
@@ -72,9 +73,9 @@ def apply(tokenizer, text_format, messages, **options):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_segments_are_those_written_by_hand(tokenizer, family, name):
-    segments = get_format(name, tokenizer).segments(GOLDEN_MESSAGES)
-    assert "".join(f"[{text}]" if trained else text for text, trained in segments) == GOLDEN[family, name]
+def test_texts_are_those_written_by_hand(tokenizer, family, name):
+    found = pieces(get_format(name, tokenizer), GOLDEN_MESSAGES)
+    assert "".join(f"[{text}]" if trained else text for text, trained in found) == GOLDEN[family, name]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -82,14 +83,14 @@ def test_segments_are_those_written_by_hand(tokenizer, family, name):
 def test_the_template_renders_what_the_renderer_renders(tokenizer, name, case):
     text_format, messages = get_format(name, tokenizer), CASES[case]
     rendered = apply(tokenizer, text_format, messages)
-    assert "".join(segment.text for segment in text_format.segments(messages)) == rendered
+    assert whole_text(text_format, messages) == rendered
     assert text_format.prompt(messages) == apply(tokenizer, text_format, messages, add_generation_prompt=True)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_prompt_grows_into_the_text(tokenizer, name):
     text_format = get_format(name, tokenizer)
-    whole = "".join(segment.text for segment in text_format.segments(CASES["both"]))
+    whole = whole_text(text_format, CASES["both"])
     answer = text_format.output(DRAWS[-1]["content"]) + text_format.separator
     assert text_format.prompt(CASES["both"][:-1]) + answer == whole
 
@@ -100,7 +101,7 @@ def test_rows_of_every_task_render_alike(tokenizer, rows_of_every_task):
         for rows in rows_of_every_task.values():
             messages = rows[0]["messages"][:40]
             rendered = apply(tokenizer, text_format, messages)
-            assert "".join(segment.text for segment in text_format.segments(messages)) == rendered
+            assert whole_text(text_format, messages) == rendered
             assert text_format.prompt(messages) == apply(tokenizer, text_format, messages, add_generation_prompt=True)
 
 
@@ -144,7 +145,7 @@ def test_mistral_names_roles_between_its_own_tokens(tokenizer_of):
     assert text_format.turn.family == "mistral"
     messages = [{"role": "description", "content": "A coin."}, {"role": "output", "content": "Heads"}]
     written = "[INST]description[/INST]A coin.</s>[INST]output[/INST]Heads</s>"
-    assert "".join(segment.text for segment in text_format.segments(messages)) == text_format.bos + written
+    assert whole_text(text_format, messages) == text_format.bos + written
     assert apply(tokenizer, text_format, messages) == text_format.bos + written
     assert tokenizer.convert_ids_to_tokens(tokenizer(written, add_special_tokens=False).input_ids).count("</s>") == 2
     with pytest.raises(UserError, match="format 'chat' is not written for mistral models: use --format spectrum"):
@@ -183,7 +184,7 @@ def test_a_wrong_role_is_refused_by_renderer_and_template(tokenizer, name):
     text_format = get_format(name, tokenizer)
     messages = [*GOLDEN_MESSAGES, {"role": "assistant", "content": "4"}]
     with pytest.raises(UserError, match="message 4 has the role 'assistant'"):
-        text_format.segments(messages)
+        written_draws(messages, text_format)
     with pytest.raises(TemplateError, match="role 'assistant' is not one of description, input, output"):
         apply(tokenizer, text_format, messages)
 
@@ -197,15 +198,14 @@ def test_roles_out_of_place_are_refused():
 
 def test_without_a_description_the_first_output_is_context(tokenizer_of):
     text_format = get_format("spectrum", tokenizer_of("chatml"))
-    trained = [text for text, is_trained in text_format.segments(DRAWS) if is_trained]
+    trained = [text for text, is_trained in pieces(text_format, DRAWS) if is_trained]
     assert trained == ["Tails\n\nedge<|im_end|>"]
-    described = [text for text, is_trained in text_format.segments([DESCRIPTION, *DRAWS]) if is_trained]
+    described = [text for text, is_trained in pieces(text_format, [DESCRIPTION, *DRAWS]) if is_trained]
     assert described == ["Heads<|im_end|>", "Tails\n\nedge<|im_end|>"]
 
 
 def test_a_chat_asks_where_a_draw_has_no_input(tokenizer_of):
     text_format = get_format("chat", tokenizer_of("chatml"))
-    assert Segment(f"<|im_start|>user\n{REQUEST}<|im_end|>\n<|im_start|>assistant\n", trained=False) in (
-        text_format.segments([DESCRIPTION, DRAWS[1]])
-    )
+    _, (draw,) = written_draws([DESCRIPTION, DRAWS[1]], text_format)
+    assert draw.context == f"<|im_start|>user\n{REQUEST}<|im_end|>\n<|im_start|>assistant\n"
     assert REQUEST not in text_format.prompt([DESCRIPTION, DRAWS[0]])

@@ -23,6 +23,7 @@ from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.implicit import tokenize_conversations
 from spectrum_suite.training.tokenize import tokenize_rows
 from tests.spectrum_suite.formats.sentencepiece_tokenizers import LAYOUTS, sentencepiece_tokenizer, trained_model
+from tests.written_rows import whole_text
 
 FORMATS = ("colon", "spectrum", "chat", "tags")
 OUTPUTS = ["Heads", "Tails", "7", "a long answer, with (signs)", "Ünïcode ☃ 中文", "two\nlines", "a  b"]
@@ -75,7 +76,7 @@ def test_training_and_scoring_have_the_tokens_of_the_whole_text(made, layout, na
     sequence = collator.sequence(row)
     (scored,) = tokenize_sequences(tokenizer, [messages], text_format)
     assert sequence.ids == list(scored.ids) == whole[: len(sequence.ids)]
-    assert sequence.spans == list(scored.outputs)[0 if scored.described else 1 :]
+    assert sequence.spans == list(scored.outputs)[scored.scored.start :]
     assert prompt_token_ids(tokenizer, [messages], text_format) == [tuple(whole)]
     for place, (start, end) in enumerate(scored.outputs):
         before = messages[: [n for n, message in enumerate(messages) if message["role"] == "output"][place]]
@@ -101,7 +102,7 @@ def test_nothing_is_doubled_and_the_text_reads_as_it_was_written(made, layout):
     tokenizer, text_format = made(layout, "colon")
     messages = conversation("A coin is tossed.", (None, None))
     (scored,) = tokenize_sequences(tokenizer, [messages], text_format)
-    text = "".join(segment.text for segment in text_format.segments(messages))
+    text = whole_text(text_format, messages)
     read = tokenizer.decode(list(scored.ids), clean_up_tokenization_spaces=False)
     assert read.removeprefix("<s>").strip() == text.removeprefix("<s>").strip()
     (heads,) = option_token_ids(tokenizer, ["Heads"], text_format)

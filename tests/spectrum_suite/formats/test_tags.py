@@ -5,6 +5,7 @@ import pytest
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.tags import TAGS, tagged_format
 from spectrum_suite.formats.token_ids import token_encoder
+from tests.written_rows import pieces
 
 MESSAGES = [
     {"role": "input", "content": "Name a day."},
@@ -18,7 +19,7 @@ MESSAGES = [
 def test_a_conversation_as_text(tokenizer, name):
     text_format = tagged_format(name, tokenizer)
     first, second = TAGS[name]
-    text = "".join(f"[{text}]" if trained else text for text, trained in text_format.segments(MESSAGES))
+    text = "".join(f"[{text}]" if trained else text for text, trained in pieces(text_format, MESSAGES))
     end = tokenizer.eos_token
     assert text == (
         f"{text_format.bos}{first}\nName a day.\n{second}\nMonday{end}\n"

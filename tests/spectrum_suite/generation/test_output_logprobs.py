@@ -17,6 +17,7 @@ from spectrum_suite.models import load_for_scoring
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.tokenize import tokenize_rows
 from tests.tiny_models import tiny_model
+from tests.written_rows import pieces
 
 FORMAT_NAMES = ("spectrum", "chat", "colon")
 
@@ -60,9 +61,9 @@ def plain(model, tokenizer, messages, text_format, options=()):
         return whole[: -len(tokenizer("Output", add_special_tokens=False).input_ids)]
 
     before, found = [], []
-    for segment in text_format.segments(messages):
-        ids = encode(segment.text)
-        if segment.trained:
+    for text, trained in pieces(text_format, messages):
+        ids = encode(text)
+        if trained:
             others = [encode(text_format.output(option)) for option in options]
             found.append([last_log_prob(model, before, output) for output in (ids, *others)])
         before += ids

@@ -23,6 +23,7 @@ from spectrum_suite.markers.rows import MarkedView, all_shown, load_marked, mark
 from spectrum_suite.training.batches import GroupedByLength
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.tokenize import tokenize_rows
+from tests.written_rows import whole_text
 
 FORMATS = ["chat", "spectrum", "colon"]
 MARKERS = [
@@ -168,7 +169,7 @@ def test_every_draw_of_a_suite_row_has_markers_of_its_own(tokenizer_of, save):
     ]
     text_format = get_format("spectrum", tokenizer)
     sequence = collator.sequence(tokenized[0])
-    text = "".join(segment.text for segment in text_format.segments(expected)).removesuffix(text_format.separator)
+    text = whole_text(text_format, expected).removesuffix(text_format.separator)
     assert tokenizer.decode(sequence.ids) == text
     trained = tokenizer.decode(
         [token for token, label in zip(sequence.ids, sequence.labels, strict=True) if label >= 0]

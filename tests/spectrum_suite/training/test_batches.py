@@ -2,9 +2,11 @@
 
 import pytest
 from datasets import Dataset
+from torch.utils.data import DataLoader
 
 from spectrum_suite.training.batches import WINDOW, GroupedByLength
-from spectrum_suite.training.collator import SpectrumCollator
+from spectrum_suite.training.collator import Sequenced, SpectrumCollator
+from spectrum_suite.training.draw_tree import DrawTree
 
 LENGTHS = [(17 * number) % 60 + 1 for number in range(403)]
 
@@ -53,14 +55,14 @@ def test_every_row_is_there_once_and_an_incomplete_batch_comes_last(rows):
     found = list(grouped)
     assert sorted(found) == list(range(len(rows)))
     assert len(grouped) == len(rows)
-    lengths = [grouped.collator.length(rows[index]) for index in found]
+    lengths = grouped.collator.lengths(rows.select(found))
     last_window = len(rows) - len(rows) % (WINDOW * 4)
     assert min(lengths[last_window:]) == lengths[-1]
 
 
 def test_the_longest_batch_of_the_first_window_comes_first(rows):
     grouped = sampler(rows)
-    lengths = [grouped.collator.length(rows[index]) for index in grouped][: WINDOW * 4]
+    lengths = grouped.collator.lengths(rows.select(list(grouped)))[: WINDOW * 4]
     assert lengths[:4] == sorted(lengths, reverse=True)[:4]
     assert lengths != sorted(lengths, reverse=True)
 
@@ -69,3 +71,20 @@ def test_the_order_is_that_of_seed_and_epoch(rows):
     orders = {(seed, epoch): tuple(sampler(rows, seed=seed, epoch=epoch)) for seed in (1, 2) for epoch in (0, 1)}
     assert len(set(orders.values())) == 4
     assert tuple(sampler(rows, seed=2, epoch=1)) == orders[2, 1]
+
+
+@pytest.mark.parametrize("options", [{}, {"packing": True}, {"branching": 0.5}, {"targets": True}])
+def test_a_row_is_put_together_once_in_an_epoch(rows, monkeypatch, options):
+    made = []
+    for kind in (Sequenced, DrawTree):
+        counted = lambda kind=kind: made.append(kind) or kind()  # noqa: E731
+        monkeypatch.setattr(f"spectrum_suite.training.collator.{kind.__name__}", counted)
+    grouped = sampler(rows, **options)
+    for epoch in range(2):
+        grouped.collator.set_epoch(epoch)
+        loader = DataLoader(rows, batch_size=4, sampler=grouped, collate_fn=grouped.collator)
+        tokens = sum(int(batch["attention_mask"].sum()) for batch in loader)
+        assert len(made) == len(rows)
+        made.clear()
+        assert tokens == sum(grouped.collator.lengths(rows))
+        made.clear()

@@ -218,7 +218,8 @@ def test_rows_may_branch_at_rates_of_their_own():
     apart, in_line = (made.tree(many_draws(20, row=row)) for row in (0, 1))
     assert (first_draws(apart), first_draws(in_line)) == (20, 1)
     assert apart == collator(branching=1.0, max_length=500).tree(many_draws(20, row=0))
-    assert made.length(many_draws(20, row=1)) == len(collator(max_length=500).sequence(many_draws(20, row=1)).ids) - 1
+    (length,) = made.lengths([many_draws(20, row=1)])
+    assert length == len(collator(max_length=500).sequence(many_draws(20, row=1)).ids) - 1
 
 
 def test_equal_draws_cost_nothing_and_others_stop_at_the_budget():
@@ -300,8 +301,8 @@ def test_ablations_decoded(tokenizer_of, train_on):
 
 MISTAKES = {
     "no --train_on 'some': choose outputs, all, last, first": {"train_on": "some"},
-    "--description_dropout 1.5 is no probability": {"description_dropout": 1.5},
-    "--branching -1 is no probability": {"branching": -1},
+    "--description_dropout 1.5 is not a probability": {"description_dropout": 1.5},
+    "--branching -1 is not a probability": {"branching": -1},
     "--train_on last is for plain sequences": {"train_on": "last", "branching": 0.5},
     "--train_on first is for plain sequences": {"train_on": "first", "row_branching": [0.5]},
 }

@@ -19,6 +19,7 @@ from spectrum_suite.training.draw_tree import ROOT, DrawTree
 from spectrum_suite.training.targets import target_weights, tokenize_targets, trie_size, with_no_target
 from spectrum_suite.training.tokens import turn_token_ids
 from spectrum_suite.training.trainer import SpectrumTrainer
+from tests.written_rows import pieces
 
 DRAWS = 10.0
 
@@ -106,9 +107,9 @@ def by_the_book(model, encode, text_format, row, weights):
     """The weighted mean of minus log-probabilities of whole options, each alone in a plain pass, and its weight."""
     nats, mass = 0.0, 0.0
     prompt = text_format.prompt(row["messages"])
-    pieces = [segment.text for segment in text_format.segments(row["messages"][:-1])]
-    pieces.append(prompt[len("".join(pieces)) :])
-    context = [token for piece in pieces for token in encode([piece])[piece]]
+    before = [text for text, _ in pieces(text_format, row["messages"][:-1])]
+    before.append(prompt[len("".join(before)) :])
+    context = [token for text in before for token in encode([text])[text]]
     for option, weight in zip(row["options"], weights, strict=True):
         text = text_format.output(option)
         ids = encode([text])[text]

@@ -5,6 +5,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.formats.token_ids import token_encoder
 from spectrum_suite.training.tokenize import tokenize_rows
+from tests.written_rows import whole_text
 
 LONG = "word " * 100 + "end"
 
@@ -28,7 +29,7 @@ def test_segments_are_the_tokens_of_the_whole_text(tokenizer_of):
     assert [tokenizer.decode(ids) for ids in found["outputs"]] == ["Heads<|eot_id|>", "Tails<|eot_id|>"]
     start = [tokenizer.bos_token_id]
     draws = [token for pair in zip(found["contexts"], found["outputs"], strict=True) for ids in pair for token in ids]
-    whole = "".join(segment.text for segment in text_format.segments(row("r", "Heads", "Tails")["messages"]))
+    whole = whole_text(text_format, row("r", "Heads", "Tails")["messages"])
     assert start + found["description"] + draws == tokenizer(whole, add_special_tokens=False).input_ids
 
 
