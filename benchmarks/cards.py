@@ -20,7 +20,7 @@ from spectrum_suite.errors import UserError, exit_on_user_error
 from spectrum_suite.evaluation.report import REPORT
 from spectrum_suite.hub.cards import render_model_card, trained_rows, with_names
 from spectrum_suite.json_files import read_json, write_json
-from spectrum_suite.training.report import REPORT as TRAINING_REPORT
+from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
 
 ROOT = Path(__file__).parents[1]
 SOURCES, CARDS = ROOT / "benchmarks" / "results" / "cards", ROOT / "model_cards"

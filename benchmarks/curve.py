@@ -25,7 +25,7 @@ from spectrum_suite.evaluation.comparison.recipe import Recipe, read_recipe
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.evaluation.run import complete, evaluate
 from spectrum_suite.json_files import read_json, write_json
-from spectrum_suite.training.report import REPORT as TRAINING_REPORT
+from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
 
 NUMBERS, PICTURE = Path("benchmarks/results/first-light.json"), Path("docs/first-light.png")
 

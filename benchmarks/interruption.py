@@ -32,7 +32,7 @@ from spectrum_suite.embedded_model import resolve_model
 from spectrum_suite.errors import exit_on_user_error
 from spectrum_suite.training.adaptation import AdaptationConfig
 from spectrum_suite.training.arguments import SpectrumArguments, TuningConfig
-from spectrum_suite.training.report import REPORT
+from spectrum_suite.training.training_report import REPORT
 
 TOKENIZER = "embedded:smollm2-135m"
 TASKS = ["coinflip", "described_shares"]

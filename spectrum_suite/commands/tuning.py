@@ -45,12 +45,11 @@ from spectrum_suite.training.adaptation import (
 )
 from spectrum_suite.training.arguments import SpectrumArguments, TuningConfig, for_our_collator
 from spectrum_suite.training.continuation import check_turn_tokens, earlier_runs
+from spectrum_suite.training.first_rows import FIRST_ROWS, first_rows_page
 from spectrum_suite.training.memory import explain_out_of_memory
 from spectrum_suite.training.objectives import TrainingData, find_objective
 from spectrum_suite.training.optimizer_options import check_optimizer
 from spectrum_suite.training.output_folder import begin, finish, held_for_training, is_finished
-from spectrum_suite.training.page import FIRST_ROWS, first_rows_page
-from spectrum_suite.training.report import run_settings, training_report
 from spectrum_suite.training.saving import explain_failed_write, save, save_generation_config
 from spectrum_suite.training.tokens import (
     KEEP,
@@ -62,6 +61,7 @@ from spectrum_suite.training.tokens import (
     turn_token_source,
 )
 from spectrum_suite.training.trainer import SpectrumTrainer
+from spectrum_suite.training.training_report import run_settings, training_report
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from spectrum_suite.hub.results import LABELS, Results, model_index, read_result
 from spectrum_suite.hub.shapes import COUNT, Each, Maybe, Number, check_shape
 from spectrum_suite.hub.terms import AS_BASE, Terms
 from spectrum_suite.json_files import read_json
-from spectrum_suite.training.report import REPORT as TRAINING_REPORT
+from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
 
 _TRAINED = "give an output folder of train_sft.py"
 """What to do where there is no training report."""

@@ -26,7 +26,7 @@ from spectrum_suite.hub.terms import NOTICE, Terms, terms_of
 from spectrum_suite.hub.weights import SAFETENSORS, check_weights
 from spectrum_suite.json_files import read_json
 from spectrum_suite.models import ADAPTER, find_model, load_merged
-from spectrum_suite.training.report import REPORT as TRAINING_REPORT
+from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
 
 EVAL_RESULTS = ".eval_results/spectrum-suite.yaml"
 

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with exit_on_user_error():
-        from spectrum_suite.markers.annotate_command import annotate  # noqa: PLC0415 - with `torch`
+        from spectrum_suite.commands.annotate import annotate  # noqa: PLC0415 - with `torch`
 
         annotate(options)
 

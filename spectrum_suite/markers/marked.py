@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.generation.respond import Response
-from spectrum_suite.markers.render import OPEN, split_completion
+from spectrum_suite.markers.marker_list import OPEN, split_completion
 from spectrum_suite.markers.taxonomy import TAXONOMY, Markers, Taxonomy
 
 

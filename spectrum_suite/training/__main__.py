@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake ends in one line and exit code 2."""
     options = _parser().parse_args(arguments)
     with exit_on_user_error():
-        from spectrum_suite.training.show_command import show  # noqa: PLC0415 - with `torch`, which takes seconds
+        from spectrum_suite.commands.show import show  # noqa: PLC0415 - with `torch`, which takes seconds
 
         show(options)
 

@@ -10,7 +10,7 @@ from typing import Any
 from peft import PeftConfig
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.training.report import REPORT
+from spectrum_suite.training.training_report import REPORT
 
 _LOGS = ("log", "alignment_log")
 

@@ -18,12 +18,13 @@ from spectrum_suite.errors import UserError, did_you_mean
 from spectrum_suite.formats.render import Format
 from spectrum_suite.formats.token_ids import token_encoder
 from spectrum_suite.markers.dropout import MarkerDropout
-from spectrum_suite.markers.render import chat_template
-from spectrum_suite.markers.rows import MarkedView, all_shown, load_marked
+from spectrum_suite.markers.marked_rows import load_marked
+from spectrum_suite.markers.marker_list import chat_template
 from spectrum_suite.markers.taxonomy import TAXONOMY, load_taxonomy
 from spectrum_suite.training.arguments import SpectrumArguments, TuningConfig
 from spectrum_suite.training.collator import SpectrumCollator
 from spectrum_suite.training.implicit import load_objective, tokenize_conversations
+from spectrum_suite.training.marked import MarkedView, all_shown
 from spectrum_suite.training.mixture import load_mixture
 from spectrum_suite.training.targets import tokenize_targets, with_no_target
 from spectrum_suite.training.tokenize import tokenize_rows

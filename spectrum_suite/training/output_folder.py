@@ -10,7 +10,7 @@ from typing import Any
 
 from spectrum_suite.held_folder import held
 from spectrum_suite.training import checkpoints
-from spectrum_suite.training.report import REPORT
+from spectrum_suite.training.training_report import REPORT
 
 LOCK = ".training.lock"
 RUN = ".spectrum_run"

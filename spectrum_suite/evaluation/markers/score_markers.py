@@ -11,7 +11,7 @@ import numpy as np
 
 from spectrum_suite.markers.code_type import detect_code_type
 from spectrum_suite.markers.language import detect_language
-from spectrum_suite.markers.report import RARE
+from spectrum_suite.markers.marker_counts import RARE
 from spectrum_suite.markers.structure import detect_format
 from spectrum_suite.markers.taxonomy import TAXONOMY, Markers, Taxonomy, Value
 from spectrum_suite.metrics.spectrum_alignment.scoring import bootstrap_interval

@@ -17,10 +17,10 @@ from spectrum_suite.generation.output_logprobs import output_option_ids, tokeniz
 from spectrum_suite.lm.client import Endpoint
 from spectrum_suite.lm.served import ServedLM
 from spectrum_suite.markers.dropout import MarkerDropout
-from spectrum_suite.markers.rows import MarkedView, all_shown
 from spectrum_suite.playground.answers import Model, answer, read_question
 from spectrum_suite.training.collator import SpectrumCollator
 from spectrum_suite.training.implicit import tokenize_conversations
+from spectrum_suite.training.marked import MarkedView, all_shown
 from spectrum_suite.training.tokenize import tokenize_rows
 from tests.conftest import MISTRAL, family
 from tests.spectrum_suite.formats.sentencepiece_tokenizers import sentencepiece_tokenizer

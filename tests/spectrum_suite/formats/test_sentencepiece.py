@@ -17,10 +17,10 @@ from spectrum_suite.generation.output_logprobs import output_option_ids, tokeniz
 from spectrum_suite.generation.respond import respond
 from spectrum_suite.generation.rule_adapter import token_ids_of
 from spectrum_suite.markers.dropout import MarkerDropout
-from spectrum_suite.markers.rows import MarkedView, all_shown
 from spectrum_suite.models import find_model, load_tokenizer
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.implicit import tokenize_conversations
+from spectrum_suite.training.marked import MarkedView, all_shown
 from spectrum_suite.training.tokenize import tokenize_rows
 from tests.spectrum_suite.formats.sentencepiece_tokenizers import LAYOUTS, sentencepiece_tokenizer, trained_model
 from tests.written_rows import whole_text

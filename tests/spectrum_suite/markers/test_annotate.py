@@ -5,9 +5,9 @@ from datasets import Dataset
 from dataset_builder.registry import get_task
 from spectrum_suite.errors import UserError
 from spectrum_suite.markers.annotate import Annotator, annotate, detected_markers, row_markers
+from spectrum_suite.markers.marker_counts import count_markers, marker_report
 from spectrum_suite.markers.provenance import task_markers
 from spectrum_suite.markers.quality import quality_buckets
-from spectrum_suite.markers.report import count_markers, marker_report
 from spectrum_suite.markers.taxonomy import Category, Taxonomy
 
 ROWS = [

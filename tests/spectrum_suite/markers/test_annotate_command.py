@@ -11,8 +11,8 @@ from transformers import LlamaConfig
 from spectrum_suite.errors import UserError
 from spectrum_suite.markers.__main__ import main
 from spectrum_suite.markers.annotate import Annotator
+from spectrum_suite.markers.marked_rows import load_marked
 from spectrum_suite.markers.plan import load_plan
-from spectrum_suite.markers.rows import load_marked
 from spectrum_suite.markers.sets import Provenance
 from spectrum_suite.markers.taxonomy import TAXONOMY
 

@@ -1,7 +1,7 @@
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.markers.marked import MarkedResponse, strip_markers, takes_markers
-from spectrum_suite.markers.render import chat_template, mark_completion
+from spectrum_suite.markers.marker_list import chat_template, mark_completion
 
 MARKERS = {"length_tokens": 4, "lang": "French"}
 

@@ -10,7 +10,8 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.formats.token_ids import token_encoder
 from spectrum_suite.markers.dropout import MarkerDropout
-from spectrum_suite.markers.render import (
+from spectrum_suite.markers.marked_rows import load_marked, mark_messages, marked_features
+from spectrum_suite.markers.marker_list import (
     OPEN,
     Completion,
     mark_completion,
@@ -19,9 +20,9 @@ from spectrum_suite.markers.render import (
     render,
     split_completion,
 )
-from spectrum_suite.markers.rows import MarkedView, all_shown, load_marked, mark_messages, marked_features
 from spectrum_suite.training.batches import GroupedByLength
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
+from spectrum_suite.training.marked import MarkedView, all_shown
 from spectrum_suite.training.tokenize import tokenize_rows
 from tests.written_rows import whole_text
 

@@ -332,7 +332,7 @@ def test_accumulated_batches_are_one_batch_and_counts_are_right(tokenized_rows, 
     ("options", "line"),
     [
         ({"train_on": "all"}, "--train_on all is for plain sequences: leave --objective distribution out"),
-        ({"description_dropout": 2}, "--description_dropout 2 is no probability"),
+        ({"description_dropout": 2}, "--description_dropout 2 is not a probability"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(collate, options, line):

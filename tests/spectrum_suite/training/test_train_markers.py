@@ -12,7 +12,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from spectrum_suite.formats.render import get_format
-from spectrum_suite.markers.render import OPEN, mark_completion, mark_prompt
+from spectrum_suite.markers.marker_list import OPEN, mark_completion, mark_prompt
 from tests.tiny_models import save_model
 from tests.train_command import report_of
 

@@ -16,7 +16,7 @@ from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.lm.base import OptionScores
-from spectrum_suite.markers.render import OPEN, chat_template, mark_completion, mark_prompt, split_completion
+from spectrum_suite.markers.marker_list import OPEN, chat_template, mark_completion, mark_prompt, split_completion
 from spectrum_suite.models import load_for_scoring
 from tests.tiny_models import save_model
 

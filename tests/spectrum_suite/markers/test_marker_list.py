@@ -6,7 +6,7 @@ from transformers import AutoTokenizer
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import FORMATS, get_format
-from spectrum_suite.markers.render import (
+from spectrum_suite.markers.marker_list import (
     chat_template,
     mark_completion,
     mark_prompt,

@@ -13,7 +13,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.formats.tags import find_format
 from spectrum_suite.suite import suite_tasks, task_rows
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
-from spectrum_suite.training.show import legend, mark_tokens, shown_tokens
+from spectrum_suite.training.shown_tokens import legend, mark_tokens, shown_tokens
 from spectrum_suite.training.tokenize import tokenize_rows
 
 

@@ -8,7 +8,7 @@ from datasets import load_dataset
 from rich.console import Console
 
 from spectrum_suite.training.__main__ import main
-from spectrum_suite.training.show import CONTEXT, TRAINED, Token, legend, mark_tokens, shown_tokens
+from spectrum_suite.training.shown_tokens import CONTEXT, TRAINED, Token, legend, mark_tokens, shown_tokens
 
 TOKENS = [Token("<bos>", False), Token("output", False), Token("\n", False), Token("He", True), Token("ads", True)]
 

@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.training.collator import SpectrumCollator
-from spectrum_suite.training.page import first_rows_page
+from spectrum_suite.training.first_rows import first_rows_page
 from spectrum_suite.training.tokenize import tokenize_rows
 
 

@@ -18,10 +18,10 @@ from spectrum_suite.lm.client import Endpoint, served_model
 from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.served import ServedLM
 from spectrum_suite.markers.annotate import COLUMN, Annotator
+from spectrum_suite.markers.marker_counts import marker_report
 from spectrum_suite.markers.plan import Planned, load_plan, parse_pairs
 from spectrum_suite.markers.provenance import task_markers
 from spectrum_suite.markers.quality import RewardModel
-from spectrum_suite.markers.report import marker_report
 from spectrum_suite.markers.sets import Finders, Provenance, annotate_draws, annotate_instructions, bucket_qualities
 from spectrum_suite.markers.tagger import Tagger
 from spectrum_suite.markers.taxonomy import TAXONOMY, Taxonomy, load_taxonomy

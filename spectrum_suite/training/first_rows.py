@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
-from spectrum_suite.training.show import NEWLINE, shown_tokens
+from spectrum_suite.training.shown_tokens import NEWLINE, shown_tokens
 
 FIRST_ROWS = "first_rows.html"
 
