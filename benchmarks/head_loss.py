@@ -7,7 +7,7 @@ Both give the nats of the same targets, and the gradients of the states and of t
 with the head of Gemma 3 270M (262,144 rows of 640), as 32-bit and as 16-bit numbers on a CPU:
 
     logits   the head, then cross-entropy with one matrix of the vocabulary in memory (`spectrum_suite.training.losses`)
-    states   a piece of the vocabulary at a time (`spectrum_suite.training.head_loss`)
+    states   a piece of the vocabulary at a time (`spectrum_suite.training.losses`)
 
 The ways take turns, and medians count; `ratio` is the seconds of `logits` over those of `states`. `above_model_gib` is
 the memory that the work took at its peak, which needs Linux.
@@ -27,8 +27,7 @@ from torch.nn.functional import linear
 
 from benchmarks.measuring import Cost, measured
 from spectrum_suite.json_files import write_json
-from spectrum_suite.training.head_loss import FrozenHead
-from spectrum_suite.training.losses import target_nats
+from spectrum_suite.training.losses import FrozenHead, token_nll
 
 RESULTS = Path(__file__).parent / "results" / "head-loss.json"
 VOCABULARY, WIDTH = 262_144, 640
@@ -47,10 +46,10 @@ def ways(positions: int, dtype: torch.dtype) -> dict[str, Callable[[], Gradients
 
     def of_logits(states: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         logits = linear(states, weight).index_copy(-1, TRAINED_ROWS, linear(states, rows.to(dtype)))
-        return target_nats(logits.float(), lines, targets)
+        return token_nll(logits.float(), lines, targets)
 
     def of_states(states: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        return FrozenHead(weight, TRAINED_ROWS, rows).nats(states, lines, targets)
+        return FrozenHead(weight, TRAINED_ROWS, rows).token_nll(states, lines, targets)
 
     def step(nats_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Gradients:
         states, rows = given.clone().requires_grad_(), trained.clone().requires_grad_()

@@ -137,7 +137,7 @@ MISTAKES = {
         ["--turn_tokens", "new"],
         "no --turn_tokens 'new': choose train, newline, keep, or transplant:MODEL",
     ),
-    "no sibling": (["--turn_tokens", "transplant:{empty}"], "no turn tokens can be taken from '{empty}'"),
+    "no donor": (["--turn_tokens", "transplant:{empty}"], "no turn tokens can be taken from '{empty}'"),
     "unread template": (["--chat_template_path", "x.jinja"], "chat template 'x.jinja' cannot be read"),
     "other roles": (["--chat_template_path", "{template}"], "chat template '{template}' does not know the roles"),
     "other text": (["--chat_template_path", "{plain}"], "chat template '{plain}' does not write the roles"),
@@ -257,7 +257,7 @@ def test_the_same_command_goes_on_and_another_is_told(train, chatml_model, small
 
 def test_a_run_goes_on_from_the_adapter_of_another(train, trained, chatml_model, small_suite, tmp_path):
     """At a learning rate of 0 the weights stay the first run's; at another they move on from there."""
-    begin = ["--begin_with", trained, "--tasks", "coinflip=4", "--lora_r", "2"]
+    begin = ["--adapter_name_or_path", trained, "--tasks", "coinflip=4", "--lora_r", "2"]
     still = arguments(chatml_model, small_suite, tmp_path / "still", *begin, "--learning_rate", "0")
     code, error = train(*still)
     assert code == 0, error
@@ -279,7 +279,7 @@ def test_a_run_goes_on_from_the_adapter_of_another(train, trained, chatml_model,
 def test_a_checkpoint_of_a_run_from_another_adapter_is_refused(train, trained, chatml_model, small_suite, tmp_path):
     steps = ["--tasks", "coinflip", "--save_strategy", "steps", "--save_steps", "1", "--max_steps", "2"]
     assert train(*arguments(chatml_model, small_suite, tmp_path, *steps))[0] == 0
-    code, error = train(*arguments(chatml_model, small_suite, tmp_path, *steps, "--begin_with", trained))
+    code, error = train(*arguments(chatml_model, small_suite, tmp_path, *steps, "--adapter_name_or_path", trained))
     assert code == 2
     assert "is of another run, with begins_with" in error
 
@@ -291,12 +291,18 @@ def test_an_adapter_that_does_not_fit_is_refused(train, trained, model_folder, c
         assert not (tmp_path / "none").exists()
         return error.strip().splitlines()[-1]
 
-    assert "is no adapter: give it as --model_name_or_path" in error_of(chatml_model, "--begin_with", chatml_model)
-    assert "is an adapter of" in error_of(model_folder("gemma"), "--begin_with", trained)
-    newline = error_of(chatml_model, "--begin_with", trained, "--turn_tokens", "newline")
-    assert "brings its own turn tokens: leave --turn_tokens newline out" in newline
-    assert "has rows for other turn tokens" in error_of(chatml_model, "--begin_with", trained, "--turn_tokens", "keep")
-    assert "leave --use_peft out" in error_of(chatml_model, "--begin_with", trained, "--use_peft", "false")
+    assert "is not an adapter: give it as --model_name_or_path" in error_of(
+        chatml_model, "--adapter_name_or_path", chatml_model
+    )
+    assert "is an adapter of" in error_of(model_folder("gemma"), "--adapter_name_or_path", trained)
+    newline = error_of(chatml_model, "--adapter_name_or_path", trained, "--turn_tokens", "newline")
+    assert "has its own turn tokens: leave --turn_tokens newline out" in newline
+    assert "has rows for other turn tokens" in error_of(
+        chatml_model, "--adapter_name_or_path", trained, "--turn_tokens", "keep"
+    )
+    assert "leave --use_peft out" in error_of(chatml_model, "--adapter_name_or_path", trained, "--use_peft", "false")
     shutil.copytree(trained, tmp_path / "untold")
     (tmp_path / "untold" / "training_report.json").unlink()
-    assert "what it was trained on is not known" in error_of(chatml_model, "--begin_with", tmp_path / "untold")
+    assert "what it was trained on is not known" in error_of(
+        chatml_model, "--adapter_name_or_path", tmp_path / "untold"
+    )

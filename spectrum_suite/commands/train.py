@@ -35,6 +35,9 @@ CHAINS: Mapping[str, Sequence[tuple[str, str]]] = {
 }
 """The dataclass of each group of options -> where its fields are written, the base classes first."""
 
+RENAMED: Mapping[str, str] = {"begin_with": "adapter_name_or_path"}
+"""What an option was called -> what it is called now."""
+
 _UNSET = object()
 
 ABOUT = """\
@@ -110,7 +113,7 @@ def read_command_line(arguments: Sequence[str], program: str = "train_sft.py") -
     parsed, unknown = parser.parse_known_args([*before, *words], untouched)
     if unknown:
         name = unknown[0].partition("=")[0].removeprefix("--").replace("-", "_")
-        raise UserError(f"{unknown[0]!r} is not an option{did_you_mean(name, known)}: see --help for all")
+        raise UserError(f"{unknown[0]!r} is not an option{_instead_of(name, known)}: see --help for all")
     given = direct | {name: value for name, value in vars(parsed).items() if name in known and value is not _UNSET}
     for name, value in given.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -190,6 +193,11 @@ def _read_recipe(path: str) -> dict[str, Any]:
     return entries
 
 
+def _instead_of(name: str, known: Mapping[str, Any]) -> str:
+    """What may be meant by a name that is not an option's."""
+    return f" any more, but --{RENAMED[name]} is" if name in RENAMED else did_you_mean(name, known)
+
+
 def _words(path: str, entries: Mapping[Any, Any], known: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     """A recipe as words of a command line, which are then checked like any others; and what no words can say.
 
@@ -201,7 +209,7 @@ def _words(path: str, entries: Mapping[Any, Any], known: Mapping[str, Any]) -> t
     for name, value in entries.items():
         if name not in known:
             raise UserError(
-                f"recipe {path!r}: {name!r} is not an option{did_you_mean(str(name), known)}: see --help for all"
+                f"recipe {path!r}: {name!r} is not an option{_instead_of(str(name), known)}: see --help for all"
             )
         kinds = typing.get_args(known[name]) or (known[name],)
         many = any(typing.get_origin(kind) is list or kind is list for kind in (*kinds, known[name]))

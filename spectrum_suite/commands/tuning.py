@@ -55,8 +55,8 @@ from spectrum_suite.training.tokens import (
     KEEP,
     NEWLINE,
     TRAIN,
+    donor_rows,
     line_breaks,
-    sibling_rows,
     turn_token_ids,
     turn_token_source,
 )
@@ -121,8 +121,8 @@ class Run:
         base: The files of that model.
         tokenizer: Its tokenizer, with the chat template of the format.
         text_format: How rows are written.
-        token_ids: The turn tokens whose rows train or are planted.
-        adapter: The adapter to go on from, if there is one.
+        token_ids: The turn tokens whose rows train or are transplanted.
+        adapter: The adapter to train further, if there is one.
         data: The rows.
         settings: The arguments that count for the objective.
     """
@@ -190,7 +190,7 @@ def prepare(arguments: SpectrumArguments, config: TuningConfig, model_config: Ad
     if arguments.alignment_steps:
         tasks_of(arguments.suite, ["all"], ["alignment"])
     token_ids = [] if arguments.turn_tokens == KEEP else turn_token_ids(tokenizer, text_format)
-    adapter = adapter_to_go_on_from(arguments, model_config, base, token_ids)
+    adapter = adapter_to_train_further(arguments, model_config, base, token_ids)
     data = objective.load(arguments, config, tokenizer, text_format)
     settings = objective.settings(arguments)
     return Run(arguments, config, model_config, base, tokenizer, text_format, token_ids, adapter, data, settings)
@@ -262,8 +262,8 @@ def check_finite(model: torch.nn.Module) -> None:
 
 def model_to_train(run: Run) -> PreTrainedModel | PeftModel:
     """The model of a run, adapted; an adapter knows from where its base can be loaded, and in which revision."""
-    sibling = turn_token_source(run.arguments.turn_tokens)
-    planted = sibling_rows(sibling, run.tokenizer, run.token_ids) if sibling and run.token_ids else None
+    donor = turn_token_source(run.arguments.turn_tokens)
+    transplanted = donor_rows(donor, run.tokenizer, run.token_ids) if donor and run.token_ids else None
     newline = run.arguments.turn_tokens == NEWLINE
     like = line_breaks(run.tokenizer, run.text_format) if newline else None
     set_seed(run.config.seed)  # the adapter's first weights are random too
@@ -272,9 +272,9 @@ def model_to_train(run: Run) -> PreTrainedModel | PeftModel:
             loadable_name(run.base),
             run.model_config,
             run.token_ids,
-            planted,
+            transplanted,
             like,
-            begin_with=run.adapter and run.adapter.folder,
+            adapter=run.adapter and run.adapter.folder,
             device=run.config.device,
         )
     except UserError:
@@ -313,7 +313,9 @@ def find_base(model_config: AdaptationConfig) -> ModelFiles:
         raise UserError(f"--model_revision {revision} is for a model on a Hub, which {name!r} is not: leave it out")
     base = find_model(name, revision=None if is_local else revision)
     if base.base is not None:
-        raise UserError(f"{name!r} is an adapter of {base.base.name!r}: give that, and the adapter as --begin_with")
+        raise UserError(
+            f"{name!r} is an adapter of {base.base.name!r}: give that, and the adapter as --adapter_name_or_path"
+        )
     model_config.model_revision = base.revision or "main"
     if is_local and not name.startswith("embedded:"):
         model_config.model_name_or_path = loadable_name(base)
@@ -325,23 +327,25 @@ def loadable_name(base: ModelFiles) -> str:
     return base.name if base.revision else str(base.folder.resolve())
 
 
-def adapter_to_go_on_from(
+def adapter_to_train_further(
     arguments: SpectrumArguments, model_config: AdaptationConfig, base: ModelFiles, token_ids: Sequence[int]
 ) -> ModelFiles | None:
-    """The adapter that ``--begin_with`` names.
+    """The adapter that ``--adapter_name_or_path`` names.
 
     Raises:
-        UserError: It is none, it is one of another base, or its turn tokens are others.
+        UserError: It is not an adapter, it is one of another base, or its turn tokens are others.
     """
-    if model_config.begin_with is None:
+    if model_config.adapter_name_or_path is None:
         return None
-    files = find_model(model_config.begin_with)
+    files = find_model(model_config.adapter_name_or_path)
     if files.base is None:
-        raise UserError(f"--begin_with {files.name!r} is no adapter: give it as --model_name_or_path")
+        raise UserError(f"--adapter_name_or_path {files.name!r} is not an adapter: give it as --model_name_or_path")
     if base.fingerprint() != files.base.fingerprint():
-        raise UserError(f"--begin_with {files.name!r} is an adapter of {_named(files.base)}, not of {_named(base)}")
+        raise UserError(
+            f"--adapter_name_or_path {files.name!r} is an adapter of {_named(files.base)}, not of {_named(base)}"
+        )
     if arguments.turn_tokens not in (TRAIN, KEEP):
-        raise UserError(f"--begin_with brings its own turn tokens: leave --turn_tokens {arguments.turn_tokens} out")
+        raise UserError(f"the adapter has its own turn tokens: leave --turn_tokens {arguments.turn_tokens} out")
     check_turn_tokens(files.folder, token_ids)
     return files
 

@@ -35,7 +35,7 @@ from spectrum_suite.training.tokens import (
     TurnTokenRows,
     check_head_keeps_bias,
     copy_rows,
-    plant_rows,
+    overwrite_rows,
     train_rows_without_copies,
 )
 
@@ -54,9 +54,9 @@ class AdaptationConfig(ModelConfig):
     lora_dropout: float | None = field(
         default=None, metadata={"help": "LoRA dropout; the default is 0.05, or 0 where PEFT adapts experts."}
     )
-    begin_with: str | None = field(
+    adapter_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "An adapter of the same base to go on from, a folder or a Hub id; its rank and layers stay."},
+        metadata={"help": "An adapter of the same base to train on, a folder or a Hub id; its rank and layers stay."},
     )
 
     def __post_init__(self) -> None:
@@ -69,8 +69,10 @@ class AdaptationConfig(ModelConfig):
             raise UserError(
                 "weights in 4 or 8 bits cannot be trained themselves: leave --load_in_4bit out, or use LoRA"
             )
-        if self.begin_with and not self.use_peft:
-            raise UserError("--begin_with goes on with an adapter: leave --use_peft out, or merge it and tune that")
+        if self.adapter_name_or_path and not self.use_peft:
+            raise UserError(
+                "--adapter_name_or_path trains an adapter further: leave --use_peft out, or merge it and tune that"
+            )
         if self.load_in_8bit and best_device().type == "cpu":
             raise UserError("--load_in_8bit needs a GPU, and there is none here: use --load_in_4bit, or a GPU")
         if self.attn_implementation and "flash" in self.attn_implementation and best_device().type == "cpu":
@@ -95,43 +97,43 @@ def load_model(
     name: str,
     settings: AdaptationConfig,
     token_ids: Sequence[int] = (),
-    planted: TurnTokenRows | None = None,
+    transplanted: TurnTokenRows | None = None,
     like: Mapping[int, int] | None = None,
     *,
-    begin_with: Path | None = None,
+    adapter: Path | None = None,
     device: torch.device | None = None,
 ) -> PreTrainedModel | PeftModel:
     """The model to train: the base with a LoRA adapter on all linear layers, or the base itself.
 
     Args:
         name: A folder or a Hub id.
-        settings: Of the adaptation. Its dtype becomes the one that was loaded, its LoRA that of ``begin_with``.
+        settings: Of the adaptation. Its dtype becomes the one that was loaded, its LoRA that of ``adapter``.
         token_ids: Tokens whose rows of the embedding matrices belong to the adapter.
-        planted: What these rows are, and stay with LoRA; None trains them.
+        transplanted: What these rows are, and stay with LoRA; None trains them.
         like: Some of these tokens -> the token with whose row they begin; the others begin with what the base has.
-        begin_with: The folder of an adapter to go on with, rows of tokens included, instead of a new one.
+        adapter: The folder of an adapter to train further, rows of tokens included, instead of a new one.
         device: On which it will train; by default the accelerator where there is one.
 
     Raises:
-        UserError: The model cannot be loaded whole, is no causal language model, or is quantized in a way that cannot
-            be trained; or the adapter does not fit it.
+        UserError: The model cannot be loaded whole, is not a causal language model, or is quantized in a way that
+            cannot be trained; or the adapter does not fit it.
     """
     model = _base(name, settings, best_device() if device is None else device)
     if settings.use_peft and token_ids:
-        check_head_keeps_bias(model, name, planted=planted is not None or bool(like))
-    if planted is not None:
-        plant_rows(model, token_ids, planted)
+        check_head_keeps_bias(model, name, transplanted=transplanted is not None or bool(like))
+    if transplanted is not None:
+        overwrite_rows(model, token_ids, transplanted)
     if like:
         copy_rows(model, like)
     if not settings.use_peft:
         return model
     if settings.load_in_4bit or settings.load_in_8bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    if begin_with is not None:
-        return _adapter_to_train(model, begin_with, settings, name)
+    if adapter is not None:
+        return _adapter_to_train(model, adapter, settings, name)
     peft_model = _new_adapter(model, name, settings, token_ids)
     train_rows_without_copies(peft_model)
-    if planted is not None:
+    if transplanted is not None:
         for parameter_name, parameter in peft_model.named_parameters():
             if "trainable_tokens_delta" in parameter_name:
                 parameter.requires_grad_(False)

@@ -73,7 +73,7 @@ class SpectrumArguments:
     branching: float = field(
         default=0.0,
         metadata={
-            "help": "Probability that a draw begins a sequence of its own behind the description instead of following "
+            "help": "Probability that a draw begins a sequence of its own after the description instead of following "
             "the draw before it. Sequences of a row share tokens, so many draws cost little; 0 is the paper's way."
         },
     )
@@ -100,7 +100,7 @@ class SpectrumArguments:
         metadata={
             "help": "Embedding rows of the turn tokens: train them inside the adapter from what the base has; newline "
             "trains them from the rows of line breaks, for a base that has never seen a turn; transplant:MODEL takes "
-            "those of a sibling that knows them; keep leaves them."
+            "those of a donor that knows them, of the same vocabulary; keep leaves them."
         },
     )
     merge: bool = field(default=False, metadata={"help": "Write base and adapter as one model, in merged/."})
@@ -127,11 +127,14 @@ class TuningConfig(SFTConfig):
     )
     gradient_checkpointing: bool | None = field(default=None, metadata={"help": "Trade time for memory."})
     packing: bool = field(
-        default=False, metadata={"help": "Let the sequences of a batch share lines of --max_length tokens, unmixed."}
+        default=False,
+        metadata={
+            "help": "Let the sequences of a batch share rows of at most --max_length tokens, each attending to itself."
+        },
     )
     resume_from_checkpoint: str | None = field(
         default="auto",
-        metadata={"help": "auto goes on from the last whole checkpoint, never begins anew; or a checkpoint's folder."},
+        metadata={"help": "auto resumes from the latest complete checkpoint, never starts anew; or a folder of one."},
     )
     output_dir: str = field(default="outputs/spectrum", metadata={"help": "Where the adapter and its report go."})
 

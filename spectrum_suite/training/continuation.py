@@ -27,7 +27,7 @@ def earlier_runs(adapter: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError) as error:
         raise UserError(
             f"adapter {str(adapter)!r} has no readable {REPORT}, so what it was trained on is not known: give "
-            "--begin_with one that train_sft.py wrote"
+            "--adapter_name_or_path one that train_sft.py wrote"
         ) from error
     return [*before, {name: value for name, value in report.items() if name not in _LOGS}]
 

@@ -198,7 +198,7 @@ HARMLESS = SEVERAL_PROCESSES | frozenset(TRACKERS) | frozenset(
         "log_level", "disable_tqdm", "report_to", "save_strategy", "save_steps", "save_total_limit", "merge",
         "alignment_steps", "alignment_items", "resume_from_checkpoint", "chat_template_path",
         # the same rows and weights from another place: their contents are compared
-        "suite", "begin_with", "model_revision",
+        "suite", "adapter_name_or_path", "model_revision",
         # how batches are fetched, and what is kept or computed again to make them fit
         "dataloader_num_workers", "dataloader_pin_memory", "dataloader_prefetch_factor",
         "dataloader_multiprocessing_context", "gradient_checkpointing", "gradient_checkpointing_kwargs",

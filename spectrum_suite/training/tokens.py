@@ -1,4 +1,4 @@
-"""Turn tokens of a family, and their rows of the embedding matrix: trained, from some beginning, or a sibling's.
+"""Turn tokens of a family, and their rows of the embedding matrix: trained, from some beginning, or a donor model's.
 
 PEFT's ``trainable_token_indices`` trains single rows inside the adapter, tied weights included, but builds the whole
 matrix anew in every forward pass: for Gemma 3 270M 671 MB in float32, more work than the rest of the model. The same
@@ -43,18 +43,18 @@ class TurnTokenRows:
 
 
 def turn_token_source(asked: str) -> str | None:
-    """The model after ``transplant:``, or None for the other ways; raises a UserError for what is none."""
+    """The model after ``transplant:``, or None for the other ways; raises a UserError for what is neither."""
     kind, _, model = asked.partition(":")
     if (kind == TRANSPLANT) != bool(model) or kind not in (TRAIN, NEWLINE, TRANSPLANT, KEEP):
         raise UserError(f"no --turn_tokens {asked!r}: choose train, newline, keep, or transplant:MODEL")
     return model or None
 
 
-def sibling_rows(sibling: str, tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> TurnTokenRows:
-    """The rows that ``sibling`` has for some tokens; nothing else of its weights is read.
+def donor_rows(donor: str, tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> TurnTokenRows:
+    """The rows that ``donor`` has for some tokens; nothing else of its weights is read.
 
     Args:
-        sibling: A model with the same vocabulary, usually the instruction-tuned one: a folder, a Hub id or an embedded
+        donor: A model with the same vocabulary, usually the instruction-tuned one: a folder, a Hub id or an embedded
             model, in safetensors.
         tokenizer: The tokenizer of the model that gets the rows.
         token_ids: The tokens.
@@ -63,21 +63,21 @@ def sibling_rows(sibling: str, tokenizer: PreTrainedTokenizerBase, token_ids: Se
         UserError: There is no such model, it is an encoder-decoder, its embeddings are quantized, or its tokens are
             others.
     """
-    name = resolve_model(sibling)
+    name = resolve_model(donor)
     tokens = tokenizer.convert_ids_to_tokens(list(token_ids))
     try:
-        read_config(name, sibling)
+        read_config(name, donor)
         theirs = AutoTokenizer.from_pretrained(name).convert_tokens_to_ids(tokens)
         inputs, outputs = (_read_rows(name, ending, token_ids) for ending in ("embed_tokens.weight", "lm_head.weight"))
     except (OSError, ValueError) as error:
-        raise UserError(f"no turn tokens can be taken from {sibling!r}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"no turn tokens can be taken from {donor!r}: {str(error).splitlines()[0]}") from error
     if theirs != list(token_ids):
-        raise UserError(f"model {sibling!r} has other ids for {', '.join(tokens)}: transplant from a sibling")
+        raise UserError(f"model {donor!r} has other ids for {', '.join(tokens)}: give a model of the same vocabulary")
     if inputs is None:
-        raise UserError(f"no turn tokens can be taken from {sibling!r}: it has no matrix called embed_tokens.weight")
+        raise UserError(f"no turn tokens can be taken from {donor!r}: it has no matrix called embed_tokens.weight")
     rows = TurnTokenRows(inputs, inputs if outputs is None else outputs)
     if not {rows.inputs.dtype, rows.outputs.dtype} <= _WHOLE:
-        raise UserError(f"no turn tokens can be taken from {sibling!r}: its embeddings are quantized")
+        raise UserError(f"no turn tokens can be taken from {donor!r}: its embeddings are quantized")
     return rows
 
 
@@ -117,11 +117,11 @@ def copy_rows(model: PreTrainedModel, sources: Mapping[int, int]) -> None:
     """Give some tokens of a model without an adapter the rows of others: token -> the token that it is like."""
     like = list(sources.values())
     matrices = (model.get_input_embeddings(), model.get_output_embeddings())
-    plant_rows(model, list(sources), TurnTokenRows(*(matrix.weight[like] for matrix in matrices)))
+    overwrite_rows(model, list(sources), TurnTokenRows(*(matrix.weight[like] for matrix in matrices)))
 
 
 @torch.no_grad()
-def plant_rows(model: PreTrainedModel, token_ids: Sequence[int], rows: TurnTokenRows) -> None:
+def overwrite_rows(model: PreTrainedModel, token_ids: Sequence[int], rows: TurnTokenRows) -> None:
     """Overwrite rows of the embedding matrices of a model without an adapter; a bias of the head stays.
 
     Raises:
@@ -130,8 +130,8 @@ def plant_rows(model: PreTrainedModel, token_ids: Sequence[int], rows: TurnToken
     head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
     if rows.inputs.shape[1] != embedding.shape[1]:
         raise UserError(
-            f"the turn tokens are {rows.inputs.shape[1]} wide and the model is {embedding.shape[1]}: transplant from "
-            "its own sibling"
+            f"the turn tokens are {rows.inputs.shape[1]} wide and the model is {embedding.shape[1]}: transplant from a "
+            "model of the same size"
         )
     embedding[list(token_ids)] = rows.inputs.to(embedding)
     if head is not embedding:
@@ -152,22 +152,22 @@ def trainable_rows(model: PreTrainedModel, token_ids: Sequence[int]) -> dict[str
     return {names[id(matrix)]: list(token_ids) for matrix in (embeddings, head) if not has_bias(matrix)}
 
 
-def check_head_keeps_bias(model: PreTrainedModel, name: str, *, planted: bool) -> None:
+def check_head_keeps_bias(model: PreTrainedModel, name: str, *, transplanted: bool) -> None:
     """Refuse rows of turn tokens in an adapter that would take the bias of the LM head with them.
 
     Args:
         model: The base.
         name: What to call it.
-        planted: Whether the rows are not to train but to be those of other tokens, in both matrices.
+        transplanted: Whether the rows are not to train but to be those of other tokens, in both matrices.
 
     Raises:
         UserError: The head has a bias, and is tied to the embeddings or needs rows of its own.
     """
     head = model.get_output_embeddings()
-    if has_bias(head) and (planted or head.weight is model.get_input_embeddings().weight):
+    if has_bias(head) and (transplanted or head.weight is model.get_input_embeddings().weight):
         raise UserError(
             f"the LM head of model {name!r} has a bias, which an adapter with rows of turn tokens would drop: use "
-            f"{'--turn_tokens train or keep' if planted else '--turn_tokens keep'}, or --use_peft false"
+            f"{'--turn_tokens train or keep' if transplanted else '--turn_tokens keep'}, or --use_peft false"
         )
 
 

@@ -28,8 +28,7 @@ from spectrum_suite.training import checkpoints
 from spectrum_suite.training.batches import GroupedByLength
 from spectrum_suite.training.collator import IGNORED, PACKED_LENGTH, SpectrumCollator
 from spectrum_suite.training.counts import RunCounts
-from spectrum_suite.training.head_loss import FrozenHead, logits_are_plain, states_before
-from spectrum_suite.training.losses import target_nats
+from spectrum_suite.training.losses import FrozenHead, logits_are_plain, states_before, token_nll
 from spectrum_suite.tree_attention import ROOT, takes, tree_inputs
 
 logger = logging.getLogger(__name__)
@@ -112,18 +111,19 @@ class SpectrumTrainer(SFTTrainer):
             inputs |= tree_inputs(inputs.pop("parents"), plain_model)
         elif "position_ids" in inputs or not takes(plain_model, "attention_mask"):
             inputs.pop("attention_mask")  # transformers tells packed sequences apart by their positions
-        lines = sources + torch.arange(len(labels), device=labels.device)[:, None] * inputs["input_ids"].shape[1]
-        scored, lines = torch.unique(lines[trained], return_inverse=True)
+        rows = torch.arange(len(labels), device=labels.device)[:, None]
+        places = (sources + rows * inputs["input_ids"].shape[1])[trained]
+        scored, position_index = torch.unique(places, return_inverse=True)
         positions = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
         positions.view(-1)[scored] = True
         if return_outputs or not (head := self._frozen_head(plain_model)):
             with scored_positions(plain_model, positions):
                 outputs = model(**inputs, use_cache=False)
-            nats = target_nats(outputs.logits.float(), lines, labels[trained])
+            nats = token_nll(outputs.logits.float(), position_index, labels[trained])
         else:
             with states_before(plain_model.get_output_embeddings(), positions) as found:
                 outputs = model(**inputs, use_cache=False)
-            nats = head.nats(found[0], lines, labels[trained])
+            nats = head.token_nll(found[0], position_index, labels[trained])
         nats, weights = _weighed(nats, weights, trained)
         if model.training:
             self.counts.add(nats, groups[trained], seen=seen, run=run, weights=weights)

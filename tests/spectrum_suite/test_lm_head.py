@@ -14,7 +14,7 @@ from spectrum_suite.generation.respond import respond
 from spectrum_suite.generation.sample import sample
 from spectrum_suite.generation.table import option_table
 from spectrum_suite.lm_head import HeadView
-from spectrum_suite.training.head_loss import logits_are_plain
+from spectrum_suite.training.losses import logits_are_plain
 from tests.tiny_models import tiny_model
 
 THREADS = 4

@@ -91,6 +91,7 @@ RECIPES = {
     "empty": ("", "is not a mapping of options"),
     "unknown": ("lerning_rate: 1", "'lerning_rate' is not an option, did you mean 'learning_rate'?"),
     "number": ("3: 4", "3 is not an option"),
+    "renamed": ("begin_with: x", "'begin_with' is not an option any more, but --adapter_name_or_path is"),
     "list": ("learning_rate: [1, 2]", "learning_rate takes one value, and not [1, 2]"),
     "mapping": ("seed: {a: 1}", 'seed takes one value, and not {"a": 1}'),
     "list of lists": ("tasks: [[a]]", 'tasks takes one value, and not ["a"]'),
@@ -131,6 +132,7 @@ def test_a_recipe_that_cannot_be_read_is_one_line(tmp_path):
         (["--lerning_rate", "1"], "'--lerning_rate' is not an option, did you mean 'learning_rate'?"),
         (["--learning_rate", "x"], "invalid float value: 'x'"),
         (["stray"], "'stray' is not an option"),
+        (["--begin-with", "x"], "'--begin-with' is not an option any more, but --adapter_name_or_path is"),
         ([], "no model given"),
     ]:
         with pytest.raises(UserError) as raised:

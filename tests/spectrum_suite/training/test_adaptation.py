@@ -1,4 +1,4 @@
-"""Ways to adapt a model, turn tokens from a sibling, and an adapter merged into its base."""
+"""Ways to adapt a model, turn tokens from a donor, and an adapter merged into its base."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from transformers import (
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model, merge_adapter
-from spectrum_suite.training.tokens import sibling_rows, turn_token_ids, turn_token_source
+from spectrum_suite.training.tokens import donor_rows, turn_token_ids, turn_token_source
 from tests.tiny_models import shaken
 
 ARCHITECTURES = ["gemma3", "gemma3_vision", "llama", "qwen2"]
@@ -99,9 +99,9 @@ def test_rows_of_both_matrices_train(folder_of, token_ids, ids, architecture):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("use_peft", [True, False])
 def test_turn_tokens_come_from_the_sibling(folder_of, chatml, token_ids, ids, tmp_path, architecture, use_peft):
-    base, sibling = folder_of(architecture), folder_of(architecture, change=0.5)
-    rows = sibling_rows(sibling, chatml, token_ids)
-    theirs = AutoModelForCausalLM.from_pretrained(sibling)
+    base, donor = folder_of(architecture), folder_of(architecture, change=0.5)
+    rows = donor_rows(donor, chatml, token_ids)
+    theirs = AutoModelForCausalLM.from_pretrained(donor)
     torch.testing.assert_close(rows.inputs, theirs.get_input_embeddings().weight[token_ids])
     torch.testing.assert_close(rows.outputs, theirs.get_output_embeddings().weight[token_ids])
     model = load_model(base, settings(use_peft=use_peft), token_ids, rows).eval()
@@ -146,10 +146,10 @@ def test_text_trains_no_vision_tower(folder_of, token_ids):
 
 
 def test_a_sibling_of_another_family_is_refused(folder_of, model_of_another_family, chatml, token_ids):
-    with pytest.raises(UserError, match=r"has other ids for <\|im_start\|>, <\|im_end\|>: transplant from a sibling"):
-        sibling_rows(model_of_another_family, chatml, token_ids)
+    with pytest.raises(UserError, match=r"has other ids for <\|im_start\|>, <\|im_end\|>: give a model of the same"):
+        donor_rows(model_of_another_family, chatml, token_ids)
     with pytest.raises(UserError, match="no turn tokens can be taken from 'no-such-model'"):
-        sibling_rows("no-such-model", chatml, token_ids)
+        donor_rows("no-such-model", chatml, token_ids)
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_turn_tokens_come_from_causal_models_in_whole_weights(folder_of, chatml,
         weights | {"model.embed_tokens.weight": weights["model.embed_tokens.weight"].to(torch.float8_e4m3fn)}, path
     )
     with pytest.raises(UserError, match="its embeddings are quantized"):
-        sibling_rows(folder, chatml, token_ids)
+        donor_rows(folder, chatml, token_ids)
     sizes = dict.fromkeys(("d_model", "encoder_ffn_dim", "decoder_ffn_dim"), 32)
     bart = BartForConditionalGeneration(
         BartConfig(**sizes, vocab_size=len(chatml), encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
@@ -219,4 +219,4 @@ def test_turn_tokens_come_from_causal_models_in_whole_weights(folder_of, chatml,
     bart.save_pretrained(tmp_path / "bart")
     chatml.save_pretrained(tmp_path / "bart")
     with pytest.raises(UserError, match="is an encoder-decoder"):
-        sibling_rows(str(tmp_path / "bart"), chatml, token_ids)
+        donor_rows(str(tmp_path / "bart"), chatml, token_ids)

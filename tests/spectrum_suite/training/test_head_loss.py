@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from spectrum_suite.training import head_loss
-from spectrum_suite.training.head_loss import FrozenHead, logits_are_plain, states_before
+from spectrum_suite.training import losses
+from spectrum_suite.training.losses import FrozenHead, logits_are_plain, states_before
 
 LINES = torch.tensor([0, 0, 2, 3, 3, 3, 4])
 TARGETS = torch.tensor([5, 5, 21, 0, 9, 4, 7])
@@ -19,13 +19,13 @@ def by_the_book(states, rows, weight):
 
 
 def in_pieces(states, rows, weight):
-    return FrozenHead(weight, REPLACED, rows).nats(states, LINES, TARGETS)
+    return FrozenHead(weight, REPLACED, rows).token_nll(states, LINES, TARGETS)
 
 
 @pytest.mark.parametrize("piece", [1, 3, 22, 100])  # the vocabulary has 22 tokens
 @pytest.mark.parametrize("scale", [1.0, 60.0])
 def test_losses_and_gradients_are_those_of_cross_entropy(monkeypatch, piece, scale):
-    monkeypatch.setattr(head_loss, "PIECE", piece)
+    monkeypatch.setattr(losses, "PIECE", piece)
     torch.manual_seed(0)
     weight, weights = torch.randn(22, 6), torch.rand(len(TARGETS))
     found = []
@@ -42,7 +42,7 @@ def test_losses_in_16_bits_are_near_those_in_32():
     torch.manual_seed(0)
     weight, states = torch.randn(22, 6), torch.randn(5, 6)
     head = FrozenHead(weight.bfloat16(), torch.empty(0, dtype=torch.long), weight.new_empty(0, 6))
-    nats = head.nats(states.bfloat16(), LINES, TARGETS)
+    nats = head.token_nll(states.bfloat16(), LINES, TARGETS)
     assert nats.dtype == torch.float32
     exact = cross_entropy((states @ weight.T)[LINES], TARGETS, reduction="none")
     torch.testing.assert_close(nats, exact, atol=0.05, rtol=0.02)

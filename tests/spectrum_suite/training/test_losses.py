@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import cross_entropy
 
-from spectrum_suite.training.losses import target_nats
+from spectrum_suite.training.losses import token_nll
 
 LINES = torch.tensor([0, 0, 2, 3, 3, 3, 150])
 TARGETS = torch.tensor([5, 5, 1, 0, 9, 4, 7])
@@ -16,7 +16,7 @@ def test_losses_and_gradients_are_those_of_cross_entropy():
     found = []
     for ours in (False, True):
         logits = torch.tanh(hidden @ head.T) * 5
-        nats = target_nats(logits, LINES, TARGETS) if ours else cross_entropy(logits[LINES], TARGETS, reduction="none")
+        nats = token_nll(logits, LINES, TARGETS) if ours else cross_entropy(logits[LINES], TARGETS, reduction="none")
         found.append((nats.detach(), *torch.autograd.grad((nats * weights).sum(), (hidden, head))))
     for ours, plain in zip(found[1], found[0], strict=True):
         torch.testing.assert_close(ours, plain)

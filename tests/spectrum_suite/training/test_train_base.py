@@ -65,7 +65,7 @@ def test_the_revision_of_the_base_travels_with_the_adapter(train, base_on_hub, s
     for card in (output / "README.md", output / "merged" / "README.md"):
         assert COMMITS["step1000"] in card.read_text()
         assert ModelCard.load(card).data.base_model == "org/base"
-    begun = arguments(base_on_hub, small_suite, tmp_path / "on", *STEPS, "--begin_with", output)
+    begun = arguments(base_on_hub, small_suite, tmp_path / "on", *STEPS, "--adapter_name_or_path", output)
     code, error = train(*begun)
     assert code == 2
     assert "is an adapter of 'org/base' at bbbbbbbb, not of 'org/base' at aaaaaaaa" in error
@@ -99,7 +99,7 @@ def test_an_adapter_loads_from_another_folder_and_has_our_card(train, model_fold
     assert "This model is a fine-tuned version of" not in card  # the stub of TRL
     code, error = train(*arguments(tmp_path / "tuned", small_suite, tmp_path / "on", *STEPS))
     assert code == 2
-    assert "give that, and the adapter as --begin_with" in error
+    assert "give that, and the adapter as --adapter_name_or_path" in error
 
 
 @pytest.mark.parametrize("words", [["--use_peft", "false"], ["--objective", "instruction"]])

@@ -225,7 +225,8 @@ def test_a_tracker_that_is_not_installed_is_refused(outcome):
 
 
 SHOWN_ELSEWHERE = {
-    "output_dir", "suite", "begin_with", "model_revision", "merge", "resume_from_checkpoint", "chat_template_path",
+    "output_dir", "suite", "adapter_name_or_path", "model_revision", "merge", "resume_from_checkpoint",
+    "chat_template_path",
     "alignment_steps", "alignment_items", "use_cpu",  # in test_train_sft.py, test_train_again.py and below
     "deepspeed", "dataloader_multiprocessing_context", "dataloader_prefetch_factor", "dataloader_pin_memory",
     "report_to", "bnb_4bit_quant_storage", "gradient_checkpointing_kwargs", "activation_checkpointing_kwargs",
