@@ -68,7 +68,8 @@ Responses without their instructions, the way of arXiv 2409.14254 (or `instructi
 
 A second run on other data, from the adapter of a first:
 
-    python train_sft.py --config recipes/spectrum-after-first-light.yaml --begin_with outputs/first-light/adapter
+    python train_sft.py --config recipes/spectrum-after-first-light.yaml \\
+        --adapter_name_or_path outputs/first-light/adapter
 
 Interrupted? The same command resumes from the latest complete checkpoint, to the same weights.
 """
