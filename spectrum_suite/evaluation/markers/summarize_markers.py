@@ -44,8 +44,8 @@ from spectrum_suite.json_files import finite
 from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.markers.annotate import COLUMN
 from spectrum_suite.markers.marked import MarkedResponse, strip_markers, takes_markers
-from spectrum_suite.markers.marker_list import mark_completion, mark_prompt
 from spectrum_suite.markers.marked_rows import load_marked
+from spectrum_suite.markers.marker_list import mark_completion, mark_prompt
 from spectrum_suite.markers.taxonomy import TAXONOMY, Markers, Taxonomy, Value, load_taxonomy
 
 PART = 16
