@@ -18,7 +18,7 @@ from spectrum_suite.evaluation.comparison.recipe import Recipe
 from spectrum_suite.evaluation.report import REPORT
 from spectrum_suite.held_folder import check_output
 from spectrum_suite.hub.cards import add_results
-from spectrum_suite.training.report import REPORT as TRAINING_REPORT
+from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
 
 logger = logging.getLogger(__name__)
 
