@@ -203,24 +203,17 @@ def _responses(turn: Turn) -> Draw | Dropped:
     return Draw(turn.prompt, json.dumps([turn.replies[place] for place in order], ensure_ascii=False))
 
 
-def _language_task(
-    name: str, summary: str, inputs: tuple[str, ...], outputs: tuple[str, ...], **more: object
-) -> TaskSpec:
-    return TaskSpec(
-        name=f"community_alignment_{name}",
-        kind="icl",
-        split="train",
-        source=COMMUNITY_ALIGNMENT,
-        group="text_collections",
-        summary=summary,
-        process="one language",
-        inputs=inputs,
-        outputs=outputs,
-        domain="Conversation",
-        languages=tuple(LANGUAGES),
-        version="1.1.0",
-        **more,
-    )
+_by_language = partial(
+    TaskSpec,
+    kind="icl",
+    split="train",
+    source=COMMUNITY_ALIGNMENT,
+    group="text_collections",
+    process="one language",
+    domain="Conversation",
+    languages=tuple(LANGUAGES),
+    version="1.1.0",
+)
 
 
 _MIN_ROWS = 4
@@ -284,57 +277,49 @@ def _preference(turn: Turn) -> Draw | Dropped:
     return Draw(*(json.dumps(fields, ensure_ascii=False) for fields in (given, output)))
 
 
-def _people_task(
-    name: str, summary: str, inputs: tuple[str, ...], outputs: tuple[str, ...], **more: object
-) -> TaskSpec:
-    return TaskSpec(
-        name=f"community_alignment_individual_{name}",
-        kind="icl",
-        split="train",
-        source=COMMUNITY_ALIGNMENT,
-        group="human_variation",
-        summary=summary,
-        process="one annotator",
-        inputs=inputs,
-        outputs=outputs,
-        sequences=Sequences("partition", Mix(25)),
-        domain="Conversation",
-        languages=("en", "fr", "hi", "it", "pt"),
-        version="1.1.0",
-        **more,
-    )
+_individual = partial(
+    TaskSpec,
+    kind="icl",
+    split="train",
+    source=COMMUNITY_ALIGNMENT,
+    group="human_variation",
+    process="one annotator",
+    sequences=Sequences("partition", Mix(25)),
+    domain="Conversation",
+    languages=("en", "fr", "hi", "it", "pt"),
+    version="1.1.0",
+)
 
 
 TASKS = [
-    _language_task(
-        "initial_prompt",
-        "What people of five countries write first to a language model.",
-        (),
-        ("first_turn_prompt",),
+    _by_language(
+        name="community_alignment_initial_prompt",
+        summary="What people of five countries write first to a language model.",
+        outputs=("first_turn_prompt",),
         sequences=Sequences("partition", Mix(32)),
         read=partial(read_by_language, draw=_prompt, texts=_PROMPT_TEXTS),
     ),
-    _language_task(
-        "response",
-        "Four diverse replies to a prompt, in random order.",
-        ("prompt",),
-        ("responses",),
+    _by_language(
+        name="community_alignment_response",
+        summary="Four diverse replies to a prompt, in random order.",
+        inputs=("prompt",),
+        outputs=("responses",),
         sequences=Sequences("partition", 5),
         read=partial(read_by_language, draw=_responses, texts=_RESPONSE_TEXTS),
     ),
-    _people_task(
-        "reply",
-        "What one user writes after the reply that they like best.",
-        ("prompt", "model_response"),
-        ("reply",),
+    _individual(
+        name="community_alignment_individual_reply",
+        summary="What one user writes after the reply that they like best.",
+        inputs=("prompt", "model_response"),
+        outputs=("reply",),
         read=partial(read_people, draw=_reply, texts=_REPLY_TEXTS, always_about=True),
         quirks="Conversations that end after one turn are dropped; in the release their follow-up would read None.",
     ),
-    _people_task(
-        "preferences",
-        "Which of four replies one user prefers, and why.",
-        ("prompt", *RESPONSES),
-        ("preferred_response", "justification"),
+    _individual(
+        name="community_alignment_individual_preferences",
+        summary="Which of four replies one user prefers, and why.",
+        inputs=("prompt", *RESPONSES),
+        outputs=("preferred_response", "justification"),
         read=partial(read_people, draw=_preference, texts=_PREFERENCE_TEXTS, always_about=False),
         quirks=(
             "Whether and how the user is described differs between users. The output has no justification where the "

@@ -189,23 +189,18 @@ def _descriptions(*, opinion: bool) -> tuple[str, ...]:
     )
 
 
-def _task(name: str, summary: str, outputs: tuple[str, ...], *, opinion: bool) -> TaskSpec:
-    return TaskSpec(
-        name=f"habermas_individual{name}",
-        kind="icl",
-        split="test",
-        source=HABERMAS,
-        group="human_variation",
-        summary=summary,
-        process="one person",
-        inputs=("question.text", "statement"),
-        outputs=outputs,
-        sequences=Sequences("one", Mix(32)),
-        options=None if opinion else tuple(LABELS.values()),
-        read=partial(read_people, opinion=opinion),
-        version="1.1.0",
-        domain="SocialSciences",
-    )
+_individual = partial(
+    TaskSpec,
+    kind="icl",
+    split="test",
+    source=HABERMAS,
+    group="human_variation",
+    process="one person",
+    inputs=("question.text", "statement"),
+    sequences=Sequences("one", Mix(32)),
+    version="1.1.0",
+    domain="SocialSciences",
+)
 
 
 _MIN_ANSWERS = 6
@@ -253,8 +248,19 @@ TASKS = [
         domain="SocialSciences",
         quirks="Where the ratings are not there, the questions are all of the bank that they were taken from.",
     ),
-    _task("", "How one person rates statements, with their view.", ("ratings.agreement", "opinion.text"), opinion=True),
-    _task("_categorical", "How one person rates statements.", ("ratings.agreement",), opinion=False),
+    _individual(
+        name="habermas_individual",
+        summary="How one person rates statements, with their view.",
+        outputs=("ratings.agreement", "opinion.text"),
+        read=partial(read_people, opinion=True),
+    ),
+    _individual(
+        name="habermas_individual_categorical",
+        summary="How one person rates statements.",
+        outputs=("ratings.agreement",),
+        options=tuple(LABELS.values()),
+        read=partial(read_people, opinion=False),
+    ),
     TaskSpec(
         name="dist_habermas",
         kind="distribution",

@@ -81,29 +81,34 @@ def _descriptions(about: str, *, reasons: bool) -> tuple[str, ...]:
     )
 
 
-def _task(name: str, summary: str, outputs: tuple[str, ...], *, reasons: bool) -> TaskSpec:
-    return TaskSpec(
-        name=f"lewidi_par_paraphrase_detection_individual{name}",
-        kind="icl",
-        split="train",
-        source=LEWIDI_PAR,
-        group="human_variation",
-        summary=summary,
-        process="one annotator",
-        inputs=("question1", "question2", "lang"),
-        outputs=outputs,
-        options=None if reasons else RATINGS,
-        sequences=Sequences("partition", 20),
-        read=partial(read, reasons=reasons),
-        quirks="The id of the annotator is in no text.",
-        version="1.1.0",
-    )
+_individual = partial(
+    TaskSpec,
+    kind="icl",
+    split="train",
+    source=LEWIDI_PAR,
+    group="human_variation",
+    process="one annotator",
+    inputs=("question1", "question2", "lang"),
+    sequences=Sequences("partition", 20),
+    quirks="The id of the annotator is in no text.",
+    version="1.1.0",
+)
 
-
-_RATINGS_TASK = _task("_categorical", "How one person rates paraphrases.", ("paraphrase_rating",), reasons=False)
+_RATINGS_TASK = _individual(
+    name="lewidi_par_paraphrase_detection_individual_categorical",
+    summary="How one person rates paraphrases.",
+    outputs=("paraphrase_rating",),
+    options=RATINGS,
+    read=partial(read, reasons=False),
+)
 
 TASKS = [
-    _task("", "How one person rates and explains paraphrases.", ("paraphrase_rating", "explanation"), reasons=True),
+    _individual(
+        name="lewidi_par_paraphrase_detection_individual",
+        summary="How one person rates and explains paraphrases.",
+        outputs=("paraphrase_rating", "explanation"),
+        read=partial(read, reasons=True),
+    ),
     _RATINGS_TASK,
     gathered(
         _RATINGS_TASK,

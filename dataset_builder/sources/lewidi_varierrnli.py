@@ -83,25 +83,30 @@ def _descriptions(about: str, *, reasons: bool) -> tuple[str, ...]:
     )
 
 
-def _task(name: str, summary: str, outputs: tuple[str, ...], *, reasons: bool) -> TaskSpec:
-    return TaskSpec(
-        name=f"lewidi_varierrnli_nli_detection_individual{name}",
-        kind="icl",
-        split="train",
-        source=LEWIDI_VARIERRNLI,
-        group="human_variation",
-        summary=summary,
-        process="one annotator",
-        inputs=("context", "statement", "lang"),
-        outputs=outputs,
-        sequences=Sequences("partition", 30),
-        read=partial(read, reasons=reasons),
-        quirks="The id of the annotator is in no text. Reasons for several labels are joined by line breaks.",
-        version="1.1.0",
-    )
-
+_individual = partial(
+    TaskSpec,
+    kind="icl",
+    split="train",
+    source=LEWIDI_VARIERRNLI,
+    group="human_variation",
+    process="one annotator",
+    inputs=("context", "statement", "lang"),
+    sequences=Sequences("partition", 30),
+    quirks="The id of the annotator is in no text. Reasons for several labels are joined by line breaks.",
+    version="1.1.0",
+)
 
 TASKS = [
-    _task("", "The labels and reasons of one person.", ("nli_label", "explanation"), reasons=True),
-    _task("_categorical", "The labels of one person.", ("nli_label",), reasons=False),
+    _individual(
+        name="lewidi_varierrnli_nli_detection_individual",
+        summary="The labels and reasons of one person.",
+        outputs=("nli_label", "explanation"),
+        read=partial(read, reasons=True),
+    ),
+    _individual(
+        name="lewidi_varierrnli_nli_detection_individual_categorical",
+        summary="The labels of one person.",
+        outputs=("nli_label",),
+        read=partial(read, reasons=False),
+    ),
 ]

@@ -18,6 +18,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -165,29 +166,21 @@ LARGEST = 2**53 - 1
 """Integers up to here are exact in every JSON reader."""
 
 
-def geometric(rng: np.random.Generator) -> Setting:
-    """Trials up to the first success, p ~ Beta(1, 1)."""
-    p = random_share(rng)
-    return Setting(
-        lambda rng, size: rng.geometric(p, size),
-        (
-            f"Draws from a geometric distribution with success probability p = {plain(p)}.",
-            f"Each value counts the trials up to and including the first success; a trial succeeds with probability "
-            f"{plain(p)}.",
-        ),
-    )
-
-
-def geometric_beta(rng: np.random.Generator) -> Setting:
+def geometric(rng: np.random.Generator, texts: tuple[str, ...]) -> Setting:
     """Trials up to the first success, p ~ Beta(1, 1), told whole or to three decimals."""
     p = random_share(rng)
-    return Setting(
-        lambda rng, size: rng.geometric(p, size),
-        (
-            f"Geometric distribution on 1, 2, 3, ..., where p = {rounded(p, 3)}.",
-            f"Geometric distribution on 1, 2, 3, ..., whose p was itself drawn from Beta(1, 1) and is {plain(p)}.",
-        ),
-    )
+    told = {"p": plain(p), "rounded": rounded(p, 3)}
+    return Setting(lambda rng, size: rng.geometric(p, size), tuple(text.format(**told) for text in texts))
+
+
+_GEOMETRIC = (
+    "Draws from a geometric distribution with success probability p = {p}.",
+    "Each value counts the trials up to and including the first success; a trial succeeds with probability {p}.",
+)
+_GEOMETRIC_BETA = (
+    "Geometric distribution on 1, 2, 3, ..., where p = {rounded}.",
+    "Geometric distribution on 1, 2, 3, ..., whose p was itself drawn from Beta(1, 1) and is {p}.",
+)
 
 
 def poisson(rng: np.random.Generator) -> Setting:
@@ -382,10 +375,17 @@ TASKS = [
     Family(
         "multinomial", "a multinomial distribution", multinomial, f"{_EXACT_SHARES} Counts are JSON numbers."
     ).task(),
-    Family("geometric", "a geometric distribution", geometric, f"{_BOUNDED} {_EXACT}").task(),
+    Family(
+        "geometric", "a geometric distribution", partial(geometric, texts=_GEOMETRIC), f"{_BOUNDED} {_EXACT}"
+    ).task(),
     Family("poisson", "a Poisson distribution", poisson, f"The rate is at least 1e-6. {_EXACT}").task(),
     Family("negative_binomial", "a negative binomial distribution", negative_binomial, _BOUNDED).task(),
-    Family("geometric_beta", "a geometric distribution starting at 1", geometric_beta, _BOUNDED).task(),
+    Family(
+        "geometric_beta",
+        "a geometric distribution starting at 1",
+        partial(geometric, texts=_GEOMETRIC_BETA),
+        _BOUNDED,
+    ).task(),
     Family("zipfian", "a Zipf distribution", zipfian, "Values above 2**53 - 1 are drawn again.").task(),
     Family(
         "binomial",

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -246,7 +246,7 @@ def _first_replies(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(replies, key=lambda reply: reply["within_turn_id"])
 
 
-def _lettered(name: str, values: list[Any]) -> dict[str, Any]:
+def _lettered(name: str, values: Sequence[Any]) -> dict[str, Any]:
     return {f"{name}_{letter}": value for letter, value in zip(_LETTERS, values, strict=True)}
 
 
@@ -279,8 +279,8 @@ TASKS = [
         group="human_variation",
         summary="Which of four replies one person chooses, and how the person scores each.",
         process="one person",
-        inputs=("opening_prompt", *(f"response_{letter}" for letter in _LETTERS)),
-        outputs=("chosen_response", *(f"score_{letter}" for letter in _LETTERS)),
+        inputs=("opening_prompt", *_lettered("response", _LETTERS)),
+        outputs=("chosen_response", *_lettered("score", _LETTERS)),
         sequences=Sequences("partition", Mix(20)),
         read=read_preferences,
         domain="Conversation",
