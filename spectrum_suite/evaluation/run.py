@@ -18,24 +18,15 @@ from tqdm import tqdm
 from spectrum_suite.errors import UserError, first_line
 from spectrum_suite.evaluation.alignment.score_alignment import SMOOTHING
 from spectrum_suite.evaluation.choices import DESIDERATA, KINDS, ON_DATA
+from spectrum_suite.evaluation.compare_reports import CompareTask, comparison_section
 from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.judge import JUDGE_TIMEOUT_S, EndpointJudge
 from spectrum_suite.evaluation.markers.summarize_markers import MarkersWork
 from spectrum_suite.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
 from spectrum_suite.evaluation.processes import Processes, processes
-from spectrum_suite.evaluation.report import (
-    REPORT,
-    SCHEMA_VERSION,
-    CompareData,
-    Report,
-    Section,
-    comparison_section,
-    failure_text,
-    read_report,
-    write_report,
-)
-from spectrum_suite.evaluation.report_plots import plot_names, remove_plots, write_plots
+from spectrum_suite.evaluation.report import REPORT, SCHEMA_VERSION, Report, Section, failure_text, read_report
 from spectrum_suite.evaluation.settings import EvaluationSettings
+from spectrum_suite.evaluation.show_report import plot_names, remove_plots, write_plots, write_report
 from spectrum_suite.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work
 from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.held_folder import held
@@ -323,7 +314,7 @@ class _Run:
         return LikelihoodPreference.of(settings.likelihood_judge, device, torch_dtype(settings.dtype, device))
 
     @cached_property
-    def _comparers(self) -> dict[str, CompareData]:
+    def _comparers(self) -> dict[str, CompareTask]:
         """Of the desiderata on data sets."""
 
         def compare(desideratum: str, task: str, mine: Section, theirs: Section) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.intervals import interval
 from spectrum_suite.evaluation.preference import Comparison, Preference
-from spectrum_suite.metrics.spectrum_alignment.scoring import bootstrap_interval
 
 RESAMPLES = 1000
 _STEPS = 60
@@ -56,7 +56,7 @@ class WinRate:
             "judge": self.judge,
             "n": len(self.wins),
             "win_rate": self.win_rate,
-            "win_rate_ci95": list(bootstrap_interval(self.wins, seed=seed)),
+            "win_rate_ci95": interval(self.wins, seed=seed),
             "length_controlled": self.length_controlled,
             "length_controlled_ci95": np.percentile(controlled, [2.5, 97.5]).tolist(),
             "consistency": self.consistency,

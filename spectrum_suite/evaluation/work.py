@@ -15,19 +15,10 @@ from typing import Any, Protocol
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment.score_alignment import (
-    AlignmentItem,
-    TaskAlignment,
-    align_rows,
-    rows_fingerprint,
-)
-from spectrum_suite.evaluation.coverage.score_coverage import (
-    CoverageRow,
-    Judge,
-    check_generations,
-    generate,
-    row_fingerprint,
-)
+from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, align_rows, rows_fingerprint
+from spectrum_suite.evaluation.alignment.summarize_alignment import TaskAlignment
+from spectrum_suite.evaluation.coverage.score_coverage import CoverageRow, Judge, generate, row_fingerprint
+from spectrum_suite.evaluation.coverage.summarize_coverage import check_generations
 from spectrum_suite.evaluation.coverage.validators import n_valid
 from spectrum_suite.evaluation.instruction.ranking import Conversation
 from spectrum_suite.evaluation.preference import Preference

@@ -7,9 +7,8 @@ prompt, the probabilities are divided by their sum over the options, and the res
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from spectrum_suite.fingerprints import fingerprint_of_rows
 from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.generation.logprobs import Prompt, TokenIds, exclusive_log_probs
 from spectrum_suite.lm.base import TokenLM
-from spectrum_suite.metrics.spectrum_alignment.scoring import score_items, summarize
+from spectrum_suite.metrics.spectrum_alignment.scoring import score_items
 
 SMOOTHING = 1e-6
 """As in the paper's evaluation; see ``metrics/spectrum_alignment``."""
@@ -77,50 +76,6 @@ class AlignmentItem:
             probabilities=tuple(math.nan if value is None else value for value in item["probabilities"]),
             **scores,
         )
-
-
-@dataclass(frozen=True)
-class TaskAlignment:
-    """The alignment of a model on one task.
-
-    Attributes:
-        task: The task's name.
-        n_available: Items in the suite, of which ``items`` were drawn.
-        items: The scored items, in the order of the suite.
-        rows_fingerprint: A hash of the items' prompts, options and targets.
-        seconds: Time spent on scoring.
-    """
-
-    task: str
-    n_available: int
-    items: tuple[AlignmentItem, ...]
-    rows_fingerprint: str
-    seconds: float
-
-    def summary(self) -> dict[str, float]:
-        """``<metric>``, ``<metric>_se``, ``n`` and ``n_scored`` of the model."""
-        return summarize(_columns([item.scores for item in self.items]))
-
-    def uniform_summary(self) -> dict[str, float]:
-        """The same of the uniform guess."""
-        return summarize(_columns([item.uniform for item in self.items]))
-
-    def as_dict(self) -> dict[str, Any]:
-        """The task's part of a report: JSON's types only, though numbers may be NaN."""
-        summary, uniform = self.summary(), self.uniform_summary()
-        metrics = list(self.items[0].scores)
-        return {
-            "n_available": self.n_available,
-            "n": int(summary["n"]),
-            "n_scored": int(summary["n_scored"]),
-            "n_failed": sum(item.failed for item in self.items),
-            "refused": dict(Counter(item.refused for item in self.items if item.refused)),
-            "seconds": self.seconds,
-            "rows_fingerprint": self.rows_fingerprint,
-            "model": {name: {"mean": summary[name], "se": summary[f"{name}_se"]} for name in metrics},
-            "uniform": {name: {"mean": uniform[name], "se": uniform[f"{name}_se"]} for name in metrics},
-            "items": [asdict(item) for item in self.items],
-        }
 
 
 def align_rows(lm: TokenLM, rows: Dataset, *, task_labels: bool = False) -> tuple[AlignmentItem, ...]:
@@ -192,8 +147,3 @@ def score_alignment(
 def rows_fingerprint(rows: Dataset) -> str:
     """A hash of what the score of some items depends on: prompts, options and targets."""
     return fingerprint_of_rows(rows.select_columns(["id", "messages", "options", "probabilities"]))
-
-
-def _columns(scores: Sequence[Scores]) -> dict[str, np.ndarray]:
-    """Per-item scores as one array of shape (n_items,) per metric."""
-    return {name: np.array([item[name] for item in scores]) for name in scores[0]}

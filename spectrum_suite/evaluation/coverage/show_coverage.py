@@ -12,7 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spectrum_suite.evaluation.coverage.score_coverage import PROMPTINGS, Section, mean_section
+from spectrum_suite.evaluation.choices import PROMPTINGS
+from spectrum_suite.evaluation.coverage.summarize_coverage import mean_section
+from spectrum_suite.evaluation.report import Section
 from spectrum_suite.markdown import markdown_table
 
 Sections = Mapping[str, Mapping[str, Section]]

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.intervals import interval
 from spectrum_suite.formats.render import Message
 from spectrum_suite.lm.base import LM
-from spectrum_suite.metrics.spectrum_alignment.scoring import bootstrap_interval
 from spectrum_suite.seeding import generator
 
 Conversation = Sequence[Message]
@@ -61,8 +61,12 @@ class Ranking:
 
     def section(self) -> dict[str, object]:
         """``capability``, its 95% bootstrap interval over pairs, how many there are, and how many failed."""
-        interval = list(bootstrap_interval(self.scores))
-        return {"capability": self.capability, "ci95": interval, "n": len(self.pairs), "n_failed": self.n_failed}
+        return {
+            "capability": self.capability,
+            "ci95": interval(self.scores),
+            "n": len(self.pairs),
+            "n_failed": self.n_failed,
+        }
 
 
 def rank_responses(lm: LM, conversations: Sequence[Conversation], pairs: Sequence[tuple[int, int]]) -> Ranking:

@@ -6,10 +6,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
+from spectrum_suite.evaluation.intervals import mean_of
 from spectrum_suite.generation.respond import Response
-from spectrum_suite.metrics.spectrum_alignment.scoring import bootstrap_interval
 
 N_GRAM = 4
 """Words of an n-gram, as in Welleck et al. 2020 (arXiv 1908.04319, section 5.1: seq-rep-4)."""
@@ -49,12 +47,4 @@ def repetition(words: Sequence[str], n: int = N_GRAM) -> float:
 
 def summarize_formats(measures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, object]]:
     """Measure -> its ``mean``, ``ci95`` (bootstrap over responses) and ``n``, NaN left out."""
-    columns = {name: np.array([row[name] for row in measures]) for name in measures[0]}
-    return {
-        name: {
-            "mean": float(np.nanmean(values)) if not np.isnan(values).all() else math.nan,
-            "ci95": list(bootstrap_interval(values)),
-            "n": int((~np.isnan(values)).sum()),
-        }
-        for name, values in columns.items()
-    }
+    return {name: mean_of([row[name] for row in measures]) for name in measures[0]}

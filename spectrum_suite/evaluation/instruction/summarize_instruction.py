@@ -11,14 +11,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.instruction.ranking import Ranking, random_pairs, rank_responses
 from spectrum_suite.evaluation.instruction.response_format import format_measures, summarize_formats
 from spectrum_suite.evaluation.instruction.similarity import similarity_to_task
-from spectrum_suite.evaluation.report import Section, paired_difference
+from spectrum_suite.evaluation.intervals import paired_difference
+from spectrum_suite.evaluation.report import Section
 from spectrum_suite.evaluation.steerability.score_steerability import sequences_fingerprint
 from spectrum_suite.evaluation.win_rate import compare_responses
 from spectrum_suite.evaluation.work import DataWork
@@ -146,15 +146,15 @@ class InstructionWork(DataWork):
                 "and seed"
             )
         columns = {
-            name: [np.array([item["scores"][name] for item in side["items"]], dtype=float) for side in (mine, theirs)]
+            name: [[item["scores"][name] for item in side["items"]] for side in (mine, theirs)]
             for name in mine["format"]
         }
-        columns["ranking"] = [np.array(_ranking(side).scores) for side in (mine, theirs)]
+        columns["ranking"] = [_ranking(side).scores for side in (mine, theirs)]
         texts = [
             (item["instruction"], item["response"], other["response"])
             for item, other in zip(mine["items"], theirs["items"], strict=True)
         ]
-        found: dict[str, Any] = {name: asdict(paired_difference(*sides)) for name, sides in columns.items()}
+        found: dict[str, Any] = {name: paired_difference(*sides) for name, sides in columns.items()}
         return found | {"win_rate": self._win_rate(texts)}
 
     def _win_rate(self, texts: Sequence[tuple[str, str, str]]) -> dict[str, Any] | None:

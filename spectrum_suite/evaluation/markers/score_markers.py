@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from spectrum_suite.evaluation import intervals
 from spectrum_suite.markers.code_type import detect_code_type
 from spectrum_suite.markers.language import detect_language
 from spectrum_suite.markers.marker_counts import RARE
 from spectrum_suite.markers.structure import detect_format
 from spectrum_suite.markers.taxonomy import TAXONOMY, Markers, Taxonomy, Value
-from spectrum_suite.metrics.spectrum_alignment.scoring import bootstrap_interval
 
 COMMON = 0.25
 """A value with at least this share of the examples is common; with less than :data:`RARE` it is of the long tail."""
@@ -51,7 +51,7 @@ def marker_accuracy(
         majority = Counter(wanted for wanted, _ in pairs).most_common(1)[0][1]
         accuracy[category.name] = {
             "inferred": float(right.mean()),
-            "ci95": list(bootstrap_interval(right)),
+            "ci95": intervals.interval(right),
             "majority": majority / len(pairs),
             "n": len(pairs),
         }
@@ -123,7 +123,5 @@ def by_bucket(
 
 def mean_of(values: Sequence[float | bool | None]) -> dict[str, Any] | None:
     """The mean with its 95% interval and the number of values, without those that are None; None where all are."""
-    known = np.array([value for value in values if value is not None], dtype=float)
-    if not len(known):
-        return None
-    return {"mean": float(known.mean()), "ci95": list(bootstrap_interval(known)), "n": len(known)}
+    found = intervals.mean_of(values)
+    return found if found["n"] else None

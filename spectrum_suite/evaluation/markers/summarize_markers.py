@@ -24,6 +24,7 @@ import numpy as np
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.intervals import paired_difference
 from spectrum_suite.evaluation.markers.score_markers import (
     SHOWN,
     by_bucket,
@@ -34,7 +35,7 @@ from spectrum_suite.evaluation.markers.score_markers import (
     shows,
     violates,
 )
-from spectrum_suite.evaluation.report import Section, paired_difference
+from spectrum_suite.evaluation.report import Section
 from spectrum_suite.evaluation.steerability.score_steerability import sequences_fingerprint
 from spectrum_suite.evaluation.win_rate import compare_responses
 from spectrum_suite.evaluation.work import DataWork
@@ -215,14 +216,11 @@ class MarkersWork(DataWork):
         mine_kept, other_kept = mine["length_violation"], theirs["length_violation"]
         violation = {"baseline": other_kept["words"], "inferred": mine_kept["words"], "fixed": mine_kept["fixed"]}
         too_long = [_too_long(mine, "fixed" if mine["marked"] else "words"), _too_long(theirs, "words")]
-        nats = [
-            np.array([item["nats_per_token"]["inferred"] for item in side["items"]], dtype=float)  # None becomes NaN
-            for side in (mine, theirs)
-        ]
+        nats = [[item["nats_per_token"]["inferred"] for item in side["items"]] for side in (mine, theirs)]
         return {
             "length_violation": violation,
-            "too_long": asdict(paired_difference(*too_long)),
-            "nats_per_token": asdict(paired_difference(*nats)),
+            "too_long": paired_difference(*too_long),
+            "nats_per_token": paired_difference(*nats),
         }
 
     def _numbers(self, start: int) -> range:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.report import Section
 from spectrum_suite.evaluation.steerability.closed_answers import Answers
 from spectrum_suite.evaluation.steerability.score_steerability import ScoredSequence
 from spectrum_suite.metrics.in_context_steerability.scoring import (
@@ -146,6 +147,11 @@ class TaskSteerability:
             for sequence in self.sequences
             for k, place in zip(sequence.k, sequence.asked or (None,) * len(sequence.k), strict=True)
         }
+
+
+def compare_steerability(task: str, mine: Section, theirs: Section) -> dict[str, dict[str, Any]]:
+    """:func:`paired_steerability` of the parts of two reports on ``task``."""
+    return paired_steerability(*(TaskSteerability.from_dict(section) for section in (mine, theirs)))
 
 
 def paired_steerability(

@@ -10,12 +10,8 @@ import torch
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment.score_alignment import (
-    AlignmentItem,
-    TaskAlignment,
-    align_rows,
-    rows_fingerprint,
-)
+from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, align_rows, rows_fingerprint
+from spectrum_suite.evaluation.alignment.summarize_alignment import TaskAlignment
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import exclusive_log_probs, option_logprobs, option_token_ids
 from spectrum_suite.lm.local import LocalLM

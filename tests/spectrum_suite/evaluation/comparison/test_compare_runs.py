@@ -10,11 +10,12 @@ import yaml
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.compare_reports import comparison_section
 from spectrum_suite.evaluation.comparison.recipe import Run, read_recipe
 from spectrum_suite.evaluation.comparison.run_results import read_results
 from spectrum_suite.evaluation.instruction import summarize_instruction
 from spectrum_suite.evaluation.instruction.similarity import Similarity
-from spectrum_suite.evaluation.report import comparison_section, read_report
+from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.lm import base, local
 from tests.tiny_models import COLORS, DICE, DRAWS, LETTERS, save_model, save_suite
 

@@ -10,16 +10,13 @@ import torch
 from spectrum_suite.metrics.output_coverage.scoring import listed_items, rarefaction, summarize
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.coverage.score_coverage import (
-    PROMPTINGS,
+from spectrum_suite.evaluation.choices import PROMPTINGS
+from spectrum_suite.evaluation.coverage.score_coverage import answer, generate, prompt_messages, valid_items_of
+from spectrum_suite.evaluation.coverage.summarize_coverage import (
     TaskCoverage,
-    answer,
     check_generations,
     compare_coverage,
-    generate,
     mean_section,
-    prompt_messages,
-    valid_items_of,
 )
 from spectrum_suite.evaluation.coverage.validators import canonical, validate
 from spectrum_suite.formats.render import get_format

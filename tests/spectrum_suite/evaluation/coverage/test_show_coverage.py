@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from spectrum_suite.evaluation.coverage.score_coverage import TaskCoverage
 from spectrum_suite.evaluation.coverage.show_coverage import (
     coverage_markdown,
     even_yield,
@@ -11,6 +10,7 @@ from spectrum_suite.evaluation.coverage.show_coverage import (
     write_coverage_plots,
     yield_figure,
 )
+from spectrum_suite.evaluation.coverage.summarize_coverage import TaskCoverage
 
 
 def section(items, *, size=4, prompting="both", unfinished=0):

@@ -10,8 +10,9 @@ from transformers import AutoTokenizer
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.markers.summarize_markers import LIMITS, MarkersWork, Setting
-from spectrum_suite.evaluation.report import markdown, read_report
+from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.evaluation.settings import EvaluationSettings
+from spectrum_suite.evaluation.show_report import markdown
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.generation.respond import Response

@@ -3,7 +3,7 @@
 import pytest
 
 from spectrum_suite.evaluation.alignment.show_alignment import MAX_OPTIONS, spread, summary_figure, task_figure
-from spectrum_suite.evaluation.report_plots import write_plots
+from spectrum_suite.evaluation.show_report import write_plots
 
 
 def item(name, divergence, *, target=(0.75, 0.25), model=(0.5, 0.5), options=("red", "blue")):

@@ -1,0 +1,115 @@
+"""A report for people: ``report.md`` with its tables, and the figures in ``plots/``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+from matplotlib.figure import Figure
+
+from spectrum_suite.evaluation.alignment.show_alignment import summary_figure, task_figure
+from spectrum_suite.evaluation.coverage.show_coverage import coverage_markdown, write_coverage_plots
+from spectrum_suite.evaluation.markers.show_markers import markers_markdown, write_marker_plots
+from spectrum_suite.evaluation.report import REPORT, Report, failure_text
+from spectrum_suite.evaluation.steerability.show_steerability import steerability_figure
+from spectrum_suite.evaluation.steerability.summarize_steerability import summary_by_group
+from spectrum_suite.json_files import finite, write_json
+from spectrum_suite.markdown import markdown_templates
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Write ``report.json`` and ``report.md`` into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / REPORT, report)
+    (folder / "report.md").write_text(markdown(report), encoding="utf-8")
+
+
+def markdown(report: Report) -> str:
+    """The report as tables, without the items."""
+    tables = {"coverage_tables": coverage_markdown(report["coverage"]) if report["coverage"] else ""}
+    tables["marker_tables"] = markers_markdown(report.get("markers", {}))
+    groups = finite(summary_by_group(report["steerability"].values()))
+    return _environment().get_template("report.md.jinja").render(report=report, groups=groups, **tables)
+
+
+def plot_names(report: Report) -> list[str]:
+    """The names of the files that :func:`write_plots` writes for a report."""
+    names = ["alignment", *(f"alignment-{task}" for task in report["alignment"])] if report["alignment"] else []
+    names += ["steerability"] if report["steerability"] else []
+    names += [f"markers-{name}" for name, section in report.get("markers", {}).items() if section["marked"]]
+    names += ["coverage", "coverage-yield"] if report["coverage"] else []
+    return [f"{name}.png" for name in names]
+
+
+def remove_plots(report: Report, folder: Path, *, but_those_of: Report) -> None:
+    """Remove the plots of a report that another one in its place does not have; other files stay."""
+    for name in set(plot_names(report)) - set(plot_names(but_those_of)):
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def write_plots(report: Report, folder: Path) -> list[Path]:
+    """Write the figures of what the report holds into ``folder``; returns the files.
+
+    They are ``alignment.png`` and an ``alignment-<task>.png`` per task, ``steerability.png``, ``coverage.png``,
+    ``coverage-yield.png`` and a ``markers-<data>.png`` per data set.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, Figure] = {}
+    if report["alignment"]:
+        figures["alignment"] = summary_figure(report)
+        figures |= {f"alignment-{task}": task_figure(task, section) for task, section in report["alignment"].items()}
+    if report["steerability"]:
+        figures["steerability"] = steerability_figure(report["steerability"])
+    paths = [folder / f"{name}.png" for name in figures]
+    for path, figure in zip(paths, figures.values(), strict=True):
+        figure.savefig(path, dpi=130)
+    paths += write_marker_plots(report.get("markers", {}), folder)
+    return paths + (write_coverage_plots(report["coverage"], folder) if report["coverage"] else [])
+
+
+@cache
+def _environment() -> Environment:
+    environment = markdown_templates(Path(__file__).parent / "templates")
+    environment.filters |= {
+        "failure": failure_text,
+        "with_error": _with_error,
+        "interval": _with_interval,
+        "estimate": _estimate,
+        "within": _within,
+    }
+    return environment
+
+
+def _with_error(cell: Mapping[str, float | None]) -> str:
+    return _number(cell["mean"]) + ("" if cell["se"] is None else f" ± {_number(cell['se'])}")
+
+
+def _estimate(summary: Mapping[str, float | None], metric: str) -> str:
+    return _with_error({"mean": summary[metric], "se": summary[f"{metric}_se"]})
+
+
+def _with_interval(cell: Mapping[str, Any]) -> str:
+    low, high = cell["ci95"]
+    if low is None:
+        return _signed(cell["difference"])
+    mark = " *" if low > 0 or high < 0 else ""
+    return f"{_signed(cell['difference'])} [{_signed(low)}, {_signed(high)}]{mark}"
+
+
+def _within(cell: Mapping[str, Any], name: str = "mean") -> str:
+    """A value and its interval, which stands beside it as ``ci95``, or ``<name>_ci95`` where there are several."""
+    low, high = cell.get(f"{name}_ci95") or cell["ci95"]
+    return _number(cell[name]) + ("" if low is None else f" [{_number(low)}, {_number(high)}]")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.4f}"
