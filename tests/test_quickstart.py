@@ -10,8 +10,9 @@ import yaml
 import quickstart
 from spectrum_suite.commands import comparison
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.alignment.summarize_alignment import compare_alignment
 from spectrum_suite.evaluation.comparison.recipe import read_recipe
-from spectrum_suite.evaluation.report import compare, read_report
+from spectrum_suite.evaluation.report import read_report
 from tests.tiny_models import save_llama
 
 LIMITS = {"dist_urn": 4, "dist_states": 1}
@@ -82,7 +83,8 @@ def test_the_table_says_what_the_reports_say(output, printed):
             assert column[place].split()[0] == f"{section['js_divergence']['mean']:.4f}"
         sides = (base["alignment"][task]["model"], tuned["alignment"][task]["model"])
         assert [column[place] for column in coverage] == [f"{side['coverage']['mean']:.3f}" for side in sides]
-        low, high = compare(tuned, base)[task]["js_divergence"].ci95
+        mine, theirs = (report["alignment"][task] for report in (tuned, base))
+        low, high = compare_alignment(task, mine, theirs)["js_divergence"]["ci95"]
         assert interval[place] == ("one item" if LIMITS[task] == 1 else f"[{low:+.4f}, {high:+.4f}]")
     assert len(set(formats)) == 1
 
