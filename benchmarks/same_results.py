@@ -23,6 +23,7 @@ import argparse
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -366,13 +367,15 @@ def process(side: Side, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 def compare_pushes(comparison: Comparison, only: Sequence[str]) -> None:
     """Every file of every repository, as it lies on the Hub after the push."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     for side in comparison.sides:  # one after the other: both at the same address
         report = side.folder / "reports" / "tuned"
         if not report.exists():
             side.script(
                 "evaluate_model.py", f"{EVALUATIONS['tuned'].partition(' --compare')[0]} --output reports/tuned"
             )
-        for name, error in push_all(comparison.sides[1], side, comparison.inputs, only):
+        for name, error in push_all(comparison.sides[1], port, side, comparison.inputs, only):
             comparison.outcomes.append(Outcome("pushes", name, {"the command": DIFFERENT}, [error]))
     for name in pushes("", only):
         comparison.compare("pushes", name, f"pushed/{name}")
@@ -392,7 +395,7 @@ def pushes(metrics: str, only: Sequence[str]) -> dict[str, str]:
     return {name: options for name, options in commands.items() if not only or name in only}
 
 
-def push_all(hub_of: Side, side: Side, inputs: Path, only: Sequence[str]) -> list[tuple[str, str]]:
+def push_all(hub_of: Side, port: int, side: Side, inputs: Path, only: Sequence[str]) -> list[tuple[str, str]]:
     """Push everything from one side to a Hub of its own, fetch what is then there, and say what could not be pushed."""
     from huggingface_hub import HfApi  # noqa: PLC0415 - with an environment of ours
 
@@ -400,7 +403,7 @@ def push_all(hub_of: Side, side: Side, inputs: Path, only: Sequence[str]) -> lis
     package = "tests.loopback_hub.hub_server"
     if not (hub_of.checkout / f"{package.replace('.', '/')}.py").exists():
         package = "tests.hub_server"
-    with process(hub_of, "-m", package, "--port", "8765") as server:
+    with process(hub_of, "-m", package, "--port", str(port)) as server:
         address, token = (re.search(r"=(\S+)", server.stdout.readline())[1] for _ in range(2))
         api = HfApi(endpoint=address, token=token)
         api.create_repo("org/base")

@@ -19,12 +19,15 @@ from dataset_builder.task_spec import MAX_DRAWS, MIN_DRAWS, Dropped
 FIXTURES = Path(__file__).parents[2] / "dataset_builder" / "fixtures"
 TASKS = all_tasks()
 FROM_FILES = [spec for spec in TASKS if spec.read is not None]
+OF_DRAWS = [spec for spec in TASKS if spec.kind == "icl"]
+PARTITIONS = [spec for spec in FROM_FILES if spec.kind == "icl" and spec.sequences.mode == "partition"]
 UNFILLED = re.compile(r"\{[A-Za-z_.]*\}|\{\{|\}\}|\[[A-Z_]{3,}\]|%s|\bnan\b|\bNaN\b|\bNone\b")
 UNFILLED_IN_DATA = re.compile(r"\{[A-Za-z_.]+\}|\{\{|\bnan\b|\bNaN\b")
 """``None`` is an English word too, and upstream texts have it."""
 
 by_name = pytest.mark.parametrize("spec", TASKS, ids=lambda spec: spec.name)
 from_files = pytest.mark.parametrize("spec", FROM_FILES, ids=lambda spec: spec.name)
+of_draws = pytest.mark.parametrize("spec", OF_DRAWS, ids=lambda spec: spec.name)
 
 
 @pytest.fixture(autouse=True)
@@ -95,11 +98,9 @@ def test_rows_come_out_of_the_fixtures_and_hold_clean_text(spec):
             assert set(example.target.options) <= set(spec.options)
 
 
-@by_name
+@of_draws
 def test_several_fields_are_a_json_object_with_the_declared_names_in_order(spec):
     """A field that a process does not have is left out; a process with one field gives it as bare text."""
-    if spec.kind != "icl":
-        return
     for example in fixture_examples(spec):
         for draw in example.draws:
             assert draw.input is None or spec.inputs
@@ -109,10 +110,8 @@ def test_several_fields_are_a_json_object_with_the_declared_names_in_order(spec)
                     assert fields == [name for name in names if name in fields]
 
 
-@from_files
+@pytest.mark.parametrize("spec", PARTITIONS, ids=lambda spec: spec.name)
 def test_partitions_use_each_draw_once_but_for_those_that_would_be_alone(spec):
-    if spec.kind != "icl" or spec.sequences.mode != "partition":
-        return
     examples, counts = fixture_examples(spec), Counts()
     rows = [row for table in tables(spec, examples, 42, counts=counts) for row in table.to_pylist()]
     drawn = Counter(message["content"] for row in rows for message in row["messages"] if message["role"] == "output")
@@ -121,11 +120,10 @@ def test_partitions_use_each_draw_once_but_for_those_that_would_be_alone(spec):
     assert (every - drawn).total() == counts.dropped.total()
 
 
-@by_name
+@of_draws
 def test_rows_of_icl_tasks_have_at_least_two_draws(spec):
-    if spec.kind == "icl":
-        rows = [row for table in tables(spec, fixture_examples(spec), 42) for row in table.to_pylist()]
-        assert min(row["n_outputs"] for row in rows) >= MIN_DRAWS
+    rows = [row for table in tables(spec, fixture_examples(spec), 42) for row in table.to_pylist()]
+    assert min(row["n_outputs"] for row in rows) >= MIN_DRAWS
 
 
 def test_no_source_is_both_trained_on_and_held_out():
