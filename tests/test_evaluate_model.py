@@ -11,7 +11,7 @@ from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation import work
 from spectrum_suite.evaluation.report import read_report
-from spectrum_suite.lm import local
+from spectrum_suite.lm import local as local_models
 from spectrum_suite.models import load_for_scoring
 from tests.completions_server import serving
 from tests.tiny_models import COLORS, DRAWS, save_model, save_suite
@@ -94,7 +94,7 @@ def test_an_interrupted_run_goes_on_where_it_was(command, scored, tmp_path):
 
 def test_a_finished_run_does_not_load_the_model_again(command, monkeypatch):
     before = command()
-    monkeypatch.setattr(local, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(local_models, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
     assert command()["alignment"] == before["alignment"]
 
 
@@ -251,8 +251,8 @@ def server(model, monkeypatch):
 def test_a_served_model_gets_the_numbers_of_a_loaded_one(command, server, monkeypatch, tmp_path):
     wanted = {"desiderata": "steerability coverage alignment", "generations": 4, "promptings": "both"}
     local = command("local", **wanted)
-    monkeypatch.setattr(local, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
-    monkeypatch.setattr(local, "sample", lambda *_, **__: pytest.fail("sampled here"))
+    monkeypatch.setattr(local_models, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(local_models, "sample", lambda *_, **__: pytest.fail("sampled here"))
     report = command("served", served=True, endpoint=server.url, **wanted)
     assert report["settings"]["endpoint"] == {"url": server.url, "model": "tiny"}
     assert (report["settings"]["dtype"], report["settings"]["device"]) == (None, None)

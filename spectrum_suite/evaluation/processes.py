@@ -61,21 +61,21 @@ class Processes:
         broadcast_object_list([made, None])
         return made
 
-    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
-        """Each item with what ``work`` makes of it, in order and in every process; each does its share.
-
-        The items are worked on in rounds, one for each process, so that results are there when a round is done.
-
-        Raises:
-            UserError: ``work`` raised it, here or elsewhere.
-            SystemExit: The same in other processes than the main one.
-        """
+    def rounds(self, items: Sequence[Item]) -> Iterator[tuple[Sequence[Item], Item | None]]:
+        """The items in rounds of one for each process, each with the one that is this process's, if there is one."""
         for start in range(0, len(items), self.count):
             at_once = items[start : start + self.count]
-            mine = _attempt(work, at_once[self.index]) if self.index < len(at_once) else (None, None)
-            found = [mine] if self.count == 1 else gather_object([mine])
-            for item, (result, error) in zip(at_once, found, strict=False):
-                yield item, self._unless_failed(result, error)
+            yield at_once, at_once[self.index] if self.index < len(at_once) else None
+
+    def gather(self, mine: Result | UserError | None) -> Iterator[Result]:
+        """What each process made of its item in a round, in order and in every process.
+
+        Raises:
+            UserError: One of them has this in place of a result.
+            SystemExit: The same in other processes than the main one.
+        """
+        for found in [mine] if self.count == 1 else gather_object([mine]):
+            yield self._unless_failed(found, found if isinstance(found, UserError) else None)
 
     def _unless_failed(self, result: Result, error: UserError | bool | None) -> Result:
         if error is None:
@@ -103,10 +103,3 @@ def processes(device: str | None = None) -> Iterator[Processes]:
         yield Processes(state.process_index, state.num_processes, state.device)
     finally:
         state.destroy_process_group()
-
-
-def _attempt(work: Callable[[Item], Result], item: Item) -> tuple[Result | None, UserError | None]:
-    try:
-        return work(item), None
-    except UserError as error:
-        return None, error

@@ -92,14 +92,14 @@ def evaluate(settings: EvaluationSettings, *, progress: bool = False) -> Report 
             return run.unfinished()
 
         left = team.from_main(begin)
-        found = team.map(run.attempt, left)
-        for part, (result, reason) in tqdm(
-            found, "Evaluating", len(left), unit="part", leave=None, disable=not run.progress
-        ):
-            if reason is not None:
-                run.failed.setdefault(part.unit, reason)
-            elif team.is_main:
-                run.keep(part, result)
+        with tqdm(total=len(left), desc="Evaluating", unit="part", leave=None, disable=not run.progress) as bar:
+            for parts, mine in team.rounds(left):
+                for part, (result, reason) in zip(parts, team.gather(mine and run.attempt(mine)), strict=False):
+                    if reason is not None:
+                        run.failed.setdefault(part.unit, reason)
+                    elif team.is_main:
+                        run.keep(part, result)
+                    bar.update()
         return run.report() if team.is_main else None
 
 
@@ -200,19 +200,22 @@ class _Run:
             if reason:
                 logger.warning("%s is not compared: %s", task, reason)
 
-    def attempt(self, part: Part) -> tuple[Section | None, str | None]:
+    def attempt(self, part: Part) -> tuple[Section | None, str | None] | UserError:
         """The result of a part, or why there is none; after a failure the rest of its task is left out.
 
-        Raises:
-            UserError: The model cannot be loaded, or its server is gone: nothing else could be measured either.
+        An error stands for both where nothing else could be measured either: the model cannot be loaded, or its server
+        is gone.
         """
         if part.unit in self.failed:
             return None, self.failed[part.unit]
-        self.lm.load()
+        try:
+            self.lm.load()
+        except UserError as error:
+            return error
         try:
             return self._work(part.desideratum, part.task).measure(part.name, self.lm), None
-        except NoAnswerError:
-            raise
+        except NoAnswerError as error:
+            return error
         except Exception as error:  # whatever one task cannot stand must not take the others with it
             logger.debug("%s failed", part, exc_info=error)
             return None, _said(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass
@@ -80,6 +80,38 @@ class OptionScores:
             UserError: Two options are the same tokens.
         """
         return exclusive_log_probs(self.log_probs, self.token_ids)
+
+
+@dataclass(frozen=True)
+class AskedOptions:
+    """The options of some prompts as token ids.
+
+    Attributes:
+        items: The prompts with their options.
+        limit: The most tokens of a prompt with its longest option that are not refused; None for any number.
+    """
+
+    items: list[TokenizedOptions]
+    limit: int | None
+
+    @property
+    def fitting(self) -> list[TokenizedOptions]:
+        """Those that are not refused."""
+        return [item for item in self.items if self._fits(item)]
+
+    def scored(self, log_probs: Iterable[torch.Tensor]) -> list[OptionScores]:
+        """A result for each prompt, from the log-probabilities of those that fit."""
+        found = iter(log_probs)
+        reason = f"longer than the {self.limit} tokens that the model takes"
+        return [
+            OptionScores(next(found), item.options)
+            if self._fits(item)
+            else OptionScores(torch.full((len(item.options),), math.nan), item.options, refused=reason)
+            for item in self.items
+        ]
+
+    def _fits(self, item: TokenizedOptions) -> bool:
+        return self.limit is None or item.longest <= self.limit
 
 
 class LM(ABC):
@@ -172,24 +204,9 @@ class TokenLM(LM):
             return None
         return getattr(config.get_text_config(), "max_position_embeddings", None)
 
-    def option_logprobs(
-        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, refuse_long: bool = False
-    ) -> list[OptionScores]:
-        """See :class:`LM`."""
+    def tokenized(
+        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, refuse_long: bool
+    ) -> AskedOptions:
+        """Options as they are asked about; see :meth:`LM.option_logprobs`."""
         items = tokenize_options(self.tokenizer, prompts, options, self.text_format)
-        limit = self.positions if refuse_long and self.positions is not None else math.inf
-        scores = iter(self.score_options([item for item in items if item.longest <= limit]))
-        return [
-            OptionScores(next(scores), item.options)
-            if item.longest <= limit
-            else OptionScores(
-                torch.full((len(item.options),), math.nan),
-                item.options,
-                refused=f"longer than the {limit} tokens that the model takes",
-            )
-            for item in items
-        ]
-
-    @abstractmethod
-    def score_options(self, items: Sequence[TokenizedOptions]) -> list[torch.Tensor]:
-        """Per prompt the log-probability of each option in nats, (n_options,), float32."""
+        return AskedOptions(items, self.positions if refuse_long else None)

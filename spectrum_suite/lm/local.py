@@ -13,12 +13,12 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_suite.formats.render import Format, Message, get_format
-from spectrum_suite.generation.logprobs import Prompt, TokenizedOptions, score_options
+from spectrum_suite.generation.logprobs import Prompt, score_options
 from spectrum_suite.generation.output_logprobs import OutputLogProbs, OutputOptions, output_logprobs
 from spectrum_suite.generation.respond import Response, respond
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter, Rules
 from spectrum_suite.generation.sample import Samples, rule_adapter, sample
-from spectrum_suite.lm.base import TokenLM, kept
+from spectrum_suite.lm.base import OptionScores, TokenLM, kept
 from spectrum_suite.models import ModelFiles, load_for_scoring
 
 
@@ -102,9 +102,13 @@ class LocalLM(TokenLM):
             return None
         return rule_adapter(self.model, self.tokenizer, self.text_format, self.rules)
 
-    def score_options(self, items: Sequence[TokenizedOptions]) -> list[torch.Tensor]:
-        """See :class:`TokenLM`."""
-        return score_options(self.model, items, rules=self.adapter, batch_size=self.batch_size, progress=self.progress)
+    def option_logprobs(
+        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, refuse_long: bool = False
+    ) -> list[OptionScores]:
+        """See :class:`LM`."""
+        asked = self.tokenized(prompts, options, refuse_long=refuse_long)
+        how = {"rules": self.adapter, "batch_size": self.batch_size, "progress": self.progress}
+        return asked.scored(score_options(self.model, asked.fitting, **how))
 
     def output_logprobs(
         self, sequences: Sequence[Sequence[Message]], *, options: OutputOptions | None = None

@@ -29,7 +29,7 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.affixes import added_around
 from spectrum_suite.formats.render import Format, Message, get_format
-from spectrum_suite.generation.logprobs import Prompt, TokenIds, TokenizedOptions, prompt_token_ids
+from spectrum_suite.generation.logprobs import Prompt, TokenIds, prompt_token_ids
 from spectrum_suite.generation.output_logprobs import (
     TRUE_OUTPUT,
     OptionIds,
@@ -42,7 +42,7 @@ from spectrum_suite.generation.output_logprobs import (
 )
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.generation.sample import Samples
-from spectrum_suite.lm.base import TokenLM
+from spectrum_suite.lm.base import OptionScores, TokenLM
 from spectrum_suite.lm.client import Endpoint, Json, connected
 from spectrum_suite.models import ModelFiles
 from spectrum_suite.seeding import generator
@@ -113,15 +113,19 @@ class ServedLM(TokenLM):
         served = f"{self.endpoint.url} {self.endpoint.model} {self.files.fingerprint()}"
         return hashlib.sha256(served.encode()).hexdigest()[:16]
 
-    def score_options(self, items: Sequence[TokenizedOptions]) -> list[torch.Tensor]:
-        """See :class:`TokenLM`. An option that is the beginning of another, token by token, is read from that one."""
-        wanted = [(item.prompt, option) for item in items for option in _longest(item.options)]
+    def option_logprobs(
+        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, refuse_long: bool = False
+    ) -> list[OptionScores]:
+        """See :class:`LM`. An option that is the beginning of another, token by token, is read from that one."""
+        asked = self.tokenized(prompts, options, refuse_long=refuse_long)
+        wanted = [(item.prompt, option) for item in asked.fitting for option in _longest(item.options)]
         found: dict[_Continuation, float] = {}
         for (prompt, option), log_probs in self._scored(wanted, OPTIONS_PER_REQUEST).items():
             found |= {(prompt, option[:end]): sum(log_probs[:end]) for end in range(1, len(option) + 1)}
-        return [
-            torch.tensor([found[item.prompt, option] for option in item.options], dtype=torch.float32) for item in items
-        ]
+        return asked.scored(
+            torch.tensor([found[item.prompt, option] for option in item.options], dtype=torch.float32)
+            for item in asked.fitting
+        )
 
     def output_logprobs(
         self, sequences: Sequence[Sequence[Message]], *, options: OutputOptions | None = None

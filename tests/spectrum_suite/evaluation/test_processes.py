@@ -86,10 +86,11 @@ def test_a_mistake_is_told_once(words, tmp_path):
 def test_a_single_process_works_in_order():
     alone = Processes()
     assert alone.from_main(lambda: 3) == 3
-    assert list(alone.map(lambda number: number * 2, [3, 1])) == [(3, 6), (1, 2)]
-
-    def refuse(number):
-        raise UserError(f"not {number}")
-
+    assert list(alone.rounds([3, 1])) == [([3], 3), ([1], 1)]
+    assert list(alone.gather(6)) == [6]
     with pytest.raises(UserError, match="not 3"):
-        list(alone.map(refuse, [3, 1]))
+        list(alone.gather(UserError("not 3")))
+
+
+def test_a_round_has_an_item_for_each_process():
+    assert list(Processes(1, 2).rounds([3, 1, 4])) == [([3, 1], 1), ([4], None)]

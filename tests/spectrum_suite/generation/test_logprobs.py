@@ -11,7 +11,7 @@ from spectrum_suite import lm_head
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation import logprobs
-from spectrum_suite.generation.logprobs import option_logprobs, option_token_ids
+from spectrum_suite.generation.logprobs import option_logprobs, option_probabilities, option_token_ids
 from spectrum_suite.models import load_for_scoring
 from tests.tiny_models import WINDOW, tiny_model
 
@@ -265,3 +265,16 @@ def test_the_embedded_models(name):
     ]
     found = option_logprobs(model, tokenizer, prompts, options, batch_size=3)
     assert_close(found, plain_log_probs(model, tokenizer, prompts, options))
+
+
+def test_probabilities_count_no_answer_twice(tokenizer_of):
+    """``a b`` begins with ``a``: what goes on that way is left to it, and no sum exceeds 1."""
+    tokenizer = tokenizer_of("llama3")
+    model = tiny_model("llama", len(tokenizer))
+    options = ["a", "a b", "x"]
+    (log_probs,) = option_logprobs(model, tokenizer, ["Any"], [options])
+    (found,) = option_probabilities(model, tokenizer, ["Any"], [options])
+    begins, longer, other = log_probs.double().exp().tolist()
+    assert found.tolist() == pytest.approx([begins - longer, longer, other], rel=1e-6)
+    with pytest.raises(UserError, match="two options of an item are the same tokens"):
+        option_probabilities(model, tokenizer, ["Any"], [["a", "a"]])
