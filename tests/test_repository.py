@@ -74,7 +74,7 @@ def imported_modules(path):
 def third_party_imports():
     """Package -> the first file that imports it. The app of a metric runs on a Space with requirements of its own."""
     files = [path for path in tracked() if path.suffix == ".py" and not path.match("metrics/*/app.py")]
-    ours = {path.stem for path in files} | {path.parts[0] for path in files}
+    ours = {path.parts[0].removesuffix(".py") for path in files} | {"scoring"}  # which lies beside a metric's module
     found = {}
     for path in files:
         for module in imported_modules(path) - ours - set(sys.stdlib_module_names):

@@ -79,4 +79,4 @@ def test_a_push_is_loaded_back(hub, published, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     publication, done = published
     (line,) = verify(publication, done, hub.write_token)
-    assert line.startswith("demo.app: imported, with ")
+    assert line.startswith("spectrum_suite.playground.page: imported, with ")
