@@ -16,6 +16,8 @@ COMMANDS = {
     "list": (BUILDER, "show all tasks with their sources and licences"),
     "preview": (BUILDER, "show rows of one task"),
     "build": (BUILDER, "build tasks into a suite that load_dataset reads"),
+    "annotate": ("spectrum_suite.commands.annotate", "find the markers of instruction data, to train with them"),
+    "show": ("spectrum_suite.commands.show", "show which tokens of a row are trained"),
     "train": ("spectrum_suite.commands.train", "tune a model on a suite, or on instruction data"),
     "evaluate": ("spectrum_suite.commands.evaluate", "measure a model, or several side by side"),
     "push": ("spectrum_suite.commands.push", "publish a dataset, a metric, a model or the playground on a Hub"),

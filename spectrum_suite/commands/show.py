@@ -1,65 +1,56 @@
-"""What `python -m spectrum_suite.training show` does."""
+"""`spectrum-suite show`: a row as a model is trained on it."""
 
 from __future__ import annotations
 
-from argparse import Namespace
+from collections.abc import Sequence
 
-from datasets import Dataset, disable_progress_bars
-from rich.console import Console
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from spectrum_suite.errors import exit_on_user_error
+from spectrum_suite.formats.tags import ALL_FORMATS
+from spectrum_suite.parser import Parser
 
-from spectrum_suite.embedded_model import resolve_model
-from spectrum_suite.errors import UserError
-from spectrum_suite.formats.tags import find_format
-from spectrum_suite.suite import suite_tasks, task_rows
-from spectrum_suite.training.collator import IGNORED, SpectrumCollator
-from spectrum_suite.training.shown_tokens import legend, mark_tokens, shown_tokens
-from spectrum_suite.training.tokenize import tokenize_rows
+_ABOUT = """\
+Show a row of a built suite as a model is trained on it: the order of draws, the description (or its absence), the turn
+tokens, and on which tokens the loss falls. Trained tokens have a green background; in a pipe or a file, brackets.
+"""
+_EXAMPLES = """\
+examples:
+  spectrum-suite show coinflip
+  spectrum-suite show polis_vote --row 3 --epoch 1                 # the same row, one epoch later
+  spectrum-suite show coinflip --format colon                      # as plain text
+  spectrum-suite show coinflip --tokenizer path/to/model           # with another model's tokens
+  spectrum-suite show coinflip --description_dropout 1             # without its description
+  spectrum-suite show coinflip --max_length 60 | less              # trained spans in brackets
+
+what to look for:
+  every output is trained up to and with its end-of-turn token; headers, inputs and descriptions are not
+  without a description, the first output is context: nothing says yet what it should be
+"""
 
 
-def show(options: Namespace) -> None:
-    """Print a row with its trained tokens in colour, and what was left out of it."""
-    row = _row(options.suite, options.task, options.row)
-    tokenizer = _tokenizer(options.tokenizer)
-    text_format = find_format(options.format, tokenizer)
-    tokenized, too_long = tokenize_rows(row, tokenizer, text_format, max_length=options.max_length)
-    collator = SpectrumCollator.for_format(
-        text_format,
-        tokenizer,
-        max_length=options.max_length,
-        description_dropout=options.description_dropout,
-        seed=options.seed,
+def main(words: Sequence[str], program: str = "spectrum-suite show") -> None:
+    """Show the row that the words of a command line name; a user's mistake ends in one line and exit code 2."""
+    with exit_on_user_error():
+        options = _parser(program).parse_args(words)
+
+        from spectrum_suite.commands.shown_row import show  # noqa: PLC0415 - with `torch`, which takes seconds
+
+        show(options)
+
+
+def _parser(program: str) -> Parser:
+    command = Parser(prog=program, description=_ABOUT, epilog=_EXAMPLES)
+    add = command.add_argument
+    add("task", help="a task of the suite, e.g. coinflip")
+    add("--suite", default="spectrum-suite", help="folder of a built suite, or a dataset on the Hub")
+    add("--row", type=int, default=0, metavar="N", help="which row, from 0 (default: 0)")
+    add(
+        "--tokenizer",
+        default="embedded:gemma-3-270m",
+        help="folder or Hub id of a tokenizer (default: embedded:gemma-3-270m)",
     )
-    collator.set_epoch(options.epoch)
-    sequence = collator.sequence(tokenized[0] | {"row": options.row})
-    trained = [label != IGNORED for label in sequence.labels]
-
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    colour = console.is_terminal and not console.no_color
-    console.print(legend(colour=colour))
-    console.print(mark_tokens(shown_tokens(tokenizer, sequence.ids, trained), colour=colour))
-    console.print(f"{tokenized[0]['id']} in format {text_format.name}, epoch {options.epoch}")
-    console.print(
-        f"{sum(trained)} of {len(trained)} tokens trained, in {sequence.trained_outputs} outputs; "
-        f"the row has {row[0]['n_outputs']} outputs, of which {too_long} are too long"
-    )
-
-
-def _row(suite: str, task: str, number: int) -> Dataset:
-    suite_tasks(suite, [task])
-    disable_progress_bars()
-    rows = task_rows(suite, task)
-    if "n_outputs" not in rows.column_names:
-        raise UserError(f"task {task!r} has no outputs to train on: show a training task")
-    if not 0 <= number < len(rows):
-        raise UserError(f"task {task!r} has no row {number}: give --row a number from 0 to {len(rows) - 1}")
-    return rows.select([number])
-
-
-def _tokenizer(name: str) -> PreTrainedTokenizerBase:
-    try:
-        return AutoTokenizer.from_pretrained(resolve_model(name))
-    except (OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"no tokenizer {name!r}: give a folder, a Hub id or embedded:gemma-3-270m") from error
+    add("--format", default="auto", help=f"auto (the default), {', '.join(ALL_FORMATS)}")
+    add("--max_length", type=int, default=1024, metavar="N", help="tokens at most (default: 1024)")
+    add("--description_dropout", type=float, default=0.2, metavar="P", help="as in training (default: 0.2)")
+    add("--seed", type=int, default=42, help="as in training (default: 42)")
+    add("--epoch", type=int, default=0, help="from 0; order and dropout are new in each (default: 0)")
+    return command

@@ -23,7 +23,7 @@ from spectrum_suite.suite import draw_rows
 ALL = ("all",)
 """The categories: every one that the rows have."""
 
-_ANNOTATE = "annotate them with 'python -m spectrum_suite.markers annotate'"
+_ANNOTATE = "annotate them with 'spectrum-suite annotate'"
 
 
 def load_marked(

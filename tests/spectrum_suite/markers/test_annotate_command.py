@@ -1,4 +1,4 @@
-"""`python -m spectrum_suite.markers annotate` from its command line to the files that training reads."""
+"""`spectrum-suite annotate` from its command line to the files that training reads."""
 
 import json
 import os
@@ -8,8 +8,8 @@ import pytest
 from datasets import load_dataset
 from transformers import LlamaConfig
 
+from spectrum_suite.commands.main import main
 from spectrum_suite.errors import UserError
-from spectrum_suite.markers.__main__ import main
 from spectrum_suite.markers.annotate import Annotator
 from spectrum_suite.markers.marked_rows import load_marked
 from spectrum_suite.markers.plan import load_plan

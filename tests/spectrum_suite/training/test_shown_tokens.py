@@ -7,7 +7,7 @@ import pytest
 from datasets import load_dataset
 from rich.console import Console
 
-from spectrum_suite.training.__main__ import main
+from spectrum_suite.commands.main import main
 from spectrum_suite.training.shown_tokens import CONTEXT, TRAINED, Token, legend, mark_tokens, shown_tokens
 
 TOKENS = [Token("<bos>", False), Token("output", False), Token("\n", False), Token("He", True), Token("ads", True)]
@@ -116,13 +116,13 @@ def test_help_teaches(capsys):
     with pytest.raises(SystemExit):
         main(["show", "--help"])
     found = capsys.readouterr().out
-    assert "python -m spectrum_suite.training show coinflip --format colon" in found
+    assert "spectrum-suite show coinflip --format colon" in found
     assert "what to look for" in found
 
 
 def test_the_module_runs_and_is_coloured_on_a_terminal(small_suite, chatml_folder):
     run = subprocess.run(
-        [sys.executable, "-m", "spectrum_suite.formats", "show", "coinflip", "--suite", str(small_suite),
+        [sys.executable, "-m", "spectrum_suite", "show", "coinflip", "--suite", str(small_suite),
          "--tokenizer", str(chatml_folder), "--max_length", "100"],
         cwd=Path(__file__).parents[3], env=os.environ | {"FORCE_COLOR": "1", "TERM": "xterm-256color"},
         capture_output=True, text=True, check=True,
