@@ -1,4 +1,4 @@
-"""Unpacks what was downloaded: chosen members of an archive, or one compressed file; nothing can leave the folder."""
+"""Unpacks downloads: chosen members of an archive, or one compressed file; nothing is written outside the folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, EOFError, OSErr
 
 
 def is_packed(url: str, path: str) -> bool:
-    """Whether what is at ``url`` has to be unpacked to give the file or pattern ``path``."""
+    """Whether the file at ``url`` must be unpacked to get the file or pattern ``path``."""
     return url.endswith((*_ARCHIVES, *_COMPRESSED)) and PurePosixPath(url).suffix != PurePosixPath(path).suffix
 
 
@@ -33,7 +33,7 @@ def unpack(packed: Path, pattern: str, folder: Path, max_bytes: int = MAX_BYTES)
     The folder appears at once, when everything is in it.
 
     Args:
-        packed: The file; its name tells what it is.
+        packed: The file; its name gives its format.
         pattern: A path, or a glob of members.
         folder: Where the files appear, under their paths in the archive.
         max_bytes: Largest size of all files together, in bytes.
@@ -63,7 +63,7 @@ def _write(members: Iterator[tuple[str, IO[bytes]]], folder: Path, max_bytes: in
     for name, stream in members:
         target = folder / name
         if PurePosixPath(name).is_absolute() or not target.resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"archive {str(packed)!r} has a member {name!r} that leads out of its folder: not unpacked")
+            raise UserError(f"archive {str(packed)!r} has a member {name!r} outside its folder: not unpacked")
         target.parent.mkdir(parents=True, exist_ok=True)
         with stream, target.open("xb") as file:
             while chunk := stream.read(_CHUNK_BYTES):
@@ -71,7 +71,7 @@ def _write(members: Iterator[tuple[str, IO[bytes]]], folder: Path, max_bytes: in
                     raise UserError(f"archive {str(packed)!r} holds more than {max_bytes} bytes: not unpacked")
                 file.write(chunk)
     if left == max_bytes:
-        raise UserError(f"archive {str(packed)!r} holds none of the files it should: its upstream has changed")
+        raise UserError(f"archive {str(packed)!r} has none of the expected files: its upstream has changed")
 
 
 def _members(packed: Path, pattern: str) -> Iterator[tuple[str, IO[bytes]]]:

@@ -1,4 +1,4 @@
-"""Builds a suite: many tasks in parallel, each of them the same bytes whatever is built beside it."""
+"""Builds a suite: many tasks in parallel, each with the same bytes whatever else is built."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ _DOES_NOT_CHANGE_ROWS = (
 
 
 def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
-    """Build tasks into the output folder, which afterwards holds them besides those it held before.
+    """Build tasks into the output folder, in addition to those it already has.
 
-    A task that is there already, or was finished by an interrupted build, is taken as it is when its fingerprint
+    A task that is already there, or was finished by an interrupted build, is reused when its fingerprint
     (version, seed, raw files, code and libraries) is the same and its files are as they were built. A task that cannot
     be built is reported as failed, with the line that says why, and is not in the suite; the others are.
 
@@ -66,7 +66,7 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
 
     Raises:
         UserError: A name is unknown, a raw file is missing, the output holds something else, or none of the tasks can
-            be built. Nothing is left behind, and the output is as it was.
+            be built. Nothing is left behind, and the output is unchanged.
     """
     names = list(names)
     specs = select_tasks(names)
@@ -96,7 +96,7 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
             folder.publish(keep={LICENCES, *(name for name, record in records.items() if has_rows(record))})
     except BrokenProcessPool as error:
         raise UserError(
-            "a worker process died, perhaps for want of memory: run the same command with a smaller '--num-proc'; "
+            "a worker process died, perhaps for lack of memory: run the same command with a smaller '--num-proc'; "
             "finished tasks are kept"
         ) from error
     return report
@@ -251,7 +251,7 @@ def _known_record(folder: SuiteFolder, job: Job) -> Record | None:
 
 
 def _run(jobs: list[Job]) -> Iterator[tuple[str, Record]]:
-    """Build each task, several at a time, and yield (name, record) as they are finished."""
+    """Build each task, several at a time, and yield (name, record) as they finish."""
     workers = min(jobs[0].options.num_proc, len(jobs)) if jobs else 0
     if workers <= 1:
         yield from ((job.task, build_task(job)) for job in jobs)
@@ -267,7 +267,7 @@ def _run(jobs: list[Job]) -> Iterator[tuple[str, Record]]:
 
 
 def _start_worker() -> None:
-    """Die at once, and quietly, on Ctrl-C and with the parent: what is unfinished is built again next time."""
+    """Exit at once, and quietly, on Ctrl-C and with the parent: what is unfinished is built again next time."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()

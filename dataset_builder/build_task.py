@@ -25,7 +25,7 @@ from spectrum_suite.errors import UserError
 logger = logging.getLogger(__name__)
 
 ENDS_THE_BUILD = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-"""What no other task could be built after either."""
+"""Errors after which no other task can be built either."""
 _PACKAGE = Path(__file__).parent
 
 
@@ -57,7 +57,7 @@ class Job:
     """One task to build; all of it can be sent to another process."""
 
     task: str
-    base: Record  # the part of its record that is known beforehand
+    base: Record  # the part of its record that is known before it is built
     files: RawFiles
     options: BuildOptions
 
@@ -66,7 +66,7 @@ def build_task(job: Job) -> Record:
     """Build one task into staging and return its record; one that cannot be built has a record that says why."""
     try:
         return _build_rows(job)
-    except Exception as error:  # a fault in one task, be it ours, is no reason to lose the others
+    except Exception as error:  # an error in one task, even a bug of ours, must not lose the others
         if isinstance(error, OSError) and error.errno in ENDS_THE_BUILD:
             raise
         logger.debug("task %s failed", job.task, exc_info=True)

@@ -31,7 +31,7 @@ _TEMPLATE = Path(__file__).parent / "templates" / "suite_card.md.jinja"
 CARD = "README.md"
 
 LISTED = 100
-"""Configurations that the card's metadata has: with more, the Hub's Croissant and its snippets do not work."""
+"""Most configurations in the card's metadata: with more, the Hub's Croissant and its snippets do not work."""
 
 _HUB_LICENSES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "odc-by"}
 _SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"))
@@ -42,8 +42,9 @@ _ABOUT = {
         "or one for each, and none where any answer is possible; rows of the same `process` show it again."
     ),
     "distribution": (
-        "A prompt, the answers it can have and how probable each one is. `n_responses` is the number of answers behind "
-        "the shares (null: they are known exactly); `output_label` is what plain text formats call the answer."
+        "A prompt, its possible answers and their probabilities. `n_responses` is the number of answers that the "
+        "shares were computed from (null: they are known exactly); `output_label` names the answer in plain text "
+        "formats."
     ),
     "coverage": (
         "What to generate, and the rule by which an answer is valid: `validator` names it, and `valid_items` has "
@@ -94,8 +95,8 @@ def render_card(folder: Path, report: Mapping[str, Any], repo_id: str = "spectru
 def suite_documents(folder: Path, report: Mapping[str, Any], repo_id: str = "spectrum-suite") -> dict[str, str]:
     """The texts of a suite: name -> content of its card, of the files about licences, and of all configurations.
 
-    The latter, ``.huggingface.yaml``, is there only where there are more than the card lists; `datasets` reads it as it
-    reads the metadata of the card, and prefers it.
+    The latter, ``.huggingface.yaml``, is written only if there are more than the card lists; `datasets` reads it like
+    the metadata of the card, and prefers it.
 
     Args:
         folder: Where the tasks' Parquet files are.
@@ -148,7 +149,7 @@ def _groups(built: Mapping[TaskSpec, Record]) -> _Groups:
 
 
 def _configs(groups: _Groups) -> list[dict[str, Any]]:
-    """Where the files of each configuration are, in order; the training mixture is what is loaded without a name."""
+    """Where the files of each configuration are, in order; the training mixture is the default."""
     default = {"default": True}
     return [
         {"config_name": name, "data_files": _data_files(splits)} | (default if name == _default(groups) else {})
@@ -201,7 +202,7 @@ def _source_datasets(sources: Iterable[Source]) -> list[str]:
 
 
 def _data_files(splits: Mapping[Split, list[TaskSpec]]) -> list[dict[str, Any]]:
-    """The files of a configuration; a mixture names those of its tasks, so no row is there twice."""
+    """The files of a configuration; a mixture names those of its tasks, so no row is stored twice."""
     paths = {split: [f"{spec.name}/{split}-*.parquet" for spec in specs] for split, specs in splits.items()}
     return [{"split": split, "path": path if len(path) > 1 else path[0]} for split, path in paths.items()]
 

@@ -122,7 +122,9 @@ def _add_data_options(parser: Parser) -> None:
         metavar="DIR",
         help="folder of raw files, one subfolder per source (default: $SPECTRUM_SOURCES)",
     )
-    parser.add_argument("--allow-missing", action="store_true", help="go on without what lacks raw files")
+    parser.add_argument(
+        "--allow-missing", action="store_true", help="continue without tasks whose raw files are missing"
+    )
     parser.add_argument("--seed", type=int, default=42, help="seed of every random choice (default: 42)")
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from spectrum_suite.errors import UserError
 
 MAX_BYTES = 20 * 1024**3
-"""No raw file is larger than this; a server that sends more is cut off."""
+"""No raw file is larger than this; a download that exceeds it is aborted."""
 
 _CHUNK_BYTES = 1 << 16  # a broken connection loses at most so many bytes
 _TIMEOUT_S = 30
@@ -20,7 +20,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class DownloadError(OSError):
-    """The file could not be fetched now; the same call may succeed later and goes on where this one stopped."""
+    """The file could not be fetched now; the same call may succeed later and resumes where this one stopped."""
 
 
 class HostUnreachableError(DownloadError):
@@ -28,7 +28,7 @@ class HostUnreachableError(DownloadError):
 
 
 def fetch(url: str, path: Path, sha256: str | None = None, max_bytes: int = MAX_BYTES) -> Path:
-    """Download ``url`` to ``path``, unless it is there already.
+    """Download ``url`` to ``path``, unless it exists.
 
     What has arrived is kept beside it as ``<name>.incomplete`` and continued by the next call.
 
@@ -56,12 +56,12 @@ def fetch(url: str, path: Path, sha256: str | None = None, max_bytes: int = MAX_
     except (requests.ConnectionError, requests.Timeout) as error:
         raise HostUnreachableError(f"{urlsplit(url).netloc} does not answer") from error
     except requests.RequestException as error:
-        raise DownloadError(f"the download of {url} broke off ({type(error).__name__})") from error
+        raise DownloadError(f"the download of {url} was interrupted ({type(error).__name__})") from error
     if sha256 and file_sha256(part) != sha256:
         part.unlink()
         raise UserError(
-            f"the file at {url} does not have the checksum it should (sha256 {sha256}): "
-            "its upstream has changed, or the connection is not what it seems"
+            f"the file at {url} does not have the expected checksum (sha256 {sha256}): "
+            "its upstream has changed, or the connection was tampered with"
         )
     return part.replace(path)
 
@@ -90,7 +90,7 @@ def _stream(url: str, part: Path, max_bytes: int) -> None:
 def _check_nothing_left(response: requests.Response, part: Path, have: int) -> None:
     if response.headers.get("Content-Range") != f"bytes */{have}":
         part.unlink()
-        raise DownloadError(f"what had arrived of {response.url} is not a part of it; it starts over next time")
+        raise DownloadError(f"the partial download of {response.url} does not match it; it starts over next time")
 
 
 def _range_header(have: int) -> dict[str, str]:
@@ -122,4 +122,4 @@ def _check_secure(url: str) -> None:
 def _check_size(url: str, part: Path, size: int, max_bytes: int) -> None:
     if size > max_bytes:
         part.unlink(missing_ok=True)
-        raise UserError(f"the file at {url} is larger than {max_bytes} bytes, the most that is fetched: get it by hand")
+        raise UserError(f"the file at {url} is larger than {max_bytes} bytes, the limit of a download: get it by hand")

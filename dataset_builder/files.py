@@ -21,7 +21,7 @@ Status = Literal["built", "partial", "missing", "failed"]
 
 
 class MissingFilesError(UserError):
-    """Raw files are not there; the message says where to get them."""
+    """Raw files are missing; the message says where to get them."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FoundFiles:
 
     Attributes:
         found: Upstream path -> local path, of the files a task can be built from.
-        missing: Upstream path -> why it is not there.
+        missing: Upstream path -> why it is missing.
         error: Why they cannot be used, in a line; empty where they can.
         status: What a task built from them is: ``built`` from all files, ``partial`` from some folders of a divisible
             source, ``missing`` when it cannot be built, or ``failed`` when the files are not what they should be.
@@ -69,12 +69,12 @@ def find_files(
     Args:
         spec: The task.
         sources_dir: Where local copies are, or None.
-        allow_missing: Whether to go on with what there is; if not, a missing file is an error.
+        allow_missing: Whether to continue with the files that are present; if not, a missing file is an error.
         unreachable: Host -> why it is not asked again. Pass the same dictionary for many tasks: a host that does not
             answer is added, and then costs time only once.
 
     Raises:
-        MissingFilesError: A file is missing, or ``sources_dir`` is no folder.
+        MissingFilesError: A file is missing, or ``sources_dir`` is not a folder.
         UserError: A download is not what it should be.
     """
     if sources_dir is not None and not sources_dir.is_dir():
@@ -106,7 +106,7 @@ def cache_folder(source: Source, file: SourceFile) -> Path:
 def _gather(
     source: Source, layout: tuple[SourceFile, ...], sources_dir: Path | None, unreachable: dict[str, str]
 ) -> tuple[dict[str, Path], dict[str, str]]:
-    """What there is of a layout, in the folder or from afar, and what is missing and why."""
+    """The files of a layout that are present or can be fetched, and those that are missing and why."""
     found: dict[str, Path] = {}
     missing: dict[str, str] = {}
     for file in layout:
@@ -157,7 +157,7 @@ def _download(source: Source, file: SourceFile, url: str) -> Path:
     if unpacked.is_dir():
         return unpacked
     if not path.is_file() and constants.is_offline_mode():
-        raise DownloadError("HF_HUB_OFFLINE forbids to fetch it")
+        raise DownloadError("HF_HUB_OFFLINE forbids fetching it")
     fetch(url, path, file.sha256)
     return unpack(path, file.path, unpacked) if packed else folder / "files"
 

@@ -32,7 +32,7 @@ def fetch_from_hub(source: Source, file: SourceFile) -> Path:
         HostUnreachableError: The Hub does not answer, or may not be asked, and the files are not cached.
     """
     verbosity = hub_logging.get_verbosity()
-    hub_logging.set_verbosity_error()  # its retries are no news to the reader: the outcome is
+    hub_logging.set_verbosity_error()  # readers need the outcome, not each retry
     try:
         folder = snapshot_download(
             source.hub, repo_type="dataset", revision=source.revision or None, allow_patterns=[file.path]
@@ -44,7 +44,7 @@ def fetch_from_hub(source: Source, file: SourceFile) -> Path:
     except RepositoryNotFoundError as error:
         raise DownloadError(f"the Hub has no dataset {source.hub!r}, or hides it from you: 'hf auth login'") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, httpx2.TransportError) as error:
-        raise HostUnreachableError("the Hub does not answer (or HF_HUB_OFFLINE forbids to ask it)") from error
+        raise HostUnreachableError("the Hub does not answer (or HF_HUB_OFFLINE forbids asking it)") from error
     except HfHubHTTPError as error:
         raise DownloadError(f"the Hub answers {error.response.status_code}") from error
     finally:

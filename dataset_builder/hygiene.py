@@ -1,7 +1,7 @@
 """Repairs the texts of examples on their way from a reader to the rows, whatever their source.
 
-How a text is repaired is told in :mod:`dataset_builder.text_repairs`. A task whose raw texts are not prose declares
-`verbatim` with the reason, and is left as it is, as are the texts that the builder writes itself.
+How a text is repaired is described in :mod:`dataset_builder.text_repairs`. A task whose raw texts are not prose
+declares `verbatim` with the reason and is left unchanged, as are the texts that the builder writes itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataset_builder.text_repairs import SameOnceCleanedError, clean_suspect, is
 
 EMPTY = "text of which cleaning leaves nothing"
 SAME = "different answers that are the same text once cleaned"
-_REMEMBERED = 50_000  # texts already known to change or to stay as they are
+_REMEMBERED = 50_000  # texts already checked
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What the licence of a source allows and asks for: commercial use, its address, attribution, notices to pass on."""
+"""What the licence of a source allows and requires: commercial use, its address, attribution, notices."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Literal
 from dataset_builder.task_spec import Source, TaskSpec
 
 FOLDER = "LICENSES"
-"""Where a suite has the notices of its sources."""
+"""The folder of a suite with the notices of its sources."""
 
 _TEXTS = Path(__file__).parent / "templates" / "licences"
 APACHE = _TEXTS / "Apache-2.0.txt"
 """The text of the licence of this project, and of the sources that have it."""
 
-_NOTICE = {"mit": "MIT", "isc": "ISC"}  # licence -> the text that has to be passed on with its copyright notice
+_NOTICE = {"mit": "MIT", "isc": "ISC"}  # licence -> the text that must accompany its copyright notice
 _ADDRESSES = {
     "mit": "https://opensource.org/license/mit",
     "isc": "https://opensource.org/license/isc-license-txt",
@@ -49,7 +49,7 @@ def addresses(source: Source) -> list[str]:
 
 
 def attribution(source: Source) -> str:
-    """The statement that a Creative Commons or ODC licence asks for; empty where none is due."""
+    """The statement that a Creative Commons or ODC licence requires; empty where none is."""
     if source.attribution:
         return source.attribution
     where = addresses(source)
@@ -63,7 +63,7 @@ def attribution(source: Source) -> str:
 
 
 def notice_file(source: Source) -> str:
-    """The file of a suite with what the licence of a source asks to be passed on; empty where it asks for none."""
+    """The file of a suite with the notices that the licence of a source requires; empty where it requires none."""
     if source.notices:
         return f"{FOLDER}/{source.name}.txt"
     return f"{FOLDER}/Apache-2.0.txt" if _key(source) == "apache-2.0" and source.files else ""

@@ -1,4 +1,4 @@
-"""Configurations that stand for several tasks of a kind, so that one call loads a whole training mixture."""
+"""Configurations of several tasks of a kind, so that one call loads a whole training mixture."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEFAULT = "train_mixture"
 """What `load_dataset` loads of a suite when no name is given, if the suite has it."""
 
 _WHOLE = {"commercial_train_mixture": "train_mixture", "commercial_heldout": "heldout"}
-"""Mixtures that are left out where they would be the same as the one that they are a part of."""
+"""Mixtures that are left out where they would equal the mixture they are part of."""
 
 
 def mixtures(specs: Iterable[TaskSpec]) -> dict[str, dict[Split, list[TaskSpec]]]:

@@ -1,4 +1,4 @@
-"""Shows rows as a person would want to read them, and says what is missing and why."""
+"""Shows rows in a readable form, and says which raw files are missing and why."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def show_task(console: Console, spec: TaskSpec, rows: list[dict[str, Any]], size
     """Print what a task is, where it is from, and some of its rows.
 
     Args:
-        console: Where to.
+        console: Where to print.
         spec: The task.
         rows: Rows with the columns of the task's kind.
-        size: How large the task is, in words.
+        size: The size of the task, in words.
     """
     source = spec.source
     facts = {
         "task": f"{spec.kind}, {'held out' if spec.split == 'test' else 'for training'}, {spec.group}, {size}",
         "process": spec.process,
         "source": f"{source.title} <{source.homepage}>" + (f" at {source.revision}" if source.revision else ""),
-        "licence": f"{source.license} (may be passed on: {source.redistributable})",
+        "licence": f"{source.license} (redistributable: {source.redistributable})",
     }
     console.print(f"[bold]{spec.name}[/bold]: {escape(spec.summary)}", highlight=False)
     for name, value in facts.items():
@@ -42,7 +42,7 @@ def show_task(console: Console, spec: TaskSpec, rows: list[dict[str, Any]], size
 
 
 def missing_lines(records: Mapping[str, Record]) -> Iterator[str]:
-    """One line per source whose raw files are missing: which tasks it concerns, why, and where to get them."""
+    """One line per source whose raw files are missing: the tasks affected, the reason, and where to get the files."""
     lacking: dict[str, list[str]] = {}
     for name, record in records.items():
         if record["missing"]:

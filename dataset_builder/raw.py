@@ -20,7 +20,7 @@ from dataset_builder.task_spec import RawFiles
 from spectrum_suite.errors import UserError
 
 GUARDED, GUARD = "\x85", chr(0x10FF85)
-"""A control character that is an ellipsis in Windows-1252 and white space to Python; and what stands for it until
+"""A control character that is an ellipsis in Windows-1252 and white space to Python; and what replaces it until
 :mod:`dataset_builder.hygiene` has seen it, so that no reader strips it or splits a line there."""
 
 _GUARDED_BYTES, _GUARDED_ESCAPE = GUARDED.encode(), b"\\u0085"
@@ -157,7 +157,7 @@ def _guarded(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _guarded_json(text: bytes) -> bytes:
-    """JSON in which the guard stands for the character, be it written as such or escaped."""
+    """JSON in which the guard replaces the character, whether written as such or escaped."""
     if _GUARDED_BYTES in text:
         text = text.replace(_GUARDED_BYTES, GUARD.encode())
     return text.replace(_GUARDED_ESCAPE, json.dumps(GUARD).strip('"').encode()) if _GUARDED_ESCAPE in text else text
@@ -169,7 +169,7 @@ def _unusable(path: Path, why: str) -> UserError:
 
 def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table:
     if _is_cut_off(path):
-        raise _unusable(path, "ends inside a quoted field: it is cut off")
+        raise _unusable(path, "ends inside a quoted field: it is truncated")
     try:
         return arrow_csv.read_csv(
             path,
@@ -190,7 +190,7 @@ def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table
     except pa.ArrowInvalid as error:
         if found := _INVALID_ROW.search(str(error)):
             row, expected, actual = map(int, found.groups())
-            raise bad_row(path, row - has_header, f"it has {actual} fields where {expected} are due") from error
+            raise bad_row(path, row - has_header, f"it has {actual} fields where {expected} are expected") from error
         raise _unusable(path, f"does not read as CSV: {str(error).splitlines()[0]}") from error
 
 

@@ -18,7 +18,7 @@ WORDS = {
     "paper": lambda spec: spec.origin == "paper",
     "ours": lambda spec: spec.origin == "ours",
 }
-"""Words that stand for several tasks, and which; `synthetic` tasks need no raw file."""
+"""Words for groups of tasks, and which tasks they select; `synthetic` tasks need no raw file."""
 
 
 @functools.cache
@@ -60,11 +60,11 @@ def get_task(name: str) -> TaskSpec:
 
 
 def select_tasks(names: Iterable[str], *, words: bool = True) -> tuple[TaskSpec, ...]:
-    """The tasks that the names stand for, sorted by name, each once.
+    """The selected tasks, sorted by name, each once.
 
     Args:
         names: Names of tasks, and the words in :data:`WORDS`.
-        words: Whether those words are understood.
+        words: Whether those words are allowed.
 
     Raises:
         UserError: A name is neither a task nor a word; the message has the closest one.

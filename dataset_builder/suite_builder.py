@@ -42,8 +42,8 @@ class SpectrumSuiteConfig(datasets.BuilderConfig):
         name: The task. ``data_dir`` (of the base class) is the folder of raw files.
         seed: Seed of every random choice, combined with the names of task and process.
         max_rows: Stop after so many rows, for a quick look; None for all.
-        allow_missing: Build a divisible source from the files that are there.
-        raw_files: The raw files, upstream path -> local path, if they have been found already.
+        allow_missing: Build a divisible source from the files that are present.
+        raw_files: The raw files, upstream path -> local path, if already located.
     """
 
     seed: int = 42
@@ -116,12 +116,12 @@ class SpectrumSuite(datasets.ArrowBasedBuilder):
 def read_examples(
     spec: TaskSpec, files: RawFiles, seed: int, cleaned: Counter[str] | None = None
 ) -> Iterator[Example | Dropped]:
-    """The processes of a task, in upstream order, with clean texts, and what is left out.
+    """The processes of a task, in upstream order, with clean texts, and what is dropped.
 
     Args:
         spec: The task.
         files: Its raw files.
-        seed: Of every random choice.
+        seed: Seed of every random choice.
         cleaned: Counts the texts that were repaired, by what was repaired in them.
 
     Raises:
@@ -137,22 +137,22 @@ def read_examples(
 
 
 def _generated(spec: TaskSpec, seed: int, index: int, held_out: Set[Hashable]) -> Example:
-    """The index-th process of a task, drawn anew as often as it looks like one of the held-out ones."""
+    """The index-th process of a task, drawn again for as long as it equals a held-out one."""
     for attempt in range(_ATTEMPTS):
         again = (attempt,) if attempt else ()
         example = spec.generate(seeding.generator(seed, spec.name, "process", index, *again), index)
         if not held_out or held_out.isdisjoint(_look(example)):
             return example
-    raise ValueError(f"task {spec.name!r} has nothing apart from {', '.join(spec.apart_from)}: widen its settings")
+    raise ValueError(f"task {spec.name!r} has only processes of {', '.join(spec.apart_from)}: widen its settings")
 
 
 def _looks(tasks: Iterable[str], seed: int) -> set[Hashable]:
-    """What the processes of some tasks look like, when they are built with the same seed."""
+    """What identifies the processes of some tasks, built with the same seed."""
     return {each for task in tasks for example in read_examples(get_task(task), {}, seed) for each in _look(example)}
 
 
 def _look(example: Example) -> set[Hashable]:
-    """By what a process with a target is known again: its descriptions, and the distribution over its options."""
+    """What identifies a process with a target: its descriptions, and the distribution over its options."""
     shares = dict(zip(example.target.options, example.target.probabilities, strict=True))
     return {*example.descriptions, frozenset((option, round(share, 12)) for option, share in shares.items() if share)}
 
@@ -162,7 +162,9 @@ def _different(spec: TaskSpec, items: Iterable[Example | Dropped]) -> Iterator[E
     for item in items:
         if isinstance(item, Example):
             if item.process in seen:
-                raise UserError(f"task {spec.name!r} has two processes {item.process!r}: its raw files hold one twice")
+                raise UserError(
+                    f"task {spec.name!r} has two processes {item.process!r}: its raw files contain one twice"
+                )
             seen.add(item.process)
         yield item
 
@@ -245,23 +247,23 @@ def _description(example: Example, *key: str | int) -> str | None:
 
 
 def _options(spec: TaskSpec, example: Example) -> list[tuple[str, ...]]:
-    """The closed answers of an example's draws: one list for all or one for each; empty where any are possible.
+    """The closed answers of an example's draws: one list for all or one for each; empty where any answer is possible.
 
     Raises:
-        UserError: A draw is none of the task's answers.
+        UserError: A draw is not one of the task's answers.
     """
     if example.options or spec.options is None:
         return list(example.options)
     if unknown := {draw.output for draw in example.draws} - set(spec.options):
         raise UserError(
-            f"task {spec.name!r}: output {min(unknown)!r} of process {example.process!r} is none of its answers "
+            f"task {spec.name!r}: output {min(unknown)!r} of process {example.process!r} is not one of its answers "
             f"{list(spec.options)}: leave the row out of the raw files"
         )
     return [spec.options]
 
 
 def _read(spec: TaskSpec, files: RawFiles) -> Iterator[Example | Dropped]:
-    """What the reader of a task gives; its errors name the task and the raw files."""
+    """What the reader of a task yields; its errors name the task and the raw files."""
     try:
         yield from spec.read(files)
     except UserError:

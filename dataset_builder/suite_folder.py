@@ -1,16 +1,16 @@
-"""A built suite on disk, and how a new one takes its place at once.
+"""A built suite on disk, and how a new one replaces it atomically.
 
 ``build_report.json`` says what the suite holds: ``seed``, ``versions`` and, under ``tasks``, a record for each task:
 
     status       "built", "partial" (from some folders of a divisible source), "missing" (its raw files) or "failed"
     error        why it failed; only there if it did
     version      of the task; `seed` and `max_rows` are what it was built with
-    missing      raw file -> why it is not there
+    missing      raw file -> why it is missing
     fingerprint  of all that the rows depend on
     rows, processes, draws, bytes, seconds
     dropped      reason -> raw rows that were left out
     cleaned      what was repaired -> texts in which it was (:mod:`dataset_builder.hygiene`)
-    verbatim     why texts are left as they are; empty where they are repaired
+    verbatim     why texts are left unchanged; empty where they are repaired
     files        Parquet file of the task's folder -> {"sha256": in hexadecimal, "rows": int, "bytes": int}
 """
 
@@ -36,7 +36,7 @@ Record = dict[str, Any]
 REPORT = "build_report.json"
 
 SUITE_VERSION = "0.1.0"
-"""The version of the suite as a whole: what it is tagged with on a Hub."""
+"""The version of the suite as a whole: its tag on a Hub."""
 
 
 def has_rows(record: Record) -> bool:
@@ -52,7 +52,7 @@ def describe_file(path: Path) -> dict[str, Any]:
 class SuiteFolder:
     """The output of a build, and beside it the staging folder ``.<name>.partial`` in which the next one grows.
 
-    A task is finished in staging once its record is there; ``publish`` then swaps the whole folder in.
+    A task is finished in staging once its record exists; ``publish`` then swaps the whole folder in.
     """
 
     def __init__(self, output: Path) -> None:
@@ -179,7 +179,7 @@ class SuiteFolder:
         shutil.rmtree(self.staging / task, ignore_errors=True)
 
     def _recover(self) -> None:
-        """Undo a swap that was cut off between its two renames."""
+        """Undo a swap that was interrupted between its two renames."""
         if self._previous.exists() and not self.output.exists():
             self._previous.rename(self.output)
         shutil.rmtree(self._previous, ignore_errors=True)

@@ -48,7 +48,7 @@ FEATURES: dict[Kind, Features] = {
         }
     ),
 }
-"""Columns by kind of task. The last message of a ``distribution`` row is what the answer follows. The ``options`` of an
+"""Columns by kind of task. The answer follows the last message of a ``distribution`` row. The ``options`` of an
 ``icl`` row are the closed answers of its outputs: one list for all of them, or one for each; none where any answer is
 possible."""
 
@@ -76,7 +76,7 @@ class Messages:
         self.lengths.append(len(self.contents) - before)
 
     def add_prompt(self, description: str | None, given: str | None) -> None:
-        """Add a row that ends where the answer is due."""
+        """Add a row that ends where the answer begins."""
         before = self._start(description)
         if given is not None:
             self.contents.append(given)

@@ -1,4 +1,4 @@
-"""The two types that flow everywhere: an `Example` is one data-generating process, a `TaskSpec` is one task.
+"""The two types used everywhere: an `Example` is one data-generating process, a `TaskSpec` is one task.
 
 Standard library only, so that anything may import it.
 """
@@ -31,7 +31,7 @@ class Draw(NamedTuple):
 class Target:
     """The true distribution of answers to one input, over declared options.
 
-    ``n_responses`` is the number of answers behind the shares, or None when they are known exactly.
+    ``n_responses`` is the number of answers that the shares were computed from, or None when they are known exactly.
     """
 
     input: str | None
@@ -56,7 +56,7 @@ class Example:
 
     Attributes:
         process: A stable id, unique within the task; never shown to a model.
-        descriptions: The ways to describe the process, any of which may be shown; empty when it has none.
+        descriptions: Descriptions of the process, any of which may be shown; empty when it has none.
         draws: Exchangeable draws in upstream order (``icl`` tasks), or outputs to show as examples (``coverage``).
         target: The true distribution (``distribution`` tasks).
         valid: The valid outputs, where they are a list rather than a rule (``coverage`` tasks).
@@ -132,7 +132,7 @@ MAX_DRAWS = 5000
 """No row holds more draws than this, as in the paper's release."""
 
 MIN_DRAWS = 2
-"""No row holds fewer draws than this: a single draw tells nothing of how the process draws again."""
+"""No row holds fewer draws than this: a single draw says nothing about the variation of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,19 +161,19 @@ class Source:
         title: Its full name.
         homepage: Where a person reads about it.
         license: SPDX id, the upstream's words, or ``unstated``.
-        redistributable: Whether those terms allow to pass the data on.
+        redistributable: Whether those terms allow redistribution of the data.
         citation: What to cite.
         folder: Its name below ``--sources-dir``.
         revision: The commit that everything is pinned to; empty where the upstream has none.
         files: The raw files.
-        divisible: Each folder of files stands alone: a task can be built from those that are there.
+        divisible: Each folder of files is independent: a task can be built from those that are present.
         hub: Name of a dataset repository on the Hub, from which files without an address are fetched.
         other_layouts: Other sets of files with the same data that the readers understand as well.
         commercial: Whether its terms allow commercial use; empty where the name of its licence says it.
-        creators: Whom to name where its licence asks for attribution.
-        attribution: The statement with which upstream wants to be attributed, if it has one.
-        notices: What its licence asks to be passed on: the copyright notice that goes into the licence's text, then
-            further notices as they are.
+        creators: Whom to name where its licence requires attribution.
+        attribution: The attribution statement that upstream asks for, if any.
+        notices: The notices that its licence requires: the copyright notice to insert in the licence's text, then
+            further notices verbatim.
     """
 
     name: str
@@ -217,15 +217,15 @@ class TaskSpec:
             they are those of :attr:`Example.options`.
         read: Upstream files -> processes and dropped rows, in upstream order.
         generate: (generator, index) -> the index-th process; called ``n_processes`` times.
-        apart_from: Held-out tasks, generated too, of whose processes this task has none: what would have the texts or
-            the distribution of one is drawn anew.
+        apart_from: Held-out tasks, also generated, with which this task shares no process: a process with the texts or
+            the distribution of one of theirs is drawn again.
         origin: ``paper`` for tasks of arXiv 2510.06084, ``ours`` for additions.
         output_label: What the answer is called in plain text formats.
         validator: The rule of :mod:`spectrum_suite.evaluation.coverage.validators` by which an output is valid
             (``coverage`` only).
         max_new_tokens: Longest output to generate, in tokens (``coverage`` only).
-        verbatim: Why the texts are left as they are in the raw files, e.g. "code"; empty where
-            :mod:`dataset_builder.hygiene` repairs them.
+        verbatim: Why the texts are left unchanged, e.g. "code"; empty where :mod:`dataset_builder.hygiene` repairs
+            them.
         version: Raised whenever the rows change.
     """
 

@@ -65,9 +65,9 @@ _SUSPECT = re.compile(
     rf"[{_BAD_SIGN}&<\\](?:(?<=[{_BAD_SIGN}])|(?<=&)#?[A-Za-z0-9]+;|(?<=<)/?[bB][rR]\b|(?<=\\)[rufb])"
 )
 _TWO_BLANKS = re.compile(rf"[{_BLANK}][{_BLANK}]")
-"""What a text has to have, one or the other, for any repair but that of its encoding to be due; in JSON, escapes stand
-for characters. Both patterns begin with a set of characters, for which `re` looks quickly."""
-_REMEMBERED_LINES = 5_000  # lines of which is known whether they are mojibake: each is asked about several times
+"""A text that matches neither needs no repair, except perhaps of its encoding; in JSON, escapes count as characters.
+Both patterns begin with a set of characters, which `re` finds quickly."""
+_REMEMBERED_LINES = 5_000  # lines already checked for mojibake: each is checked several times
 _UNUSUAL = re.compile("[^\x00-\x7f‘’“”…–—]")  # without such a character, a line cannot be mojibake
 _SUSPECT_SIGNS = ("  ", "&", "<", "@", "\\")  # without these, a printable ASCII text has nothing to repair
 
@@ -80,8 +80,7 @@ def clean(text: str) -> tuple[str, tuple[str, ...]]:
     """A text without its faults, and the names of what was repaired.
 
     Raises:
-        SameOnceCleanedError: It has a list in JSON, or answers with letters, of which different ones would become the
-            same.
+        SameOnceCleanedError: Different items of a JSON list in it, or of its lettered answers, would become the same.
     """
     return clean_suspect(text) if is_suspect(text) else (text, ())
 
@@ -93,7 +92,7 @@ def clean_suspect(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def is_suspect(text: str) -> bool:
-    """Whether a text, or any of several joined by line breaks, may need a repair: quick, and rather true than false."""
+    """Whether a text, or any of several joined by line breaks, may need a repair: quick; true in case of doubt."""
     if not text.isascii():
         return _has_suspect(text) or any(map(_is_mojibake, text.split("\n")))
     return not _is_plain(text) and _has_suspect(text)
@@ -104,17 +103,17 @@ def _has_suspect(text: str) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text is of printable ASCII in which nothing can be repaired: quick, and rather false than true."""
+    """Whether a text is printable ASCII with nothing to repair: quick; false in case of doubt."""
     return _is_printable(text) and not any(map(text.__contains__, _SUSPECT_SIGNS))
 
 
 def _is_printable(text: str) -> bool:
-    """Whether a text is of printable ASCII and line breaks."""
+    """Whether a text is printable ASCII and line breaks only."""
     return text.isascii() and text.replace("\n", "").isprintable()
 
 
 def _cleaned(text: str, repairs: dict[str, None]) -> str:
-    """The text repaired, until nothing is left to repair; notes what was."""
+    """The text after repeated repairs, until none applies; records them in ``repairs``."""
     before = text = text.replace(GUARD, GUARDED)
     for _ in range(_MOST_ROUNDS):
         if _is_plain(text):
@@ -134,7 +133,7 @@ def _cleaned(text: str, repairs: dict[str, None]) -> str:
 
 
 def _lettered(text: str) -> set[str]:
-    """The different answers that a prompt lists, a letter before each."""
+    """The different lettered answers that a prompt lists."""
     return {match[1].strip() for match in _LETTERED.finditer(text)}
 
 
@@ -185,7 +184,7 @@ def _apart(texts: list[str], repairs: dict[str, None]) -> list[str]:
 
 
 def _prose(text: str, repairs: dict[str, None]) -> str:
-    """Prose, repaired; of code between Markdown's fences or backticks, only what is no notation."""
+    """Prose, repaired; code between Markdown's fences or backticks keeps its notation."""
     text = _notation(text, repairs)
     if "`" not in text:
         return _repair(text, repairs, _IN_PROSE)
@@ -202,7 +201,7 @@ def _repair(text: str, repairs: dict[str, None], how: dict[str, Callable[[str], 
 
 
 def _notation(text: str, repairs: dict[str, None]) -> str:
-    """What is due in code and foreign JSON as well as in prose."""
+    """The repairs that apply to code and foreign JSON as well as to prose."""
     if _is_printable(text):
         return _repair(text, repairs, {"e-mail addresses": _replace_addresses})
     text = _repair(text, repairs, _FIRST)
@@ -265,7 +264,7 @@ def _replace_addresses(text: str) -> str:
 
 
 def _shorten_runs(text: str) -> str:
-    """One blank for several within a line; none at its end. Lines whose cells stand in columns are left."""
+    """One blank for several within a line; none at its end. Lines with cells aligned in columns are left."""
     if not _TWO_BLANKS.search(text) or not _RUN.search(text):
         return text
     lines = [_Line.of(line) for line in _RUN_AT_LINE_END.sub("\n", text).split("\n")]

@@ -24,8 +24,9 @@ Upstream: https://github.com/alisawuffles/ambient (arXiv 2304.14399). Licence: C
 
 The whole files: 1,645 pairs, and 2,020 pairs with 4,090 labels of 28 linguists, each id once. In 53 of these rows one
 linguist (GFH in 52, KVG in one) appears twice, having labelled the pair in two rounds: 31 of these pairs got the same
-labels again, the others different ones. 542 rows of crowd workers with nine votes each, 7 without a distractor; two ids
-appear twice, once per round of annotation, with the distractor in another place and other votes: each row stands alone.
+labels again, the others different ones. 542 rows of crowd workers with nine votes each, 7 without a distractor; two
+ids appear twice, once per round of annotation, with the distractor in another place and other votes: each row is
+independent.
 """
 
 from __future__ import annotations
@@ -94,13 +95,13 @@ def source_of(path: str) -> Source:
 def read_rows(raw_files: RawFiles, path: str, fields: Mapping[str, type | UnionType]) -> Iterator[tuple[int, Any]]:
     """Yield (line number, row) of a file; premise and hypothesis are stripped.
 
-    An id may come again, as a further round of annotation, but a row may not: then the file is not the upstream's.
+    An id may be repeated, as a further round of annotation, but a row may not: then the file is not upstream's.
     """
     seen = set()
     texts = {"premise": str, "hypothesis": str}
     for number, row in raw.read_json_lines(raw_files[path], {"id": int | str, **texts, **fields}):
         if (whole := json.dumps(row, sort_keys=True)) in seen:
-            raise raw.bad_row(raw_files[path], number, f"the row with id {row['id']!r} comes a second time")
+            raise raw.bad_row(raw_files[path], number, f"the row with id {row['id']!r} is repeated")
         seen.add(whole)
         yield number, row | {name: row[name].strip() for name in texts}
 
@@ -214,7 +215,7 @@ def _ambiguity(row: dict[str, Any]) -> Iterator[Draw | Dropped]:
 def _disambiguations(row: dict[str, Any]) -> Iterator[Draw | Dropped]:
     for reading in row["disambiguations"]:
         if reading["label"] not in LABELS:
-            raise ValueError(f"the label {reading['label']!r} is none of {list(LABELS)}")
+            raise ValueError(f"the label {reading['label']!r} is not one of {list(LABELS)}")
         original = {f"original_{name}": value for name, value in _pair(row).items()}
         rewritten = {f"disambiguated_{name}": str.strip(value) for name, value in _pair(reading).items()}
         yield draw_of({**original, "target_label": reading["label"]}, rewritten)
@@ -232,8 +233,8 @@ _TEXTS = (
 def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
     """One process per linguist and round of labelling, in order of appearance; draws in upstream order.
 
-    Who labels a pair again does so in a further round, so that each pair stands once in a process. The first round is
-    called after the linguist, a further one also after its number.
+    A pair labelled again by the same linguist counts as a further round, so that each pair appears once in a process.
+    The first round is named after the linguist, a further one also after its number.
     """
     draws: dict[str, list[Draw]] = {}
     rounds: Counter[tuple[str, str]] = Counter()
@@ -256,11 +257,11 @@ def _labels(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(linguist, labels) with the labels in one order, so that each combination is written in one way."""
     linguists, annotations = row["worker_ids"], row["annotations"]
     if len(linguists) != len(annotations):
-        raise ValueError(f"there are {len(annotations)} annotations by {len(linguists)} linguists")
+        raise ValueError(f"it has {len(annotations)} annotations by {len(linguists)} linguists")
     for linguist, annotation in zip(linguists, annotations, strict=True):
         given = set(annotation.split("|")) if isinstance(annotation, str) else {annotation}
         if not given <= LABELS.keys() or not isinstance(linguist, str):
-            raise ValueError(f"the linguist {linguist!r} gives {annotation!r}, which is none of {list(OPTIONS)}")
+            raise ValueError(f"the linguist {linguist!r} gives {annotation!r}, which is not one of {list(OPTIONS)}")
         yield linguist, "|".join(label for label in LABELS if label in given)
 
 
@@ -299,7 +300,7 @@ def _given(row: dict[str, Any]) -> dict[str, str]:
 
 def _readings(row: dict[str, Any]) -> Iterator[Draw | Dropped]:
     if len(row["labels"]) != len(row["interpretations"]):
-        raise ValueError(f"there are {len(row['labels'])} labels for {len(row['interpretations'])} interpretations")
+        raise ValueError(f"it has {len(row['labels'])} labels for {len(row['interpretations'])} interpretations")
     if (distractor := row["distractor_idx"]) is not None and row["labels"][int(distractor)] is not None:
         raise ValueError(f"the distractor at {distractor} has the label {row['labels'][int(distractor)]!r}")
     for label, reading in zip(row["labels"], row["interpretations"], strict=True):
@@ -307,14 +308,14 @@ def _readings(row: dict[str, Any]) -> Iterator[Draw | Dropped]:
             yield Dropped("distractor, a reading without a label")
             continue
         if label not in LABELS:
-            raise ValueError(f"the label {label!r} is none of {list(LABELS)}")
+            raise ValueError(f"the label {label!r} is not one of {list(LABELS)}")
         yield draw_of({**_given(row), "interpretation": str.strip(reading)}, {"entailment_label": label})
 
 
 def _split(row: dict[str, Any]) -> Iterator[Draw | Dropped]:
     votes = row["q0_gold"]
     if unknown := [vote for vote in votes if vote not in LABELS]:
-        raise ValueError(f"the vote {unknown[0]!r} is none of {list(LABELS)}")
+        raise ValueError(f"the vote {unknown[0]!r} is not one of {list(LABELS)}")
     if not votes:
         yield Dropped("pair without votes")
         return

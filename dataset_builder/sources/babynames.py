@@ -83,7 +83,7 @@ class Setting:
     year: int
 
     def names(self, pools: Pools, rng: np.random.Generator) -> list[str]:
-        """The names of the list; one that girls and boys share comes once."""
+        """The names of the list; one that girls and boys share appears once."""
         sexes = _SEXES[self.sex]
         parts = [self._of_sex(*pools[self.year, sex], self.length // len(sexes), rng) for sex in sexes]
         return list(dict.fromkeys(name for part in parts for name in part))

@@ -84,7 +84,7 @@ def read_battles(raw_files: RawFiles) -> tuple[list[Battle], list[Dropped]]:
 
 def _battle(row: dict[str, Any]) -> Battle:
     if row["winner"] not in VERDICTS:
-        raise ValueError(f"column 'winner' holds {row['winner']!r}, which is none of {list(VERDICTS)}")
+        raise ValueError(f"column 'winner' holds {row['winner']!r}, which is not one of {list(VERDICTS)}")
     if not all(row[name] for name in ("judge", "model_a", "model_b")):
         raise ValueError("column 'judge', 'model_a' or 'model_b' is empty")
     sides = [row["conversation_a"] or [], row["conversation_b"] or []]

@@ -78,7 +78,7 @@ def _items(path: Path, inputs: tuple[str, ...], output: str) -> Iterator[Draw | 
     for row, (*texts, value) in enumerate(table.iter_rows(), start=1):
         given = {name: text.strip() for name, text in zip(inputs, texts, strict=True) if text and text.strip()}
         if value is not None and not math.isfinite(value):
-            raise raw.bad_row(path, row, f"column {output!r} holds {value}, which is no measured value")
+            raise raw.bad_row(path, row, f"column {output!r} holds {value}, which is not a measured value")
         if value is None or not given:
             yield Dropped("input or measured value is empty")
         else:

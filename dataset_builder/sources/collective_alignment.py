@@ -60,7 +60,7 @@ def read_prompts(raw_files: RawFiles) -> dict[str, dict[str, str]]:
                 "conversation": _said(row["prompt"]["messages"], "user"),
                 **{f"response_{letter.lower()}": replies[letter] for letter in LETTERS},
             }
-        # Of an id that comes again with other texts, nothing tells which of them people saw.
+        # Of an id repeated with other texts, it is unknown which of them people saw.
         same = prompts.get(row["prompt_id"], texts) == texts
         prompts[row["prompt_id"]] = texts if same else {}
     return prompts

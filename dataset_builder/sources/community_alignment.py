@@ -52,7 +52,7 @@ def read_rows(path: Path, columns: Iterable[str], at_most: int) -> Iterator[tupl
                 yield number, None
                 continue
             if len(values) != len(header):
-                raise raw.bad_row(path, number, f"it has {len(values)} fields where {len(header)} are due")
+                raise raw.bad_row(path, number, f"it has {len(values)} fields where {len(header)} are expected")
             yield number, {name: value.strip() for name, value in zip(header, values, strict=True)}
     if number == 1:
         raise raw.bad_row(path, 1, "the file ends before its first row")
@@ -104,7 +104,7 @@ _COLUMNS = (
 
 
 class Turn(NamedTuple):
-    """The first turn of a conversation and the message after it; what is not there is empty.
+    """The first turn of a conversation and the message after it; what is missing is empty.
 
     Attributes:
         annotator: Their id.
@@ -114,7 +114,7 @@ class Turn(NamedTuple):
         preferred: Which of ``RESPONSES`` the annotator prefers.
         reason: Why.
         follow_up: The annotator's second message.
-        facts: What is told of the annotator.
+        facts: What is known of the annotator.
     """
 
     annotator: str
@@ -148,7 +148,7 @@ def _turn(row: dict[str, str]) -> Turn:
     if not (row["annotator_id"] and row["assigned_lang"]):
         raise ValueError("column 'annotator_id' or 'assigned_lang' is empty")
     if row["first_turn_preferred_response"] not in RESPONSES:
-        raise ValueError(f"the preferred reply {row['first_turn_preferred_response']!r} is none of {RESPONSES}")
+        raise ValueError(f"the preferred reply {row['first_turn_preferred_response']!r} is not one of {RESPONSES}")
     return Turn(
         row["annotator_id"],
         row["assigned_lang"],

@@ -166,7 +166,7 @@ AFTER_A_COLON: tuple[Callable[[list[str], list[int]], str], ...] = (
     lambda names, counts: f"{', '.join(names)} in the ratio {':'.join(map(str, counts))}",
     lambda names, counts: f"{' to '.join(names)} as {' to '.join(map(str, counts))}",
 )
-"""Phrases that stand after a colon or a verb."""
+"""Phrases that follow a colon or a verb."""
 
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 

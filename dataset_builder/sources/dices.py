@@ -96,7 +96,7 @@ def _draw(row: dict[str, str | None]) -> Draw | Dropped:
     if not row["rater_id"]:
         raise ValueError("column 'rater_id' is empty")
     if answer not in ANSWERS:
-        raise ValueError(f"column 'Q_overall' holds {answer!r}, which is none of {ANSWERS}")
+        raise ValueError(f"column 'Q_overall' holds {answer!r}, which is not one of {ANSWERS}")
     return Draw(json.dumps({"context": context, "response": response}, ensure_ascii=False), answer)
 
 

@@ -5,7 +5,7 @@ Upstream: https://huggingface.co/datasets/ucinlp/drop (arXiv 1903.00161). Licenc
     {"section_id": "x_1", "query_id": "0a", "passage": "Ada ran 3 km, Bo 5 km.", "question": "Who ran further?",
      "answers_spans": {"spans": ["Bo", "Bo"], "types": ["span", "span"]}}
 
-The whole split: a passage stands in a row for each of its questions; ids are not read.
+The whole split: a passage has a row for each of its questions; ids are not read.
 """
 
 from __future__ import annotations

@@ -71,7 +71,9 @@ def _draw(cells: dict[str, str], *, rating: bool) -> Draw | Dropped | None:
     if not cells["user_id"] or not cells["step"]:
         raise ValueError("columns 'user_id' and 'step' must not be empty")
     if cells["question_type"] not in _QUESTION_TYPES or cells["sample_type"] not in _SAMPLES:
-        raise ValueError(f"question type {cells['question_type']!r} or sample {cells['sample_type']!r} is none we know")
+        raise ValueError(
+            f"question type {cells['question_type']!r} or sample {cells['sample_type']!r} is not one we know"
+        )
     if cells["question_type"] != (_RATING if rating else _TEXT) or (rating and cells["sample_type"] != "validation"):
         return None
     if not cells["question_text"] or not cells["text"]:
@@ -80,7 +82,7 @@ def _draw(cells: dict[str, str], *, rating: bool) -> Draw | Dropped | None:
         return Draw(cells["question_text"], cells["text"])
     choices = text_list(literal(cells["json_choices"]))
     if cells["choice"] not in choices:
-        raise ValueError(f"the choice {cells['choice']!r} is none of {list(choices)!r}")
+        raise ValueError(f"the choice {cells['choice']!r} is not one of {list(choices)!r}")
     given = {"question_text": cells["question_text"], "json_choices": list(choices)}
     answer = {"choice": cells["choice"], "response_text": cells["text"]}
     return Draw(json.dumps(given, ensure_ascii=False), json.dumps(answer, ensure_ascii=False))

@@ -37,7 +37,7 @@ _GITHUB = "https://raw.githubusercontent.com"
 _VITAL_COMMIT = "7e4201cb3b491d705f1124bdcb763250a4e5db42"
 _ALIGNMENT_COMMIT = "36869b56b214b5ddce13dc234d62b4cbce3706cd"
 
-# The files lie in three folders of --sources-dir, so the source itself has none and every path begins with its own.
+# The files are in three folders of --sources-dir, so the source itself has none and every path begins with its own.
 GLOBALOQA = Source(
     name="globaloqa",
     title="GlobalOpinionQA",
@@ -75,7 +75,7 @@ class Question(NamedTuple):
 
 
 def read_questions(raw_files: RawFiles) -> Iterator[Question | Dropped]:
-    """Every question of the file that is there, in upstream order; shares are made to sum to 1."""
+    """Every question of the file that is present, in upstream order; shares are normalised to sum to 1."""
     [(name, path)] = raw_files.items()
     for question in {TABLE: _read_table, VITAL: _read_vital, ALIGNMENT: _read_alignment}[name](path):
         if not question.text:
@@ -110,7 +110,7 @@ def _read_vital(path: Path) -> Iterator[Question]:
             if not (prompt := _VITAL_PROMPT.fullmatch(item["question"])):
                 raise ValueError(f"the prompt {item['question'][:80]!r} is not a question with options")
             if not isinstance(item["id"], int) or item["id"] in numbers:
-                raise ValueError(f"the id {item['id']!r} is not a number or is there already")
+                raise ValueError(f"the id {item['id']!r} is not a number or is repeated")
             shares = {_country(item["attribute"]): _shares(item["gold_distribution"])}
             question = Question(item["id"], prompt[1].strip(), text_list(item["options"]), shares)
         numbers.add(question.number)

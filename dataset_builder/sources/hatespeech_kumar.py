@@ -93,7 +93,7 @@ def _draw(comment: str, rating: dict[str, Any]) -> Draw | Dropped:
     if score is None:
         return Dropped("rating without a toxicity score")
     if isinstance(score, bool) or score not in SCORES:
-        raise ValueError(f"the toxicity score {score!r} is none of {list(SCORES)}")
+        raise ValueError(f"the toxicity score {score!r} is not one of {list(SCORES)}")
     return Draw(text, SCORES[score])
 
 

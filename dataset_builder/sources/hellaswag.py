@@ -2,7 +2,7 @@
 
 Upstream: https://huggingface.co/datasets/Rowan/hellaswag (arXiv 1905.07830), or the original JSON lines. Licence: MIT.
 Part of the texts comes from wikiHow, which had the original repository taken down in September 2026, so whether they
-may be passed on is not clear. A raw row (made up, most fields left out); the Hub has the label as a string:
+may be redistributed is unclear. A raw row (made up, most fields left out); the Hub has the label as a string:
 
     {"activity_label": "Rowing", "ctx": "Two people sit in a boat. they", "label": 2,
      "endings": ["sing to a cat.", "eat the oars.", "take up the oars.", "paint it."]}

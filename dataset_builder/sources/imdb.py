@@ -7,8 +7,8 @@ file per review instead, whose folder tells the label:
     {"text": "Two hours of fog.<br /><br />I liked the fog.", "label": 1}
     aclImdb/train/pos/17_8.txt
 
-The whole files: 12,500 negative and 12,500 positive reviews; 96 come again, all with the same label. The table and the
-folder have them in different orders, so that here they are sorted.
+The whole files: 12,500 negative and 12,500 positive reviews; 96 are repeated, all with the same label. The table and
+the folder have them in different orders, so that here they are sorted.
 """
 
 from __future__ import annotations

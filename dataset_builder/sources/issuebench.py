@@ -6,7 +6,7 @@ which has a small table of the same columns. Licence: CC BY 4.0. A raw row (made
     {"template_id": "chat-1", "template_text": "write a limerick on X", "topic_id": 4, "topic_polarity": "pro",
      "topic_text": "night trains being good", "prompt_text": "write a limerick on night trains being good"}
 
-The whole table has every topic with every template, so that both come again and again; each counts once. The small
+The whole table has every topic with every template, so both are repeated; each counts once. The small
 table has 150 rows.
 """
 
@@ -19,9 +19,7 @@ import polars as pl
 from dataset_builder import raw
 from dataset_builder.task_spec import Draw, Dropped, Example, RawFiles, Sequences, Source, SourceFile, TaskSpec
 
-_DEBUG = (
-    "2_final_dataset/prompts_debug.csv"  # got by hand: it stands in for the whole table only where it is all there is
-)
+_DEBUG = "2_final_dataset/prompts_debug.csv"  # fetched by hand: read only where the whole table is missing
 
 ISSUEBENCH = Source(
     name="issuebench",

@@ -8,7 +8,7 @@ row (made up):
             "other_info": {"context+speaker": "1_2"}, ...}
 
 The whole files: in the development split 704 items with 3,186 ratings by 850 people, 80 of whom gave only one. Every id
-comes once.
+is unique.
 """
 
 from __future__ import annotations

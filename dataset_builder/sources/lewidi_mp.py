@@ -8,7 +8,7 @@ Upstream: https://github.com/Le-Wi-Di/le-wi-di.github.io (Casola et al., ACL 202
           "other_info": {"source": "reddit", "level": 1.0, "language_variety": "ie"}, ...}
     "3": {"Age": 31.0, "Gender": "Female", "Ethnicity simplified": "DATA_EXPIRED", "Nationality": "Ireland", ...}
 
-The whole files: in the development split 3,005 items with 15,178 answers by 506 people. Every id comes once.
+The whole files: in the development split 3,005 items with 15,178 answers by 506 people. Every id is unique.
 """
 
 from __future__ import annotations

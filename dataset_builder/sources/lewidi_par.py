@@ -7,7 +7,7 @@ in the order of the annotators:
             "annotators": "Ann1,Ann2", "annotations": {"Ann1": "-3", "Ann2": "0"}, "lang": "en",
             "other_info": {"explanations": ["How to do it, or with what.", "Both are about bread."]}, ...}
 
-The whole file: 400 items with 1,600 ratings by four people. Every id comes once.
+The whole file: 400 items with 1,600 ratings by four people. Every id is unique.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """VariErrNLI (LeWiDi 2025): four people label pairs of sentences and give their reasons.
 
 Upstream: https://github.com/Le-Wi-Di/le-wi-di.github.io (arXiv 2403.01931). Licence: unstated. A raw row (made up); the
-id of a person comes once per label in ``annotators``, in the order of the explanations:
+id of a person appears once per label in ``annotators``, in the order of the explanations:
 
     "101": {"text": {"context": "It rains.", "statement": "It is wet."}, "annotators": "Ann1,Ann2,Ann2", "lang": "en",
             "annotations": {"Ann1": "entailment", "Ann2": "entailment,neutral"},
             "other_info": {"explanations": ["Rain is wet.", "Outside it is.", "Inside it may be dry."]}, ...}
 
-The whole file: 388 items with 1,443 answers by four people. Every id comes once.
+The whole file: 388 items with 1,443 answers by four people. Every id is unique.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _answers(item: dict[str, Any], *, reasons: bool) -> lewidi.Answers:
     for person, answer in item["annotations"].items():
         labels = answer.split(",")
         if unknown := set(labels) - LABELS.keys():
-            raise ValueError(f"the labels {sorted(unknown)} are none of {sorted(LABELS)}")
+            raise ValueError(f"the labels {sorted(unknown)} are not among {sorted(LABELS)}")
         if not reasons:
             yield person, Draw(given_text, answer)
         elif len(said := _reasons(item, person)) == len(labels) and all(said):

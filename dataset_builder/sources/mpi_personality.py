@@ -66,7 +66,7 @@ def read_statements(path: Path) -> list[Statement]:
             _, text, _, key = line.split("\t")
             statements.append(Statement(text.strip().rstrip("."), {"1": False, "-1": True}[key]))
             if not statements[-1].text:
-                raise ValueError("there is no statement")
+                raise ValueError("the statement is empty")
     return statements
 
 

@@ -62,10 +62,10 @@ def read_ratings(raw_files: RawFiles, titles: dict[int, str]) -> Iterator[pl.Dat
 
     Args:
         raw_files: Upstream path -> local path.
-        titles: The movies that there are.
+        titles: The known movies.
 
     Raises:
-        UserError: A line is neither a movie nor a rating, a movie has no title or comes twice, a rating no movie.
+        UserError: A line is neither a movie nor a rating, a movie has no title or is repeated, a rating no movie.
     """
     seen: set[int] = set()
     for name in _RATINGS:
@@ -74,7 +74,7 @@ def read_ratings(raw_files: RawFiles, titles: dict[int, str]) -> Iterator[pl.Dat
             block = _parse(raw_files[name], first_row, lines, movie)
             for row, number in block.filter(pl.col("customer").is_null()).select("row", "movie").iter_rows():
                 if number in seen or number not in titles:
-                    why = "comes a second time" if number in seen else f"is not in {_TITLES}"
+                    why = "is repeated" if number in seen else f"is not in {_TITLES}"
                     raise raw.bad_row(raw_files[name], row, f"movie {number} {why}")
                 seen.add(number)
             movie = block["movie"][-1]

@@ -6,7 +6,7 @@ one for each inference:
     premise: "Mia waters the tomatoes."        hypothesis: "The soil gets wet."
     premise: "Mia waters the tomatoes."        hypothesis: "Mia wants to harvest tomatoes."
 
-The whole table has a row for each inference, so that a premise comes again and again, and no ids.
+The whole table has a row for each inference, so premises are repeated, and no ids.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ OPINIONQA = Source(
     name="opinionqa",
     title="OpinionQA: Pew American Trends Panel",
     homepage="https://github.com/tatsu-lab/opinions_qa",
-    license="Pew Research Center's terms of use: data on respondents may not be passed on",
+    license="Pew Research Center's terms of use: no redistribution of data on respondents",
     redistributable="no",
     citation="arXiv 2303.17548",
     folder="opinionqa",
@@ -98,13 +98,13 @@ def _selection(path: Path) -> Iterator[tuple[str, str]]:
     for row, (question, options, survey) in enumerate(raw.read_csv(path, columns).rows(), start=1):
         with raw.at_row(path, row):
             if (wave := (survey or "").rpartition("_")[2]) not in WAVES:
-                raise ValueError(f"the survey {survey!r} is none of the waves {', '.join(WAVES)}")
+                raise ValueError(f"the survey {survey!r} is not one of the waves {', '.join(WAVES)}")
             text = lettered(*_asked(question, options))
         yield wave, text
 
 
 def read_info(path: Path) -> list[tuple[str, Asked]]:
-    """Key and question of every row, in upstream order; a key comes again with each of its wordings."""
+    """Key and question of every row, in upstream order; a key is repeated with each of its wordings."""
     questions = []
     columns = dict.fromkeys(("key", "question", "references"), pl.String)
     for row, (key, question, options) in enumerate(raw.read_csv(path, columns).rows(), start=1):
@@ -125,7 +125,7 @@ RACE, _OTHER = "RACE", "Other"
 
 
 def by_race(rows: Iterable[tuple[str, Asked]], races: Iterable[str]) -> dict[str, dict[str | None, Asked]]:
-    """Key -> race (None where it is not known) -> the question that such respondents were asked, where that is told.
+    """Key -> race (None where it is not known) -> the question that such respondents were asked, where known.
 
     Of several wordings, the only one that names a race, and no other race, is for the respondents of it; the only one
     that names none is for those of another race.
@@ -266,7 +266,7 @@ TASKS = [
         read=read_questions,
         domain="SocialSciences",
         version="1.1.0",
-        quirks="A question with several wordings comes with each of them. Where the waves are not there, a selection "
+        quirks="A question with several wordings comes with each of them. Where the waves are missing, a selection "
         "of 500 of their questions by another benchmark is read.",
     ),
     _RESPONDENTS,

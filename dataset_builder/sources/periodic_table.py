@@ -57,7 +57,7 @@ def _elements(raw_files: RawFiles) -> Iterator[tuple[str, str]]:
     path = raw_files[_PATH]
     for row, (number, symbol, name) in enumerate(raw.read_csv(path, _COLUMNS).rows(), start=1):
         if number != row:
-            raise raw.bad_row(path, row, f"it has element {number}: elements stand in the order of their numbers")
+            raise raw.bad_row(path, row, f"it has element {number}: elements must be in the order of their numbers")
         symbol, name = (symbol or "").strip(), (name or "").strip()  # noqa: PLW2901
         if not (re.fullmatch("[A-Z][a-z]?", symbol) and name):
             raise raw.bad_row(path, row, f"an element needs a symbol and a name, not {symbol!r} and {name!r}")

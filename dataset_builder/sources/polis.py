@@ -152,7 +152,7 @@ def read_comments(raw_files: RawFiles) -> Iterator[Example | Dropped]:
 
 
 def conversations(raw_files: RawFiles) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each conversation that is there: its name and context, that is the topic and the facilitator's text, if any."""
+    """Each conversation that is present: its name and context (the topic and the facilitator's text, if any)."""
     for name in CONVERSATIONS:
         if (path := raw_files.get(f"{name}/summary.csv")) is not None:
             summary = dict(raw.read_csv(path, {"key": pl.String, "value": pl.String}, has_header=False).rows())
@@ -176,7 +176,9 @@ def read_statements(raw_files: RawFiles, name: str) -> Iterator[Statement | Drop
     table = raw.read_csv(path, {**dict.fromkeys(numbers, pl.Int64), "comment-body": pl.String})
     for row, (time, number, author, moderated, body) in enumerate(table.rows(), start=1):
         if moderated not in _MODERATED:
-            raise raw.bad_row(path, row, f"column 'moderated' holds {moderated}, which is none of {list(_MODERATED)}")
+            raise raw.bad_row(
+                path, row, f"column 'moderated' holds {moderated}, which is not one of {list(_MODERATED)}"
+            )
         text = (body or "").strip()
         if why := _why_not(text, moderated, name):
             yield Dropped(why)

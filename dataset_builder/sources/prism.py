@@ -67,9 +67,9 @@ def read_conversations(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, row in raw.read_json_lines(path, _FIELDS):
         with raw.at_row(path, number):
             if row["conversation_type"] not in KINDS:
-                raise ValueError(f"the kind of conversation {row['conversation_type']!r} is none of {list(KINDS)}")
+                raise ValueError(f"the kind of conversation {row['conversation_type']!r} is not one of {list(KINDS)}")
             if row["conversation_id"] in ids:
-                raise ValueError(f"the id {row['conversation_id']!r} was in an earlier line")
+                raise ValueError(f"the id {row['conversation_id']!r} is repeated")
         ids.add(row["conversation_id"])
         yield number, row | {"opening_prompt": row["opening_prompt"].strip()}
 
@@ -81,7 +81,7 @@ def read_people(raw_files: RawFiles) -> dict[str, dict[str, str | None]]:
     for number, row in raw.read_json_lines(path, {"user_id": str, **dict.fromkeys(_FACTS, str | None)}):
         with raw.at_row(path, number):
             if row["user_id"] in people:
-                raise ValueError(f"the user {row['user_id']!r} was in an earlier line")
+                raise ValueError(f"the user {row['user_id']!r} is repeated")
             people[row["user_id"]] = {
                 **{name.replace("_", " "): row[name] for name in _FACTS},
                 "country": _part(row["location"], "reside_country"),
@@ -102,7 +102,7 @@ _OF_PRISM = f"prism/{CONVERSATIONS}"
 _OF_ISSUEBENCH = "issuebench/1_dataset_construction/1_preprocessing/clean/prism.csv"
 _ISSUEBENCH_REVISION = "730aa088c90fe89d37f2f562ed2e3c3c9a7948a6"
 
-# Paths from the top of --sources-dir: the second layout lies in IssueBench's folder.
+# Paths from the top of --sources-dir: the second layout is in IssueBench's folder.
 PRISM_PROMPTS = dataclasses.replace(
     PRISM,
     folder="",

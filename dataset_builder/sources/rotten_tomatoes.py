@@ -6,7 +6,7 @@ a shared drive. Licence: unstated. A raw row (made up):
     title,url,release_date,critic_score,audience_score
     The Quiet Kiln,https://example.org/the_quiet_kiln,"Mar 3, 2001",87%,90%
 
-Titles come again, at times with the same date: the first row stands, others are counted.
+Titles are repeated, sometimes with the same date: the first row is used, others are counted.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def _questions() -> Iterator[Question]:
 QUESTIONS = tuple(_questions())
 
 CODINGS = ("numbers", "numbers", "from zero", "letters", "letters", "words")
-"""How a survey codes its answers; what is there twice is twice as frequent."""
+"""How a survey codes its answers; a duplicate is twice as frequent."""
 
 LINES = (
     "{code}. {level}",
@@ -99,13 +99,13 @@ _SHARE_WITH_NON_ANSWER = 0.8  # every question of OpinionQA's waves has one
 
 
 class Asked(NamedTuple):
-    """A question, the lines that list its options, and what stands for them.
+    """A question, the lines that list its options, and their codes.
 
     Attributes:
         question: Its words.
         options: The lines.
-        answers: What stands for each level, from the low end to the high one.
-        non_answer: What stands for giving no answer, where that is an option.
+        answers: The code of each level, from the low end to the high one.
+        non_answer: The code for giving no answer, where that is an option.
     """
 
     question: str
@@ -128,7 +128,7 @@ class Survey(NamedTuple):
     """The way in which all questions of a survey are printed.
 
     Attributes:
-        coding: What stands for a level: one of :data:`CODINGS`.
+        coding: How levels are coded: one of :data:`CODINGS`.
         line: What an option looks like.
         rising: Whether the low end of every scale comes first.
         capital: Whether options begin with a capital letter.
@@ -169,7 +169,7 @@ class Survey(NamedTuple):
 
 
 def codes(coding: str, size: int) -> tuple[str, ...] | None:
-    """What stands for each of so many options, in the order in which they are listed; None for the words themselves."""
+    """The code of each of so many options, in the order in which they are listed; None for the words themselves."""
     if coding == "words":
         return None
     if coding == "letters":

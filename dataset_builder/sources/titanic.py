@@ -77,17 +77,17 @@ def _read_table(raw_files: RawFiles) -> tuple[Path, pl.DataFrame]:
         return path, raw.read_csv(path, dict.fromkeys(names, pl.String)).rename({"sex": "is_male"})
     table = raw.read_csv(path, dict.fromkeys(("PassengerId", *_KAGGLE_NAMES), pl.String))
     if len(again := (~table["PassengerId"].is_first_distinct()).arg_true()):
-        raise raw.bad_row(path, again[0] + 1, f"passenger {table['PassengerId'][again[0]]} comes a second time")
+        raise raw.bad_row(path, again[0] + 1, f"passenger {table['PassengerId'][again[0]]} is repeated")
     return path, table.rename(dict(zip(_KAGGLE_NAMES, NAMES, strict=True)))
 
 
 def _passenger(row: dict[str, str | None]) -> dict[str, Any]:
     for name, known in {"has_survived": "01", "passenger_class": "123", "is_male": _IS_MALE}.items():
         if not row[name] or row[name] not in known:
-            raise ValueError(f"{name} is {row[name]!r}, which is none of {list(known)}")
+            raise ValueError(f"{name} is {row[name]!r}, which is not one of {list(known)}")
     port = "unknown" if row["embarked"] in _MISSING else row["embarked"]
     if port not in {*PORTS, "unknown"}:
-        raise ValueError(f"embarked is {port!r}, which is none of {list(PORTS)}")
+        raise ValueError(f"embarked is {port!r}, which is not one of {list(PORTS)}")
     return {
         "has_survived": row["has_survived"],
         "passenger_class": int(row["passenger_class"]),
@@ -101,7 +101,7 @@ def _passenger(row: dict[str, str | None]) -> dict[str, Any]:
 def _number(row: dict[str, str | None], name: str) -> float:
     number = float(row[name] or "nan")
     if not math.isfinite(number):
-        raise ValueError(f"{name} is {row[name]!r}, which is no number")
+        raise ValueError(f"{name} is {row[name]!r}, which is not a number")
     return number
 
 

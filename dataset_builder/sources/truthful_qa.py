@@ -83,7 +83,7 @@ def _hub_items(path: Path) -> Iterator[Draw | Dropped]:
     for row, (question, choices, label) in enumerate(table.iter_rows(), start=1):
         with raw.at_row(path, row):
             if label not in range(len(choices)):
-                raise ValueError(f"the label {label!r} is none of its {len(choices)} choices")
+                raise ValueError(f"the label {label!r} is not one of its {len(choices)} choices")
             result = _draw(question, [choices[label]], choices[:label] + choices[label + 1 :])
         yield result
 

@@ -78,7 +78,7 @@ def read(raw_files: RawFiles) -> Iterator[Example | Dropped]:
 
 
 def _rows(raw_files: RawFiles) -> Iterator[tuple[Path, int, dict[str, Any]]]:
-    """(file, line, row with all fields) of whichever layout is there."""
+    """(file, line, row with all fields) of whichever layout is present."""
     if _MERGED in raw_files:
         merged = raw.read_json_lines(raw_files[_MERGED], _ROW | _SLICE)
         for row, fields in sorted(merged, key=lambda numbered: _slice_order(numbered[1])):
@@ -92,7 +92,7 @@ def _rows(raw_files: RawFiles) -> Iterator[tuple[Path, int, dict[str, Any]]]:
 
 
 def _slice_order(fields: dict[str, Any]) -> tuple[int, str]:
-    """The place of a row's slice among ``SLICES``; slices that are not there come last, by name."""
+    """The place of a row's slice among ``SLICES``; unknown slices come last, by name."""
     topics = "controversial" if fields["controversial"] else "uncontroversial"
     name = f"data/{topics}_{fields['language'].strip()}_{fields['country'].strip()}.jsonl"
     return (SLICES.index(name) if name in SLICES else len(SLICES)), name

@@ -41,10 +41,10 @@ CLOSED = {"vrd": KINDS, "valence": ("Supports", "Opposes", "Either")}
 
 
 def read_rows(raw_files: RawFiles, *columns: str) -> tuple[list[tuple[str, ...]], list[Dropped]]:
-    """The rows with text in all of the columns, in upstream order, and what is dropped for want of it.
+    """The rows with text in all of the columns, in upstream order, and what is dropped for lack of it.
 
     Raises:
-        UserError: The file is malformed, or a kind or valence is none of those that there are.
+        UserError: The file is malformed, or a kind or valence is not one of those that there are.
     """
     path = raw_files[_PATH]
     rows, dropped = [], []
@@ -56,7 +56,7 @@ def read_rows(raw_files: RawFiles, *columns: str) -> tuple[list[tuple[str, ...]]
             continue
         for column, value in zip(columns, row, strict=True):
             if value not in CLOSED.get(column, (value,)):
-                raise raw.bad_row(path, number, f"{column} holds {value!r}, which is none of {list(CLOSED[column])}")
+                raise raw.bad_row(path, number, f"{column} holds {value!r}, which is not one of {list(CLOSED[column])}")
         rows.append(row)
     return rows, dropped
 

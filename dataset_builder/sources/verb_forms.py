@@ -6,7 +6,7 @@ sixth field is the -ing form:
 
     blorp,,,blorps,,blorping,,,,,blorped,blorped,,,,,,,,,,,,
 
-The whole file: 8,503 verbs, 35 of which come again; 20 have no -ing form, and three have one that ends in other
+The whole file: 8,503 verbs, 35 of which are repeated; 20 have no -ing form, and three have one that ends in other
 letters.
 """
 
@@ -72,7 +72,7 @@ def read_gerunds(raw_files: RawFiles) -> Iterator[str | Dropped]:
 def _gerund(line: str) -> str | Dropped:
     fields = line.split(",")
     if len(fields) != _N_FIELDS:
-        raise ValueError(f"it has {len(fields)} fields where {_N_FIELDS} are due")
+        raise ValueError(f"it has {len(fields)} fields where {_N_FIELDS} are expected")
     if not (form := fields[_ING_FORM].strip()):
         return Dropped("verb without an -ing form")
     return form if form.endswith("ing") else Dropped("-ing form that does not end in -ing")

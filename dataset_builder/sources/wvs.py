@@ -29,7 +29,7 @@ WVS = Source(
     name="wvs",
     title="World Values Survey, wave 7",
     homepage="https://www.worldvaluessurvey.org/WVSDocumentationWV7.jsp",
-    license="World Values Survey terms of use: the data may not be passed on",
+    license="World Values Survey terms of use: no redistribution",
     redistributable="no",
     commercial="no",
     citation="Haerpfer et al. 2022, World Values Survey: Round Seven - Country-Pooled Datafile, version 6.0",
@@ -53,7 +53,7 @@ def read_sav(path: Path, **options: Any) -> tuple[pl.DataFrame, Any]:
     """Read the file, or parts of it, as a table of codes and what the file says of its columns.
 
     Raises:
-        UserError: It is no whole SPSS file.
+        UserError: It is not a complete SPSS file.
     """
     try:
         return pyreadstat.read_sav(path, output_format="polars", **options)

@@ -62,14 +62,14 @@ def test_a_compressed_file_is_unpacked_under_its_path(tmp_path, suffix, compress
 def test_a_member_that_leads_out_of_the_folder_is_refused(tmp_path, make, name):
     (tmp_path / "inner").mkdir()
     packed = make(tmp_path / "inner" / "a.zip", {"names/good.txt": b"good", name: b"evil"})
-    with pytest.raises(UserError, match="leads out of its folder"):
+    with pytest.raises(UserError, match="outside its folder"):
         unpack(packed, "*.txt", tmp_path / "inner" / "out")
     assert list(tmp_path.rglob("*.txt")) == []
 
 
 def test_links_are_not_unpacked(tmp_path):
     packed = make_tar(tmp_path / "a.tgz", {"names/link.txt": b""}, type=tarfile.SYMTYPE, linkname="/etc/passwd")
-    with pytest.raises(UserError, match="holds none of the files"):
+    with pytest.raises(UserError, match="has none of the expected files"):
         unpack(packed, "names/*", tmp_path / "out")
 
 

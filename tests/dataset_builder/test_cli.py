@@ -80,7 +80,7 @@ def test_preview_shows_a_person_what_a_task_is(toy_tasks, people_dir, capsys):
     for part in (
         "toy_people: Scores.",
         "Scores of people <https://example.org/people> at r7",
-        "CC BY 4.0 (may be passed on: no)",
+        "CC BY 4.0 (redistributable: no)",
     ):
         assert part in shown
     rows = len(

@@ -183,7 +183,7 @@ def test_a_host_that_does_not_answer_is_tried_once(upstream, hf_home):
 def test_a_download_that_breaks_off_goes_on_where_it_stopped(upstream, tmp_path):
     target = tmp_path / "a.bin"
     for size in (2 << 16, 4 << 16):
-        with pytest.raises(DownloadError, match="broke off"):
+        with pytest.raises(DownloadError, match="interrupted"):
             fetch(upstream.url("/slow"), target, SHA256)
         assert not target.exists()
         assert (tmp_path / "a.bin.incomplete").stat().st_size == size
@@ -204,7 +204,7 @@ def test_a_download_cut_off_before_its_last_step_is_taken_as_it_is(upstream, tmp
 
 def test_what_is_longer_than_the_file_is_thrown_away(upstream, tmp_path):
     (tmp_path / "a.bin.incomplete").write_bytes(CONTENT + b"more")
-    with pytest.raises(DownloadError, match="not a part of it"):
+    with pytest.raises(DownloadError, match="does not match it"):
         fetch(upstream.url("/file"), tmp_path / "a.bin", SHA256)
     assert list(tmp_path.iterdir()) == []
 

@@ -63,7 +63,7 @@ def test_answers_that_do_not_fit_the_draws_are_refused(options, message):
 
 def test_an_output_outside_the_answers_of_its_task_is_named():
     spec = replace(icl_task(), options=("Yes", "No"))
-    with pytest.raises(UserError, match=r"task 'task': output 'Maybe' of process 'p' is none of its answers"):
+    with pytest.raises(UserError, match=r"task 'task': output 'Maybe' of process 'p' is not one of its answers"):
         rows_of(spec, [Example("p", (), (Draw(None, "Maybe"),))])
 
 

@@ -64,7 +64,7 @@ def read_items(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def read_people(path: Path) -> dict[str, dict[str, Any]]:
-    """Id -> what is told of a person. Some files have commas before closing brackets, which JSON does not allow."""
+    """Id -> what is known of a person. Some files have commas before closing brackets, which JSON does not allow."""
     people = _read_object(path, _STRING_OR_TRAILING_COMMA.sub(lambda match: match[1] or "", raw.read_text(path)))
     for row, person in enumerate(people.values(), start=1):
         if not isinstance(person, dict):
@@ -110,7 +110,7 @@ def read_by_person(
 
     Args:
         items: The file of items.
-        people: Id -> what is told of a person.
+        people: Id -> what is known of a person.
         answers: Item -> the answers to it.
         describe: What is known of a person (see :func:`about`) -> descriptions.
     """
@@ -141,7 +141,7 @@ def rated(item: dict[str, Any], given: dict[str, str], ratings: Collection[str])
     empty = [name for name, value in given.items() if not value.strip()]
     for person, rating in item["annotations"].items():
         if rating not in ratings:
-            raise ValueError(f"the rating {rating!r} is none of {list(ratings)}")
+            raise ValueError(f"the rating {rating!r} is not one of {list(ratings)}")
         yield person, Dropped(f"annotation of an empty {empty[0]}") if empty else Draw(given_text, rating)
 
 

@@ -28,12 +28,12 @@ def draw(
         labels: What they are called in the prompt and the answer.
 
     Raises:
-        ValueError: There are more or fewer choices than names, or the answer is none of them.
+        ValueError: There are more or fewer choices than names, or the answer is not one of them.
     """
     if len(choices) != len(names):
         raise ValueError(f"it has {len(choices)} choices instead of {len(names)}")
     if answer not in names:
-        raise ValueError(f"the answer {answer!r} is none of {', '.join(map(str, names))}")
+        raise ValueError(f"the answer {answer!r} is not one of {', '.join(map(str, names))}")
     texts = [str.strip(text or "") for text in (*parts, *choices)]
     if not all(texts):
         return Dropped("question or choice is empty")

@@ -1,4 +1,4 @@
-"""What sources of people's answers share: who is kept, and how a description tells who a person is. Not a source."""
+"""What sources of people's answers share: who is kept, and how a description introduces a person."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DECLINED = ("prefer not", "decline")
 
 
 def known(facts: Mapping[str, str | None]) -> dict[str, str]:
-    """The facts that a person gave: empty ones, and those that the person preferred not to tell, are left out."""
+    """The facts that a person gave; empty ones, and those that the person declined to give, are left out."""
     told = {name: (value or "").strip() for name, value in facts.items()}
     return {name: value for name, value in told.items() if value and not value.lower().startswith(_DECLINED)}
 

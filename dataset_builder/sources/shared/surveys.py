@@ -21,7 +21,7 @@ def lettered(question: str, options: Sequence[str]) -> str:
         ValueError: There are more options than letters.
     """
     if len(options) > len(LETTERS):
-        raise ValueError(f"{len(options)} options are more than there are letters")
+        raise ValueError(f"{len(options)} options are more than the letters")
     return "\n".join((question, *(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))))
 
 
@@ -42,7 +42,7 @@ def text_list(value: object) -> tuple[str, ...]:
     """The items of a list of texts (numbers are written out), without white space around them.
 
     Raises:
-        ValueError: It is no list, or an item is neither text nor a number, or is empty.
+        ValueError: It is not a list, or an item is neither text nor a number, or is empty.
     """
     if not isinstance(value, list) or not all(isinstance(item, str | int | float) for item in value):
         raise ValueError(f"{value!r} is not a list of texts")

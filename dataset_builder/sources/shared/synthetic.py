@@ -1,4 +1,4 @@
-"""What the tasks without an upstream share: their source, and families of distributions as tasks.
+"""What the tasks without an upstream share: their source, helpers to draw, and training targets.
 
 Upstream: none, every process is drawn from a generator. Licence: Apache-2.0, as the code. A raw row: none.
 """

@@ -56,7 +56,7 @@ def question(**change):
     ("line", "message"),
     [
         (question(id="MadeUp_2"), "row 6: the id 'MadeUp_2' came before"),
-        (question(answerKey="C"), "row 6: the answer 'C' is none of A, B"),
+        (question(answerKey="C"), "row 6: the answer 'C' is not one of A, B"),
         (question(answerKey=1), "row 6: field 'answerKey' holds 1"),
         (question(question="Is it?"), "row 6: field 'question' holds 'Is it?'"),
         (question(question={"stem": "Is it?"}), "row 6: there is no 'choices'"),
@@ -79,7 +79,7 @@ def test_a_damaged_line_is_named(damaged_files, line, message):
     ("change", "message"),
     [
         ({"id": ["MadeUp_1", "MadeUp_1"]}, "row 2: the id 'MadeUp_1' came before"),
-        ({"answerKey": ["C", "D"]}, "row 2: the answer 'D' is none of 1, 2, 3, 4"),
+        ({"answerKey": ["C", "D"]}, "row 2: the answer 'D' is not one of 1, 2, 3, 4"),
         ({"choices": [ROWS["choices"][0], None]}, "row 2: "),
         ({"choices": [{"text": ["a", "b", "c"]}, {"text": ["d"]}]}, "row 1: "),
         (

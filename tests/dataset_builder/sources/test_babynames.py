@@ -111,7 +111,7 @@ def test_the_files_alone_decide(fixture_files):
     ("content", "message"),
     [
         ("Adaline,F,700\nBerit,F,many\nAlaric,M,900\n", "row 2: column 'count' holds 'many'"),
-        ("Adaline,F,700\nBerit,F\n", "row 2: it has 2 fields where 3 are due"),
+        ("Adaline,F,700\nBerit,F\n", "row 2: it has 2 fields where 3 are expected"),
         ("name,sex,count\nAdaline,F,700\nAlaric,M,9\n", "row 1: column 'count' holds 'count'"),
         ("Adaline,F,700\nAlaric,X,900\n", "row 2: it needs a name"),
         ("Adaline,F,700\nBerit,F,0\nAlaric,M,900\n", "row 2: it needs a name"),

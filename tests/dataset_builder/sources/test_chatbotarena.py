@@ -77,7 +77,7 @@ def test_at_most_1000_judges(damaged_files, split):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"winner": pl.lit("both")}, "row 1: column 'winner' holds 'both', which is none of"),
+        ({"winner": pl.lit("both")}, "row 1: column 'winner' holds 'both', which is not one of"),
         ({"judge": pl.lit("")}, "row 1: column 'judge', 'model_a' or 'model_b' is empty"),
         ({"conversation_a": pl.lit("Hi")}, "conversation_a"),
     ],

@@ -141,7 +141,7 @@ def test_the_file_of_the_first_version_reads_the_same(fixture_files, split):
     [
         ("annotator_id", "", "row 2: column 'annotator_id' or 'assigned_lang' is empty"),
         ("assigned_lang", "", "row 2: column 'annotator_id' or 'assigned_lang' is empty"),
-        ("first_turn_preferred_response", "response_e", "row 2: the preferred reply 'response_e' is none of"),
+        ("first_turn_preferred_response", "response_e", "row 2: the preferred reply 'response_e' is not one of"),
     ],
 )
 def test_a_damaged_row_is_named(damaged_files, column, value, message):
@@ -159,8 +159,8 @@ def test_a_damaged_row_is_named(damaged_files, column, value, message):
     ("damage", "message"),
     [
         (lambda text: text.replace(b"annotator_country", b"country", 1), "the header lacks column 'annotator_country'"),
-        (lambda text: text.replace(b",USA\n", b",USA,\n", 1), "row 1: it has 18 fields where 17 are due"),
-        (lambda text: text.replace(b",USA\n", b"\n", 1), "row 1: it has 16 fields where 17 are due"),
+        (lambda text: text.replace(b",USA\n", b",USA,\n", 1), "row 1: it has 18 fields where 17 are expected"),
+        (lambda text: text.replace(b",USA\n", b"\n", 1), "row 1: it has 16 fields where 17 are expected"),
         (lambda text: text.replace("È".encode(), b"\xc8", 1), "row 6: 'utf-8' codec can't decode"),
         (lambda text: text[: text.index(b'""good') + 3], "row 2: unexpected end of data"),
         (lambda text: text[: text.index(b"\n") + 1], "row 1: the file ends before its first row"),

@@ -71,7 +71,7 @@ def test_at_most_500_raters_of_a_set(damaged_files, split):
         ("\n1,902", "\n1,", "row 2: column 'rater_id' is empty"),
         ("Q_overall", "overall", "lacks a column"),
         ("rater_locale", "locale", "lacks a column"),
-        ("Health,Unsure", "Health", "row 2: it has 14 fields where 15 are due"),
+        ("Health,Unsure", "Health", "row 2: it has 14 fields where 15 are expected"),
     ],
 )
 def test_a_damaged_table_is_named_with_its_row(damaged_files, old, new, message):

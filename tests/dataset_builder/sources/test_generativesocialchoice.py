@@ -55,7 +55,7 @@ def test_descriptions_list_the_fields_and_nothing_of_the_person(fixture_files, s
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b"exceptionally,6.0", b"splendidly,6.0", "row 6: the choice 'splendidly' is none of"),
+        (b"exceptionally,6.0", b"splendidly,6.0", "row 6: the choice 'splendidly' is not one of"),
         (b'"[\'very poorly\', \'poorly\', \'moderately\', \'well\', \'very well\', \'excellently\', '
          b'\'exceptionally\']",exceptionally', b"['very,exceptionally", "row 6: \"['very\" is not a Python literal"),
         (b"validation2,4", b"validation2,3", "row 7: person and step ('validation2', '3') are there already"),
@@ -64,7 +64,7 @@ def test_descriptions_list_the_fields_and_nothing_of_the_person(fixture_files, s
         (b"generation1,4", b",4", "row 3: columns 'user_id' and 'step'"),
         (b"json_choices", b"choices", "lacks a column it should have"),
         (b"na\xc3\xafvely", b"na\xefvely", "does not read as CSV"),
-        (b",Continue,,,", b",Continue,,", "row 1: it has 10 fields where 11 are due"),
+        (b",Continue,,,", b",Continue,,", "row 1: it has 10 fields where 11 are expected"),
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_named_with_its_row(damaged_files, old, new, message):

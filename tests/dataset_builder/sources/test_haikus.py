@@ -90,7 +90,7 @@ def test_descriptions_say_what_the_poem_depends_on(fixture_files, split):
     [
         (HEADER + "a,b,c,attic,__import__('os').getpid(),1,1\n", "row 1: "),
         (HEADER + "a,b,c,attic,1,1,1\nd,e,f,attic,1,one,1\n", "row 2: "),
-        (HEADER + "a,b,c,attic,1,1,1\nd,e,f,att", "row 2: it has 4 fields where 7 are due"),
+        (HEADER + "a,b,c,attic,1,1,1\nd,e,f,att", "row 2: it has 4 fields where 7 are expected"),
         (HEADER.replace("source", "origin") + "a,b,c,attic,1,1,1\n", "lacks a column"),
         (HEADER, "holds no row"),
         ("", "haikus.csv"),

@@ -71,9 +71,9 @@ def test_a_thousand_raters_are_chosen_whatever_the_order(damaged_files, split):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"toxic_score": 3', '"toxic_score": 5', "row 1: the toxicity score 5 is none of"),
-        ('"toxic_score": 3', '"toxic_score": true', "row 1: the toxicity score True is none of"),
-        ('"toxic_score": 3', '"toxic_score": "3"', "row 1: the toxicity score '3' is none of"),
+        ('"toxic_score": 3', '"toxic_score": 5', "row 1: the toxicity score 5 is not one of"),
+        ('"toxic_score": 3', '"toxic_score": true', "row 1: the toxicity score True is not one of"),
+        ('"toxic_score": 3', '"toxic_score": "3"', "row 1: the toxicity score '3' is not one of"),
         ('"toxic_score": 3', '"toxic_score": [3]', "row 1: "),
         ('"toxic_score": 3', '"toxicity": 3', "row 1: there is no 'toxic_score'"),
         ('"comment_id": "c2"', '"id": "c2"', "row 2: there is no 'comment_id'"),

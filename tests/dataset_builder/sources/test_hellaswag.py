@@ -67,9 +67,9 @@ def test_the_task_is_held_out_and_partitioned():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"label": 4}, "row 4: the answer '4' is none of 0, 1, 2, 3"),
-        ({"label": True}, "row 4: the answer 'True' is none of"),
-        ({"label": ""}, "row 4: the answer '' is none of"),
+        ({"label": 4}, "row 4: the answer '4' is not one of 0, 1, 2, 3"),
+        ({"label": True}, "row 4: the answer 'True' is not one of"),
+        ({"label": ""}, "row 4: the answer '' is not one of"),
         ({"label": None}, "row 4: field 'label' holds None"),
         ({"endings": ["one", "two"]}, "row 4: it has 2 choices instead of 4"),
         ({"endings": ["one", "two", "three", 4]}, "row 4: "),

@@ -57,7 +57,7 @@ def test_the_development_items_are_read_where_the_training_items_are_not(damaged
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"Ann3": "1"', '"Ann3": "7"', "row 4: the rating '7' is none of ['1', '2', '3', '4', '5', '6']"),
+        ('"Ann3": "1"', '"Ann3": "7"', "row 4: the rating '7' is not one of ['1', '2', '3', '4', '5', '6']"),
         ('"Ann3": "1"', '"Ann3": 1', "row 4: field 'annotations' holds something that is not text"),
         ('"Ann3": "1"', '"Ann2": "1"', "has the key 'Ann2' twice in an object"),
         ('"104": {', '"101": {', "has the key '101' twice in an object"),

@@ -61,7 +61,7 @@ def test_the_development_items_are_read_where_the_training_items_are_not(damaged
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"Ann12": "1"', '"Ann12": "2"', "row 2: the rating '2' is none of ['0', '1']"),
+        ('"Ann12": "1"', '"Ann12": "2"', "row 2: the rating '2' is not one of ['0', '1']"),
         ('"level": 2.0', '"level": NaN', "row 2: cannot convert float NaN"),
         ('"level": 2.0', '"level": null', "row 2: "),
         ('"source": "twitter"', '"source": 7', "row 2: "),

@@ -77,8 +77,8 @@ def test_ratings_are_dropped_where_it_is_unknown_whose_reason_is_missing(damaged
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda item: item["annotations"].update(Ann1="-6"), "row 2: the rating '-6' is none of"),
-        (lambda item: item["annotations"].update(Ann1=""), "row 2: the rating '' is none of"),
+        (lambda item: item["annotations"].update(Ann1="-6"), "row 2: the rating '-6' is not one of"),
+        (lambda item: item["annotations"].update(Ann1=""), "row 2: the rating '' is not one of"),
         (lambda item: item["text"].pop("Question2"), "row 2: there is no 'Question2'"),
         (lambda item: item["other_info"].pop("explanations"), "row 2: there is no 'explanations'"),
         (lambda item: item["other_info"].update(explanations=[3, "So."]), "row 2: "),

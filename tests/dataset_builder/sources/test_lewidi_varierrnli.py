@@ -84,7 +84,7 @@ def test_labels_without_a_reason_each_are_dropped(damaged_files, split, change, 
     [
         (lambda item: item.pop("annotations"), "row 2: there is no 'annotations'"),
         (lambda item: item.update(annotators=["Ann1"]), "row 2: field 'annotators' holds ['Ann1']"),
-        (lambda item: item["annotations"].update(Ann1="maybe"), "row 2: the labels ['maybe'] are none of"),
+        (lambda item: item["annotations"].update(Ann1="maybe"), "row 2: the labels ['maybe'] are not among"),
         (lambda item: item["annotations"].update(Ann1=None), "row 2: field 'annotations' holds something that is not"),
         (lambda item: item["text"].pop("context"), "row 2: there is no 'context'"),
         (lambda item: item["other_info"].update(explanations=[1, 2, 3]), "row 2: "),

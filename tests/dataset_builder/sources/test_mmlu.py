@@ -71,9 +71,9 @@ def test_the_task_is_held_out_and_has_a_thousand_rows_of_20():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b"a nail,B", b"a nail,E", "row 1: the answer 'E' is none of A, B, C, D"),
-        (b"a nail,B", b"a nail,", "row 1: the answer None is none of"),
-        (b"a nail,B", b"B", "row 1: it has 5 fields where 6 are due"),
+        (b"a nail,B", b"a nail,E", "row 1: the answer 'E' is not one of A, B, C, D"),
+        (b"a nail,B", b"a nail,", "row 1: the answer None is not one of"),
+        (b"a nail,B", b"B", "row 1: it has 5 fields where 6 are expected"),
         (b"caf\xc3\xa9", b"caf\xe9", "does not read as CSV"),
         (b",C\n", b',C\n"cut off, 1', "made_up_things_test.csv'"),
     ],
@@ -91,8 +91,8 @@ def test_a_damaged_subject_is_named_with_its_row(damaged_files, old, new, messag
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"answer": [0, 4]}, "row 2: the answer 4 is none of 0, 1, 2, 3"),
-        ({"answer": [-1, 2]}, "row 1: the answer -1 is none of"),
+        ({"answer": [0, 4]}, "row 2: the answer 4 is not one of 0, 1, 2, 3"),
+        ({"answer": [-1, 2]}, "row 1: the answer -1 is not one of"),
         ({"answer": ["A", "C"]}, "row 1: column 'answer' holds 'A'"),
         ({"choices": [["A", "B", "C", "D"], ["1", "3", "4"]]}, "row 2: it has 3 choices instead of 4"),
         ({"choices": [None, ["1", "3", "4", "5"]]}, "row 1: "),

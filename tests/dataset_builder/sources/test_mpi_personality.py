@@ -56,7 +56,7 @@ def test_values_that_pandas_wrote_as_floats_are_read(damaged_files, split):
         (ITEMS, "label_ocean\tkey", "key\tlabel_ocean", "row 1: the header is"),
         (ITEMS, "C\t-1", "C\t2", "row 3: there is no '2'"),
         (ITEMS, "C\t-1", "C", "row 3: not enough values"),
-        (ITEMS, "Leave cups in the café’s sink", " ", "row 3: there is no statement"),
+        (ITEMS, "Leave cups in the café’s sink", " ", "row 3: the statement is empty"),
         (ITEMS, "café", "caf\udce9", "is not UTF-8"),
         (ANSWERS, "I1,I2,I3", "I1,I2,X3", "lacks a column"),
         (ANSWERS, "3,1,30,Nowhere,5", "3,1,30,Nowhere,6", "row 3: column 'I1' holds 6.0, not 0 to 5"),

@@ -78,7 +78,7 @@ def test_spaces_around_the_underscores_change_nothing(damaged_files, fixture_fil
         (b"0,2_4_8,16", b"0,2 4_8,16", "row 1: a set must be numbers joined by _"),
         (b",0.29", b",29", "row 20: a set must be numbers joined by _, and p a share between 0 and 1"),
         (b"16,1,1.5", b"16,yes,1.5", "row 1: column 'rating' holds 'yes'"),
-        (b"60,61", b"60", "row 10: it has 5 fields where 6 are due"),
+        (b"60,61", b"60", "row 10: it has 5 fields where 6 are expected"),
         (b"2_4_8", b"2_\xe9", "does not read as CSV"),
     ],
 )

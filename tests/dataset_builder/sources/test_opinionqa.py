@@ -142,7 +142,7 @@ def test_a_selection_of_questions_is_sorted_into_waves(tmp_path, split):
         "W92": (Draw(None, BELLS),),
     }
     write_csv(path, ("key", "question", "references", "survey"), [(*rows[0][:3], "Pew_American_Trends_Panel_W99")])
-    with pytest.raises(UserError, match=r"info\.csv', row 1: the survey 'Pew_American_Trends_Panel_W99' is none"):
+    with pytest.raises(UserError, match=r"info\.csv', row 1: the survey 'Pew_American_Trends_Panel_W99' is not one"):
         list(opinionqa.read_questions({SELECTION: path}))
 
 
@@ -162,7 +162,7 @@ def write_csv(path, header, rows):
         ("metadata", b"RACE", b"ORIGIN", "row 12: the table ends without the keys ['RACE']"),
         ("metadata", b"\"['Male', 'Female']\"", b"", "row 3: '' is not a Python literal"),
         ("responses", b"LAKE_W26", b"LAKE", "lacks a column it should have"),
-        ("responses", b"10002,", b"", "row 2: it has 16 fields where 17 are due"),
+        ("responses", b"10002,", b"", "row 2: it has 16 fields where 17 are expected"),
         ("responses", None, b"", "does not read as CSV"),
     ],
 )

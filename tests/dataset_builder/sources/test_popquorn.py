@@ -99,7 +99,7 @@ def test_each_sub_task_can_be_built_alone(fixture_files, split):
         ("hat.,2.0", "hat.,nan", "row 1: the rating 'nan' is not"),
         ("hat.,2.0", "hat.,two", "row 1: could not convert string to float: 'two'"),
         ("user_id", "person", "lacks a column it should have"),
-        ("hat.,2.0", "hat.,2.0,7", "row 1: it has 10 fields where 9 are due"),
+        ("hat.,2.0", "hat.,2.0,7", "row 1: it has 10 fields where 9 are expected"),
     ],
 )
 def test_a_damaged_table_is_named_with_its_row(damaged_files, old, new, message):

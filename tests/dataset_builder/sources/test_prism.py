@@ -106,8 +106,8 @@ def test_the_copy_in_issuebench_has_prompts_only(tmp_path, split):
     ("number", "change", "message"),
     [
         (2, lambda row: row.pop("user_id"), "row 2: there is no 'user_id'"),
-        (2, lambda row: row.update(conversation_type="other"), "row 2: the kind of conversation 'other' is none of"),
-        (2, lambda row: row.update(conversation_id="c1"), "row 2: the id 'c1' was in an earlier line"),
+        (2, lambda row: row.update(conversation_type="other"), "row 2: the kind of conversation 'other' is not one of"),
+        (2, lambda row: row.update(conversation_id="c1"), "row 2: the id 'c1' is repeated"),
         (2, lambda row: row.update(opening_prompt=None), "row 2: field 'opening_prompt' holds None"),
         (
             2,
@@ -135,7 +135,7 @@ def test_a_damaged_conversation_is_named(damaged_files, number, change, message)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda row: row.update(user_id="user1"), "row 2: the user 'user1' was in an earlier line"),
+        (lambda row: row.update(user_id="user1"), "row 2: the user 'user1' is repeated"),
         (lambda row: row.update(age=30), "row 2: field 'age' holds 30"),
         (lambda row: row.update(location="Chile"), "row 2: field 'reside_country' of the location"),
         (lambda row: row.pop("religion"), "row 2: there is no 'religion'"),

@@ -128,9 +128,9 @@ def test_a_damaged_file_is_named(damaged_files, content):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"label": [4] * 200}, "row 1: the label 4 is none of its 4 choices"),
-        ({"label": [-1] * 200}, "row 1: the label -1 is none of"),
-        ({"label": [None] * 200}, "row 1: the label None is none of"),
+        ({"label": [4] * 200}, "row 1: the label 4 is not one of its 4 choices"),
+        ({"label": [-1] * 200}, "row 1: the label -1 is not one of"),
+        ({"label": [None] * 200}, "row 1: the label None is not one of"),
         ({"label": ["A"] * 200}, "row 1: column 'label' holds 'A'"),
         ({"choices": [None] * 200}, "row 1: "),
         ({"choices": ["a b c d"] * 200}, "column 'choices'"),

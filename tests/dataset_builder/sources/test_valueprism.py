@@ -133,8 +133,8 @@ def test_considerations_of_16000_situations(written, split):
     ("old", "new", "message"),
     [
         ("situation,vrd", "context,vrd", "full.csv' lacks a column"),
-        (",Value,Honesty,Reason 3", ",value,Honesty,Reason 3", "row 3: vrd holds 'value', which is none of"),
-        ("true.,Opposes", "true.,opposes", "row 1: valence holds 'opposes', which is none of"),
+        (",Value,Honesty,Reason 3", ",value,Honesty,Reason 3", "row 3: vrd holds 'value', which is not one of"),
+        ("true.,Opposes", "true.,opposes", "row 1: valence holds 'opposes', which is not one of"),
         ("Value,Honesty,Reason 3", "Value;Honesty,Reason 3", "row 3: it has 4 fields"),
         (' ""free"" as it is."', ' ""free"" as it is.', "row 4: it has 4 fields"),
         ("café", "caf\udce9", "full.csv' does not read as CSV"),

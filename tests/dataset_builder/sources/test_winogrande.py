@@ -48,9 +48,9 @@ def test_the_task_is_held_out_and_partitioned():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"answer": "3"}, "row 6: the answer '3' is none of 1, 2"),
-        ({"answer": ""}, "row 6: the answer '' is none of 1, 2"),  # as in the test split
-        ({"answer": "12"}, "row 6: the answer '12' is none of 1, 2"),
+        ({"answer": "3"}, "row 6: the answer '3' is not one of 1, 2"),
+        ({"answer": ""}, "row 6: the answer '' is not one of 1, 2"),  # as in the test split
+        ({"answer": "12"}, "row 6: the answer '12' is not one of 1, 2"),
         ({"answer": 1}, "row 6: field 'answer' holds 1"),
         ({"option1": None}, "row 6: field 'option1' holds None"),
     ],

@@ -179,7 +179,7 @@ def test_what_does_not_say_is_published_on_request(suite):
     found = dataset_publication(suite, "org/suite", include_unlicensed=True)
     assert "dist_nytimes/test-00000-of-00001.parquet" in published_files(found)
     assert found.notes == ()
-    assert "A source marked `no` or `unknown` must not be passed on" in found.card
+    assert "A source marked `no` must not be redistributed" in found.card
 
 
 def test_what_must_not_be_passed_on_is_not_published_on_request_either(suite, monkeypatch):

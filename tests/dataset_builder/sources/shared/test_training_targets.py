@@ -53,7 +53,7 @@ def test_a_task_without_anything_apart_says_so():
     alike = replace(coins, name="alike", split="train", apart_from=("dist_coinflip",), n_processes=3)
     (heads,) = (each for each in list(read_examples(coins, {}, 42))[:1])
     stuck = replace(alike, generate=lambda rng, index: heads)
-    with pytest.raises(ValueError, match="task 'alike' has nothing apart from dist_coinflip"):
+    with pytest.raises(ValueError, match="task 'alike' has only processes of dist_coinflip"):
         list(read_examples(stuck, {}, 42))
 
 
