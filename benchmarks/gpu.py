@@ -41,7 +41,7 @@ from typing import Any
 import torch
 from transformers import set_seed
 
-from benchmarks import scoring, training
+from benchmarks import option_scoring, training
 from benchmarks.measuring import REPOSITORY
 from dataset_builder.build import BuildOptions, build
 from spectrum_suite.devices import best_device, device_name, has_dtype, peak_memory_gib
@@ -122,12 +122,14 @@ def option_speed(given: Given) -> Found:
     text_format = get_format("colon", tokenizer)
     rows = draw_rows(task_rows(given["suite"], "dist_urn"), "dist_urn", limit=given["items"], seed=0)
     items = [
-        scoring.Item(text_format.prompt(messages).removeprefix(text_format.bos), [f" {text}" for text in options])
+        option_scoring.Item(
+            text_format.prompt(messages).removeprefix(text_format.bos), [f" {text}" for text in options]
+        )
         for messages, options in zip(rows["messages"], rows["options"], strict=True)
     ]
-    scoring.WAYS[given["way"]](model, tokenizer, items[:2])
+    option_scoring.WAYS[given["way"]](model, tokenizer, items[:2])
     started = time.perf_counter()
-    scoring.WAYS[given["way"]](model, tokenizer, items)
+    option_scoring.WAYS[given["way"]](model, tokenizer, items)
     seconds = time.perf_counter() - started
     n_options = sum(len(item.options) for item in items)
     return {"options": n_options, "seconds": seconds, "options_per_second": n_options / seconds}
@@ -302,7 +304,7 @@ def part_options(clock: Clock, keep: Callable[[Found], None]) -> Found:
     """Options and samples a second beside what people use."""
     found: Found = {}
     model = clock.settings.models[0]
-    ways = [way for way in scoring.WAYS if way != "lm_eval" or find_spec("lm_eval")]
+    ways = [way for way in option_scoring.WAYS if way != "lm_eval" or find_spec("lm_eval")]
     for way in ways:
         found[f"options, {way}"] = clock.work("option_speed", model=model, way=way, items=clock.settings.items)
         keep(found)

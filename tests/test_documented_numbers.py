@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cards, gallery, results
+from benchmarks import gallery_picture, model_cards, results_page
 from dataset_builder.registry import all_tasks
 from spectrum_suite.evaluation.comparison.claims import samples
 from spectrum_suite.evaluation.comparison.measures import MEASURES
@@ -88,34 +88,36 @@ def test_a_wrong_digit_in_a_table_would_be_found():
 
 def test_no_other_document_has_a_table_of_numbers():
     """All others are made as a whole, by the commands below."""
-    made = {results.PAGE, *(cards.CARDS / f"{path.name}.md" for path in cards.SOURCES.glob("*"))}
+    made = {results_page.PAGE, *(model_cards.CARDS / f"{path.name}.md" for path in model_cards.SOURCES.glob("*"))}
     others = {*(ROOT / "docs").rglob("*.md"), *(ROOT / "model_cards").glob("*.md")} - made
     assert not [path for path in others if tables(path.read_text(encoding="utf-8"))]
 
 
 def test_every_card_has_its_sources_and_every_source_its_card():
     written = {path.stem for path in (ROOT / "model_cards").glob("*.md")} - {"README"}
-    assert written == {path.name for path in cards.SOURCES.glob("*") if path.is_dir()}
+    assert written == {path.name for path in model_cards.SOURCES.glob("*") if path.is_dir()}
     for name in written:
-        assert (ROOT / "model_cards" / f"{name}.md").read_text(encoding="utf-8") == cards.card(cards.SOURCES / name)
+        assert (ROOT / "model_cards" / f"{name}.md").read_text(encoding="utf-8") == model_cards.card(
+            model_cards.SOURCES / name
+        )
 
 
 def test_the_page_of_results_is_the_one_that_its_command_writes():
-    assert results.PAGE.is_file() == bool(results.result_files(results.RUNS))
-    if results.PAGE.is_file():
-        assert results.PAGE.read_text(encoding="utf-8") == results.page(results.RUNS)
+    assert results_page.PAGE.is_file() == bool(results_page.result_files(results_page.RUNS))
+    if results_page.PAGE.is_file():
+        assert results_page.PAGE.read_text(encoding="utf-8") == results_page.page(results_page.RUNS)
 
 
 def test_the_gallery_shows_what_was_measured():
-    found = json.loads((ROOT / gallery.NUMBERS).read_text(encoding="utf-8"))["worlds"]
-    asked = [json.loads(json.dumps(vars(world))) for world in gallery.worlds()]
-    assert [{name: world[name] for name in vars(gallery.worlds()[0])} for world in found] == asked
-    assert (ROOT / gallery.PICTURE).stat().st_size < 200_000
+    found = json.loads((ROOT / gallery_picture.NUMBERS).read_text(encoding="utf-8"))["worlds"]
+    asked = [json.loads(json.dumps(vars(world))) for world in gallery_picture.worlds()]
+    assert [{name: world[name] for name in vars(gallery_picture.worlds()[0])} for world in found] == asked
+    assert (ROOT / gallery_picture.PICTURE).stat().st_size < 200_000
 
 
 def test_what_is_said_of_the_method_is_what_the_runs_gave():
     """The section `Does it work?` names the numbers of the page of results."""
-    found = read_results(results.RUNS / "gemma-3-270m.json")
+    found = read_results(results_page.RUNS / "gemma-3-270m.json")
     page = markdown(found)
     said = README[README.index("## Does it work?") : README.index("## What the quickstart shows")]
     divergence, mass, generations = {}, {}, {}
@@ -139,11 +141,11 @@ def test_what_is_said_of_the_method_is_what_the_runs_gave():
 def test_what_is_said_of_single_seeds_is_what_they_gave():
     """In the words beside the results: how many seeds are better than a uniform guess, task by task."""
     better = Counter()
-    for seed in read_results(results.RUNS / "gemma-3-270m.json").named("spectrum").seeds:
+    for seed in read_results(results_page.RUNS / "gemma-3-270m.json").named("spectrum").seeds:
         for task, scores in seed.scores["alignment"].items():
             better[task] += sum(scores["js_divergence"]) < sum(scores["uniform"])
     assert better == {"dist_urn": 3, "dist_nytimes": 3, "dist_global_oqa": 2, "dist_states": 0}
-    words = (results.RUNS / "gemma-3-270m.md").read_text(encoding="utf-8")
+    words = (results_page.RUNS / "gemma-3-270m.md").read_text(encoding="utf-8")
     assert "on which every seed is better than the guess" in words
     assert "two of them are better than the guess and one is worse" in words
 
@@ -173,7 +175,7 @@ def test_what_is_said_of_the_longer_run_is_what_it_gave():
 
 def test_words_beside_results_have_the_numbers_of_their_tables():
     """What is concluded from results by hand names no number that they do not hold."""
-    for path in results.RUNS.glob("*.md"):
+    for path in results_page.RUNS.glob("*.md"):
         page = markdown(read_results(path.with_suffix(".json")))
         assert not [
             number for number in re.findall(r"\d+\.\d+", path.read_text(encoding="utf-8")) if number not in page

@@ -137,7 +137,7 @@ def test_arrows(path):
         ("dataset_builder.tables", "from transformers import AutoTokenizer"),
         ("dataset_builder.__main__", "import tokenizers"),
         ("metrics.spectrum_alignment.scoring", "from spectrum_suite.errors import UserError"),
-        ("spectrum_suite.hub.clean_cache.model", "from spectrum_suite.errors import UserError"),
+        ("spectrum_suite.hub.clean_cache.verify_model", "from spectrum_suite.errors import UserError"),
     ],
 )
 def test_a_wrong_arrow_is_found(module, line):

@@ -18,7 +18,7 @@ from spectrum_suite.parser import Parser, as_called
 # What takes seconds to import is imported where it is used: help comes at once.
 if TYPE_CHECKING:
     from spectrum_suite.hub.model import ModelOptions
-    from spectrum_suite.hub.plan import Plan, Publication, Remote
+    from spectrum_suite.hub.push_plan import Plan, Publication, Remote
 
 logger = logging.getLogger(__name__)
 
@@ -78,9 +78,9 @@ def run(arguments: Namespace) -> None:
 
 def set_time_limits() -> None:
     """Give up on a Hub that does not answer."""
-    from spectrum_suite.hub import client  # noqa: PLC0415
+    from spectrum_suite.hub import connection  # noqa: PLC0415
 
-    client.set_time_limits()
+    connection.set_time_limits()
 
 
 def get_token() -> str | None:
@@ -222,7 +222,7 @@ def prepare_space(arguments: Namespace) -> Publication:
 
 def prepare_rule_adapter(arguments: Namespace) -> Publication:
     """What is published of the three-rule adapter."""
-    from spectrum_suite.hub.rule_adapter import rule_adapter_publication  # noqa: PLC0415
+    from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication  # noqa: PLC0415
 
     return rule_adapter_publication(arguments.repo_id)
 

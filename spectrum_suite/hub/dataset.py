@@ -20,7 +20,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.fit_names import fit
 from spectrum_suite.hub.local_files import LocalFile, scan_folder
-from spectrum_suite.hub.plan import CARD, Publication, Remote, Repository
+from spectrum_suite.hub.push_plan import CARD, Publication, Remote, Repository
 from spectrum_suite.hub.secret_scan import open_parquet
 from spectrum_suite.hub.shapes import COUNT, Each, Maybe, check_shape
 from spectrum_suite.json_files import read_json

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from spectrum_suite.errors import UserError
 from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.local_files import LocalFile, check_python, left_out, scan_folder
-from spectrum_suite.hub.plan import CARD, Publication, Repository
+from spectrum_suite.hub.push_plan import CARD, Publication, Repository
 from spectrum_suite.hub.space import space_card
 from spectrum_suite.shipped import shipped
 

@@ -20,7 +20,7 @@ from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.cards import BaseModel, base_model_of, read_training, render_model_card, with_names
 from spectrum_suite.hub.fit_names import fit, fit_values
 from spectrum_suite.hub.local_files import LocalFile, scan_folder
-from spectrum_suite.hub.plan import Publication, Remote, Repository
+from spectrum_suite.hub.push_plan import Publication, Remote, Repository
 from spectrum_suite.hub.results import eval_results_yaml, read_results
 from spectrum_suite.hub.terms import NOTICE, Terms, terms_of
 from spectrum_suite.hub.weights import SAFETENSORS, check_weights

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.hub.client import MAIN, Hub, Repository, failure_of
-from spectrum_suite.hub.plan import CARD, MANIFEST, Consent, Plan, Publication, Remote, make_plan
+from spectrum_suite.hub.connection import MAIN, Hub, Repository, failure_of
+from spectrum_suite.hub.push_plan import CARD, MANIFEST, Consent, Plan, Publication, Remote, make_plan
 from spectrum_suite.hub.secret_scan import SecretScan, own_tokens, redacted
 
 logger = logging.getLogger(__name__)

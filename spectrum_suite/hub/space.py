@@ -16,7 +16,7 @@ from dataset_builder.licences import APACHE
 from spectrum_suite.errors import UserError
 from spectrum_suite.hub.card_merge import Ours, split_card
 from spectrum_suite.hub.local_files import LocalFile, check_python, left_out, read_text, scan_folder
-from spectrum_suite.hub.plan import CARD, Publication, Repository
+from spectrum_suite.hub.push_plan import CARD, Publication, Repository
 from spectrum_suite.shipped import shipped
 
 _ROOT = Path(__file__).parents[2]

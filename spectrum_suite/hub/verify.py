@@ -16,8 +16,8 @@ from typing import Any
 from tqdm import tqdm
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.hub.plan import Publication
 from spectrum_suite.hub.publish import Published
+from spectrum_suite.hub.push_plan import Publication
 from spectrum_suite.hub.secret_scan import own_tokens, redacted
 
 _SCRIPTS = Path(__file__).with_name("clean_cache")
@@ -37,7 +37,7 @@ def verify(publication: Publication, published: Published, token: str) -> list[s
     command = [
         sys.executable,
         "-I",
-        str(_SCRIPTS / f"{publication.kind}.py"),
+        str(_SCRIPTS / f"verify_{publication.kind}.py"),
         publication.repository.id,
         published.commit,
         *publication.expected,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import cards as command
+from benchmarks import model_cards as command
 from spectrum_suite.errors import UserError
 
 TRAINING = {

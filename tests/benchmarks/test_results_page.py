@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import results as command
+from benchmarks import results_page as command
 from dataset_builder.registry import get_task
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.comparison.page import markdown

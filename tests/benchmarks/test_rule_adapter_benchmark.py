@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import rule_adapter
+from benchmarks import rule_adapter_cost
 from tests.tiny_models import save_model
 
 
@@ -14,10 +14,10 @@ def test_ratios_by_hand():
         "adapter": [(2.2, 1.5), (1.0, 4.4), (8.0, 2.6)],
         "cacheless": [(30.0, 8.0), (20.0, 9.0), (40.0, 8.0)],
     }
-    found = rule_adapter.compare(seconds)
-    assert [found[way]["ratio"] for way in rule_adapter.WAYS] == [1, 1.1, 15]
-    assert [found[way]["cpu_ratio"] for way in rule_adapter.WAYS] == [1, 1.3, 4]
-    assert [found[way]["seconds_per_token"] for way in rule_adapter.WAYS] == [2, 2.2, 30]
+    found = rule_adapter_cost.compare(seconds)
+    assert [found[way]["ratio"] for way in rule_adapter_cost.WAYS] == [1, 1.1, 15]
+    assert [found[way]["cpu_ratio"] for way in rule_adapter_cost.WAYS] == [1, 1.3, 4]
+    assert [found[way]["seconds_per_token"] for way in rule_adapter_cost.WAYS] == [2, 2.2, 30]
     assert found["plain"]["cpu_seconds_per_token"] == 2
 
 
@@ -26,11 +26,11 @@ def test_the_whole_of_it(tokenizer_of, tmp_path, monkeypatch, capsys):
     output = tmp_path / "results.json"
     options = ["--tokens", "3", "12", "--repeats", "2", "--passes", "4", "--json"]
     monkeypatch.setattr("sys.argv", ["rule_adapter", "--model", str(model), *options, "--output", str(output)])
-    rule_adapter.main()
+    rule_adapter_cost.main()
     found = json.loads(output.read_text())
     assert json.loads(capsys.readouterr().out) == found
     for count in ("3", "12"):
-        assert set(found[count]) == set(rule_adapter.WAYS)
+        assert set(found[count]) == set(rule_adapter_cost.WAYS)
         assert found[count]["plain"]["ratio"] == 1
         assert found[count]["adapter"]["turns"] == {"3": 8, "12": 2}[count]
         assert found[count]["cacheless"]["seconds_per_token"] > 0
@@ -43,4 +43,4 @@ def test_a_response_that_ends_early_is_no_measurement(tokenizer_of):
 
     ids = tokenizer_of("llama3")("a", return_tensors="pt").input_ids
     with pytest.raises(RuntimeError, match="0 tokens were generated, not 5"):
-        rule_adapter.generating(Short(), ids, 5, None)
+        rule_adapter_cost.generating(Short(), ids, 5, None)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks import scoring
-from benchmarks.scoring import (
+from benchmarks import option_scoring
+from benchmarks.option_scoring import (
     Item,
     Work,
     compare,
@@ -73,7 +73,7 @@ def test_ways_that_disagree_are_no_result(tokenizer):
 
 def test_the_whole_of_it(tokenizer, tmp_path, monkeypatch, capsys):
     """Two processes take turns."""
-    monkeypatch.setattr(scoring, "_has_lm_eval", lambda python: False)
+    monkeypatch.setattr(option_scoring, "_has_lm_eval", lambda python: False)
     model = save_model(tmp_path / "model", tokenizer)
     suite = save_suite(tmp_path / "suite", dist_states=DICE, dist_urn=COLORS, dist_nytimes=COLORS)
     results = measure(

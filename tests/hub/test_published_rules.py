@@ -13,7 +13,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.generation.rule_adapter import SPACES, WORDS, generate
 from spectrum_suite.hub.local_files import LocalFile
 from spectrum_suite.hub.publish import PushOptions, push
-from spectrum_suite.hub.rule_adapter import rule_adapter_publication
+from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication
 from spectrum_suite.hub.verify import verify
 from tests.conftest import LLAMA3
 from tests.loopback_hub.hub_client import ask

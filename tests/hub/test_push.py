@@ -12,10 +12,10 @@ from dataset_builder.suite_folder import SUITE_VERSION
 from spectrum_suite.commands import push as push_to_hub
 from spectrum_suite.errors import UserError
 from spectrum_suite.hub.card_merge import END, Ours
-from spectrum_suite.hub.client import Hub
+from spectrum_suite.hub.connection import Hub
 from spectrum_suite.hub.dataset import dataset_publication
-from spectrum_suite.hub.plan import MANIFEST
 from spectrum_suite.hub.publish import PushOptions, preview, push
+from spectrum_suite.hub.push_plan import MANIFEST
 from tests.loopback_hub.hub_storage import put
 
 pytestmark = pytest.mark.hub

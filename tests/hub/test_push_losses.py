@@ -11,9 +11,9 @@ from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.dataset import dataset_publication
 from spectrum_suite.hub.local_files import LocalFile
 from spectrum_suite.hub.metric import metric_publication
-from spectrum_suite.hub.plan import MANIFEST, Publication, Repository
 from spectrum_suite.hub.publish import PushOptions, preview, push
-from spectrum_suite.hub.rule_adapter import rule_adapter_publication
+from spectrum_suite.hub.push_plan import MANIFEST, Publication, Repository
+from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication
 from spectrum_suite.hub.space import space_publication
 from tests.conftest import REPOSITORY
 from tests.loopback_hub.hub_storage import put

@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import HfApi, set_client_factory
 from huggingface_hub.utils._http import default_client_factory
 
-from spectrum_suite.hub.client import set_time_limits
+from spectrum_suite.hub.connection import set_time_limits
 
 pytestmark = pytest.mark.hub
 

@@ -17,7 +17,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.hub.local_files import LocalFile
 from spectrum_suite.hub.model import EVAL_RESULTS, ModelOptions, model_card, model_publication
-from spectrum_suite.hub.plan import Consent, Remote, RemoteFile, make_plan
+from spectrum_suite.hub.push_plan import Consent, Remote, RemoteFile, make_plan
 from spectrum_suite.hub.weights import check_weights
 from spectrum_suite.models import find_model
 from tests.tiny_models import save_llama

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from spectrum_suite.generation import rule_adapter
-from spectrum_suite.hub.rule_adapter import rule_adapter_publication
+from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication
 
 pytestmark = pytest.mark.hub
 

@@ -1,7 +1,7 @@
 """Measures how many options a second are scored, beside a plain forward pass per option and lm-evaluation-harness.
 
-    python -m benchmarks.scoring --json                                        # a few items, some minutes on one core
-    python -m benchmarks.scoring --suite spectrum-suite --nytimes 100 --json --output quick.json
+    python -m benchmarks.option_scoring --json                                # a few items, some minutes on one core
+    python -m benchmarks.option_scoring --suite spectrum-suite --nytimes 100 --json --output quick.json
 
 Each way scores the same options after the same prompts with the embedded Gemma 3 270M in float32, in a process of its
 own, whose time and peak memory count from when the model is loaded and warm. The ways take turns on each task,
@@ -15,7 +15,7 @@ and a number that two of them do not agree on is an error. lm-evaluation-harness
 may live in an environment of its own, one that sees torch and transformers as well:
 
     python -m venv lm-eval && lm-eval/bin/pip install lm-eval==0.4.13
-    python -m benchmarks.scoring --lm_eval_python lm-eval/bin/python --json
+    python -m benchmarks.option_scoring --lm_eval_python lm-eval/bin/python --json
 
 The result is one object per task: `vs_plain` and `vs_lm_eval` (options per second of the processor, ours over theirs;
 on a busy machine that is the fair measure), the same `_wall` by the clock, and per way the options per second, the
@@ -281,7 +281,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         del ways["lm_eval"]
     given = {task: [asdict(item) for item in items] for task, items in tasks.items()}
     workers = {
-        way: Worker("benchmarks.scoring", ["--model", arguments.model, "--way", way], given, python=python)
+        way: Worker("benchmarks.option_scoring", ["--model", arguments.model, "--way", way], given, python=python)
         for way, python in ways.items()
     }
     results = {

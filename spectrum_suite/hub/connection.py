@@ -20,7 +20,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_ba
 from huggingface_hub.utils import logging as hub_logging
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.hub.plan import CARD, MANIFEST, Plan, Remote, RemoteFile, Repository
+from spectrum_suite.hub.push_plan import CARD, MANIFEST, Plan, Remote, RemoteFile, Repository
 
 logger = logging.getLogger(__name__)
 

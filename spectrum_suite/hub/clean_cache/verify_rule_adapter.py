@@ -1,4 +1,4 @@
-"""The rules with a small model of random weights: ``rule_adapter.py ORG/NAME COMMIT SHA256``.
+"""The rules with a small model of random weights: ``verify_rule_adapter.py ORG/NAME COMMIT SHA256``.
 
 `generate` runs code from the Hub here, and only the very file that was published, by its SHA-256.
 """

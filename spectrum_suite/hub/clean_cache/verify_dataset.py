@@ -1,4 +1,4 @@
-"""Every configuration, its first rows and the rows of all its files: ``dataset.py ORG/NAME COMMIT CONFIG ...``.
+"""Every configuration, its first rows and the rows of all its files: ``verify_dataset.py ORG/NAME COMMIT CONFIG ...``.
 
 What there must be is what ``build_report.json`` says of each file; what there is stands in the files' own metadata.
 """

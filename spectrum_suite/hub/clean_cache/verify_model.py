@@ -1,4 +1,4 @@
-"""A tokenizer with its chat template, sampling settings, weights, a forward pass: ``model.py ORG/NAME COMMIT``."""
+"""A tokenizer and its chat template, sampling, weights, a forward pass: ``verify_model.py ORG/NAME COMMIT``."""
 
 from __future__ import annotations
 

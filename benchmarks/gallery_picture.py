@@ -1,6 +1,6 @@
 """The gallery of the README: what a base model and a tuned one make of a few small worlds, as bars.
 
-    python -m benchmarks.gallery --base embedded:gemma-3-270m --tuned outputs/quickstart/adapter
+    python -m benchmarks.gallery_picture --base embedded:gemma-3-270m --tuned outputs/quickstart/adapter
 
 writes the numbers into benchmarks/results/gallery.json and the picture into docs/gallery.png. Without models, the
 picture is drawn again from the numbers.

@@ -14,7 +14,16 @@ from spectrum_suite.hub.card_merge import Ours, merge_card
 from spectrum_suite.hub.dataset import dataset_publication
 from spectrum_suite.hub.local_files import LocalFile
 from spectrum_suite.hub.metric import metric_publication
-from spectrum_suite.hub.plan import MANIFEST, Consent, Manifest, Publication, Remote, RemoteFile, Repository, make_plan
+from spectrum_suite.hub.push_plan import (
+    MANIFEST,
+    Consent,
+    Manifest,
+    Publication,
+    Remote,
+    RemoteFile,
+    Repository,
+    make_plan,
+)
 
 pytestmark = pytest.mark.hub
 

@@ -1,7 +1,7 @@
 """Measures a token of greedy generation with the three rules: with a key-value cache and without, against none.
 
-    python -m benchmarks.rule_adapter --json
-    python -m benchmarks.rule_adapter --tokens 16 64 --repeats 2 --output quick.json
+    python -m benchmarks.rule_adapter_cost --json
+    python -m benchmarks.rule_adapter_cost --tokens 16 64 --repeats 2 --output quick.json
 
 The model is the embedded Gemma 3 270M in float32 on the CPU, on one prompt, and nothing ends a response early:
 

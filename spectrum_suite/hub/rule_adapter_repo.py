@@ -12,7 +12,7 @@ from spectrum_suite.generation import rule_adapter
 from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.cards import template
 from spectrum_suite.hub.local_files import LocalFile
-from spectrum_suite.hub.plan import Publication, Repository
+from spectrum_suite.hub.push_plan import Publication, Repository
 
 _FOLDER = "custom_generate/"
 _KEYS = {"library_name", "license", "language"}

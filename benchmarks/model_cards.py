@@ -1,6 +1,6 @@
 r"""Writes model_cards/<name>.md for a run, and keeps what the card is made from in benchmarks/results/cards/<name>.
 
-    python -m benchmarks.cards outputs/spectrum-gemma-3-270m/1 --name gemma-3-270m-spectrum \
+    python -m benchmarks.model_cards outputs/spectrum-gemma-3-270m/1 --name gemma-3-270m-spectrum \
         --reports outputs/results/gemma-3-270m/spectrum/1
 
 `--reports` is a folder below which the reports of `evaluate_model.py` lie. Without a run, every card is rendered again

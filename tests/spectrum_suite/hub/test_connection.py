@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Offl
 from huggingface_hub.utils._http import _parse_retry_after
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.hub.client import LONGEST_WAIT_S, Repository, _tell_of_trouble, failure_of, set_time_limits
+from spectrum_suite.hub.connection import LONGEST_WAIT_S, Repository, _tell_of_trouble, failure_of, set_time_limits
 
 pytestmark = pytest.mark.hub
 

@@ -1,4 +1,4 @@
-"""A metric's module, and the examples in its documentation: ``metric.py ORG/NAME COMMIT``."""
+"""A metric's module, and the examples in its documentation: ``verify_metric.py ORG/NAME COMMIT``."""
 
 from __future__ import annotations
 

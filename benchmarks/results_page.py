@@ -1,7 +1,7 @@
 """Writes docs/results.md, with its figures, from the results that lie in benchmarks/results/runs.
 
-    python -m benchmarks.results                                                # from what is there
-    python -m benchmarks.results outputs/results/gemma-3-270m/results.json      # takes these in before, under the
+    python -m benchmarks.results_page                                                # from what is there
+    python -m benchmarks.results_page outputs/results/gemma-3-270m/results.json      # takes these in before, under the
                                                                                 # name of their folder
 
 A text `benchmarks/results/runs/<name>.md` beside the results of that name says what can be concluded from them, and
@@ -26,7 +26,7 @@ RUNS, PAGE, FIGURES = (ROOT / name for name in ("benchmarks/results/runs", "docs
 INTRODUCTION = """# Results
 
 What came out of the runs that the recipes in `recipes/results/` list: models before and after tuning, on tasks that no
-training has seen. `python -m benchmarks.results` makes this page from the reports in `benchmarks/results/runs/`.
+training has seen. `python -m benchmarks.results_page` makes this page from the reports in `benchmarks/results/runs/`.
 
 ## The claims at a glance
 

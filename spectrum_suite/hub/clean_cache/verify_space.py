@@ -1,4 +1,4 @@
-"""The program of a Space, imported from its own files: ``space.py ORG/NAME COMMIT MODULE``."""
+"""The program of a Space, imported from its own files: ``verify_space.py ORG/NAME COMMIT MODULE``."""
 
 from __future__ import annotations
 
