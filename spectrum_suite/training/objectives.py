@@ -272,7 +272,7 @@ def _markers(
         text_format,
         max_length=config.max_length,
         groups=_group_of_row(rows_per_data),
-        pieces=all_shown,
+        cut=all_shown,
     )
     view = MarkedView(rows, token_encoder(tokenizer, text_format), text_format, dropout, marked=arguments.marked)
     collator = SpectrumCollator.for_format(

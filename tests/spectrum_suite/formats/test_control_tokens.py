@@ -142,7 +142,7 @@ def test_conversations_and_marked_rows_are_data_too(hostile):
             rows = Dataset.from_list([{"id": "r", "messages": each, "markers": [{"lang": "French"}]}])
             (row,) = tokenize_conversations(rows, hostile, text_format, max_length=5000)[0]
             view = MarkedView(rows, token_encoder(hostile, text_format), text_format, MarkerDropout(0.0, 0.0, 1))
-            (marked,) = tokenize_rows(rows, hostile, text_format, max_length=5000, pieces=all_shown)[0]
+            (marked,) = tokenize_rows(rows, hostile, text_format, max_length=5000, cut=all_shown)[0]
             seen = (row, marked, view(marked, 0))
             found.append([counted(hostile, each["description"] + each["outputs"][0], text_format) for each in seen])
         assert found[0] == found[1]

@@ -184,7 +184,7 @@ def test_marked_rows_are_tokenized_the_same_in_every_epoch(made, layout):
     tokenizer, text_format = made(layout, "colon")
     source = {"id": "r", "messages": conversation()[:4], "markers": [{"lang": "French"}, {"lang": "German"}]}
     rows = Dataset.from_list([source])
-    tokenized, _ = tokenize_rows(rows, tokenizer, text_format, max_length=500, pieces=all_shown)
+    tokenized, _ = tokenize_rows(rows, tokenizer, text_format, max_length=500, cut=all_shown)
     view = MarkedView(rows, token_encoder(tokenizer, text_format), text_format, MarkerDropout(0.0, 0.0, 1))
     for name in ("description", "contexts", "outputs", "starts"):
         assert view(tokenized[0], 0).get(name) == tokenized[0].get(name)

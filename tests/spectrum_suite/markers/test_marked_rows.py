@@ -67,7 +67,7 @@ def save(tmp_path):
 def marked_run(rows, tokenizer, name="chat", **options):
     """The tokenized rows and their collator."""
     text_format = get_format(name, tokenizer)
-    tokenized, _ = tokenize_rows(rows, tokenizer, text_format, max_length=300, pieces=all_shown)
+    tokenized, _ = tokenize_rows(rows, tokenizer, text_format, max_length=300, cut=all_shown)
     view = MarkedView(
         rows, token_encoder(tokenizer, text_format), text_format, **{"dropout": MarkerDropout()} | options
     )
