@@ -184,7 +184,7 @@ def _untie(adapted: PeftModel) -> None:
 
 
 def _say_whether_tied(model: PreTrainedModel) -> None:
-    """Let the configuration say of embeddings and head what is so after merging, for whoever loads the model anew."""
+    """Let the configuration say of embeddings and head what is so after merging, for whoever loads the model again."""
     head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     if head is None or head.weight is embeddings.weight:
         return

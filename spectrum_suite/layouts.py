@@ -1,7 +1,7 @@
 """How texts may be laid out in a pass of a model, proven on the model itself.
 
 What a model gives a text that is alone in a pass is right. Padding, packing and sharing prefixes are faster, and give
-the same numbers where a model keeps texts apart; whether it does cannot be told from its name or its configuration. So
+the same numbers where a model keeps texts apart; whether it does cannot be seen from its name or its configuration. So
 a few short passes of the very model are compared, once per model:
 
     alone     S B                     (what is right)
@@ -114,8 +114,8 @@ class _Texts:
     Attributes:
         other: What stands before them in a row.
         shared: The beginning of two texts.
-        sibling: How the first goes on.
-        branch: How the second goes on.
+        sibling: How the first continues.
+        branch: How the second continues.
         targets: (places, ``TARGETS``), tokens whose log-probabilities are compared at ``_PLACES`` of the second text.
         alone: Their log-probabilities where it is alone, of the same shape.
         size: The largest difference that a full leak makes, in nats.
@@ -276,7 +276,7 @@ def check_repeats(model: PreTrainedModel, ids: Sequence[int], log_probs: torch.T
 
 
 def not_the_same(model: PreTrainedModel, difference: float) -> str:
-    """What is said of a model whose probabilities change by themselves."""
+    """The error line for a model whose probabilities change by themselves."""
     return f"{name_of(model)} gives other probabilities each time, by {difference:.3g} nats: use another model"
 
 
@@ -386,7 +386,7 @@ def _followed_pass(model: PreTrainedModel, texts: _Texts, fill: int = 0) -> torc
 
 
 def _padded(model: PreTrainedModel, texts: _Texts) -> tuple[torch.Tensor, torch.Tensor]:
-    """The text with more behind it in a padded row, and the text after all else in a row that is one text."""
+    """The text with more after it in a padded row, and the text after all else in a row that is one text."""
     before = texts.other + texts.shared + texts.sibling
     rows = [texts.text + texts.tail, [*before, *texts.branch]]
     trees = [TokenTree() for _ in rows]

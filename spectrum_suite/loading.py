@@ -75,7 +75,7 @@ def load_causal_lm(
         options: Other arguments of ``from_pretrained``; none of them may be None that has a meaning as None.
 
     Raises:
-        UserError: It cannot be loaded, is no causal language model, or lacks weights or has too many.
+        UserError: It cannot be loaded, is not a causal language model, or lacks weights or has too many.
     """
     config = read_config(source, name, revision)
     with explain_failed_load(f"model {name!r} cannot be loaded as a causal language model"):

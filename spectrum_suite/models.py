@@ -42,7 +42,7 @@ _BLOCK = 2**23
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Where a model's files lie.
+    """Where a model's files are.
 
     Attributes:
         name: The path or id that was asked for.
@@ -79,7 +79,7 @@ def check_model_name(name: str) -> None:
     """Refuse, at no cost, what is neither an embedded model, a folder here nor the id of a repository.
 
     Raises:
-        UserError: It is none of them.
+        UserError: It is neither of them.
     """
     if name.startswith("embedded:") or Path(name).expanduser().is_dir():
         return
@@ -198,7 +198,7 @@ def torch_dtype(name: str | torch.dtype | None, device: torch.device) -> torch.d
     """The dtype of that name; by default bfloat16 on an accelerator that has it, and float32 elsewhere.
 
     Raises:
-        UserError: It is none that a model is scored in.
+        UserError: A model is not scored in it.
     """
     if name is None:
         return torch.bfloat16 if device.type != "cpu" and has_dtype(device, torch.bfloat16) else torch.float32

@@ -49,7 +49,7 @@ def reads_ahead(logits: torch.Tensor, model: PreTrainedModel) -> bool:
     Args:
         logits: Those of :func:`logits_after`.
         model: That gave them. More than its rounding counts, which may depend on the other tokens of a batch; what is
-            as small in 16 bits counts where the configuration says that the model is no decoder.
+            as small in 16 bits counts where the configuration says that the model is not a decoder.
     """
     first, second = logits[:, 0]
     apart, largest = (first - second).abs().max(), first.abs().max()

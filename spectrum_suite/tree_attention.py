@@ -22,17 +22,17 @@ Step = tuple[int, int]
 
 @dataclass
 class TokenTree:
-    """Texts as token ids; what some of them begin with alike is there once.
+    """Texts as token ids; a common beginning of some of them is there once.
 
     Attributes:
         ids: Token ids; a token comes after its parent.
         parents: For each token the index of the token before it in its texts, or ``ROOT``.
-        behind: For each token from which a step was asked for, how many tokens behind the start of its steps it lies.
+        offsets: For each token from which a step was asked for, how many tokens after the start of its steps it is.
     """
 
     ids: list[int] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
-    behind: dict[int, int] = field(default_factory=dict)
+    offsets: dict[int, int] = field(default_factory=dict)
     _children: dict[Step, int] = field(default_factory=dict)
 
     def steps(self, node: int, tokens: Sequence[int]) -> list[Step]:
@@ -40,7 +40,7 @@ class TokenTree:
         found: list[Step] = []
         for count, token in enumerate(tokens):
             found.append((self._child(*found[-1]) if found else node, token))
-            self.behind[found[-1][0]] = count
+            self.offsets[found[-1][0]] = count
         return found
 
     def text(self, node: int, count: int | None = None) -> list[int]:
@@ -52,13 +52,13 @@ class TokenTree:
         return found[::-1]
 
     def extend(self, node: int, tokens: Sequence[int]) -> int:
-        """Put ``tokens`` behind ``node``, as far as they are not there; returns the index of the last one."""
+        """Put ``tokens`` after ``node``, as far as they are not there; returns the index of the last one."""
         for token in tokens:
             node = self._child(node, token)
         return node
 
     def missing(self, tokens: Sequence[int], node: int = ROOT) -> int:
-        """How many of the tokens behind ``node`` are not there yet."""
+        """How many of the tokens after ``node`` are not there yet."""
         for shared, token in enumerate(tokens):
             child = self._children.get((node, token))
             if child is None:

@@ -1,4 +1,4 @@
-"""A language model behind an OpenAI-compatible endpoint as the judge of what is valid, where no rule can say.
+"""A language model at an OpenAI-compatible endpoint as the judge of what is valid, where no rule can say.
 
 Off unless asked for. Each verdict is kept in a file, so that the same text is never judged, or paid for, twice.
 """

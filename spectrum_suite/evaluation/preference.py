@@ -1,4 +1,4 @@
-"""Which of two responses is the better one: a judge behind an endpoint, or a model's likelihood as a stand-in."""
+"""Which of two responses is the better one: a judge at an endpoint, or a model's likelihood as a stand-in."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Preference(Protocol):
 
 @dataclass(frozen=True)
 class EndpointPreference:
-    """A language model behind an OpenAI-compatible endpoint, asked once for each order of each pair."""
+    """A language model at an OpenAI-compatible endpoint, asked once for each order of each pair."""
 
     judge: EndpointJudge
 
@@ -67,7 +67,7 @@ class EndpointPreference:
 
 @dataclass(frozen=True)
 class LikelihoodPreference:
-    """No judge: the response of which a local model has the higher mean log-probability per token.
+    """Not a judge: the response of which a local model has the higher mean log-probability per token.
 
     It knows what is fluent and to the point better than what is right. Reports carry its label.
 

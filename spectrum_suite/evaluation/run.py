@@ -71,7 +71,7 @@ def evaluate(settings: EvaluationSettings, *, progress: bool = False) -> Report 
     """Score a model and write ``report.json``, ``report.md`` and ``plots/`` into the output folder.
 
     The result of each part of a task is kept in ``output/tasks`` under a fingerprint of all that it depends on; the
-    same call takes what is there and goes on. A model with nothing left to measure is not even loaded. Processes
+    same call resumes from what is there. A model with nothing left to measure is not even loaded. Processes
     that were started together share the work; the main one keeps it and writes. A task that this model cannot be
     measured on does not end the others: the report says why under ``failed``.
 
@@ -110,7 +110,7 @@ def complete(report: Report) -> Report:
         UserError: Something was not.
     """
     for failure in report["failed"]:
-        raise UserError(f"{failure_text(failure)}; measure without it, or mend it")
+        raise UserError(f"{failure_text(failure)}; measure without it, or repair it")
     return report
 
 
@@ -118,7 +118,8 @@ def tasks_of(suite: str, tasks: Sequence[str], desiderata: Sequence[str]) -> dic
     """Desideratum -> the tasks of a suite that it is measured on.
 
     Raises:
-        UserError: There is no such suite, task or desideratum, a task is of no kind that is asked for, or none is left.
+        UserError: There is no such suite, task or desideratum, a task is of a kind that is not asked for, or
+            none is left.
     """
     for name in desiderata:
         if name not in KINDS:

@@ -1,7 +1,7 @@
 """Exact log-probabilities of the outputs inside long sequences, and of the options that could stand in their places.
 
 A sequence is run once and gives the log-probability of each of its outputs, terminator included. Where options are
-given, they are packed behind the sequence as a tree of tokens, each attending to the sequence up to where its output
+given, they are packed after the sequence as a tree of tokens, each attending to the sequence up to where its output
 would begin:
 
     sequence          B D C x e C y e         (output x, output y, each with its terminator e)

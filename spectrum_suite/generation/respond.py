@@ -40,7 +40,7 @@ class Way(IntEnum):
     WHOLE = 0
     """Each prompt alone, and all of its text again for each token."""
     CACHED = 1
-    """Prompts of equal length together, on from what the model keeps of them."""
+    """Prompts of equal length together, continued from the model's cache."""
     PADDED = 2
     """Prompts of any length together, padded in front."""
 
@@ -75,7 +75,7 @@ def respond(
     batch_size: int = 8,
     progress: bool = False,
 ) -> list[Response]:
-    """The most likely next token, again and again, as the paper decodes.
+    """The most likely next token, again and again (greedy decoding), as the paper decodes.
 
     Args:
         model: A causal language model in eval mode.
@@ -144,7 +144,7 @@ class _Ways:
         model: Responds.
         plain: The same with an empty generation config.
         tokenizer: Its tokenizer.
-        config: How a response goes on and ends.
+        config: How a response continues and ends.
         pad: Fills up a batch.
     """
 
@@ -266,7 +266,7 @@ def with_empty_config(model: PreTrainedModel | PeftModel) -> Iterator[PreTrained
 
 
 def _response(tokens: list[int], end: Ending) -> Response:
-    """A response up to its end; what fills up the batch lies behind it."""
+    """A response up to its end; padding of the batch comes after it."""
     for length in range(1, len(tokens) + 1):
         if end.reached(tokens[:length]):
             return Response(end.text_before(tokens[:length]), length, ended=True)

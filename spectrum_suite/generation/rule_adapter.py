@@ -71,7 +71,7 @@ class Rules:
         """These rules, less some of ``ending``, ``words`` and ``repetition``.
 
         Raises:
-            ValueError: A name is none of the three.
+            ValueError: A name is not one of the three.
         """
         if unknown := set(rules) - set(RULES):
             raise ValueError(f"no rule {min(unknown)!r}: choose from {', '.join(RULES)}")
@@ -83,12 +83,12 @@ class Rules:
         """The weights that a YAML file names; what it does not name is as in the paper.
 
         Raises:
-            ValueError: It is no mapping, or names what is no weight.
+            ValueError: It is not a mapping, or names something that is not a weight.
         """
         loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         known = [each.name for each in fields(cls)]
         if not isinstance(loaded, dict) or (unknown := sorted(loaded.keys() - set(known))):
-            what = f"has no weight {unknown[0]!r}" if isinstance(loaded, dict) else "is no mapping"
+            what = f"has no weight {unknown[0]!r}" if isinstance(loaded, dict) else "is not a mapping"
             raise ValueError(f"rules {str(path)!r}: a file of rules {what}: it may name {', '.join(known)}")
         return cls(**loaded)
 
@@ -100,7 +100,7 @@ class RuleBasedAdapter(LogitsProcessor):
         model.generate(**prompt, logits_processor=LogitsProcessorList([rules]), do_sample=True, top_k=0)
 
     It works with the key-value cache, in batches with padding on the left, greedy, sampling or with beams. A call that
-    does not go on from the call before begins a new response, so one adapter serves many calls of ``generate``.
+    does not continue the call before begins a new response, so one adapter serves many calls of ``generate``.
 
     Attributes:
         missing: Words of the rules that are no single token of this vocabulary; they have no effect.
@@ -185,7 +185,7 @@ class RuleBasedAdapter(LogitsProcessor):
         )
 
     def _response_begins(self, input_ids: torch.LongTensor) -> int:
-        """The length of the prompt: that of the first call whose text does not go on from the call before."""
+        """The length of the prompt: that of the first call whose text does not continue that of the call before."""
         if self.prompt_length is not None:
             return self.prompt_length
         longer = input_ids.shape[1] == self._length + 1
@@ -196,7 +196,7 @@ class RuleBasedAdapter(LogitsProcessor):
 
 
 def token_ids_of(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> dict[str, list[int]]:
-    """Text of a token -> the ids of all tokens that add exactly this text behind other text.
+    """Text of a token -> the ids of all tokens that add exactly this text after other text.
 
     Found by decoding the vocabulary, so that a leading space is whatever the tokenizer makes it, and a byte token
     counts as its character.
@@ -235,7 +235,7 @@ def generate(
     Args:
         model: Any causal language model.
         arguments: The prompt's ids, if they are not given by name.
-        tokenizer: The model's; by default the one that lies beside it.
+        tokenizer: The model's; by default the one beside it.
         rules: Weights of :class:`Rules` that differ from the paper's.
         logits_processor: More processors; they come first.
         revision: Of the repository with this file. `transformers` has used it when it calls this function.

@@ -8,7 +8,7 @@ they share a row of the batch, and a finished sample has none. A row costs one t
 
 A sample draws its tokens by inverting the cumulative distribution at uniform numbers of its own, which depend on the
 seed, the prompt and the sample's number alone. So the first 10 of 100 samples are the 10 samples, and neither the batch
-size nor the other prompts change a sample (but for rounding: a uniform number may lie between two ways to round).
+size nor the other prompts change a sample (but for rounding: a uniform number may fall between two ways to round).
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def sample_uniforms(seed: int, prompt_ids: TokenIds, occurrence: int, number: in
 
 
 def draw_tokens(logits: torch.Tensor, rows: Sequence[int], uniforms: Sequence[float]) -> list[int]:
-    """For each sample the token in whose interval of the cumulative distribution its uniform number lies.
+    """For each sample the token whose interval of the cumulative distribution its uniform number falls into.
 
     Probabilities are added up in float64 where the device has it, so that tokens of very small probability are drawn
     as often as they should be. A block of tokens is found first and a token in it second, so no second array of the
@@ -267,7 +267,7 @@ class _Drawing:
     """From what samples are drawn: the model, the prompt, what ends a sample, and the rules of an adapter.
 
     Attributes:
-        caches: Whether a pass goes on from the keys and values of the one before; else it runs whole texts.
+        caches: Whether a pass continues from the keys and values of the one before; otherwise it runs whole texts.
     """
 
     model: PreTrainedModel
@@ -282,7 +282,7 @@ class _Drawing:
         return HeadView(self.model)
 
     def run(self, texts: Sequence[TokenIds], cache: Cache | None) -> ModelOutput:
-        """One pass: the logits after each text behind the prompt, (rows, vocabulary), and the cache with all tokens.
+        """One pass: the logits after each text after the prompt, (rows, vocabulary), and the cache with all tokens.
 
         Args:
             texts: Of equal length.
@@ -339,7 +339,7 @@ def _drawn(drawing: _Drawing, uniforms: Sequence[np.ndarray], batch_size: int, b
         except NotApart as found:
             if not caches:
                 raise UserError(f"{name_of(drawing.model)} cannot be sampled: a batch differs {found}") from found
-            logger.warning("%s cannot go on from its cache (%s): running whole texts", name_of(drawing.model), found)
+            logger.warning("%s cannot continue from its cache (%s): running whole texts", name_of(drawing.model), found)
             proof.caches = False
         else:
             break

@@ -231,7 +231,7 @@ def _text_alone(tree: TokenTree, node: int, found: dict[Step, float]) -> tuple[T
     for place in reversed(range(len(line.ids))):
         place_of[node] = place
         node = tree.parents[node]
-    line.behind = {place_of[at]: count for at, count in tree.behind.items() if at in place_of}
+    line.offsets = {place_of[at]: count for at, count in tree.offsets.items() if at in place_of}
     return line, {(place_of[at], token): value for (at, token), value in found.items() if at in place_of}
 
 
@@ -245,7 +245,7 @@ def _with_rules(rules: RuleBasedAdapter, trees: Sequence[TokenTree], steps: Sequ
 
     def adjust(logits: torch.Tensor, first: int) -> torch.Tensor:
         here = starts[first : first + len(logits)]
-        lengths = [tree.behind[node] for tree, node in here]
+        lengths = [tree.offsets[node] for tree, node in here]
         counts = lengths if rules.rules.repetition_in == "response" else [None] * len(here)
         used = [tree.text(node, count) for (tree, node), count in zip(here, counts, strict=True)]
         return rules.add(logits, lengths, used)

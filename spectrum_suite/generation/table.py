@@ -1,4 +1,4 @@
-"""The options of one prompt as a small table, for a look at what a model makes of them."""
+"""The options of one prompt as a small table, to see what a model makes of them."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ SAMPLES_PER_REQUEST = 128
 
 _TEMPERATURE_1 = {"temperature": 1, "top_p": 1}
 _NO_CUTS = {"top_k": -1, "min_p": 0, "repetition_penalty": 1}
-"""Not OpenAI's, but servers of open models know them, and cut where they are not told: vLLM as the model's generation
-config says (Gemma's has a top-k of 64), llama.cpp at a top-k of 40."""
+"""Not OpenAI's, but servers of open models know them, and truncate by default: vLLM as the generation config says
+(Gemma's has a top-k of 64), llama.cpp at a top-k of 40."""
 
 _Continuation = tuple[TokenIds, TokenIds]  # a prompt, and the tokens after it whose log-probabilities are wanted
 

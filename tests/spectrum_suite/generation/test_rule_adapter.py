@@ -248,7 +248,7 @@ def test_weights_come_from_yaml(tmp_path):
     with pytest.raises(ValueError, match="has no weight 'endng': it may name ending, ending_length, words"):
         Rules.from_yaml(path)
     path.write_text("- 3\n")
-    with pytest.raises(ValueError, match="is no mapping"):
+    with pytest.raises(ValueError, match="is not a mapping"):
         Rules.from_yaml(path)
 
 

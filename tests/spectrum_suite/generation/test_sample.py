@@ -388,7 +388,7 @@ def test_a_model_whose_cache_cannot_be_followed_runs_whole_texts_and_says_so(tok
     with caplog.at_level(logging.WARNING):
         found = sample(model, tokenizer, [SHORT, LONG], 6, max_new_tokens=SIZE, batch_size=4, seed=0)
     assert_drawn_from_plain_passes(found, seen, model, tokenizer, [SHORT, LONG])
-    assert "MambaForCausalLM cannot go on from its cache" in caplog.text
+    assert "MambaForCausalLM cannot continue from its cache" in caplog.text
 
 
 @pytest.mark.model
