@@ -19,8 +19,8 @@ from dataset_builder.task_spec import TaskSpec
 from spectrum_suite.embedded_model import EMBEDDED_MODELS
 from spectrum_suite.errors import UserError, did_you_mean
 from spectrum_suite.hub.fit_names import fit
+from spectrum_suite.hub.report_shapes import COUNT, Each, Maybe, Number, check_shape
 from spectrum_suite.hub.results import LABELS, Results, model_index, read_results, whole
-from spectrum_suite.hub.shapes import COUNT, Each, Maybe, Number, check_shape
 from spectrum_suite.hub.terms import AS_BASE, Terms
 from spectrum_suite.json_files import read_json
 from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT

@@ -21,8 +21,8 @@ from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.fit_names import fit
 from spectrum_suite.hub.local_files import LocalFile, scan_folder
 from spectrum_suite.hub.push_plan import CARD, Publication, Remote, Repository
+from spectrum_suite.hub.report_shapes import COUNT, Each, Maybe, check_shape
 from spectrum_suite.hub.secret_scan import open_parquet
-from spectrum_suite.hub.shapes import COUNT, Each, Maybe, check_shape
 from spectrum_suite.json_files import read_json
 
 _SHARD = re.compile(r"(?P<task>[a-z][a-z0-9_]*)/(?:train|test)-\d{5}-of-(?P<count>\d{5})\.parquet")

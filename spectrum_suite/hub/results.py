@@ -14,7 +14,7 @@ from huggingface_hub import EvalResult, EvalResultEntry, eval_result_entries_to_
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.hub.fit_names import fit, fit_text
-from spectrum_suite.hub.shapes import COUNT, Each, Maybe, Number, check_shape
+from spectrum_suite.hub.report_shapes import COUNT, Each, Maybe, Number, check_shape
 from spectrum_suite.json_files import read_json
 
 LABELS = {"tuned": "this model", "uniform": "uniform guess"}
