@@ -9,8 +9,10 @@ import pytest
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation import work
+from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentWork
+from spectrum_suite.evaluation.coverage.summarize_coverage import CoverageWork
 from spectrum_suite.evaluation.report import read_report
+from spectrum_suite.evaluation.steerability.summarize_steerability import SteerabilityWork
 from spectrum_suite.lm import local as local_models
 from spectrum_suite.models import load_for_scoring
 from tests.completions_server import serving
@@ -49,7 +51,7 @@ def command(model, suite, tmp_path):
 def scored(monkeypatch):
     """The tasks that were really scored, in order; naming one as ``stop`` interrupts before it."""
     tasks = []
-    measure = work.AlignmentWork.measure
+    measure = AlignmentWork.measure
 
     def spy(self, part, lm):
         if self.task == spy.stop:
@@ -58,7 +60,7 @@ def scored(monkeypatch):
         return measure(self, part, lm)
 
     spy.stop = None
-    monkeypatch.setattr(work.AlignmentWork, "measure", spy)
+    monkeypatch.setattr(AlignmentWork, "measure", spy)
     return tasks, spy
 
 
@@ -221,8 +223,8 @@ def test_all_three_desiderata_in_one_report(command, tmp_path):
 
 def test_what_is_kept_of_coverage_and_steerability_is_not_measured_again(command, monkeypatch):
     first = command(desiderata="steerability coverage", generations=5)
-    for name in ("SteerabilityWork", "CoverageWork"):
-        monkeypatch.setattr(getattr(work, name), "measure", lambda *_, **__: pytest.fail("measured again"))
+    for work in (SteerabilityWork, CoverageWork):
+        monkeypatch.setattr(work, "measure", lambda *_, **__: pytest.fail("measured again"))
     again = command(desiderata="steerability coverage", generations=5)
     assert again["coverage"] == first["coverage"]
     assert again["steerability"] == first["steerability"]

@@ -25,7 +25,7 @@ from transformers import (
 from transformers.integrations import get_reporting_integration_callbacks
 
 from spectrum_suite.errors import UserError, first_line
-from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, align_rows
+from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, score_items
 from spectrum_suite.evaluation.run import tasks_of
 from spectrum_suite.formats.render import Format
 from spectrum_suite.formats.tags import find_format
@@ -420,7 +420,7 @@ class AlignmentLook(TrainerCallback):
     def _items(self, lm: LocalLM) -> Iterator[tuple[str, tuple[AlignmentItem, ...]]]:
         """The task's name and its scored items, for every task; the same items each time."""
         for task, rows in self.rows.items():
-            yield task, align_rows(lm, rows)
+            yield task, score_items(lm, rows)
 
 
 def write_page(folder: str, data: TrainingData, tokenizer: PreTrainedTokenizerBase, text_format: Format) -> None:

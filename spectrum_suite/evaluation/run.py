@@ -17,8 +17,10 @@ from tqdm import tqdm
 
 from spectrum_suite.errors import UserError, first_line
 from spectrum_suite.evaluation.alignment.score_alignment import SMOOTHING
+from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentWork
 from spectrum_suite.evaluation.choices import DESIDERATA, KINDS, ON_DATA
 from spectrum_suite.evaluation.compare_reports import CompareTask, comparison_section
+from spectrum_suite.evaluation.coverage.summarize_coverage import CoverageWork
 from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.judge import JUDGE_TIMEOUT_S, EndpointJudge
 from spectrum_suite.evaluation.markers.summarize_markers import MarkersWork
@@ -27,7 +29,8 @@ from spectrum_suite.evaluation.processes import Processes, processes
 from spectrum_suite.evaluation.report import REPORT, SCHEMA_VERSION, Report, Section, failure_text, read_report
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.show_report import plot_names, remove_plots, write_plots, write_report
-from spectrum_suite.evaluation.work import AlignmentWork, CoverageWork, DataWork, SteerabilityWork, Work
+from spectrum_suite.evaluation.steerability.summarize_steerability import SteerabilityWork
+from spectrum_suite.evaluation.work import DataWork, Work
 from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.held_folder import held
 from spectrum_suite.instruction_data import named_data

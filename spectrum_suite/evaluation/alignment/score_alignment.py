@@ -20,7 +20,7 @@ from spectrum_suite.fingerprints import fingerprint_of_rows
 from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.generation.logprobs import Prompt, TokenIds, exclusive_log_probs
 from spectrum_suite.lm.base import TokenLM
-from spectrum_suite.metrics.spectrum_alignment.scoring import score_items
+from spectrum_suite.metrics.spectrum_alignment import scoring
 
 SMOOTHING = 1e-6
 """As in the paper's evaluation; see ``metrics/spectrum_alignment``."""
@@ -78,7 +78,7 @@ class AlignmentItem:
         )
 
 
-def align_rows(lm: TokenLM, rows: Dataset, *, task_labels: bool = False) -> tuple[AlignmentItem, ...]:
+def score_items(lm: TokenLM, rows: Dataset, *, task_labels: bool = False) -> tuple[AlignmentItem, ...]:
     """Score a model on items of a distribution task, and the uniform guess beside it.
 
     Args:
@@ -128,8 +128,10 @@ def score_alignment(
 ) -> tuple[AlignmentItem, ...]:
     """Compare log-probabilities of options with their targets; all arguments hold one entry per item."""
     exclusive = [exclusive_log_probs(found, tokens) for found, tokens in zip(log_probs, token_ids, strict=True)]
-    scores = score_items(targets, exclusive, prediction_type="log_probabilities", smoothing=SMOOTHING)
-    uniform = score_items(targets, [np.full(len(texts), 1 / len(texts)) for texts in options], smoothing=SMOOTHING)
+    scores = scoring.score_items(targets, exclusive, prediction_type="log_probabilities", smoothing=SMOOTHING)
+    uniform = scoring.score_items(
+        targets, [np.full(len(texts), 1 / len(texts)) for texts in options], smoothing=SMOOTHING
+    )
     return tuple(
         AlignmentItem(
             id=item_id,
@@ -144,6 +146,6 @@ def score_alignment(
     )
 
 
-def rows_fingerprint(rows: Dataset) -> str:
+def items_fingerprint(rows: Dataset) -> str:
     """A hash of what the score of some items depends on: prompts, options and targets."""
     return fingerprint_of_rows(rows.select_columns(["id", "messages", "options", "probabilities"]))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, Scores
+from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, Scores, items_fingerprint, score_items
 from spectrum_suite.evaluation.intervals import paired_difference
 from spectrum_suite.evaluation.report import Section
+from spectrum_suite.evaluation.work import RowsWork, seconds_of
+from spectrum_suite.json_files import finite
+from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.metrics.spectrum_alignment.scoring import summarize
 
 
@@ -58,6 +61,35 @@ class TaskAlignment:
             "uniform": {name: {"mean": uniform[name], "se": uniform[f"{name}_se"]} for name in metrics},
             "items": [asdict(item) for item in self.items],
         }
+
+
+class AlignmentWork(RowsWork):
+    """The items of a distribution task."""
+
+    kind = "distribution"
+
+    def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See :class:`spectrum_suite.evaluation.work.Work`."""
+        self.check()
+        for part in self.names():
+            yield part, {"rows": items_fingerprint(self.some(part)), "task_labels": self.settings.task_labels}
+
+    def score(self, part: str, lm: TokenLM) -> Section:
+        """See :class:`spectrum_suite.evaluation.work.Work`."""
+        return {"items": list(map(asdict, score_items(lm, self.some(part), task_labels=self.settings.task_labels)))}
+
+    def section(self, results: Mapping[str, Section]) -> Section:
+        """See :class:`spectrum_suite.evaluation.work.Work`."""
+        items = tuple(AlignmentItem.from_dict(item) for result in results.values() for item in result["items"])
+        fingerprint = items_fingerprint(self.drawn)
+        found = TaskAlignment(self.task, len(self.rows), items, fingerprint, seconds_of(results))
+        if all(item.refused for item in items):
+            raise UserError(f"no item of task {self.task!r} can be scored: {items[0].refused}")
+        return finite(found.as_dict())
+
+    def not_comparable(self, theirs: Section) -> str | None:
+        """See :class:`spectrum_suite.evaluation.work.Work`."""
+        return self.nothing_shared(item["id"] for item in theirs["items"])
 
 
 def compare_alignment(task: str, mine: Section, theirs: Section) -> dict[str, dict[str, Any]]:

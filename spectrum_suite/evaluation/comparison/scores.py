@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.instruction.ranking import Ranking
+from spectrum_suite.evaluation.instruction.score_instruction import Ranking
 from spectrum_suite.evaluation.report import Report, Section
 from spectrum_suite.evaluation.steerability.summarize_steerability import TaskSteerability
 from spectrum_suite.metrics.in_context_steerability.scoring import sums_per_sequence, with_examples

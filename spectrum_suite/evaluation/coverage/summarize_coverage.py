@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from spectrum_suite.evaluation.coverage.score_coverage import (
     CoverageRow,
     Judge,
     answer,
+    generate,
     prompt_messages,
     row_fingerprint,
     valid_items_of,
@@ -23,10 +25,15 @@ from spectrum_suite.evaluation.coverage.score_coverage import (
 from spectrum_suite.evaluation.coverage.validators import n_valid
 from spectrum_suite.evaluation.intervals import paired_difference
 from spectrum_suite.evaluation.report import Section
+from spectrum_suite.evaluation.settings import EvaluationSettings
+from spectrum_suite.evaluation.work import Work
 from spectrum_suite.formats.render import Message
 from spectrum_suite.generation.sample import Samples
 from spectrum_suite.json_files import finite
+from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.metrics.output_coverage.scoring import METRICS, rarefaction, score_task, summarize
+from spectrum_suite.suite import task_rows
+from spectrum_suite.suite_rows import check_ids, check_rows
 
 _NORMAL_95 = 1.959964
 
@@ -127,6 +134,73 @@ def check_generations(
         row_fingerprint=row_fingerprint(row),
         seconds=seconds,
     )
+
+
+class CoverageWork(Work):
+    """The generations of a coverage task; a part is one way of prompting.
+
+    Texts are kept, and checked when the report is made: by another rule or another judge in a moment.
+    """
+
+    def __init__(self, settings: EvaluationSettings, task: str, judge: Judge | None = None) -> None:
+        super().__init__(settings, task)
+        self.judge = judge
+
+    @cached_property
+    def row(self) -> CoverageRow:
+        """The row of the task.
+
+        Raises:
+            UserError: There is not exactly one, or it is not what a coverage task needs.
+        """
+        rows = task_rows(self.settings.suite, self.task)
+        if len(rows) != 1:
+            raise UserError(f"coverage task {self.task!r} has {len(rows)} rows: make each of them a task of its own")
+        check_ids(rows, self.task)
+        check_rows(rows, self.task, "coverage")
+        (row,) = rows
+        return {**row, "examples": row["examples"] or [], "valid_items": row["valid_items"] or []}
+
+    def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See :class:`spectrum_suite.evaluation.work.Work`."""
+        if self.judge is None:
+            n_valid(self.row["validator"], self.row["valid_items"])  # an unknown rule is found before all is generated
+        depends = {"row": row_fingerprint(self.row), "n": self.settings.generations, "seed": self.settings.seed}
+        for prompting in self.settings.promptings:
+            yield prompting, depends
+
+    def not_comparable(self, theirs: Section) -> str | None:
+        """See :class:`spectrum_suite.evaluation.work.Work`."""
+        mine = {"row_fingerprint": row_fingerprint(self.row), "n": self.settings.generations}
+        mine["validity"] = "judge" if self.judge else self.row["validator"]
+        shared = [theirs[prompting] for prompting in self.settings.promptings if prompting in theirs]
+        if any(all(section[name] == value for name, value in mine.items()) for section in shared):
+            return None
+        return (
+            f"coverage task {self.task!r} differs in the two reports: evaluate both with one suite, the same "
+            "promptings and number of generations, and one judge"
+        )
+
+    def score(self, part: str, lm: TokenLM) -> Section:
+        """See :class:`spectrum_suite.evaluation.work.Work`."""
+        n, seed = self.settings.generations, self.settings.seed
+        return asdict(generate(lm.sample, self.task, self.row, part, n=n, seed=seed))
+
+    def section(self, results: Mapping[str, Section]) -> Section:
+        """See :class:`spectrum_suite.evaluation.work.Work`: prompting -> section."""
+        return {
+            prompting: check_generations(
+                Samples(tuple(result["texts"]), result["unfinished"]),
+                self.task,
+                self.row,
+                prompting,
+                seed=self.settings.seed,
+                first_line=self.settings.first_line,
+                judge=self.judge,
+                seconds=round(result["seconds"], 2),
+            ).as_dict()
+            for prompting, result in results.items()
+        }
 
 
 def mean_section(sections: Iterable[Section]) -> Section:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,14 +13,19 @@ from typing import Any
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.instruction.ranking import Ranking, random_pairs, rank_responses
-from spectrum_suite.evaluation.instruction.response_format import format_measures, summarize_formats
+from spectrum_suite.evaluation.instruction.score_instruction import (
+    Conversation,
+    Ranking,
+    format_measures,
+    random_pairs,
+    rank_responses,
+    summarize_formats,
+)
 from spectrum_suite.evaluation.instruction.similarity import similarity_to_task
 from spectrum_suite.evaluation.intervals import paired_difference
 from spectrum_suite.evaluation.report import Section
-from spectrum_suite.evaluation.steerability.score_steerability import sequences_fingerprint
 from spectrum_suite.evaluation.win_rate import compare_responses
-from spectrum_suite.evaluation.work import DataWork
+from spectrum_suite.evaluation.work import DataWork, messages_fingerprint, seconds_of
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.instruction_data import load_conversations, named_data
 from spectrum_suite.json_files import finite
@@ -32,7 +36,7 @@ PART = 16
 
 
 @dataclass(frozen=True)
-class Answered:
+class InstructionItem:
     """A conversation and a model's response in the place of its own.
 
     Attributes:
@@ -40,22 +44,20 @@ class Answered:
         instruction: What its last input says.
         reference: Its own response.
         response: The model's.
+        scores: The format measures of the response.
     """
 
     id: str
     instruction: str
     reference: str
-    response: Response
+    response: str
+    scores: Mapping[str, float]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For a report, with the format measures of the response as ``scores``."""
-        return {
-            "id": self.id,
-            "instruction": self.instruction,
-            "reference": self.reference,
-            "response": self.response.text,
-            "scores": format_measures(self.instruction, self.response),
-        }
+    @classmethod
+    def of(cls, row_id: str, conversation: Conversation, response: Response) -> InstructionItem:
+        """That of a response to a conversation."""
+        instruction, reference = (message["content"] for message in conversation[-2:])
+        return cls(row_id, instruction, reference, response.text, format_measures(instruction, response))
 
 
 class InstructionWork(DataWork):
@@ -83,24 +85,20 @@ class InstructionWork(DataWork):
         """See :class:`spectrum_suite.evaluation.work.Work`."""
         for start in range(0, len(self.pairs), PART):
             rows = self.drawn.select(chain.from_iterable(self.pairs[start : start + PART]))
-            yield f"ranking-{start}", {"rows": sequences_fingerprint(rows)}
+            yield f"ranking-{start}", {"rows": messages_fingerprint(rows)}
         for start in range(0, len(self.drawn), PART):
             rows = self.drawn.select(range(start, min(start + PART, len(self.drawn))))
-            depends = {"rows": sequences_fingerprint(rows), "max_new_tokens": self.settings.max_new_tokens}
+            depends = {"rows": messages_fingerprint(rows), "max_new_tokens": self.settings.max_new_tokens}
             yield f"responses-{start}", depends
 
-    def measure(self, part: str, lm: TokenLM) -> Section:
+    def score(self, part: str, lm: TokenLM) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
-        started = time.monotonic()
         kind, _, start = part.partition("-")
         some = slice(int(start), int(start) + PART)
         if kind == "ranking":
-            found = asdict(rank_responses(lm, self.conversations, self.pairs[some]))
-        else:
-            prompts = [conversation[:-1] for conversation in self.conversations[some]]
-            responses = lm.respond(prompts, max_new_tokens=self.settings.max_new_tokens)
-            found = {"responses": list(map(asdict, responses))}
-        return finite(found) | {"seconds": time.monotonic() - started}
+            return asdict(rank_responses(lm, self.conversations, self.pairs[some]))
+        prompts = [conversation[:-1] for conversation in self.conversations[some]]
+        return {"responses": list(map(asdict, lm.respond(prompts, max_new_tokens=self.settings.max_new_tokens)))}
 
     def section(self, results: Mapping[str, Section]) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
@@ -110,23 +108,19 @@ class InstructionWork(DataWork):
             tuple(_sides(sides) for result in ranked for sides in result["margins"]),
         )
         responses = [Response(**each) for result in results.values() for each in result.get("responses", ())]
-        answered = [
-            Answered(row_id, conversation[-2]["content"], conversation[-1]["content"], response)
-            for row_id, conversation, response in zip(self.drawn["id"][:], self.conversations, responses, strict=True)
-        ]
-        items = [each.as_dict() for each in answered]
+        items = list(map(InstructionItem.of, self.drawn["id"][:], self.conversations, responses))
         ids = [[self.drawn["id"][index] for index in pair] for pair in ranking.pairs]
         return finite(
             {
                 "n": len(items),
                 "n_available": len(self.rows),
-                "seconds": round(sum(result["seconds"] for result in results.values()), 2),
-                "rows_fingerprint": sequences_fingerprint(self.drawn),
+                "seconds": seconds_of(results),
+                "rows_fingerprint": messages_fingerprint(self.drawn),
                 "ranking": ranking.section() | {"pairs": ids, "margins": ranking.margins},
-                "format": summarize_formats([item["scores"] for item in items]),
-                "win_rate": self._win_rate([(e.instruction, e.response.text, e.reference) for e in answered]),
-                "similarity": self._similarity(answered),
-                "items": items,
+                "format": summarize_formats([item.scores for item in items]),
+                "win_rate": self._win_rate([(item.instruction, item.response, item.reference) for item in items]),
+                "similarity": self._similarity(items),
+                "items": list(map(asdict, items)),
             }
         )
 
@@ -163,7 +157,7 @@ class InstructionWork(DataWork):
             return None
         return compare_responses(*zip(*texts, strict=True), self.preference).section()
 
-    def _similarity(self, answered: Sequence[Answered]) -> dict[str, Any] | None:
+    def _similarity(self, items: Sequence[InstructionItem]) -> dict[str, Any] | None:
         """To the responses of a narrow task."""
         if self.settings.similar_to is None:
             return None
@@ -171,9 +165,7 @@ class InstructionWork(DataWork):
             (conversation[-2]["content"], conversation[-1]["content"])
             for conversation in load_conversations(self.settings.similar_to)["messages"]
         ]
-        found = similarity_to_task(
-            [each.instruction for each in answered], [each.response.text for each in answered], pairs
-        )
+        found = similarity_to_task([item.instruction for item in items], [item.response for item in items], pairs)
         return {"to": Path(self.settings.similar_to).stem} | found.section()
 
 

@@ -12,7 +12,6 @@ A model whose tokenizer takes no markers is asked without any, as the baseline o
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -36,9 +35,8 @@ from spectrum_suite.evaluation.markers.score_markers import (
     violates,
 )
 from spectrum_suite.evaluation.report import Section
-from spectrum_suite.evaluation.steerability.score_steerability import sequences_fingerprint
 from spectrum_suite.evaluation.win_rate import compare_responses
-from spectrum_suite.evaluation.work import DataWork
+from spectrum_suite.evaluation.work import DataWork, messages_fingerprint, seconds_of
 from spectrum_suite.formats.render import Message
 from spectrum_suite.instruction_data import named_data
 from spectrum_suite.json_files import finite
@@ -154,20 +152,18 @@ class MarkersWork(DataWork):
         settings = [setting.label for setting in self.settings_of_rows]
         for start in range(0, len(self.drawn), PART):
             rows = self.drawn.select(self._numbers(start))
-            depends = {"rows": sequences_fingerprint(rows), "markers": rows[COLUMN][:], "settings": settings}
+            depends = {"rows": messages_fingerprint(rows), "markers": rows[COLUMN][:], "settings": settings}
             yield str(start), depends | {"max_new_tokens": self.settings.max_new_tokens}
 
-    def measure(self, part: str, lm: TokenLM) -> Section:
+    def score(self, part: str, lm: TokenLM) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`; a model without markers leaves out what sets some."""
-        started = time.monotonic()
         numbers, marked = self._numbers(int(part)), takes_markers(lm.tokenizer)
         answers = self._answers(numbers, lm, marked=marked)
-        found: Section = {
+        return {
             "marked": marked,
             "responses": {label: [asdict(each) for each in some] for label, some in answers.items()},
             "likelihood": self._likelihood(numbers, answers["inferred"], lm, marked=marked),
         }
-        return finite(found) | {"seconds": time.monotonic() - started}
 
     def section(self, results: Mapping[str, Section]) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
@@ -179,8 +175,8 @@ class MarkersWork(DataWork):
             {
                 "n": len(self.drawn),
                 "n_available": len(self.rows),
-                "seconds": round(sum(result["seconds"] for result in results.values()), 2),
-                "rows_fingerprint": sequences_fingerprint(self.drawn),
+                "seconds": seconds_of(results),
+                "rows_fingerprint": messages_fingerprint(self.drawn),
                 "marked": marked,
                 "accuracy": marker_accuracy(self.truth, [each.markers for each in inferred], self.taxonomy)
                 if marked

@@ -19,7 +19,6 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.steerability.closed_answers import (
     Answers,
     ClosedAnswers,
-    closed_answers,  # noqa: F401  # what makes the options of steer_rows
     shared_answers,
 )
 from spectrum_suite.fingerprints import fingerprint
@@ -91,7 +90,7 @@ class ScoredSequence:
         )
 
 
-def steer_rows(
+def score_sequences(
     score: OutputScorer,
     rows: Dataset,
     written: Iterable[Written],
@@ -145,11 +144,6 @@ def formats_of(tokenizer: PreTrainedTokenizerBase) -> list[Written]:
             continue
         found.append((tokenizer, text_format))
     return found
-
-
-def sequences_fingerprint(rows: Dataset) -> str:
-    """A hash of what the score of some sequences depends on: their ids and messages."""
-    return fingerprint(list(rows.select_columns(["id", "messages"])))
 
 
 def _cut(

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.report import Section
-from spectrum_suite.evaluation.steerability.closed_answers import Answers
-from spectrum_suite.evaluation.steerability.score_steerability import ScoredSequence
+from spectrum_suite.evaluation.settings import EvaluationSettings
+from spectrum_suite.evaluation.steerability.closed_answers import Answers, ClosedAnswers, closed_answers
+from spectrum_suite.evaluation.steerability.score_steerability import (
+    ScoredSequence,
+    Written,
+    formats_of,
+    score_sequences,
+)
+from spectrum_suite.evaluation.work import ROWS, RowsWork, messages_fingerprint, seconds_of
+from spectrum_suite.json_files import finite
+from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.metrics.in_context_steerability.scoring import (
     METRICS,
     Outputs,
@@ -147,6 +157,99 @@ class TaskSteerability:
             for sequence in self.sequences
             for k, place in zip(sequence.k, sequence.asked or (None,) * len(sequence.k), strict=True)
         }
+
+
+class SteerabilityWork(RowsWork):
+    """The sequences of an ``icl`` task.
+
+    Args:
+        settings: Of the evaluation.
+        task: The task's name.
+        model: Gives the model, of which rows are cut to the tokens that it takes.
+    """
+
+    kind = "icl"
+
+    def __init__(self, settings: EvaluationSettings, task: str, model: Callable[[], TokenLM]) -> None:
+        super().__init__(settings, task)
+        self.model = model
+
+    @cached_property
+    def positions(self) -> int | None:
+        """Tokens that the model takes; None for any number."""
+        return self.model().positions
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a sequence at most: what was asked for, or what the model takes if that is less."""
+        return min(self.settings.max_length, self.positions or self.settings.max_length)
+
+    @cached_property
+    def options(self) -> ClosedAnswers:
+        """The closed answers of the outputs of the drawn rows."""
+        return closed_answers(self.drawn, among=self.rows)
+
+    def options_of(self, part: str) -> ClosedAnswers:
+        """Those of the rows of a part."""
+        return self.options.part(int(part), int(part) + ROWS)
+
+    def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See :class:`spectrum_suite.evaluation.work.Work`."""
+        self.check()
+        for part in self.names():
+            options = self.options_of(part)
+            asked = {"lists": options.lists, "asked": options.asked}
+            rows = messages_fingerprint(self.some(part))
+            yield part, {"rows": rows, "options": asked, "max_length": self.max_length}
+
+    def score(self, part: str, lm: TokenLM) -> Section:
+        """See :class:`spectrum_suite.evaluation.work.Work`."""
+        sequences = score_sequences(
+            lm.output_logprobs,
+            self.some(part),
+            _with_own(formats_of(lm.tokenizer), (lm.tokenizer, lm.text_format)),
+            options=self.options_of(part),
+            max_length=self.max_length,
+            max_positions=self.positions,
+        )
+        return {"sequences": [None if sequence is None else asdict(sequence) for sequence in sequences]}
+
+    def section(self, results: Mapping[str, Section]) -> Section:
+        """See :class:`spectrum_suite.evaluation.work.Work`.
+
+        Raises:
+            UserError: No output of the task was short enough to score.
+        """
+        found = [sequence for result in results.values() for sequence in result["sequences"]]
+        sequences = tuple(ScoredSequence.from_dict(sequence) for sequence in found if sequence is not None)
+        if not sequences:
+            raise UserError(
+                f"no output of task {self.task!r} fits into {self.max_length} tokens: "
+                + ("raise --max_length" if self.max_length == self.settings.max_length else "the model takes no more")
+            )
+        lists = self.options.lists
+        section = TaskSteerability(
+            task=self.task,
+            capability=self.task in CAPABILITY_TASKS,
+            options=lists[0] if len(lists) == 1 else lists or None,
+            without_options=self.options.without,
+            max_length=self.max_length,
+            n_available=len(self.rows),
+            n_too_long=len(found) - len(sequences),
+            sequences=sequences,
+            rows_fingerprint=messages_fingerprint(self.drawn),
+            seconds=seconds_of(results),
+        ).as_dict()
+        return finite(section)
+
+    def not_comparable(self, theirs: Section) -> str | None:
+        """See :class:`spectrum_suite.evaluation.work.Work`."""
+        return self.nothing_shared(sequence["id"] for sequence in theirs["sequences"])
+
+
+def _with_own(written: list[Written], own: Written) -> list[Written]:
+    """All ways in which a sequence has to fit, the model's own among them."""
+    return written if own[1].name in {text_format.name for _, text_format in written} else [*written, own]
 
 
 def compare_steerability(task: str, mine: Section, theirs: Section) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, align_rows, rows_fingerprint
+from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, items_fingerprint, score_items
 from spectrum_suite.evaluation.alignment.summarize_alignment import TaskAlignment
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import exclusive_log_probs, option_logprobs, option_token_ids
@@ -31,7 +31,7 @@ def model(tokenizer):
 
 def aligned(model, tokenizer, rows, name="spectrum", **options):
     lm = LocalLM.of(model, tokenizer, get_format(name, tokenizer))
-    return align_rows(lm, Dataset.from_list(rows), **options)
+    return score_items(lm, Dataset.from_list(rows), **options)
 
 
 @pytest.mark.parametrize("order", itertools.permutations(range(4)))
@@ -162,8 +162,8 @@ def test_task_labels_stand_where_output_stood(model, tokenizer):
 
 def test_the_fingerprint_of_rows_follows_the_target():
     changed = [COLORS[0] | {"probabilities": [0.4, 0.4, 0.2]}]
-    assert rows_fingerprint(Dataset.from_list(COLORS[:1])) == rows_fingerprint(Dataset.from_list(COLORS[:1]))
-    assert rows_fingerprint(Dataset.from_list(COLORS[:1])) != rows_fingerprint(Dataset.from_list(changed))
+    assert items_fingerprint(Dataset.from_list(COLORS[:1])) == items_fingerprint(Dataset.from_list(COLORS[:1]))
+    assert items_fingerprint(Dataset.from_list(COLORS[:1])) != items_fingerprint(Dataset.from_list(changed))
 
 
 def test_an_item_survives_its_report(model, tokenizer):

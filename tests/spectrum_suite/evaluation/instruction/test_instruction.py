@@ -8,7 +8,7 @@ import yaml
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.instruction.ranking import random_pairs
+from spectrum_suite.evaluation.instruction.score_instruction import random_pairs
 from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.lm import local

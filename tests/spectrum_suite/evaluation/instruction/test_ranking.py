@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.instruction.ranking import Ranking, random_pairs, rank_responses
+from spectrum_suite.evaluation.instruction.score_instruction import Ranking, random_pairs, rank_responses
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.lm.local import LocalLM
 from tests.tiny_models import tiny_model

@@ -8,7 +8,7 @@ import torch
 from transformers import LogitsProcessorList
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.instruction.response_format import format_measures, repetition, summarize_formats
+from spectrum_suite.evaluation.instruction.score_instruction import format_measures, repetition, summarize_formats
 from spectrum_suite.evaluation.instruction.similarity import Similarity, similarity_to_task
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.formats.tags import tagged_format

@@ -11,11 +11,10 @@ import torch
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.steerability.closed_answers import closed_answers
 from spectrum_suite.evaluation.steerability.score_steerability import (
-    closed_answers,
     formats_of,
-    sequences_fingerprint,
-    steer_rows,
+    score_sequences,
 )
 from spectrum_suite.evaluation.steerability.summarize_steerability import (
     CAPABILITY_TASKS,
@@ -23,6 +22,7 @@ from spectrum_suite.evaluation.steerability.summarize_steerability import (
     paired_steerability,
     summary_by_group,
 )
+from spectrum_suite.evaluation.work import messages_fingerprint
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.output_logprobs import output_logprobs, tokenize_sequences
 from spectrum_suite.json_files import finite
@@ -62,7 +62,7 @@ def tiny(tokenizer):
 def steered(model, tokenizer, rows, text_format, *, options=None, written=None, max_length=1024, task="letters"):
     score = partial(output_logprobs, model, tokenizer, text_format=text_format)
     ways = [(tokenizer, text_format)] if written is None else written
-    found = steer_rows(score, rows, ways, options=options, max_length=max_length)
+    found = score_sequences(score, rows, ways, options=options, max_length=max_length)
     sequences = tuple(sequence for sequence in found if sequence is not None)
     return TaskSteerability(
         task=task,
@@ -72,7 +72,7 @@ def steered(model, tokenizer, rows, text_format, *, options=None, written=None, 
         n_available=len(rows),
         n_too_long=len(found) - len(sequences),
         sequences=sequences,
-        rows_fingerprint=sequences_fingerprint(rows),
+        rows_fingerprint=messages_fingerprint(rows),
         seconds=1.0,
     )
 
@@ -177,8 +177,8 @@ def test_what_does_not_fit_is_counted(tokenizer, tiny, spectrum):
 
 
 def test_the_fingerprint_of_sequences_follows_their_messages():
-    assert sequences_fingerprint(rows_of("AB")) == sequences_fingerprint(rows_of("AB"))
-    assert sequences_fingerprint(rows_of("AB")) != sequences_fingerprint(rows_of("BA"))
+    assert messages_fingerprint(rows_of("AB")) == messages_fingerprint(rows_of("AB"))
+    assert messages_fingerprint(rows_of("AB")) != messages_fingerprint(rows_of("BA"))
 
 
 def test_a_result_survives_its_report(tokenizer, spectrum):
@@ -233,7 +233,7 @@ def test_each_question_is_scored_among_its_own_answers(tokenizer, spectrum):
     )
     answers = closed_answers(rows)
     score = partial(output_logprobs, model, tokenizer, text_format=spectrum)
-    (sequence,) = steer_rows(score, rows, [(tokenizer, spectrum)], options=answers, max_length=200)
+    (sequence,) = score_sequences(score, rows, [(tokenizer, spectrum)], options=answers, max_length=200)
     assert sequence.asked == (1, 0, 1)  # the first output has no example before it
     assert [list(np.exp(row).round(4)) for row in sequence.log_probs] == [[0.3, 0.1], [0.4, 0.2], [0.3, 0.1]]
     result = TaskSteerability("letters", False, answers.lists, 200, 1, 0, (sequence,), "", 1.0)
@@ -258,7 +258,7 @@ def test_an_output_that_failed_is_counted_and_not_lost(tokenizer, tiny, spectrum
         return found
 
     rows = MIXED.select([0, 1])
-    found = steer_rows(score, rows, [(tokenizer, spectrum)], options=("A", "B"), max_length=200)
+    found = score_sequences(score, rows, [(tokenizer, spectrum)], options=("A", "B"), max_length=200)
     assert [sequence.k for sequence in found] == [tuple(range(9))] * 2
     assert [sequence.failed for sequence in found] == [(3,), (2,)]
     result = TaskSteerability("letters", False, ("A", "B"), 200, 2, 0, found, "", 1.0)

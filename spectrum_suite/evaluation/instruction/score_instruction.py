@@ -1,23 +1,36 @@
-"""Response ranking: does a model find an instruction's own response more likely than that of another instruction?
+"""Instruction following of a model, scored: which of two responses it finds likelier, and what its own are like.
 
-In how many random pairs is p(response | instruction) > p(other response | instruction) (arXiv 2409.14254)? Pairs are
-disjoint and are looked at from both sides, so that a model that pays no heed to instructions, whatever it thinks of the
-responses, is right exactly once in each pair and gets 50%.
+**Ranking.** In how many random pairs is p(response | instruction) > p(other response | instruction) (arXiv 2409.14254)?
+Pairs are disjoint and are looked at from both sides, so that a model that pays no heed to instructions, whatever it
+thinks of the responses, is right exactly once in each pair and gets 50%.
+
+**Format.** What can be said of a response without a judge: does it end, how long is it, does it repeat, does it answer.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.intervals import interval
+from spectrum_suite.evaluation.intervals import interval, mean_of
 from spectrum_suite.formats.render import Message
+from spectrum_suite.generation.respond import Response
 from spectrum_suite.lm.base import LM
 from spectrum_suite.seeding import generator
+
+N_GRAM = 4
+"""Words of an n-gram, as in Welleck et al. 2020 (arXiv 1908.04319, section 5.1: seq-rep-4)."""
+
+_NEW_INSTRUCTION = re.compile(
+    r"^\W*(?:instruction|input|question|user|human|task|exercise|q|description)\s*\d*\s*(?:\W*:|\|>|\]|$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A line that begins as the next instruction does in a document: ``Question 2:``, ``<|user|>``, ``user``."""
 
 Conversation = Sequence[Message]
 """Messages, the last of which is the response."""
@@ -101,3 +114,34 @@ def random_pairs(count: int, *, limit: int | None = None, seed: int = 42) -> tup
         raise UserError(f"ranking compares the responses of two conversations, but there are {count}: give more")
     order = generator(seed, "ranking").permutation(count).tolist()
     return tuple(zip(order[::2], order[1::2], strict=False))[:limit]
+
+
+def format_measures(instruction: str, response: Response) -> dict[str, float]:
+    """Measures of one response.
+
+    Returns:
+        ``ends`` (1 if it ends by itself), ``tokens``, ``words``, ``repeats_instruction`` (1 if it holds the instruction
+        word for word), ``new_instruction`` (1 if a line of it begins a further instruction), and ``repetition``: the
+        share of its word 4-grams that have been there before, NaN where it has none.
+    """
+    words = response.text.split()
+    asked = " ".join(instruction.split()).casefold()
+    return {
+        "ends": float(response.ended),
+        "tokens": float(response.tokens),
+        "words": float(len(words)),
+        "repeats_instruction": float(bool(asked) and asked in " ".join(words).casefold()),
+        "new_instruction": float(_NEW_INSTRUCTION.search(response.text) is not None),
+        "repetition": repetition(words),
+    }
+
+
+def repetition(words: Sequence[str], n: int = N_GRAM) -> float:
+    """1 - distinct n-grams / n-grams; NaN for fewer than ``n`` words."""
+    grams = [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else math.nan
+
+
+def summarize_formats(measures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, object]]:
+    """Measure -> its ``mean``, ``ci95`` (bootstrap over responses) and ``n``, NaN left out."""
+    return {name: mean_of([row[name] for row in measures]) for name in measures[0]}
