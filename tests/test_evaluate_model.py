@@ -252,16 +252,16 @@ def server(model, monkeypatch):
 
 def test_a_served_model_gets_the_numbers_of_a_loaded_one(command, server, monkeypatch, tmp_path):
     wanted = {"desiderata": "steerability coverage alignment", "generations": 4, "promptings": "both"}
-    local = command("local", **wanted)
+    loaded = command("loaded", **wanted)
     monkeypatch.setattr(local_models, "load_for_scoring", lambda *_, **__: pytest.fail("the model was loaded"))
     monkeypatch.setattr(local_models, "sample", lambda *_, **__: pytest.fail("sampled here"))
     report = command("served", served=True, endpoint=server.url, **wanted)
     assert report["settings"]["endpoint"] == {"url": server.url, "model": "tiny"}
     assert (report["settings"]["dtype"], report["settings"]["device"]) == (None, None)
     for task in ("colors", "dice"):
-        for mine, theirs in zip(*(side["alignment"][task]["items"] for side in (report, local)), strict=True):
+        for mine, theirs in zip(*(side["alignment"][task]["items"] for side in (report, loaded)), strict=True):
             assert mine["log_probs"] == pytest.approx(theirs["log_probs"], abs=1e-4)
-    mine, theirs = (side["steerability"]["draws"]["summary"] for side in (report, local))
+    mine, theirs = (side["steerability"]["draws"]["summary"] for side in (report, loaded))
     assert mine == pytest.approx(theirs, abs=1e-4)
     assert len(report["coverage"]["letters"]["both"]["texts"]) == 4
     assert f"served as tiny at {server.url}" in (tmp_path / "served" / "report.md").read_text()

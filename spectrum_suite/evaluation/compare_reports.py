@@ -1,4 +1,4 @@
-"""Two reports set against each other, on the tasks that both measured."""
+"""Two reports compared, on the tasks that both measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spectrum_suite.evaluation.steerability.summarize_steerability import compar
 from spectrum_suite.json_files import finite
 
 CompareTask = Callable[[str, Section, Section], dict[str, Any]]
-"""The name of a task or data set, and two reports' sections on it -> the one set against the other."""
+"""The name of a task or data set, and two reports' sections on it -> how they differ."""
 
 
 def comparison_section(

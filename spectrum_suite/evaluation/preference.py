@@ -1,4 +1,4 @@
-"""Which of two responses is the better one: a judge at an endpoint, or a model's likelihood as a stand-in."""
+"""Which of two responses is better: a judge at an endpoint decides, or a model's likelihood as a stand-in."""
 
 from __future__ import annotations
 

@@ -59,8 +59,8 @@
         problems        what was wrong with lists -> how often
         length_violation  {words, fixed} -> {mean, ci95, n}: said in words, and set as a marker (or null)
         lines_in_language {inferred, fixed} -> the same: every line is in the language
-        nats_per_token  {inferred, fixed} -> the same: of the data's own responses, behind the inferred list (or none)
-                        and behind their own
+        nats_per_token  {inferred, fixed} -> the same: of the data's own responses, after the inferred list (or none)
+                        and after their own
         by_frequency    category -> the same by bucket (common, medium, tail), with win_rate where there is a judge
         items           [{id, instruction, markers, limit, nats_per_token, responses}]
     }

@@ -1,4 +1,4 @@
-"""Evaluate a model from its name to its report; what is done is kept, so that an interrupted run can be taken up."""
+"""Evaluate a model from its name to its report; what is done is kept, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ class _Run:
             return self._work(part.desideratum, part.task).measure(part.name, self.lm), None
         except NoAnswerError as error:
             return error
-        except Exception as error:  # whatever one task cannot stand must not take the others with it
+        except Exception as error:  # a failure on one task must not end the others
             logger.debug("%s failed", part, exc_info=error)
             return None, _said(error)
 
@@ -255,7 +255,7 @@ class _Run:
         return report
 
     def _write(self, report: Report) -> None:
-        """Write the report and its plots, in place of those of the report that was there."""
+        """Write the report and its plots, replacing those of an earlier report."""
         path, plots = self.settings.output / REPORT, self.settings.output / "plots"
         before = _content(path)
         if before is not None:

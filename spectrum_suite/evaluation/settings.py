@@ -115,7 +115,7 @@ class EvaluationSettings:
         """The rules that the model is multiplied by, if any.
 
         Raises:
-            UserError: There is no such file or rule, or the file is no file of rules.
+            UserError: There is no such file or rule, or it is not a file of rules.
         """
         if self.rules is None:
             if self.without_rule:

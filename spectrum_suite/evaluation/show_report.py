@@ -102,7 +102,7 @@ def _with_interval(cell: Mapping[str, Any]) -> str:
 
 
 def _within(cell: Mapping[str, Any], name: str = "mean") -> str:
-    """A value and its interval, which stands beside it as ``ci95``, or ``<name>_ci95`` where there are several."""
+    """A value and its interval, which is next to it as ``ci95``, or ``<name>_ci95`` where there are several."""
     low, high = cell.get(f"{name}_ci95") or cell["ci95"]
     return _number(cell[name]) + ("" if low is None else f" [{_number(low)}, {_number(high)}]")
 

@@ -42,7 +42,7 @@ class Work(ABC):
 
     @abstractmethod
     def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The name of each part, and what its result depends on beside the model."""
+        """The name of each part, and what its result depends on besides the model."""
 
     @abstractmethod
     def score(self, part: str, lm: TokenLM) -> Section:
@@ -136,16 +136,18 @@ class DataWork(RowsWork):
         return self.drawn["messages"][:]
 
     def compare(self, mine: Section, theirs: Section) -> dict[str, Any]:
-        """The data set's part of a report set against that of another one."""
+        """The data set's part of a report compared with that of another one."""
         raise NotImplementedError
+
+    @property
+    def of_other_rows(self) -> str:
+        """What a message says of two reports on different rows."""
+        remedy = "evaluate both with the same data, limit and seed"
+        return f"the two reports have different {self.what} of {self.task!r}: {remedy}"
 
     def not_comparable(self, theirs: Section) -> str | None:
         """See :class:`Work`."""
-        if messages_fingerprint(self.drawn) == theirs["rows_fingerprint"]:
-            return None
-        return (
-            f"the two reports have other {self.what} of {self.task!r}: evaluate both with the same data, limit and seed"
-        )
+        return None if messages_fingerprint(self.drawn) == theirs["rows_fingerprint"] else self.of_other_rows
 
 
 def messages_fingerprint(rows: Dataset) -> str:

@@ -1,1 +1,1 @@
-"""Distributional alignment: how far a model's distribution over declared options lies from the true one."""
+"""Distributional alignment: how far a model's distribution over declared options is from the true one."""

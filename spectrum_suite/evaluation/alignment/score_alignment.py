@@ -1,4 +1,4 @@
-"""Distributional alignment: how far a model's distribution over declared options lies from the true one.
+"""Distributional alignment: how far a model's distribution over declared options is from the true one.
 
 Arxiv 2510.06084, section "distributional alignment": every option of an item is scored as the continuation of its
 prompt, the probabilities are divided by their sum over the options, and the result is compared with the target.

@@ -1,4 +1,4 @@
-"""Figures of alignment: target beside model for a few items of a task, and all tasks against the uniform guess."""
+"""Figures of alignment: target and model side by side for some items, and all tasks beside a uniform guess."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BAR = 0.4
 
 
 def task_figure(task: str, section: Section) -> Figure:
-    """Target beside model for up to six items, evenly spaced from the best to the worst by JS divergence."""
+    """Target and model side by side for up to six items, evenly spaced from the best to the worst by JS divergence."""
     items = spread(section["items"], MAX_ITEMS)
     upright = all(_fits_upright(item["options"]) for item in items)
     columns = min(len(items), 3 if upright else 2)
@@ -46,7 +46,7 @@ def task_figure(task: str, section: Section) -> Figure:
 
 
 def summary_figure(report: Report) -> Figure:
-    """JS divergence and coverage of each task with two standard errors, beside the uniform guess."""
+    """JS divergence and coverage of each task with two standard errors, and of the uniform guess."""
     sections = report["alignment"]
     figure = Figure(figsize=(9, 1.5 + 0.6 * len(sections)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -107,13 +107,13 @@ def _title(item: dict[str, Any], hidden: int) -> str:
     scores = item["scores"]
     name = _label(item["id"].partition("/")[2] or item["id"], _LONGEST_LABEL)
     divergence = "no score" if scores["js_divergence"] is None else f"JS {scores['js_divergence']:.3f}"
-    rest = f", {hidden} unlikelier options not shown" if hidden else ""
+    rest = f", {hidden} less likely options not shown" if hidden else ""
     coverage = "no number from the model" if scores["coverage"] is None else f"coverage {scores['coverage']:.2f}"
     return f"{name}\n{divergence}, {coverage}{rest}"
 
 
 def _label(text: str, length: int) -> str:
-    """The start of ``text`` on one line; a dollar sign is no start of a formula here."""
+    """The start of ``text`` on one line; a dollar sign does not start a formula here."""
     return textwrap.shorten(text, length, placeholder=" ...").replace("$", r"\$")
 
 

@@ -123,5 +123,5 @@ def samples(run: Measured, measure: Measure) -> list[Sample]:
 
 
 def _verdict(sign: int) -> str:
-    """By the side of zero on which the interval lies: 1 for the claim's, -1 for the other, 0 for neither."""
+    """By the side of zero that the interval is on: 1 for the claim's, -1 for the other, 0 for neither."""
     return {1: HOLDS, -1: FAILS, 0: UNKNOWN}[sign]

@@ -1,4 +1,4 @@
-"""Evaluate the runs of a recipe; what is done is kept, so that an interrupted comparison can be taken up."""
+"""Evaluate the runs of a recipe; what is done is kept, so that an interrupted comparison can be resumed."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def _at_a_glance(claim: Claim | None) -> str:
 
 
 def base_of(results: Results) -> Measured | None:
-    """The run that the others are held against: the base model, or where there is none the instruction-tuned one."""
+    """The run that the others are compared with: the base model, or the instruction-tuned one if there is none."""
     return results.first("base") or results.first("instruction-tuned")
 
 
@@ -178,7 +178,7 @@ def _on_task(run: Measured, desideratum: str, task: str, name: str) -> str:
 
 
 def _individual(section: dict[str, Any]) -> dict[str, Any]:
-    """The section as that of a task which is looked at alone, whatever its group."""
+    """The section as that of a task on its own, outside its group."""
     return section | ({"capability": False} if "capability" in section else {})
 
 
@@ -202,7 +202,7 @@ def _against(run: Measured, base: Measured, measure: Measure) -> Estimate | None
 
 
 def _estimate(found: Estimate | None, measure: Measure) -> str:
-    """``0.027 ± 0.002``, and behind it the spread over seeds."""
+    """``0.027 ± 0.002``, and after it the spread over seeds."""
     if found is None:
         return "-"
     error = "" if math.isnan(found.se) else f" ± {found.se:.{measure.digits}f}"

@@ -5,7 +5,7 @@ and a statistic is made of added-up sums: a mean is a sum of values by a sum of 
 stratum, the same ones for every seed and for both sides of a difference, since all have scored the same; seeds are
 drawn again for each side on its own. That is the pigeonhole bootstrap of crossed factors (Owen, 2007, "The pigeonhole
 bootstrap", Annals of Applied Statistics). With few seeds their share in the spread is found a little too small, so the
-standard deviation over seeds is given beside it.
+standard deviation over seeds is given with it.
 """
 
 from __future__ import annotations

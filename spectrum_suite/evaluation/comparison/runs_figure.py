@@ -24,7 +24,7 @@ _COLORS = {
     "rules": "#8c564b",
     "markers": "#009e73",
 }
-"""By group; told apart without colour vision, and every point stands beside its name."""
+"""By group; told apart without colour vision, and every point is next to its name."""
 
 _PANEL, _ROW = 3.2, 0.34
 

@@ -33,7 +33,7 @@ def scores_of(report: Report) -> Scores:
 
 
 def check_same_rows(first: Scores, other: Scores) -> None:
-    """Refuse scores of other rows, or of sequences that were cut at another place.
+    """Refuse scores of other rows, or of sequences that were cut elsewhere.
 
     Raises:
         UserError: The two must not be compared.
@@ -42,7 +42,7 @@ def check_same_rows(first: Scores, other: Scores) -> None:
         mine, theirs = first.get(desideratum, {}), other.get(desideratum, {})
         for task in mine.keys() & theirs.keys():
             if mine[task]["rows"] != theirs[task]["rows"] or _outputs(mine[task]) != _outputs(theirs[task]):
-                raise UserError(f"task {task!r} has other rows in two of the runs: evaluate all on one suite")
+                raise UserError(f"task {task!r} has different rows in two of the runs: evaluate all on one suite")
 
 
 def _outputs(section: Section) -> list[float]:

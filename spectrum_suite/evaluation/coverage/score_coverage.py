@@ -26,7 +26,7 @@ Judge = Callable[[str | None, Sequence[str], Sequence[str]], list[bool]]
 
 
 class Sampler(Protocol):
-    """A model behind a function: an endpoint, or ``partial(sample, model, tokenizer, text_format=..., ...)``."""
+    """A model as a function: an endpoint, or ``partial(sample, model, tokenizer, text_format=..., ...)``."""
 
     def __call__(
         self, prompts: Sequence[Sequence[Message]], n: int, *, max_new_tokens: int, seed: int

@@ -130,7 +130,7 @@ def _draw_point(axis: Axes, section: Section, prompting: str) -> None:
 
 
 def _name_points(axis: Axes, sections: Mapping[str, Section]) -> None:
-    """Write the tasks' names beside their points, on the side with more room; those of one point above each other."""
+    """Write the tasks' names next to their points, on the side with more room; those of one point above each other."""
     names: dict[tuple[float, float], list[str]] = {}
     for task, section in sections.items():
         names.setdefault(_place(section), []).append(task.removeprefix("cov_"))

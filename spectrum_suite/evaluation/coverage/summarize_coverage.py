@@ -48,9 +48,9 @@ class TaskCoverage:
         messages: The prompt.
         texts: The answers, as they were checked.
         items: For each answer the item that it names, in one spelling; None where it is not valid.
-        set_size: How many valid items there are; None when there is no end to them, or a judge decides.
+        set_size: How many valid items there are; None if there are infinitely many, or a judge decides.
         unfinished: Generations that did not end by themselves. They are checked like the others: what the rules ask
-            for is far shorter than the limit, so that a text that goes on is seldom valid.
+            for is far shorter than the limit, so a text that continues is rarely valid.
         validity: The rule that decided, or ``judge``.
         row_fingerprint: A hash of the row.
         seconds: Time spent on generating.
@@ -114,7 +114,7 @@ def check_generations(
         prompting: What the prompt held.
         seed: As in :func:`generate`.
         first_line: Check the first line of a text only, as the paper does: plain text formats end an output with a
-            blank line, and a model may end its line and go on. Say False for answers of several lines.
+            blank line, and a model may end its line and continue. Pass False for answers of several lines.
         judge: Decides which texts are valid in place of the row's rule; each text is then an item of its own.
         seconds: Time that was spent on generating.
 

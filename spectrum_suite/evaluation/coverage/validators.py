@@ -23,7 +23,7 @@ class Rule:
 
     Attributes:
         item: (text, valid items) -> the form under which two texts are the same item, None if it is not valid.
-        count: Valid items -> how many different ones there are; None when there is no end to them.
+        count: Valid items -> how many different ones there are; None if there are infinitely many.
         needs_items: Whether the row lists the valid items.
     """
 
@@ -106,7 +106,7 @@ def canonical(name: str, text: str, valid_items: Sequence[str] = ()) -> str:
 
 
 def n_valid(name: str, valid_items: Sequence[str] = ()) -> int | None:
-    """How many different valid items there are, None when there is no end to them; errors as in :func:`validate`."""
+    """How many different valid items there are, None if there are infinitely many; errors as in :func:`validate`."""
     return _rule(name, valid_items).count(tuple(valid_items))
 
 

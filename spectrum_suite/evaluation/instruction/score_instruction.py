@@ -1,8 +1,8 @@
-"""Instruction following of a model, scored: which of two responses it finds likelier, and what its own are like.
+"""Instruction following of a model, scored: which of two responses it finds more likely, and what its own are like.
 
 **Ranking.** In how many random pairs is p(response | instruction) > p(other response | instruction) (arXiv 2409.14254)?
-Pairs are disjoint and are looked at from both sides, so that a model that pays no heed to instructions, whatever it
-thinks of the responses, is right exactly once in each pair and gets 50%.
+Pairs are disjoint and are looked at from both sides, so that a model that ignores instructions is right exactly
+once in each pair, whatever it thinks of the responses, and gets 50%.
 
 **Format.** What can be said of a response without a judge: does it end, how long is it, does it repeat, does it answer.
 """
@@ -50,7 +50,7 @@ class Ranking:
 
     @property
     def scores(self) -> list[float]:
-        """Per pair the share of its two sides on which the own response is the likelier; a tie counts half.
+        """Per pair the share of its two sides on which the own response is more likely; a tie counts half.
 
         NaN for a pair for which the model gives no number.
         """

@@ -125,20 +125,17 @@ class InstructionWork(DataWork):
         )
 
     def compare(self, mine: Section, theirs: Section) -> dict[str, Any]:
-        """A section set against another model's on the same data.
+        """A section compared with another model's on the same data.
 
         Returns:
             ``ranking`` and each format measure -> ``difference``, ``ci95`` (paired bootstrap) and ``n``; ``win_rate``
             over the other model, or None.
 
         Raises:
-            UserError: They are of other conversations.
+            UserError: They are of different conversations.
         """
         if mine["rows_fingerprint"] != theirs["rows_fingerprint"]:
-            raise UserError(
-                f"the two reports have other conversations of {self.task!r}: evaluate both with the same data, limit "
-                "and seed"
-            )
+            raise UserError(self.of_other_rows)
         columns = {
             name: [[item["scores"][name] for item in side["items"]] for side in (mine, theirs)]
             for name in mine["format"]
@@ -175,6 +172,6 @@ def _ranking(section: Section) -> Ranking:
 
 
 def _sides(margins: Sequence[float | None]) -> tuple[float, float]:
-    """Margins as they are kept, where None is no number."""
+    """Margins as they are kept, where None stands for NaN."""
     one, two = (math.nan if margin is None else margin for margin in margins)
     return one, two

@@ -90,7 +90,7 @@ def shows(category: str, value: Value, prompt: str, text: str) -> bool | None:
 
 
 SHOWN = ("lang", "format", "code_type")
-"""The categories beside lengths that :func:`shows` can see in a response."""
+"""The categories other than lengths that :func:`shows` can see in a response."""
 
 
 def frequency_buckets(rows: Sequence[Markers], category: str) -> dict[Value, str]:

@@ -53,11 +53,11 @@ LIMITS = (10, 25, 50)
 """Words at most that conversations are limited to, one after another. A word has at least one token, so a marker of as
 many tokens keeps within the limit."""
 WANTED = (10, 50, 200)
-"""Tokens that are wanted of a response, and set against what comes."""
+"""Numbers of tokens that are asked for, to be compared with what comes."""
 VALUES = 2
 """Values of a category that are set, the most frequent ones of the data."""
 MIN_ROWS = 2
-"""Rows with a value, for it to be set: a value that is there once is hardly one that a model has learned."""
+"""Rows with a value, for it to be set: a model has hardly learned a value that occurs once."""
 
 _LIMITED = "\n\nAnswer in at most {limit} words."
 
@@ -200,15 +200,13 @@ class MarkersWork(DataWork):
         )
 
     def compare(self, mine: Section, theirs: Section) -> dict[str, Any]:
-        """A section set against another model's on the same rows: the other is the baseline of the length limit.
+        """A section compared with another model's on the same rows: the other is the baseline of the length limit.
 
         Raises:
-            UserError: They are of other rows.
+            UserError: They are of different rows.
         """
         if mine["rows_fingerprint"] != theirs["rows_fingerprint"]:
-            raise UserError(
-                f"the two reports have other rows of {self.task!r}: evaluate both with the same data, limit and seed"
-            )
+            raise UserError(self.of_other_rows)
         mine_kept, other_kept = mine["length_violation"], theirs["length_violation"]
         violation = {"baseline": other_kept["words"], "inferred": mine_kept["words"], "fixed": mine_kept["fixed"]}
         too_long = [_too_long(mine, "fixed" if mine["marked"] else "words"), _too_long(theirs, "words")]
@@ -233,7 +231,7 @@ class MarkersWork(DataWork):
     def _likelihood(
         self, numbers: Sequence[int], inferred: Sequence[MarkedResponse], lm: TokenLM, *, marked: bool
     ) -> dict[str, list[float]]:
-        """Nats per token of the rows' own completions, behind the list that the model inferred, and behind their own.
+        """Nats per token of the rows' own completions, after the list that the model inferred, and after their own.
 
         Without markers there is one number: that of the plain completion.
         """
@@ -248,7 +246,7 @@ class MarkersWork(DataWork):
     def _completion_nats(
         self, numbers: Sequence[int], lists: Sequence[Markers | None], lm: TokenLM, *, shown: bool
     ) -> list[float]:
-        """A list and the text behind it are scored as options of one prompt: the difference is the text's part.
+        """A list and the text after it are scored as options of one prompt: the difference is the text's part.
 
         Args:
             numbers: The rows.

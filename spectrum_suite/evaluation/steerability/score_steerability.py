@@ -31,7 +31,7 @@ Written = tuple[PreTrainedTokenizerBase, Format]
 
 
 class OutputScorer(Protocol):
-    """A model behind a function: ``partial(output_logprobs, model, tokenizer, text_format=...)``, or an endpoint."""
+    """A model as a function: ``partial(output_logprobs, model, tokenizer, text_format=...)``, or an endpoint."""
 
     def __call__(
         self, sequences: Sequence[Sequence[Message]], *, options: OutputOptions | None = None

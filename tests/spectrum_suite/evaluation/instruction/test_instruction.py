@@ -144,7 +144,7 @@ def test_two_models_are_compared_on_the_same_instructions(command, tokenizer_of,
     )
     text = (tmp_path / "mine" / "report.md").read_text()
     assert "a stand-in for a judge" in text
-    with pytest.raises(UserError, match="have other conversations of 'pairs'"):
+    with pytest.raises(UserError, match="have different conversations of 'pairs'"):
         command("fewer", limit=6, compare=tmp_path / "theirs")
 
 

@@ -163,7 +163,7 @@ def test_a_comparison_has_the_three_numbers_of_the_paper(measured, data, tmp_pat
     violation = {name: cell["mean"] for name, cell in found["length_violation"].items()}
     assert violation == {"baseline": 0.7, "inferred": 0.7, "fixed": 0}
     assert found["too_long"]["difference"] == pytest.approx(-0.7)
-    with pytest.raises(UserError, match="other rows of 'cities'"):
+    with pytest.raises(UserError, match="different rows of 'cities'"):
         work.compare(marked, measured(False, limit=5))
 
 
