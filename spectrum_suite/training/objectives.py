@@ -25,7 +25,7 @@ from spectrum_suite.training.arguments import SpectrumArguments, TuningConfig
 from spectrum_suite.training.collator import SpectrumCollator
 from spectrum_suite.training.implicit import load_objective, tokenize_conversations
 from spectrum_suite.training.marked import MarkedView, all_shown
-from spectrum_suite.training.mixture import load_mixture
+from spectrum_suite.training.mixture import Mixture, load_mixture
 from spectrum_suite.training.targets import tokenize_targets, with_no_target
 from spectrum_suite.training.tokenize import tokenize_rows
 
@@ -117,25 +117,13 @@ def _spectrum(
     arguments: SpectrumArguments, config: TuningConfig, tokenizer: PreTrainedTokenizerBase, text_format: Format
 ) -> TrainingData:
     """Draws of the processes of a suite."""
-    mixture = load_mixture(
-        arguments.suite,
-        arguments.tasks,
-        seed=config.seed,
-        total=arguments.rows,
-        temperature=arguments.mixing_temperature,
-        allow_held_out=arguments.allow_held_out,
-    )
-    collator = SpectrumCollator.for_format(
-        text_format,
+    mixture = _mixture(arguments, config, with_targets=False)
+    collator = _collator(
+        config,
         tokenizer,
-        max_length=config.max_length,
-        description_dropout=arguments.description_dropout,
-        branching=arguments.branching,
-        row_branching=row_branching(arguments, mixture.rows_per_task) if arguments.task_branching else None,
-        permute=arguments.permute,
+        text_format,
+        **_of_draws(arguments, mixture.rows_per_task),
         train_on=arguments.train_on,
-        packing=config.packing,
-        seed=config.seed,
     )
     tokenized, too_long = tokenize_rows(
         mixture.rows, tokenizer, text_format, max_length=config.max_length, groups=mixture.group_of_row
@@ -147,15 +135,7 @@ def _distribution(
     arguments: SpectrumArguments, config: TuningConfig, tokenizer: PreTrainedTokenizerBase, text_format: Format
 ) -> TrainingData:
     """Target distributions of a suite, beside draws of its processes where tasks of those are named too."""
-    mixture = load_mixture(
-        arguments.suite,
-        arguments.tasks,
-        seed=config.seed,
-        total=arguments.rows,
-        temperature=arguments.mixing_temperature,
-        allow_held_out=arguments.allow_held_out,
-        with_targets=True,
-    )
+    mixture = _mixture(arguments, config, with_targets=True)
     if mixture.targets is None:
         raise UserError(
             "--objective distribution has no row with a target: name a distribution task or dist_train in --tasks, or "
@@ -163,18 +143,7 @@ def _distribution(
         )
     n_draws = len(mixture.rows or ())
     of_draws = dict(_first_tasks(mixture.rows_per_task, n_draws))
-    collator = SpectrumCollator.for_format(
-        text_format,
-        tokenizer,
-        max_length=config.max_length,
-        description_dropout=arguments.description_dropout,
-        branching=arguments.branching,
-        row_branching=row_branching(arguments, of_draws) if arguments.task_branching else None,
-        permute=arguments.permute,
-        packing=config.packing,
-        seed=config.seed,
-        targets=True,
-    )
+    collator = _collator(config, tokenizer, text_format, **_of_draws(arguments, of_draws), targets=True)
     parts, too_long = [], 0
     if mixture.rows is not None:
         drawn, too_long = tokenize_rows(
@@ -193,6 +162,37 @@ def _distribution(
     )
     tokenized = concatenate_datasets([*parts, targets])
     return TrainingData(tokenized, collator, mixture.groups, mixture.rows_per_task, too_long, targets_too_long)
+
+
+def _mixture(arguments: SpectrumArguments, config: TuningConfig, *, with_targets: bool) -> Mixture:
+    """The rows of a suite that the arguments ask for."""
+    return load_mixture(
+        arguments.suite,
+        arguments.tasks,
+        seed=config.seed,
+        total=arguments.rows,
+        temperature=arguments.mixing_temperature,
+        allow_held_out=arguments.allow_held_out,
+        with_targets=with_targets,
+    )
+
+
+def _collator(
+    config: TuningConfig, tokenizer: PreTrainedTokenizerBase, text_format: Format, **options: Any
+) -> SpectrumCollator:
+    """The collator of a run, with what its objective asks for."""
+    shared = {"max_length": config.max_length, "packing": config.packing, "seed": config.seed}
+    return SpectrumCollator.for_format(text_format, tokenizer, **shared, **options)
+
+
+def _of_draws(arguments: SpectrumArguments, rows_per_task: Mapping[str, int]) -> dict[str, Any]:
+    """The options of a collator of draws of the suite."""
+    return {
+        "description_dropout": arguments.description_dropout,
+        "branching": arguments.branching,
+        "row_branching": row_branching(arguments, rows_per_task) if arguments.task_branching else None,
+        "permute": arguments.permute,
+    }
 
 
 def _first_tasks(rows_per_task: Mapping[str, int], count: int) -> Iterator[tuple[str, int]]:
@@ -242,14 +242,7 @@ def _implicit(
     tokenized, too_long = tokenize_conversations(
         rows, tokenizer, text_format, max_length=config.max_length, groups=groups
     )
-    collator = SpectrumCollator.for_format(
-        text_format,
-        tokenizer,
-        max_length=config.max_length,
-        description_dropout=0.0,
-        packing=config.packing,
-        seed=config.seed,
-    )
+    collator = _collator(config, tokenizer, text_format, description_dropout=0.0)
     return TrainingData(tokenized, collator, tuple(rows_per_data), rows_per_data, too_long)
 
 
@@ -275,14 +268,12 @@ def _markers(
         cut=all_shown,
     )
     view = MarkedView(rows, token_encoder(tokenizer, text_format), text_format, dropout, marked=arguments.marked)
-    collator = SpectrumCollator.for_format(
-        text_format,
+    collator = _collator(
+        config,
         tokenizer,
-        max_length=config.max_length,
+        text_format,
         description_dropout=arguments.description_dropout,
         permute=arguments.permute,
-        packing=config.packing,
-        seed=config.seed,
         view=view,
     )
     if arguments.marked:
