@@ -126,7 +126,7 @@ class Format:
 
     @property
     def follower(self) -> str:
-        """Text to tokenize behind a finished turn, where the tokens of its end depend on what comes next."""
+        """Text to tokenize after a finished turn, where the tokens of its end depend on what comes next."""
         return "Output" if self.turn is None else ""
 
     @property

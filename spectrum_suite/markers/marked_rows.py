@@ -35,18 +35,18 @@ def load_marked(
     limit: int | None = None,
     seed: int = 42,
 ) -> tuple[Dataset, dict[str, int]]:
-    """Annotated rows of some data sets.
+    """Annotated rows of some datasets.
 
     Args:
-        data: Files or folders that ``annotate`` has written, or data sets of such rows on a Hub.
+        data: Files or folders that ``annotate`` has written, or datasets of such rows on a Hub.
         categories: Those that are kept; the others are left out.
         taxonomy: All categories.
-        split: Of folders and data sets on a Hub.
-        limit: Rows of each data set at most, drawn with ``seed``.
+        split: Of folders and datasets on a Hub.
+        limit: Rows of each dataset at most, drawn with ``seed``.
         seed: See ``limit``.
 
     Returns:
-        Rows with ``id``, ``messages`` and ``markers``, and how many there are of each data set, by its name.
+        Rows with ``id``, ``messages`` and ``markers``, and how many there are of each dataset, by its name.
 
     Raises:
         UserError: There is no such data or category, or rows are not annotated, or with what is not valid.
@@ -116,6 +116,6 @@ def _marked(data: str, split: str, names: Sequence[str], taxonomy: Taxonomy) -> 
 def _check_counts(row: Mapping[str, Any], count: int) -> None:
     outputs = sum(message["role"] == "output" for message in row["messages"])
     if not row["messages"] or row["messages"][-1]["role"] != "output":
-        raise UserError("its last message is no output: there is nothing to train on")
+        raise UserError("its last message is not an output: there is nothing to train on")
     if count not in (1, outputs):
         raise UserError(f"it has {outputs} outputs and markers of {count}: give those of the last one, or of each")

@@ -21,7 +21,7 @@ from spectrum_suite.markers.taxonomy import TAXONOMY, Markers, Taxonomy, Value
 OPEN, CLOSE = "<MARKER_LIST>", "</MARKER_LIST>"
 BEFORE_LIST = " "
 """What stands between a prompt's own text and its list."""
-BEHIND_LIST = "\n"
+AFTER_LIST = "\n"
 """What stands between the list of a completion and its own text."""
 
 ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
@@ -38,7 +38,7 @@ class Completion:
     """What a model wrote.
 
     Attributes:
-        text: What a user sees: all that is behind the list.
+        text: What a user sees: all that comes after the list.
         markers: What could be read of the list, in the order it was written.
         problems: What is wrong with the list, one phrase each; empty where it is whole and valid.
     """
@@ -59,9 +59,9 @@ def parse(text: str, taxonomy: Taxonomy = TAXONOMY) -> Markers:
     Raises:
         UserError: ``text`` is not a list of valid markers, each at most once.
     """
-    completion = split_completion(text + BEHIND_LIST, taxonomy)
+    completion = split_completion(text + AFTER_LIST, taxonomy)
     if completion.text:
-        raise UserError(f"{completion.text[:_SHOWN]!r} is behind the list of markers: give the list alone")
+        raise UserError(f"{completion.text[:_SHOWN]!r} comes after the list of markers: give the list alone")
     if completion.problems:
         raise UserError(f"not a list of markers ({'; '.join(completion.problems)})")
     return completion.markers
@@ -69,7 +69,7 @@ def parse(text: str, taxonomy: Taxonomy = TAXONOMY) -> Markers:
 
 def mark_completion(markers: Mapping[str, Value], text: str) -> str:
     """A completion as it is trained: its list, then its own text. It has a list even when that is empty."""
-    return render(markers) + BEHIND_LIST + text
+    return render(markers) + AFTER_LIST + text
 
 
 def split_completion(text: str, taxonomy: Taxonomy = TAXONOMY) -> Completion:
@@ -81,21 +81,21 @@ def split_completion(text: str, taxonomy: Taxonomy = TAXONOMY) -> Completion:
     start = text.lstrip()
     if not start.startswith(OPEN):
         return Completion(text, {}, ("there is no list",))
-    inside, closed, behind = start.removeprefix(OPEN).partition(CLOSE)
+    inside, closed, after = start.removeprefix(OPEN).partition(CLOSE)
     problems = []
     if not closed:
         end = max((found.end() for found in _MARKER.finditer(inside)), default=0)
-        inside, behind = inside[:end], inside[end:].lstrip(" ")
+        inside, after = inside[:end], inside[end:].lstrip(" ")
         problems.append("the list does not end")
     markers: Markers = {}
     problems += _read(inside, taxonomy, markers)
-    return Completion(behind.removeprefix(BEHIND_LIST), markers, tuple(problems))
+    return Completion(after.removeprefix(AFTER_LIST), markers, tuple(problems))
 
 
 def mark_prompt(messages: Sequence[Message], markers: Mapping[str, Value]) -> list[Message]:
     """Messages that ask for one more output, with the markers that it should have.
 
-    The list ends the last message. Behind a description or an output it is an input by itself, so that what is said
+    The list ends the last message. After a description or an output it is an input by itself, so that what is said
     once of a process and what is wanted of one draw stay apart. Without markers nothing changes.
     """
     if not markers:

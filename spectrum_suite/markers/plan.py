@@ -1,4 +1,4 @@
-"""A plan of annotation: some data sets in a YAML file, each with what is known of it."""
+"""A plan of annotation: some datasets in a YAML file, each with what is known of it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _EXAMPLE = "e.g. 'data: [{path: dolly.jsonl, fixed: {source: Human}, columns: {t
 
 @dataclass(frozen=True)
 class Planned:
-    """A data set to annotate.
+    """A dataset to annotate.
 
     Attributes:
-        data: A file, a folder or a data set on a Hub.
+        data: A file, a folder or a dataset on a Hub.
         provenance: What is known of it.
         layout: How it is written; ``auto`` goes by its columns.
-        split: Of a folder or a data set on a Hub.
+        split: Of a folder or a dataset on a Hub.
         limit: Its conversations at most; None for all.
     """
 
@@ -36,7 +36,7 @@ class Planned:
 
 
 def load_plan(path: Path, sources: Path | None = None) -> list[Planned]:
-    """The data sets of a plan; ``readings`` say what the values of a column mean::
+    """The datasets of a plan; ``readings`` say what the values of a column mean::
 
         data:
         - path: dolly/databricks-dolly-15k.jsonl
@@ -50,7 +50,7 @@ def load_plan(path: Path, sources: Path | None = None) -> list[Planned]:
         sources: The folder that relative paths in it are below; None takes them as they are.
 
     Raises:
-        UserError: There is no such file, or it is no plan.
+        UserError: There is no such file, or it is not a plan.
     """
     path = Path(shipped(path))
     if not path.is_file():
@@ -81,7 +81,7 @@ def parse_pairs(option: str, given: Sequence[str]) -> dict[str, str]:
 def _planned(path: Path, entry: Any, sources: Path | None) -> Planned:
     kinds = {"path": str, "layout": str, "split": str, "limit": int, "fixed": dict, "columns": dict, "readings": dict}
     if not isinstance(entry, dict) or "path" not in entry:
-        raise UserError(f"{path}: {entry!r} names no data set: {_EXAMPLE}")
+        raise UserError(f"{path}: {entry!r} names no dataset: {_EXAMPLE}")
     for name, value in entry.items():
         if name not in kinds:
             raise UserError(f"{path}: no entry {name!r}{did_you_mean(str(name), kinds)}: there are {', '.join(kinds)}")

@@ -1,4 +1,4 @@
-"""Whole data sets with their markers: what is known of each, what is detected, scored and tagged, row by row."""
+"""Whole datasets with their markers: what is known of each, what is detected, scored and tagged, row by row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROW, _QUALITY = "row", "quality of the example"  # columns of our own beside th
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is known of a data set without reading its rows.
+    """What is known of a dataset without reading its rows.
 
     Attributes:
         fixed: Markers of every row.
@@ -43,10 +43,10 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Finders:
-    """What finds the markers of all data sets.
+    """What finds the markers of all datasets.
 
     Attributes:
-        annotator: For what the text shows; what is known of a data set is added to it.
+        annotator: For what the text shows; what is known of a dataset is added to it.
         score: For the quality; None takes that of a column, if there is one.
         tagger: For domain, task and format where they are not known.
         num_proc: Processes of the annotator.
@@ -93,7 +93,7 @@ def annotate_draws(rows: Dataset, finders: Finders, fixed: Mapping[str, Any]) ->
 
 
 def bucket_qualities(rows: Dataset) -> Dataset:
-    """Rows of several data sets together, with the quartiles of their quality among all of them."""
+    """Rows of several datasets together, with the quartiles of their quality among all of them."""
     flat = Dataset.from_list([{COLUMN: found} for row in rows[COLUMN] for found in row])
     found = iter(with_quality_buckets(flat)[COLUMN])
     return _with_markers(rows, [[next(found) for _ in row] for row in rows[COLUMN]], rows.features[COLUMN])
@@ -150,7 +150,7 @@ def _examples(rows: Dataset, *, every_output: bool) -> Dataset:
 
 
 def _asked(before: Sequence[Message]) -> str:
-    """The description, and the input behind which the output stands."""
+    """The description, and the input after which the output stands."""
     asked = [message["content"] for message in before if message["role"] == "description"]
     if before and before[-1]["role"] == "input":
         asked.append(before[-1]["content"])

@@ -64,7 +64,7 @@ class Category:
         """The value that is written as ``text``.
 
         Raises:
-            UserError: It is no valid one.
+            UserError: It is not a valid one.
         """
         try:
             value = {"integer": int, "number": float}.get(self.kind, str)(text)
@@ -105,7 +105,7 @@ class Taxonomy:
         names = [category.name for category in self.categories]
         for name in names:
             if names.count(name) > 1:
-                raise UserError(f"category {name!r} is there twice: give each a name of its own")
+                raise UserError(f"category {name!r} occurs twice: give each a name of its own")
 
     def __getitem__(self, name: str) -> Category:
         """The category called ``name``.
@@ -210,7 +210,7 @@ TAXONOMY = Taxonomy(
 
 
 def load_taxonomy(path: Path, base: Taxonomy = TAXONOMY) -> Taxonomy:
-    """``base`` with a user's own categories, which are written behind it; one with a name of ours takes its place.
+    """``base`` with a user's own categories, which are written after it; one with a name of ours takes its place.
 
     The file has the categories by name, each with ``values`` (a list, or value: meaning) or a ``kind``::
 

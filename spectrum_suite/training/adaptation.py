@@ -237,7 +237,7 @@ def keep_adapter_precision(model: torch.nn.Module) -> None:
 def merge_adapter(adapter: Path, name: str, revision: str, tokenizer: PreTrainedTokenizerBase) -> Path:
     """Write base + adapter as one model in safetensors, in the dtype of the base's files; returns its folder.
 
-    The base is loaded anew: 4-bit weights would be merged with their rounding. One whose own files are in 4 or 8 bits
+    The base is loaded again: 4-bit weights would be merged with their rounding. One whose own files are in 4 or 8 bits
     is made whole, for these weights are what the adapter was trained beside.
 
     Args:

@@ -134,7 +134,7 @@ class TuningConfig(SFTConfig):
     )
     resume_from_checkpoint: str | None = field(
         default="auto",
-        metadata={"help": "auto resumes from the latest complete checkpoint, never starts anew; or a folder of one."},
+        metadata={"help": "auto resumes from the latest complete checkpoint, never starts over; or a folder of one."},
     )
     output_dir: str = field(default="outputs/spectrum", metadata={"help": "Where the adapter and its report go."})
 

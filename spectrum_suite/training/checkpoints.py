@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there at all, and know which run they are of.
+"""Checkpoints that are complete or not there at all, and know which run they are of.
 
 A checkpoint is written beside the others under another name and takes its own only when every byte is on the disk. Its
 manifest lists the files with their sizes, so that one that was cut short later is seen and passed over.
@@ -55,20 +55,20 @@ def read(checkpoint: Path) -> dict[str, Any]:
         kept = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
         sizes = kept["files"]
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"checkpoint {str(checkpoint)!r} is not whole: it has no readable {MANIFEST}") from error
+        raise UserError(f"checkpoint {str(checkpoint)!r} is incomplete: it has no readable {MANIFEST}") from error
     for name, size in sizes.items():
         path = checkpoint / name
         if not path.is_file() or path.stat().st_size != size:
-            raise UserError(f"checkpoint {str(checkpoint)!r} is not whole: {name} was cut short; use an earlier one")
+            raise UserError(f"checkpoint {str(checkpoint)!r} is incomplete: {name} was cut short; use an earlier one")
     return kept
 
 
 def find(output: Path, asked: str | None, settings: dict[str, Any]) -> Path | None:
-    """The checkpoint from which a run goes on, or None where it begins.
+    """The checkpoint from which a run resumes, or None where it starts.
 
     Args:
         output: The folder of the run.
-        asked: ``auto`` is the last whole checkpoint, if there is any; ``never`` is none; else it is the one.
+        asked: ``auto`` is the latest complete checkpoint, if there is any; ``never`` is none; else it is the one.
         settings: What decides the outcome of this run. A checkpoint of other settings is refused.
 
     Raises:
@@ -94,14 +94,14 @@ def find(output: Path, asked: str | None, settings: dict[str, Any]) -> Path | No
 
 
 def discard(output: Path) -> None:
-    """Remove the checkpoints of a run that begins anew, which a later call would take for those of the new one."""
+    """Remove the checkpoints of a run that starts over, which a later call would take for those of the new one."""
     for path in output.glob("checkpoint-*"):
         if _step(path) and (path / MANIFEST).is_file():
             shutil.rmtree(path)
 
 
 def compare(place: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with what a run with other settings has left.
+    """Refuse to resume what a run with other settings has left.
 
     Raises:
         UserError: A setting differs; it is named.
@@ -111,7 +111,7 @@ def compare(place: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> N
         if before.get(name) != now.get(name):
             raise UserError(
                 f"{str(place)!r} is of another run, with {name} {before.get(name)!r} and not {now.get(name)!r}: "
-                f"choose another --output_dir, or begin anew with --resume_from_checkpoint {NEVER}"
+                f"choose another --output_dir, or start over with --resume_from_checkpoint {NEVER}"
             )
 
 

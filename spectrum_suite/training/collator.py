@@ -38,7 +38,7 @@ class SpectrumCollator:
     With probability ``description_dropout`` the description is left out, and the first output is then context. What is
     random depends on the seed, the epoch and the row alone, so that batches do not change with their size or order.
 
-    With probability ``branching`` a draw does not follow the one before it but begins a sequence of its own behind the
+    With probability ``branching`` a draw does not follow the one before it but begins a sequence of its own after the
     description. The sequences of a row are packed as a tree (:mod:`spectrum_suite.training.draw_tree`), in which a
     token attends to its ancestors alone: the loss is that of separate rows, for a fraction of the tokens.
 
@@ -108,7 +108,7 @@ class SpectrumCollator:
         return cls(ids[text_format.bos], ids[text_format.separator], pad, **options)
 
     def set_epoch(self, epoch: int) -> None:
-        """Order and dropout are drawn anew for each epoch."""
+        """Order and dropout are drawn again for each epoch."""
         self.epoch, self._measured = epoch, {}
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -116,7 +116,7 @@ class SpectrumCollator:
 
         Returns:
             ``input_ids``, ``labels``, ``attention_mask`` (0 for padding) and ``groups``, for every label the ``group``
-            of its row. Packed lines have ``position_ids`` too, which begin anew with each sequence. With ``branching``
+            of its row. Packed lines have ``position_ids`` too, which start from 0 in each sequence. With ``branching``
             the lines are trees, with ``parents`` (-1 where a sequence begins and for padding), ``labels`` of shape
             (lines, most targets in a line) and ``sources``, the index of the token that each target follows. With
             ``targets`` there are ``weights``, how many draws each label counts as, float32; 0 where there is no label.

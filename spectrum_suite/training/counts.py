@@ -55,7 +55,7 @@ class RunCounts:
             groups: (targets,), the number of its group.
             weights: (targets,), how many draws each counts as; None where each counts as one. Losses are means by
                 weight, while a target is one trained token whatever its weight.
-            seen: Tokens that are no padding.
+            seen: Tokens that are not padding.
             run: Tokens with padding.
         """
         self.tokens += torch.stack([seen, torch.tensor(run, device=seen.device), seen.new_tensor(len(nats))])

@@ -1,6 +1,6 @@
-"""Many sequences behind one description, packed as a tree of tokens: what they share is there once.
+"""Many sequences after one description, packed as a tree of tokens: what they share is there once.
 
-A draw that begins a sequence of its own behind the description shares the description's tokens with all others, its
+A draw that begins a sequence of its own after the description shares the description's tokens with all others, its
 first tokens with some, and all of its tokens with an equal draw. Trained as separate rows, the sequences
 
     D a b    D a c    D a b
@@ -41,7 +41,7 @@ class DrawTree(TokenTree):
         """Go on with a sequence.
 
         Args:
-            end: Where it ends so far: its last token, which becomes a token of the tree only now that it goes on.
+            end: Where it ends so far: its last token, which becomes a token of the tree only now that it continues.
             tokens: At least one.
             trained: So many tokens at its end are the targets of one output; 0 where it is context.
 
@@ -76,7 +76,7 @@ class DrawTree(TokenTree):
             self.weights.append(weight)
 
     def size_with(self, end: Step | None, tokens: Sequence[int]) -> int:
-        """Tokens of the tree once a sequence goes on with ``tokens``."""
+        """Tokens of the tree once a sequence continues with ``tokens``."""
         if end is None:
             return len(self.ids) + self.missing(tokens[:-1])
         node, last = end

@@ -1,8 +1,8 @@
-"""Implicit instruction tuning: one data set of instructions and responses, seen in three ways (arXiv 2409.14254).
+"""Implicit instruction tuning: one dataset of instructions and responses, seen in three ways (arXiv 2409.14254).
 
 ``instruction``   instruction tuning: the response after its instruction
 ``response``      response tuning: the same, with the empty string for the instruction, the tags where they were
-``single_task``   instruction tuning on a single narrow task, which is one data set
+``single_task``   instruction tuning on a single narrow task, which is one dataset
 
 The loss falls on the response and its end in each of them, and on nothing else.
 """
@@ -40,22 +40,22 @@ def load_objective(
         data: Data sets, as :func:`spectrum_suite.instruction_data.load_conversations` takes them.
         layout: Of all of them; ``auto`` goes by the columns of each.
         split: See there.
-        limit: Conversations of each data set at most.
+        limit: Conversations of each dataset at most.
         seed: Chooses them.
 
     Returns:
-        Rows with columns ``id`` and ``messages``, and how many there are of each data set, by its name.
+        Rows with columns ``id`` and ``messages``, and how many there are of each dataset, by its name.
 
     Raises:
-        UserError: There is no such objective, a single task is not one data set, or the data cannot be used.
+        UserError: There is no such objective, a single task is not one dataset, or the data cannot be used.
     """
     if objective not in OBJECTIVES:
         known = ", ".join(OBJECTIVES)
         raise UserError(f"no objective {objective!r}{did_you_mean(objective, OBJECTIVES)}: choose from {known}")
     if not data:
-        raise UserError(f"objective {objective!r} needs instruction data: give a file or a data set on a Hub")
+        raise UserError(f"objective {objective!r} needs instruction data: give a file or a dataset on a Hub")
     if objective == "single_task" and len(data) > 1:
-        raise UserError(f"objective 'single_task' is one narrow task but has {len(data)} data sets: give one of them")
+        raise UserError(f"objective 'single_task' is one narrow task but has {len(data)} datasets: give one of them")
     parts = {
         name: load_conversations(each, layout=layout, split=split, limit=limit, seed=seed)
         for name, each in named_data(data).items()

@@ -53,7 +53,7 @@ class TrainingData:
         tokenized: Rows as :data:`spectrum_suite.training.tokenize.TOKENIZED`.
         collator: Makes batches of them.
         groups: Names of the groups of rows, for their losses; rows carry the numbers.
-        rows_per_task: Rows of each task or data set, those that are too long included.
+        rows_per_task: Rows of each task or dataset, those that are too long included.
         too_long: Draws that were left out for being too long.
         targets_too_long: Rows with a target that were.
     """
@@ -208,7 +208,7 @@ def row_branching(arguments: SpectrumArguments, rows_per_task: Mapping[str, int]
     """The probability of branching of every row of a mixture, whose tasks follow one another.
 
     Raises:
-        UserError: An entry of ``--task_branching`` is no task of the mixture with a probability.
+        UserError: An entry of ``--task_branching`` is not a task of the mixture with a probability.
     """
     told: dict[str, float] = {}
     for entry in arguments.task_branching:

@@ -162,7 +162,7 @@ REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "auto_find_batch_size": ((False,), _RESUMED),
     "dataloader_in_order": ((True,), _RESUMED),
     "enable_jit_checkpoint": ((False,), "checkpoints are written every --save_steps"),
-    "dataloader_persistent_workers": ((False,), "workers are made anew for each epoch, whose order they have to know"),
+    "dataloader_persistent_workers": ((False,), "workers start again with each epoch, whose order they have to know"),
     "accelerator_config": ((None,), _LAUNCHER),
     "parallelism_config": ((None,), _LAUNCHER),
     "local_rank": ((-1,), _LAUNCHER),

@@ -40,7 +40,7 @@ def explain_failed_write(folder: str) -> Iterator[None]:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"the tuned model could not be written to {folder!r} ({reason}): free some space and run the same command "
-            "again, it goes on from the last checkpoint"
+            "again, it resumes from the latest checkpoint"
         ) from error
 
 

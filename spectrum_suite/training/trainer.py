@@ -82,7 +82,7 @@ class SpectrumTrainer(SFTTrainer):
         return GroupedByLength(rows, self.data_collator, batch_size=step, seed=self.args.seed)
 
     def train(self, resume_from_checkpoint: str | None = None, **options: Any) -> TrainOutput:
-        """Train, from the beginning or from a whole checkpoint."""
+        """Train, from the beginning or from a complete checkpoint."""
         shutil.rmtree(Path(self.args.output_dir, checkpoints.WRITING), ignore_errors=True)
         if resume_from_checkpoint:
             kept = checkpoints.read(Path(resume_from_checkpoint))
@@ -232,7 +232,7 @@ class SpectrumTrainer(SFTTrainer):
         return self._seconds_before + time.monotonic() - self._started
 
     def _save_checkpoint(self, model: nn.Module, trial: None) -> None:
-        """Write a checkpoint apart and give it its name when it is whole; training goes on when that fails."""
+        """Write a checkpoint apart and give it its name when it is whole; training continues when that fails."""
         folder = Path(self.args.output_dir, checkpoints.WRITING)
         target = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
         run = {
@@ -249,7 +249,7 @@ class SpectrumTrainer(SFTTrainer):
                 rotate_checkpoints(output_dir=self.args.output_dir, save_total_limit=self.args.save_total_limit)
         except (OSError, RuntimeError, SafetensorError) as error:  # torch raises a RuntimeError where a disk is full
             reason = str(error).strip().splitlines()[0]
-            logger.warning("%s could not be written, the run goes on without it: %s", target.name, reason)
+            logger.warning("%s could not be written, training continues without it: %s", target.name, reason)
         if self.args.should_save:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -52,7 +52,7 @@ def run_settings(
         model_config: Of the adaptation, before the model is loaded.
         tokenized: The rows.
         base: The fingerprint of the base model, wherever it lies.
-        begins_with: That of the adapter that the run goes on from.
+        begins_with: That of the adapter that the run trains further.
     """
     options = dict(arguments)
     for each in (config, model_config):

@@ -143,7 +143,7 @@ def test_a_mistake_is_one_line(folder, small_suite, tokenizer, capsys, options, 
     [
         ("- a", "has no list 'data'"),
         ("data: []", "has no list 'data'"),
-        ("data: [{fixed: {}}]", "names no data set"),
+        ("data: [{fixed: {}}]", "names no dataset"),
         ("data: [{path: a, column: {}}]", "no entry 'column', did you mean 'columns'"),
         ("data: [{path: a, limit: many}]", "'limit' is 'many'"),
         ("data: [", "is not YAML"),

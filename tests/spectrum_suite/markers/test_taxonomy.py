@@ -91,5 +91,5 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_two_categories_of_one_name_are_refused():
-    with pytest.raises(UserError, match="'tone' is there twice"):
+    with pytest.raises(UserError, match="'tone' occurs twice"):
         Taxonomy((Category("tone", "text"), Category("tone", "integer")))

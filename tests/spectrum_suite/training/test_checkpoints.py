@@ -51,8 +51,8 @@ def test_one_that_was_cut_short_is_passed_over(run_folder, damage, caplog):
         last.rename(run_folder / "elsewhere")
         last.mkdir()
     assert find(run_folder) == "checkpoint-4"
-    assert "checkpoint-10' is not whole" in caplog.text
-    with pytest.raises(UserError, match="is not whole"):
+    assert "checkpoint-10' is incomplete" in caplog.text
+    with pytest.raises(UserError, match="is incomplete"):
         find(run_folder, str(last))
 
 

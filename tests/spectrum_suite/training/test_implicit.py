@@ -155,7 +155,7 @@ def test_mistakes_are_named(data):
     assert OBJECTIVES == ("instruction", "response", "single_task")
     for objective, sets, message in (
         ("responses", [data], "no objective 'responses', did you mean 'response'"),
-        ("single_task", [data, "b"], "is one narrow task but has 2 data sets: give one of them"),
+        ("single_task", [data, "b"], "is one narrow task but has 2 datasets: give one of them"),
         ("instruction", [data, "b/pairs.jsonl"], "have the same name: rename one of the files"),
         ("response", [], "needs instruction data: give a file"),
     ):

@@ -300,6 +300,6 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(adapted, trai
     trainer = run_killed_at(adapted, trainer_on, tmp_path, [], max_steps=5)
     assert trainer.state.global_step == 5
     assert any("checkpoint-4" in str(path) for path in writes)
-    assert "checkpoint-4 could not be written, the run goes on without it" in caplog.text
+    assert "checkpoint-4 could not be written, training continues without it" in caplog.text
     assert [path.name for path in tmp_path.glob("checkpoint*")] in (["checkpoint-2"], ["checkpoint-2", "checkpoint-5"])
     assert checkpoints.read(tmp_path / "checkpoint-2")["files"]
