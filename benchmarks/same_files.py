@@ -19,6 +19,8 @@ IGNORED_KEYS = {
     "created", "seconds", "libraries", "versions", "tokens_per_second", "memory_gib", "peak_rss_gib", "train_runtime",
     "train_samples_per_second", "train_steps_per_second",
 }  # fmt: skip
+MANIFEST = ".push_to_hub.json"
+JSON_FILES = {MANIFEST, ".spectrum_run"}
 PROSE = {".md", ".html", ".txt"}
 IGNORED_FILES = ("plots/*", "tasks/*", "*.lock", "*.png", "checkpoint-*/*")
 TIMES = re.compile(r"\d+(?:\.\d+)? (?:s|seconds|minutes|GiB)\b|\d+-\d+-\d+T\S+")
@@ -45,8 +47,8 @@ def compare_files(old: Path, new: Path, plain: Callable[[str], str]) -> tuple[st
         texts = [plain(path.read_text(encoding="utf-8")) for path in (old, new)]
     except UnicodeDecodeError:
         return DIFFERENT, [f"{digest(old)} != {digest(new)}"]
-    if old.suffix == ".json" or old.name.startswith("."):
-        return compare_json(*texts, listed=old.name == ".push_to_hub.json")
+    if old.suffix == ".json" or old.name in JSON_FILES:
+        return compare_json(*texts, listed=old.name == MANIFEST)
     facts = facts_of
     if old.suffix in PROSE:
         texts = [TIMES.sub("TIME", text) for text in texts]

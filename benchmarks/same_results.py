@@ -23,6 +23,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -195,10 +196,14 @@ class Comparison:
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(work, self.sides))
         except RuntimeError as error:
-            self.outcomes.append(Outcome(part, what, {"the command": DIFFERENT}, [str(error)]))
-            print(f"{part}: {what}: {error}", flush=True)
+            self.failed(part, what, str(error))
         else:
             self.compare(part, what, folder)
+
+    def failed(self, part: str, what: str, error: str) -> None:
+        """Take a command that failed for a difference."""
+        self.outcomes.append(Outcome(part, what, {"the command": DIFFERENT}, [error]))
+        print(f"{part}: {what}: {error}", flush=True)
 
     def compare(self, part: str, what: str, folder: str) -> None:
         """Compare what both sides left in a folder."""
@@ -376,7 +381,7 @@ def compare_pushes(comparison: Comparison, only: Sequence[str]) -> None:
                 "evaluate_model.py", f"{EVALUATIONS['tuned'].partition(' --compare')[0]} --output reports/tuned"
             )
         for name, error in push_all(comparison.sides[1], port, side, comparison.inputs, only):
-            comparison.outcomes.append(Outcome("pushes", name, {"the command": DIFFERENT}, [error]))
+            comparison.failed("pushes", name, error)
     for name in pushes("", only):
         comparison.compare("pushes", name, f"pushed/{name}")
 
@@ -388,7 +393,7 @@ def pushes(metrics: str, only: Sequence[str]) -> dict[str, str]:
     commands = {
         "dataset": "dataset ../inputs/suite --repo-id org/suite --include-unlicensed",
         **{name: f"metric {metrics}/{name} --repo-id org/{name}" for name in METRICS},
-        "adapter": f"{model} --repo-id org/tuned --report reports/tuned",
+        "adapter": f"{model} --repo-id org/tuned --report reports/tuned/report.json",
         "merged": f"{model} --repo-id org/merged --merge --without-report",
         "rule-adapter": "rule-adapter --repo-id org/rule-adapter",
     }
@@ -424,6 +429,7 @@ def push_all(hub_of: Side, port: int, side: Side, inputs: Path, only: Sequence[s
                 where["repo_type"] = {"dataset": "dataset", "metric": "space"}.get(kind, "model")
                 target = side.folder / "pushed" / name
                 api.snapshot_download(**where, local_dir=target, cache_dir=home)
+                shutil.rmtree(target / ".cache")
                 commits = [commit.title for commit in api.list_repo_commits(**where)]
                 tags = [tag.name for tag in api.list_repo_refs(**where).tags]
                 (target / "history.json").write_text(json.dumps({"commits": commits, "tags": tags}))

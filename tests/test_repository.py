@@ -12,9 +12,9 @@ import pytest
 
 from dataset_builder.registry import all_tasks
 from spectrum_suite.embedded_model import EMBEDDED_MODELS
+from tests.documents import DOCUMENTS, fences, read
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 REQUIREMENTS = [
     line.partition("#")[0].strip()
     for name in ("requirements.txt", "requirements-no-deps.txt")
@@ -49,9 +49,9 @@ def tracked():
 
 
 def readme_tree():
-    """The lines of the annotated tree, without their annotations."""
-    block = re.search(r"## What lies where\n\n```\n(.*?)```", README, flags=re.DOTALL)[1]
-    return {name for line in block.splitlines() for name in re.split(r"\s{3,}", line)[0].split()}
+    """The names in the annotated tree, without their annotations."""
+    [tree] = [fence.text for fence in fences(read("README.md")) if fence.text.startswith("README.md ")]
+    return {name for line in tree.splitlines() for name in re.split(r"\s{3,}", line)[0].split()}
 
 
 def test_the_readme_shows_every_top_level_entry():
@@ -130,10 +130,14 @@ def test_make_promises_what_the_design_asks():
 
 
 def commands(text):
-    """The `python` commands in the plain fenced blocks of a Markdown text, as words; continued lines are joined."""
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
-    lines = "\n".join(body for language, body in blocks if not language).replace("\\\n", " ").splitlines()
-    return [line.partition("  #")[0].split() for line in lines if line.startswith("python ")]
+    """Our commands in a document's plain fences, as the words after `python`; continued lines are joined."""
+    plain = [fence.text.replace("\\\n", " ") for fence in fences(text) if not fence.language]
+    lines = [line for block in plain for line in block.splitlines()]
+    lines = [line.replace("spectrum-suite ", "python -m spectrum_suite ", 1) for line in lines]
+    return [line.partition("  #")[0].split()[1:] for line in lines if line.startswith("python ")]
+
+
+DOCUMENTED = [path for path in DOCUMENTS if commands(read(path))]
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +151,13 @@ def known_options():
     return options
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
-def test_every_option_in_a_documented_command_exists(name, known_options):
-    found = commands((ROOT / name).read_text(encoding="utf-8"))
-    assert found
-    for _, *words in found:
+def test_the_documents_show_commands():
+    assert {Path("README.md"), Path("CONTRIBUTING.md")} <= set(DOCUMENTED)
+
+
+@pytest.mark.parametrize("path", DOCUMENTED, ids=str)
+def test_every_option_in_a_documented_command_exists(path, known_options):
+    for words in commands(read(path)):
         if words[1] == "pytest":
             assert (ROOT / words[-1]).is_file()
         else:

@@ -17,7 +17,7 @@ def functions_of(tree):
 
 def own(node):
     """A node and all within it, apart from what belongs to functions and classes of their own."""
-    if not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda):
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
         yield node
         for child in ast.iter_child_nodes(node):
             yield from own(child)

@@ -1,17 +1,13 @@
 """What the metric computes, as a module of `evaluate`; how it is packaged is tested in ``test_packaging.py``."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 from datasets import Dataset
 from spectrum_suite.metrics.spectrum_alignment.scoring import sample_shares, score_items
 from spectrum_suite.metrics.spectrum_alignment.spectrum_alignment import SpectrumAlignment
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "metrics" / "spectrum_alignment"
-README = (FOLDER / "README.md").read_text(encoding="utf-8")
+from tests.documents import first_cells, read
+
 COIN = {"options": ["heads", "tails"], "probabilities": [0.5, 0.5]}
 DIGIT = {"options": ["0", "1"], "probabilities": [0.25, 0.75]}
 URN = {"options": ["red", "blue", "green"], "probabilities": [0.5, 0.25, 0.25]}
@@ -25,8 +21,8 @@ def metric(tmp_path):
 def test_card_lists_the_keys_and_arguments_that_there_are(metric):
     result = metric.compute(predictions=[[0.5, 0.2]], references=[COIN], ordered=True)
     keys = [name for name in result if not name.endswith("_se") and name not in ("n", "n_scored")]
-    table = README.split("### Output")[1].split("- **Ties")[0]
-    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) == keys
+    _, shown = first_cells(read("metrics/spectrum_alignment/README.md"))
+    assert shown == keys
 
 
 def test_numbers_are_those_of_the_core(metric):

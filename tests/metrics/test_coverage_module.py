@@ -1,17 +1,13 @@
 """What the metric computes, as a module of `evaluate`; how it is packaged is tested in ``test_packaging.py``."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 from datasets import Dataset
 from spectrum_suite.metrics.output_coverage.output_coverage import OutputCoverage
 from spectrum_suite.metrics.output_coverage.scoring import METRICS, score_task, summarize
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "metrics" / "output_coverage"
-README = (FOLDER / "README.md").read_text(encoding="utf-8")
+from tests.documents import first_cells, read
+
 COLORS = {"valid_items": ["red", "blue", "green"]}
 
 
@@ -23,8 +19,8 @@ def metric(tmp_path):
 def test_card_lists_the_keys_that_there_are(metric):
     result = metric.compute(predictions=[["red"]], references=[COLORS])
     keys = [name for name in result if not name.endswith("_se") and name not in ("n", "n_scored")]
-    table = README.split("### Output")[1].split("- **Nothing")[0]
-    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) == keys == list(METRICS)
+    _, shown = first_cells(read("metrics/output_coverage/README.md"))
+    assert shown == keys == list(METRICS)
 
 
 def test_numbers_are_those_of_the_core(metric):

@@ -1,8 +1,6 @@
 """What the metric computes, as a module of `evaluate`; how it is packaged is tested in ``test_packaging.py``."""
 
 import math
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +13,8 @@ from spectrum_suite.metrics.in_context_steerability.scoring import (
     summarize,
 )
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "metrics" / "in_context_steerability"
-README = (FOLDER / "README.md").read_text(encoding="utf-8")
+from tests.documents import first_cells, read
+
 VOTE = {"sequence": "ann", "options": ["agree", "disagree"], "output": "agree"}
 
 
@@ -31,8 +28,8 @@ def place(k, sequence="ann"):
 
 
 def test_card_lists_the_metrics():
-    table = README.split("### Output")[1].split("`<metric>_se`")[0]
-    assert tuple(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == METRICS
+    _, shown = first_cells(read("metrics/in_context_steerability/README.md"))
+    assert tuple(shown) == METRICS
 
 
 def test_numbers_are_those_of_the_core(metric):
