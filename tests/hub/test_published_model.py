@@ -1,4 +1,4 @@
-"""A published adapter and a merged model as strangers load them, next to the local checkpoint."""
+"""A published adapter and a merged model as others load them, beside the local checkpoint."""
 
 # ruff: noqa: PLC0415 - a function that runs in another process imports for itself
 

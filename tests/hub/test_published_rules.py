@@ -1,4 +1,4 @@
-"""The published three-rule adapter as a stranger runs it: `transformers` and `torch`, and none of our code."""
+"""The published three-rule adapter as others run it: `transformers` and `torch`, and none of our code."""
 
 # ruff: noqa: PLC0415 - a function that runs in another process imports for itself
 

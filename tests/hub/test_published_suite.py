@@ -1,4 +1,4 @@
-"""A published suite as strangers read it: `datasets` in a process of its own, with nothing but the Hub's address."""
+"""A published suite as others read it: `datasets` in a process of its own, with nothing but the Hub's address."""
 
 # ruff: noqa: PLC0415 - a function that runs in another process imports for itself
 

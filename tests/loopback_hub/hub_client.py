@@ -1,4 +1,4 @@
-"""Run a function of a test as a stranger would: in a fresh process, elsewhere, with a Hub and none of our code."""
+"""Run a function of a test for an anonymous user: in a fresh process, elsewhere, with a Hub and none of our code."""
 
 import inspect
 import json
