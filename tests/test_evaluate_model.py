@@ -9,7 +9,7 @@ import pytest
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentWork
+from spectrum_suite.evaluation.alignment.score_alignment import AlignmentWork
 from spectrum_suite.evaluation.coverage.summarize_coverage import CoverageWork
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.evaluation.steerability.summarize_steerability import SteerabilityWork
@@ -51,7 +51,7 @@ def command(model, suite, tmp_path):
 def scored(monkeypatch):
     """The tasks that were really scored, in order; naming one as ``stop`` interrupts before it."""
     tasks = []
-    measure = AlignmentWork.measure
+    measure = AlignmentWork.score
 
     def spy(self, part, lm):
         if self.task == spy.stop:
@@ -60,7 +60,7 @@ def scored(monkeypatch):
         return measure(self, part, lm)
 
     spy.stop = None
-    monkeypatch.setattr(AlignmentWork, "measure", spy)
+    monkeypatch.setattr(AlignmentWork, "score", spy)
     return tasks, spy
 
 
@@ -224,7 +224,7 @@ def test_all_three_desiderata_in_one_report(command, tmp_path):
 def test_what_is_kept_of_coverage_and_steerability_is_not_measured_again(command, monkeypatch):
     first = command(desiderata="steerability coverage", generations=5)
     for work in (SteerabilityWork, CoverageWork):
-        monkeypatch.setattr(work, "measure", lambda *_, **__: pytest.fail("measured again"))
+        monkeypatch.setattr(work, "score", lambda *_, **__: pytest.fail("measured again"))
     again = command(desiderata="steerability coverage", generations=5)
     assert again["coverage"] == first["coverage"]
     assert again["steerability"] == first["steerability"]

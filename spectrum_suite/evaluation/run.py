@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from spectrum_suite.errors import UserError, first_line
-from spectrum_suite.evaluation.alignment.score_alignment import SMOOTHING
-from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentWork
+from spectrum_suite.evaluation.alignment.score_alignment import SMOOTHING, AlignmentWork
 from spectrum_suite.evaluation.choices import DESIDERATA, KINDS, ON_DATA
 from spectrum_suite.evaluation.compare_reports import CompareTask, comparison_section
 from spectrum_suite.evaluation.coverage.summarize_coverage import CoverageWork
@@ -34,7 +34,7 @@ from spectrum_suite.evaluation.work import DataWork, Work
 from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.held_folder import held
 from spectrum_suite.instruction_data import named_data
-from spectrum_suite.json_files import write_json
+from spectrum_suite.json_files import finite, write_json
 from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.lm.client import Endpoint, NoAnswerError, served_model
 from spectrum_suite.lm.local import LocalLM
@@ -217,7 +217,9 @@ class _Run:
         except UserError as error:
             return error
         try:
-            return self._work(part.desideratum, part.task).measure(part.name, self.lm), None
+            started = time.monotonic()
+            result = finite(self._work(part.desideratum, part.task).score(part.name, self.lm))
+            return result | {"seconds": time.monotonic() - started}, None
         except NoAnswerError as error:
             return error
         except Exception as error:  # a failure on one task must not end the others

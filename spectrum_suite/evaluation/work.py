@@ -6,7 +6,6 @@ or the generations from one prompt.
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -19,7 +18,6 @@ from spectrum_suite.evaluation.preference import Preference
 from spectrum_suite.evaluation.report import Section
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.fingerprints import fingerprint
-from spectrum_suite.json_files import finite
 from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.suite import draw_rows, task_rows
 from spectrum_suite.suite_rows import check_ids, check_rows
@@ -55,11 +53,6 @@ class Work(ABC):
     @abstractmethod
     def not_comparable(self, theirs: Section) -> str | None:
         """Why this task cannot be compared with its part of another report; None if it can, as far as rows tell."""
-
-    def measure(self, part: str, lm: TokenLM) -> Section:
-        """The result of one part, JSON's types only, and the ``seconds`` that it took."""
-        started = time.monotonic()
-        return finite(self.score(part, lm)) | {"seconds": time.monotonic() - started}
 
 
 def seconds_of(results: Mapping[str, Section]) -> float:

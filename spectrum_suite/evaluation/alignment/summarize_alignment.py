@@ -2,21 +2,71 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment.score_alignment import AlignmentItem, Scores, items_fingerprint, score_items
 from spectrum_suite.evaluation.intervals import paired_difference
 from spectrum_suite.evaluation.report import Section
-from spectrum_suite.evaluation.work import RowsWork, seconds_of
-from spectrum_suite.json_files import finite
-from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.metrics.spectrum_alignment.scoring import summarize
+
+Scores = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class AlignmentItem:
+    """One prompt of a distribution task, scored.
+
+    Attributes:
+        id: The item's id in the suite.
+        options: The declared answers.
+        target: Their true probabilities.
+        log_probs: The model's log-probability of each option's text, in nats, whatever comes after it.
+        probabilities: The model's distribution over the options: exclusive masses (see
+            :func:`spectrum_suite.generation.logprobs.exclusive_log_probs`)
+            divided by their sum, which is the coverage.
+        scores: Metrics of the model, in nats where they have a unit; all NaN where it gives no number (NaN) or is not
+            asked.
+        uniform: The same metrics of the uniform guess.
+        refused: Why it is not asked, if it is not.
+    """
+
+    id: str
+    options: tuple[str, ...]
+    target: tuple[float, ...]
+    log_probs: tuple[float, ...]
+    probabilities: tuple[float, ...]
+    scores: Scores
+    uniform: Scores
+    refused: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the model was asked, and gives no number."""
+        return self.refused is None and math.isnan(self.scores.get("coverage", 0.0))
+
+    @classmethod
+    def from_dict(cls, item: Mapping[str, Any]) -> AlignmentItem:
+        """The item in a report; None stands for a number that is not finite."""
+        scores = {
+            side: {name: math.nan if value is None else value for name, value in item[side].items()}
+            for side in ("scores", "uniform")
+        }
+        unknown = math.nan if math.isnan(scores["scores"].get("coverage", 0.0)) else -math.inf
+        return cls(
+            id=item["id"],
+            options=tuple(item["options"]),
+            target=tuple(item["target"]),
+            refused=item.get("refused"),
+            log_probs=tuple(unknown if value is None else value for value in item["log_probs"]),
+            probabilities=tuple(math.nan if value is None else value for value in item["probabilities"]),
+            **scores,
+        )
 
 
 @dataclass(frozen=True)
@@ -61,35 +111,6 @@ class TaskAlignment:
             "uniform": {name: {"mean": uniform[name], "se": uniform[f"{name}_se"]} for name in metrics},
             "items": [asdict(item) for item in self.items],
         }
-
-
-class AlignmentWork(RowsWork):
-    """The items of a distribution task."""
-
-    kind = "distribution"
-
-    def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """See :class:`spectrum_suite.evaluation.work.Work`."""
-        self.check()
-        for part in self.names():
-            yield part, {"rows": items_fingerprint(self.some(part)), "task_labels": self.settings.task_labels}
-
-    def score(self, part: str, lm: TokenLM) -> Section:
-        """See :class:`spectrum_suite.evaluation.work.Work`."""
-        return {"items": list(map(asdict, score_items(lm, self.some(part), task_labels=self.settings.task_labels)))}
-
-    def section(self, results: Mapping[str, Section]) -> Section:
-        """See :class:`spectrum_suite.evaluation.work.Work`."""
-        items = tuple(AlignmentItem.from_dict(item) for result in results.values() for item in result["items"])
-        fingerprint = items_fingerprint(self.drawn)
-        found = TaskAlignment(self.task, len(self.rows), items, fingerprint, seconds_of(results))
-        if all(item.refused for item in items):
-            raise UserError(f"no item of task {self.task!r} can be scored: {items[0].refused}")
-        return finite(found.as_dict())
-
-    def not_comparable(self, theirs: Section) -> str | None:
-        """See :class:`spectrum_suite.evaluation.work.Work`."""
-        return self.nothing_shared(item["id"] for item in theirs["items"])
 
 
 def compare_alignment(task: str, mine: Section, theirs: Section) -> dict[str, dict[str, Any]]:

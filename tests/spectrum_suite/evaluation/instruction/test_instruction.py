@@ -71,7 +71,7 @@ def test_a_report_on_instruction_data(command, data, tmp_path):
 
 
 def test_what_is_kept_is_not_measured_again(command, monkeypatch):
-    parts, measure = [], InstructionWork.measure
+    parts, measure = [], InstructionWork.score
 
     def spy(self, part, lm):
         if part == "responses-16" and "responses-0" not in parts[:-1]:
@@ -79,7 +79,7 @@ def test_what_is_kept_is_not_measured_again(command, monkeypatch):
         parts.append(part)
         return measure(self, part, lm)
 
-    monkeypatch.setattr(InstructionWork, "measure", spy)
+    monkeypatch.setattr(InstructionWork, "score", spy)
     with pytest.raises(KeyboardInterrupt):
         command()
     assert parts == ["ranking-0", "responses-0"]

@@ -16,6 +16,7 @@ from spectrum_suite.evaluation.show_report import markdown
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.generation.respond import Response
+from spectrum_suite.json_files import finite
 from spectrum_suite.lm.base import OptionScores
 from spectrum_suite.markers.marker_list import OPEN, chat_template, mark_completion, mark_prompt, split_completion
 from spectrum_suite.models import load_for_scoring
@@ -89,7 +90,7 @@ def measured(data, tmp_path, tokenizer_of):
         tokenizer = AutoTokenizer.from_pretrained(saved(tokenizer_of("llama3"), tmp_path / f"t{marked}", marked=marked))
         settings = EvaluationSettings("model", tmp_path, data=(str(data),), **options)
         work, lm = MarkersWork(settings, "cities"), Obedient(tokenizer, marked=marked)
-        return work.section({part: work.measure(part, lm) for part, _ in work.parts()})
+        return work.section({part: finite(work.score(part, lm)) | {"seconds": 0.0} for part, _ in work.parts()})
 
     return measure
 
@@ -214,7 +215,7 @@ def test_a_report_by_the_command(command, tmp_path, monkeypatch):
     size = len(tokenizer.encode(own, add_special_tokens=False))
     assert item["nats_per_token"]["fixed"] == pytest.approx(-(both[0] - both[1]).item() / size, rel=1e-4)
 
-    monkeypatch.setattr(MarkersWork, "measure", lambda *_: pytest.fail("it is all kept"))
+    monkeypatch.setattr(MarkersWork, "score", lambda *_: pytest.fail("it is all kept"))
     compared = command(compare=tmp_path / "out")
     assert compared["comparison"]["markers"]["cities"]["nats_per_token"]["difference"] == 0
     assert "this one, by a marker" in markdown(compared)
