@@ -11,7 +11,7 @@ from dataset_builder.task_spec import Draw, Example
 from spectrum_suite.errors import UserError
 from tests.dataset_builder.toy_rows import icl_task, rows_of, toy_rows
 
-FIXTURES = Path("dataset_builder/fixtures")
+FIXTURES = Path(__file__).parents[2] / "dataset_builder" / "fixtures"
 
 
 def outputs_of(row):
