@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spectrum_suite.errors import UserError, exit_on_user_error
-from spectrum_suite.evaluation.comparison.page import claims_at_a_glance, markdown
+from spectrum_suite.evaluation.comparison.page import claims_at_a_glance, markdown, write_figures
 from spectrum_suite.evaluation.comparison.run_results import read_results
-from spectrum_suite.evaluation.comparison.runs_figure import write_figures
 
 ROOT = Path(__file__).parents[1]
 RUNS, PAGE, FIGURES = (ROOT / name for name in ("benchmarks/results/runs", "docs/results.md", "docs/results"))

@@ -18,9 +18,9 @@ from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from dataset_builder.task_spec import TaskSpec
 from spectrum_suite.embedded_model import EMBEDDED_MODELS
 from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.hub.card_results import LABELS, CardResults, model_index, read_card_results, whole
 from spectrum_suite.hub.fit_names import fit
 from spectrum_suite.hub.report_shapes import COUNT, Each, Maybe, Number, check_shape
-from spectrum_suite.hub.results import LABELS, Results, model_index, read_results, whole
 from spectrum_suite.hub.terms import AS_BASE, Terms
 from spectrum_suite.json_files import read_json
 from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
@@ -120,7 +120,7 @@ def render_model_card(
     dataset = dataset or _dataset_on_hub(training)
     suite_seed, data = _training_data(training, Path(suite or training["suite"]))
     training = fit(training)
-    results = [read_results(path) for path in reports]
+    results = [read_card_results(path) for path in reports]
     name = repo_id.rpartition("/")[2] if repo_id else f"{base.hub_id.rpartition('/')[2]}-spectrum"
     metadata = _metadata(name, base, data, results, dataset=dataset, merged=merged)
     text = template("adapter.md.jinja").render(
@@ -310,7 +310,7 @@ def _metadata(
     name: str,
     base: BaseModel,
     data: Sequence[TrainingTask],
-    results: Sequence[Results],
+    results: Sequence[CardResults],
     *,
     dataset: str | None,
     merged: bool,

@@ -17,11 +17,11 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.comparison.run_results import FORMATS, RESULTS
 from spectrum_suite.evaluation.report import REPORT
 from spectrum_suite.hub.card_merge import Ours
+from spectrum_suite.hub.card_results import eval_results_yaml, read_card_results
 from spectrum_suite.hub.cards import BaseModel, base_model_of, read_training, render_model_card, with_names
 from spectrum_suite.hub.fit_names import fit, fit_values
 from spectrum_suite.hub.local_files import LocalFile, scan_folder
 from spectrum_suite.hub.push_plan import Publication, Remote, Repository
-from spectrum_suite.hub.results import eval_results_yaml, read_results
 from spectrum_suite.hub.terms import NOTICE, Terms, terms_of
 from spectrum_suite.hub.weights import SAFETENSORS, check_weights
 from spectrum_suite.json_files import read_json
@@ -94,7 +94,7 @@ def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch
     card = model_card(folder, repo_id, options, reports, terms)
     weights = _merged(folder, scratch / "weights") if options.merge else _adapter(folder, base.hub_id)
     dataset = options.dataset or next(iter(card.data.datasets or ()), None)
-    results = eval_results_yaml([read_results(path) for path in reports], dataset) if dataset else None
+    results = eval_results_yaml([read_card_results(path) for path in reports], dataset) if dataset else None
     return Publication(
         repository=Repository(repo_id, "model"),
         card=str(card),

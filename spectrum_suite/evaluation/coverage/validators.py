@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spectrum_suite.errors import UserError, did_you_mean
-from spectrum_suite.evaluation.coverage import valid_formats, valid_names
+from spectrum_suite.evaluation.coverage import valid_answers
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ def _listed(key: Callable[[str], str]) -> Rule:
     """The key of the text is that of an item of the row."""
 
     def item(text: str, items: tuple[str, ...]) -> str | None:
-        return name if (name := key(text)) in valid_names.keys(key, items) else None
+        return name if (name := key(text)) in valid_answers.keys(key, items) else None
 
-    return Rule(item, lambda items: len(valid_names.keys(key, items)), needs_items=True)
+    return Rule(item, lambda items: len(valid_answers.keys(key, items)), needs_items=True)
 
 
 def _known(forms: Mapping[str, str]) -> Rule:
@@ -56,25 +56,25 @@ def _grammar(item: Callable[[str], str | None], count: int | None = None) -> Rul
 
 
 VALIDATORS: Mapping[str, Rule] = {
-    "one_of": _listed(valid_names.loose_key),
+    "one_of": _listed(valid_answers.loose_key),
     "one_of_exact": _listed(str),
-    "element_name": _listed(valid_names.element_key),
-    "contains_make_and_model": Rule(valid_names.make_and_model, valid_names.n_cars, needs_items=True),
-    "email": _grammar(valid_formats.email),
-    "professional_email": _grammar(valid_formats.professional_email),
-    "us_phone_number": _grammar(valid_formats.us_phone_number),
-    "international_phone_number": _grammar(valid_formats.international_phone_number),
-    "prime": _grammar(valid_formats.prime),
-    "prime_below_100": _grammar(valid_formats.prime_below_100, valid_formats.N_PRIMES_BELOW_100),
-    "seed": _grammar(valid_formats.seed, valid_formats.N_SEEDS),
+    "element_name": _listed(valid_answers.element_key),
+    "contains_make_and_model": Rule(valid_answers.make_and_model, valid_answers.n_cars, needs_items=True),
+    "email": _grammar(valid_answers.email),
+    "professional_email": _grammar(valid_answers.professional_email),
+    "us_phone_number": _grammar(valid_answers.us_phone_number),
+    "international_phone_number": _grammar(valid_answers.international_phone_number),
+    "prime": _grammar(valid_answers.prime),
+    "prime_below_100": _grammar(valid_answers.prime_below_100, valid_answers.N_PRIMES_BELOW_100),
+    "seed": _grammar(valid_answers.seed, valid_answers.N_SEEDS),
     "number_1_to_10": _numbers(10),
     "number_1_to_100": _numbers(100),
-    "us_state_name": _known(valid_names.STATE_NAMES),
-    "us_state_code": _known(valid_names.STATE_CODES),
-    "us_state_any": _known(valid_names.STATES_EITHER_WAY),
-    "weekday_name": _known(valid_names.WEEKDAYS),
-    "weekday_abbreviation": _known(valid_names.SHORT_WEEKDAYS),
-    "weekday_any": _known(valid_names.WEEKDAYS_EITHER_WAY),
+    "us_state_name": _known(valid_answers.STATE_NAMES),
+    "us_state_code": _known(valid_answers.STATE_CODES),
+    "us_state_any": _known(valid_answers.STATES_EITHER_WAY),
+    "weekday_name": _known(valid_answers.WEEKDAYS),
+    "weekday_abbreviation": _known(valid_answers.SHORT_WEEKDAYS),
+    "weekday_any": _known(valid_answers.WEEKDAYS_EITHER_WAY),
 }
 """Name, as in the ``validator`` column of a coverage task -> rule."""
 

@@ -85,6 +85,27 @@ class Setting:
         return self.name in ("inferred", "words")
 
 
+@dataclass(frozen=True)
+class MarkersItem:
+    """A conversation, and what a model makes of it.
+
+    Attributes:
+        id: Of the conversation.
+        instruction: What its last input says.
+        markers: Its own markers.
+        limit: The words that a response may have.
+        nats_per_token: Of its own response, after the list that the model inferred, and ``fixed`` after its own.
+        responses: Label of a setting -> the model's response.
+    """
+
+    id: str
+    instruction: str
+    markers: Markers
+    limit: int
+    nats_per_token: Mapping[str, float]
+    responses: Mapping[str, MarkedResponse]
+
+
 class MarkersWork(DataWork):
     """The annotated conversations of a data set, answered in every setting and scored by likelihood."""
 
@@ -195,7 +216,7 @@ class MarkersWork(DataWork):
                     for category in ("domain", "task", "format", "lang")
                 },
                 "problems": Counter(problem for each in inferred for problem in each.problems) if marked else None,
-                "items": self._items(answers, likelihood),
+                "items": list(map(asdict, self._items(answers, likelihood))),
             }
         )
 
@@ -355,18 +376,11 @@ class MarkersWork(DataWork):
 
     def _items(
         self, answers: Mapping[str, Sequence[MarkedResponse]], likelihood: Mapping[str, list[float]]
-    ) -> list[dict[str, Any]]:
-        return [
-            {
-                "id": row_id,
-                "instruction": self._instruction(row),
-                "markers": self.truth[row],
-                "limit": self.limit(row),
-                "nats_per_token": {name: values[row] for name, values in likelihood.items()},
-                "responses": {label: asdict(found[row]) for label, found in answers.items() if found},
-            }
-            for row, row_id in enumerate(self.drawn["id"][:])
-        ]
+    ) -> Iterator[MarkersItem]:
+        for row, row_id in enumerate(self.drawn["id"][:]):
+            nats = {name: values[row] for name, values in likelihood.items()}
+            responses = {label: found[row] for label, found in answers.items() if found}
+            yield MarkersItem(row_id, self._instruction(row), self.truth[row], self.limit(row), nats, responses)
 
 
 def _too_long(section: Section, name: str) -> np.ndarray:

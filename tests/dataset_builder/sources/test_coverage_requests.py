@@ -5,7 +5,7 @@ import pytest
 
 from dataset_builder.sources import coverage
 from dataset_builder.sources.states import STATES
-from spectrum_suite.evaluation.coverage.valid_names import STATE_NAMES
+from spectrum_suite.evaluation.coverage.valid_answers import STATE_NAMES
 from spectrum_suite.evaluation.coverage.validators import VALIDATORS, n_valid, validate
 
 TASK = {task.name: task for task in coverage.TASKS}

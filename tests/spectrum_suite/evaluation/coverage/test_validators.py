@@ -3,8 +3,8 @@ import doctest
 import pytest
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.coverage import valid_formats, valid_names, validators
-from spectrum_suite.evaluation.coverage.valid_formats import is_prime
+from spectrum_suite.evaluation.coverage import valid_answers, validators
+from spectrum_suite.evaluation.coverage.valid_answers import is_prime
 from spectrum_suite.evaluation.coverage.validators import VALIDATORS, canonical, n_valid, validate
 
 
@@ -338,7 +338,7 @@ def test_a_text_that_is_not_valid_has_no_item():
         canonical("us_state_name", "Ontario")
 
 
-@pytest.mark.parametrize("module", [valid_formats, valid_names, validators])
+@pytest.mark.parametrize("module", [valid_answers, validators])
 def test_docstring_examples(module):
     result = doctest.testmod(module)
     assert result.attempted >= 1

@@ -230,5 +230,5 @@ def test_categories_can_be_left_out(command):
 def test_data_that_is_not_annotated_is_refused(command, tmp_path):
     plain = tmp_path / "plain.jsonl"
     plain.write_text(json.dumps({"instruction": "a", "output": "b"}))
-    with pytest.raises(UserError, match=re.escape("annotate them with 'python -m spectrum_suite.markers")):
+    with pytest.raises(UserError, match=re.escape("annotate them with 'spectrum-suite annotate")):
         command(data=plain)

@@ -95,7 +95,7 @@ class TaskResult:
 
 
 @dataclass(frozen=True)
-class Measure:
+class MetricValue:
     """One number about this model other than a divergence.
 
     Attributes:
@@ -123,15 +123,15 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Results:
+class CardResults:
     """The results in one file, and a sentence on how they were measured."""
 
     conditions: str
     tasks: tuple[TaskResult, ...]
-    measures: tuple[Measure, ...] = ()
+    measures: tuple[MetricValue, ...] = ()
 
 
-def read_results(path: str | Path) -> Results:
+def read_card_results(path: str | Path) -> CardResults:
     """The results in a report of ``evaluate_model.py``.
 
     Raises:
@@ -145,10 +145,10 @@ def read_results(path: str | Path) -> Results:
     return _from_evaluation(report)
 
 
-def _from_evaluation(report: Mapping[str, Any]) -> Results:
+def _from_evaluation(report: Mapping[str, Any]) -> CardResults:
     settings, comparison = fit(report["settings"]), report["comparison"]
     limit = f", at most {settings['limit']} items a task" if isinstance(settings["limit"], int) else ""
-    return Results(
+    return CardResults(
         f"From `evaluate_model.py`: format `{settings['format']}`, {settings['dtype']} on {settings['device']}, seed "
         f"{settings['seed']}{limit}.{_faults(report)}",
         tuple(_from_section(name, section, comparison) for name, section in _measured(report, "alignment")),
@@ -172,20 +172,20 @@ def _faults(report: Mapping[str, Any]) -> str:
     return "".join([*said, *unscored])
 
 
-def _measures(report: Mapping[str, Any]) -> Iterator[Measure]:
+def _measures(report: Mapping[str, Any]) -> Iterator[MetricValue]:
     """What a report says about steerability and coverage."""
     for task, section in _measured(report, "steerability"):
         found = section["summary"]
         for metric in ("loss", "accuracy", "ece"):
             if (value := _known(found.get(metric))) is not None:
                 se = _known(found.get(f"{metric}_se"))
-                yield Measure("steerability", fit_text(task), metric, value, se, section["n"])
+                yield MetricValue("steerability", fit_text(task), metric, value, se, section["n"])
     for task, promptings in _measured(report, "coverage"):
         for prompting, section in promptings.items():
             for metric in ("valid", "yield"):
                 found = section["scores"][metric]
                 if (value := _known(found["mean"])) is not None:
-                    yield Measure(
+                    yield MetricValue(
                         "coverage", fit_text(task), metric, value, _known(found["se"]), section["n"], prompting
                     )
 
@@ -240,12 +240,12 @@ def _known(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
 
 
-def aligned_tasks(results: Sequence[Results]) -> list[TaskResult]:
+def aligned_tasks(results: Sequence[CardResults]) -> list[TaskResult]:
     """The results of each task of alignment, from the first file that has it."""
     return list({task.name: task for table in reversed(results) for task in table.tasks}.values())
 
 
-def model_index(results: Sequence[Results], suite: str) -> list[EvalResult] | None:
+def model_index(results: Sequence[CardResults], suite: str) -> list[EvalResult] | None:
     """This model's entries of the model index, or None: no value, no entry."""
     found = []
     for task in aligned_tasks(results):
@@ -282,7 +282,7 @@ def _entry(suite: str, task: str, what: str, measured: tuple[str, str, float]) -
     )
 
 
-def eval_results_yaml(results: Sequence[Results], dataset: str) -> str | None:
+def eval_results_yaml(results: Sequence[CardResults], dataset: str) -> str | None:
     """The content of ``.eval_results/*.yaml``: the divergence on each task of alignment, or None if there is none.
 
     Args:
