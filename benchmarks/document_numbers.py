@@ -143,10 +143,11 @@ def kinds_table() -> str:
     """How many tasks of the paper there are of each kind."""
     found = Counter((spec.kind, spec.split) for spec in all_tasks() if spec.origin == "paper")
     trained = f"{found['icl', 'train']} to train on (split `train`), {found['icl', 'test']} held out (`test`)"
+    held_out = {kind: f"{found[kind, 'test']} (`test`)" for kind in ("distribution", "coverage")}
     rows = (
         ("`icl`", "many draws from one process", trained),
-        ("`distribution`", "a prompt with the true probability of every answer", f"{found['distribution', 'test']} (`test`)"),
-        ("`coverage`", "a kind of thing to generate, and the rule by which an answer is valid", f"{found['coverage', 'test']} (`test`)"),
+        ("`distribution`", "a prompt with the true probability of every answer", held_out["distribution"]),
+        ("`coverage`", "a kind of thing to generate, and the rule by which an answer is valid", held_out["coverage"]),
     )  # fmt: skip
     return table(("kind", "a row is", "tasks of the paper"), iter(rows))
 

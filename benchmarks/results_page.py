@@ -24,8 +24,12 @@ RUNS, PAGE, FIGURES = (ROOT / name for name in ("benchmarks/results/runs", "docs
 
 INTRODUCTION = """# Results
 
+```
+python -m benchmarks.results_page    # makes this page from the reports in benchmarks/results/runs/
+```
+
 What came out of the runs that the recipes in `recipes/results/` list: models before and after tuning, on tasks that no
-training has seen. `python -m benchmarks.results_page` makes this page from the reports in `benchmarks/results/runs/`.
+training has seen.
 
 ## The claims at a glance
 
