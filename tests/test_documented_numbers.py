@@ -42,7 +42,8 @@ def test_every_card_has_its_sources_and_every_source_its_card():
     written = {path.stem for path in (ROOT / "model_cards").glob("*.md")} - {"README"}
     assert written == {path.name for path in model_cards.SOURCES.glob("*") if path.is_dir()}
     for name in written:
-        assert (ROOT / "model_cards" / f"{name}.md").read_text(encoding="utf-8") == model_cards.card(model_cards.SOURCES / name)
+        text = (ROOT / "model_cards" / f"{name}.md").read_text(encoding="utf-8")
+        assert text == model_cards.card(model_cards.SOURCES / name)
 
 
 def test_the_page_of_results_is_the_one_that_its_command_writes():
