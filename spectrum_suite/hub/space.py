@@ -89,11 +89,11 @@ def space_card(folder: Path) -> str:
 
 
 class _Finder(ModuleFinder):
-    """Looks into our modules alone."""
+    """Looks into our modules alone, and not into the metrics, which are Spaces of their own."""
 
     def find_module(self, name: str, path: list[str] | None, parent: object = None) -> tuple[Any, str, tuple]:
         """Where a module is, if it is ours."""
-        if path is None and name not in _OURS:
+        if (path is None and name not in _OURS) or getattr(parent, "__name__", "") == "spectrum_suite.metrics":
             raise ImportError(name)
         return super().find_module(name, path, parent)
 
