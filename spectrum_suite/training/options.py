@@ -257,8 +257,9 @@ def _needs(now: Mapping[str, Any], flags: Container[str]) -> Iterator[tuple[str,
     yield "alignment_items", "alignment_steps", now["alignment_steps"] > 0
     for name in ("dataloader_prefetch_factor", "dataloader_multiprocessing_context"):
         yield name, "dataloader_num_workers", now["dataloader_num_workers"] > 0
-    for kind in ("gradient_checkpointing", "activation_checkpointing"):
-        yield f"{kind}_kwargs", kind, bool(now["gradient_checkpointing"] or now["activation_checkpointing"])
+    checkpointing = ("gradient_checkpointing", "activation_checkpointing")  # transformers has the second since 5.23
+    for kind in checkpointing:
+        yield f"{kind}_kwargs", kind, any(now.get(each) for each in checkpointing)
     in_4_bits = now["use_peft"] and not now["load_in_8bit"] if now["load_in_4bit"] is None else now["load_in_4bit"]
     for name in ("bnb_4bit_quant_type", "bnb_4bit_quant_storage", "use_bnb_nested_quant"):
         if name in flags:  # a recipe may say it for those who train in 4 bits
