@@ -35,7 +35,9 @@ _TEMPLATES = "additional_chat_templates/*.jinja"
 _NOT_NEEDED = ["*/*", "consolidated*"]
 _WEIGHTS = ["*.safetensors*"]
 _PICKLED = "*.bin"  # read where there is no safetensors file, as tensors alone and not as any object
-_NOT_READ = ("report.json", "summary.json", "trainer_state.json", "all_results.json", "train_results.json")
+_NOT_READ = (
+    "report.json", "summary.json", "trainer_state.json", "all_results.json", "train_results.json", "calibration.json",
+)  # fmt: skip
 _WHOLE = 64 * 2**20  # files up to this size are hashed by SHA-256, larger ones by XXH3, which is as fast as the disk
 _BLOCK = 2**23
 

@@ -113,13 +113,14 @@ LETTERS = [
 ]
 
 
-def save_suite(folder, **tasks):
-    """A suite as it lies on disk: Parquet files and a README that lists them."""
+def save_suite(folder, trained=(), **tasks):
+    """A suite as it lies on disk: Parquet files and a README that lists them; all but ``trained`` are held out."""
     tasks = tasks or {"colors": COLORS, "dice": DICE, "draws": DRAWS, "letters": LETTERS}
     lines = ["---", "configs:"]
     for task, rows in tasks.items():
-        Dataset.from_list(rows).to_parquet(folder / task / "test.parquet")
-        lines += [f"- config_name: {task}", "  data_files:", "  - split: test", f"    path: {task}/test.parquet"]
+        split = "train" if task in trained else "test"
+        Dataset.from_list(rows).to_parquet(folder / task / f"{split}.parquet")
+        lines += [f"- config_name: {task}", "  data_files:", f"  - split: {split}", f"    path: {task}/{split}.parquet"]
     (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
     return folder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,11 @@ A base model multiplied by the three rules of arXiv 2409.14254, in all that is m
         --desiderata alignment instruction --data dolly.jsonl --output outputs/evaluation/rules
     python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format tags --rules paper \\
         --without_rule 1 --output outputs/evaluation/without-rule-1
+
+After calibration (spectrum-suite calibrate), and with the options of a prompt in four orders, beside its own numbers:
+
+    python evaluate_model.py --model outputs/quickstart --suite spectrum-suite --desiderata alignment \\
+        --calibration outputs/quickstart --orders 4 --output outputs/evaluation/calibrated
 
 On all GPUs of a machine, with the numbers of one:
 
@@ -160,6 +165,10 @@ class EvaluationArguments:
     endpoint: str | None = _option(None, "an OpenAI-compatible completions server that has the model", metavar="URL")
     endpoint_model: str | None = _option(None, "the model's name there (default: that of the only one it has)")
     compare: Path | None = _option(None, "another report (file or folder) to set this one against")
+    calibration: Path | None = _option(
+        None, "alignment: the model's calibration.json or its folder, for numbers before and after", metavar="PATH"
+    )
+    orders: int = _option(1, "alignment: orders of the options in a prompt that lists them (default: 1)")
     runs: Path | None = _option(None, "evaluate the models in a recipe, and set them side by side", metavar="RECIPE")
     skip_missing: bool = _option(False, "with --runs: leave out models that are not there")
     train_missing: bool = _option(
@@ -283,6 +292,34 @@ def summary_lines(report: Report) -> Iterator[str]:
             f"{task}: JS divergence {shown} nats (uniform guess {uniform:.4f}), "
             f"coverage {'none' if coverage is None else f'{coverage:.3f}'}, {section['n']} items{failed}{refused}"
         )
+        yield from beside_lines(task, section)
+    if found := report.get("calibration"):
+        yield f"all items: JS divergence {change_text(found)} by calibration"
+
+
+def beside_lines(task: str, section: Mapping[str, Any]) -> Iterator[str]:
+    """What calibration and other orders of the options do to a task, where they were asked for."""
+    if found := section.get("calibrated"):
+        unknown = f", {found['unknown']} items of a kind that it does not know" * bool(found["unknown"])
+        yield f"{task}: {change_text(found['difference']['js_divergence'])} by calibration{unknown}"
+    if found := section.get("orders"):
+        unlisted = f"{found['unlisted']} items whose prompts list no options are left out"
+        if not found["n"]:
+            yield f"{task}: no other order of options, {unlisted}"
+            return
+        flips, change = found["flip_rate"]["mean"], change_text(found["difference"]["js_divergence"])
+        shown = "none" if flips is None else f"{flips:.1%}"
+        asked = f"{found['n']} items, {unlisted}"
+        yield f"{task}: {shown} of other orders have another mode, {change} by their mean, {asked}"
+
+
+def change_text(found: Mapping[str, Any]) -> str:
+    """A difference with its interval, and that it is one for the worse."""
+    if found["difference"] is None:
+        return "no number"
+    low, high = found["ci95"]
+    interval = "" if low is None else f" [{low:+.4f}, {high:+.4f}]"
+    return f"{found['difference']:+.4f}{interval}{' (WORSE)' * (low is not None and low > 0)}"
 
 
 def check(arguments: EvaluationArguments) -> None:
@@ -297,9 +334,12 @@ def check(arguments: EvaluationArguments) -> None:
             raise UserError(f"no prompting {prompting!r}: choose from {', '.join(PROMPTINGS)}")
     if arguments.format not in ("auto", *ALL_FORMATS):
         raise UserError(f"no format {arguments.format!r}: choose auto, {', '.join(ALL_FORMATS)}")
-    for name in ("limit", "batch_size", "max_length", "generations", "max_new_tokens"):
+    for name in ("limit", "batch_size", "max_length", "generations", "max_new_tokens", "orders"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
+    if (arguments.calibration or arguments.orders > 1) and "alignment" not in arguments.desiderata:
+        option = "--calibration" if arguments.calibration else "--orders"
+        raise UserError(f"{option} is for --desiderata alignment: measure that too, or leave {option} out")
     check_data(arguments)
     check_addresses(arguments)
     check_output(arguments.output, option="--output")

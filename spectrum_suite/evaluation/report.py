@@ -40,7 +40,14 @@
         model           metric -> {mean, se}
         uniform         the same of the uniform guess
         items           [{id, options, target, log_probs, probabilities, scores, uniform, refused (or null)}]
+        calibrated      with --calibration: {kinds (of option set -> items), unknown (items of other kinds), model (as
+                        above), difference (metric -> {difference, ci95, n}: after minus before), worse, js_divergence
+                        (of each item)}
+        orders          with --orders: {orders, n, unlisted (items whose prompts list no options), flip_rate {mean,
+                        ci95, n}, model (of the mean over orders), difference (metric -> mean over orders minus the
+                        given order)}
     }
+    calibration     with --calibration: its suite, items and kinds, and difference, ci95, n and worse of all items
     instruction     name of a data set -> {
         n, n_available, seconds, rows_fingerprint
         ranking         capability, ci95, n, n_failed, pairs (ids), margins (of both sides of each pair)

@@ -17,6 +17,8 @@ from typing import Any
 from tqdm import tqdm
 
 from spectrum_suite.errors import UserError, first_line
+from spectrum_suite.evaluation.alignment.calibrated import pooled_difference
+from spectrum_suite.evaluation.alignment.calibration_file import Calibration, about_model
 from spectrum_suite.evaluation.alignment.score_alignment import SMOOTHING, AlignmentWork
 from spectrum_suite.evaluation.choices import DESIDERATA, KINDS, ON_DATA
 from spectrum_suite.evaluation.compare_reports import CompareTask, comparison_section
@@ -302,8 +304,28 @@ class _Run:
         if desideratum in ON_DATA:
             return _DATA_WORK[desideratum](self.settings, task, self._preference)
         if desideratum == "alignment":
-            return AlignmentWork(self.settings, task)
+            return AlignmentWork(self.settings, task, self._calibration)
         return SteerabilityWork(self.settings, task, lambda: self.lm)
+
+    @cached_property
+    def _calibration(self) -> Calibration | None:
+        """That of this very model.
+
+        Raises:
+            UserError: There is none, or it is another model's.
+        """
+        if self.settings.calibration is None:
+            return None
+        found = Calibration.read(self.settings.calibration)
+        found.check(about_model(self.lm))
+        return found
+
+    def _calibrated(self, sections: Mapping[str, Mapping[str, Section]]) -> dict[str, Any]:
+        """What the report says of the calibration: nothing where there is none."""
+        if self._calibration is None or not sections["alignment"]:
+            return {}
+        content = {name: self._calibration.content[name] for name in ("suite", "items", "kinds")}
+        return {"calibration": finite(content | pooled_difference(sections["alignment"]))}
 
     @cached_property
     def _judge(self) -> EndpointJudge:
@@ -389,6 +411,7 @@ class _Run:
             },
             "seconds": round(sum(section["seconds"] for section in _timed(sections)), 2),
             **sections,
+            **self._calibrated(sections),
             "failed": [
                 {"desideratum": desideratum, "task": task, "prompting": prompting, "reason": reason}
                 for (desideratum, task, prompting), reason in self.failed.items()

@@ -69,6 +69,8 @@ class EvaluationSettings:
         endpoint: The base URL of a completions server that has the model; only the tokenizer is then loaded here.
         endpoint_model: The name under which it has the model; by default that of the only one it has.
         compare: Another report to set this one against, item by item.
+        calibration: The model's ``calibration.json``, or its folder, for numbers after calibration too (alignment).
+        orders: An item whose prompt lists its options is asked in so many orders of them at most (alignment).
     """
 
     model: str
@@ -106,6 +108,8 @@ class EvaluationSettings:
     endpoint: str | None = None
     endpoint_model: str | None = None
     compare: Path | None = None
+    calibration: Path | None = None
+    orders: int = 1
 
     def limit_of(self, task: str) -> int | None:
         """Items of ``task`` at most."""

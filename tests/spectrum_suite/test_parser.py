@@ -12,7 +12,9 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.parser import Parser, as_called
 from tests.train_command import REPOSITORY
 
-COMMANDS = ["build", "preview", "annotate", "show", "train", "evaluate", "push dataset", "push model", "demo"]
+COMMANDS = [
+    "build", "preview", "annotate", "show", "train", "evaluate", "calibrate", "push dataset", "push model", "demo",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["--max_length", "--max-length"])

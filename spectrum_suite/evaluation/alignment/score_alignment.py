@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,12 @@ import torch
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.alignment.calibrated import calibrated_section
+from spectrum_suite.evaluation.alignment.calibration_file import Calibration
+from spectrum_suite.evaluation.alignment.option_orders import ask_in_orders, meant_probabilities, orders_section
 from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentItem, TaskAlignment
 from spectrum_suite.evaluation.report import Section
+from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.work import RowsWork, seconds_of
 from spectrum_suite.fingerprints import fingerprint_of_rows
 from spectrum_suite.formats.render import Format, Message
@@ -103,19 +108,36 @@ def items_fingerprint(rows: Dataset) -> str:
 
 
 class AlignmentWork(RowsWork):
-    """The items of a distribution task."""
+    """The items of a distribution task.
+
+    Args:
+        settings: Of the evaluation.
+        task: The task's name.
+        calibration: Of the model, for numbers beside its own.
+    """
 
     kind = "distribution"
+
+    def __init__(self, settings: EvaluationSettings, task: str, calibration: Calibration | None = None) -> None:
+        super().__init__(settings, task)
+        self.calibration = calibration
 
     def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
         self.check()
+        orders = {"orders": self.settings.orders, "seed": self.settings.seed} if self.settings.orders > 1 else {}
         for part in self.names():
-            yield part, {"rows": items_fingerprint(self.some(part)), "task_labels": self.settings.task_labels}
+            depends = {"rows": items_fingerprint(self.some(part)), "task_labels": self.settings.task_labels}
+            yield part, depends | orders
 
     def score(self, part: str, lm: TokenLM) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
-        return {"items": list(map(asdict, score_items(lm, self.some(part), task_labels=self.settings.task_labels)))}
+        rows, score = self.some(part), partial(score_items, lm, task_labels=self.settings.task_labels)
+        result: Section = {"items": list(map(asdict, score(rows)))}
+        if self.settings.orders > 1:
+            asked = ask_in_orders(rows, self.settings.orders, self.settings.seed, score)
+            result["orders"] = list(map(meant_probabilities, asked))
+        return result
 
     def section(self, results: Mapping[str, Section]) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
@@ -124,7 +146,13 @@ class AlignmentWork(RowsWork):
         found = TaskAlignment(self.task, len(self.rows), items, fingerprint, seconds_of(results))
         if all(item.refused for item in items):
             raise UserError(f"no item of task {self.task!r} can be scored: {items[0].refused}")
-        return finite(found.as_dict())
+        section = found.as_dict()
+        if self.settings.orders > 1:
+            orders = [of_item for result in results.values() for of_item in result["orders"]]
+            section["orders"] = orders_section(items, orders, most=self.settings.orders, smoothing=SMOOTHING)
+        if self.calibration is not None:
+            section["calibrated"] = calibrated_section(self.calibration, self.drawn, items, smoothing=SMOOTHING)
+        return finite(section)
 
     def not_comparable(self, theirs: Section) -> str | None:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
