@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from peft import PeftConfig, PeftModel, TaskType, get_peft_model_state_dict
+from peft import PeftConfig, PeftModel, PeftType, TaskType, get_peft_model_state_dict
 from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
 from peft.peft_model import PeftModelForCausalLM
 from peft.tuners.lora import LoraLayer
+from peft.tuners.trainable_tokens import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import ModulesToSaveWrapper, load_peft_weights
 from torch import nn
@@ -80,9 +82,75 @@ def check_adapted(adapted: PeftModel, *, name: str) -> torch.Tensor:
         UserError: As :func:`spectrum_suite.loading.check_causal`.
     """
     with explain_failed_load(f"adapter {name!r} cannot be run"):
-        logits = logits_after(adapted, _trained_tokens(adapted))
+        logits = logits_after(adapted, trained_tokens(adapted.active_peft_config))
         check_logits(logits, adapted.get_base_model(), name)
     return logits
+
+
+def check_can_be_scaled(config: PeftConfig, name: str) -> None:
+    """Refuse a scale for an adapter whose change of the weights is not a sum that it can multiply.
+
+    Raises:
+        UserError: It is not LoRA, or it is DoRA, which scales whole weights besides.
+    """
+    kind = "DoRA" if getattr(config, "use_dora", False) else getattr(config.peft_type, "value", config.peft_type)
+    if kind != PeftType.LORA.value:
+        raise UserError(f"adapter {name!r} is {kind}, whose change has no scale: --adapter_scale is for LoRA adapters")
+
+
+def scale(adapted: PeftModel, factor: float, base_logits: torch.Tensor, *, name: str) -> None:
+    """Take ``factor`` of what an adapter changes: low-rank products, rows of tokens and whole modules alike.
+
+    The weights are then those of the base plus ``factor`` times their difference to it. That all of the difference is
+    scaled is seen at 0, where the model must be the base, bit for bit.
+
+    Args:
+        adapted: The base with the adapter; its scaling is changed in place.
+        factor: 0 for the base, 1 for the adapter.
+        base_logits: Those of the base on the texts of :mod:`spectrum_suite.probe`, with the adapter's tokens in them.
+        name: What to call the adapter in messages.
+
+    Raises:
+        UserError: It cannot be scaled.
+    """
+    scalings = [
+        (module.scaling, key, value)
+        for module in adapted.modules()
+        if isinstance(module, LoraLayer)
+        for key, value in module.scaling.items()
+    ]
+    replaced = [(mine, mine.detach().clone(), theirs.detach().to(mine)) for mine, theirs in _replaced(adapted)]
+    for part in (0.0, factor):
+        for scaling, key, value in scalings:
+            scaling[key] = value * part
+        for mine, full, theirs in replaced:
+            mine.data.copy_(theirs + part * (full - theirs))
+        if part == 0 and not torch.equal(check_adapted(adapted, name=name), base_logits):
+            raise UserError(
+                f"adapter {name!r} at scale 0 is not its base, with logits "
+                f"{difference(check_adapted(adapted, name=name), base_logits):.2g} apart: it changes weights that have "
+                "no scale; leave --adapter_scale out"
+            )
+
+
+def _replaced(adapted: PeftModel) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Weights that an adapter has in place of the base's, each with the base's; those that are shared once."""
+    seen: set[int] = set()
+    for module in adapted.modules():
+        pairs = []
+        if isinstance(module, TrainableTokensLayer):
+            pairs = [
+                (rows, module.trainable_tokens_original[key]) for key, rows in module.trainable_tokens_delta.items()
+            ]
+        elif isinstance(module, ModulesToSaveWrapper):
+            theirs = dict(module.original_module.named_parameters())
+            pairs = [
+                (each, theirs[key]) for own in module.modules_to_save.values() for key, each in own.named_parameters()
+            ]
+        for mine, original in pairs:
+            if id(mine) not in seen:
+                seen.add(id(mine))
+                yield mine, original
 
 
 def check_new(adapted: PeftModel, expected: torch.Tensor, *, name: str) -> None:
@@ -140,7 +208,7 @@ def merged(adapted: PeftModel, *, name: str) -> PreTrainedModel:
     Raises:
         UserError: It is an adapter that cannot be merged, or one that is another function when it is.
     """
-    logits, among = check_adapted(adapted, name=name), _trained_tokens(adapted)
+    logits, among = check_adapted(adapted, name=name), trained_tokens(adapted.active_peft_config)
     _untie(adapted)
     with explain_failed_load(f"adapter {name!r} cannot be merged into its base"):
         model = adapted.merge_and_unload()
@@ -154,10 +222,9 @@ def merged(adapted: PeftModel, *, name: str) -> PreTrainedModel:
     return model
 
 
-def _trained_tokens(adapted: PeftModel) -> list[int]:
+def trained_tokens(config: PeftConfig) -> list[int]:
     """Tokens that have rows of their own in the adapter."""
-    indices = getattr(adapted.active_peft_config, "trainable_token_indices", None)
-    indices = indices or getattr(adapted.active_peft_config, "token_indices", None) or []
+    indices = getattr(config, "trainable_token_indices", None) or getattr(config, "token_indices", None) or []
     return sorted(set().union(*indices.values())) if isinstance(indices, dict) else sorted(indices)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -22,12 +23,21 @@ from peft import PeftModel
 from transformers import AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 from xxhash import xxh3_128
 
-from spectrum_suite.adapters import check_adapted, merged, put_on, read_adapter_config
+from spectrum_suite.adapters import (
+    check_adapted,
+    check_can_be_scaled,
+    merged,
+    put_on,
+    read_adapter_config,
+    scale,
+    trained_tokens,
+)
 from spectrum_suite.devices import best_device, device_count, has_dtype
 from spectrum_suite.embedded_model import embedded_model_path, embedded_name
 from spectrum_suite.errors import UserError
 from spectrum_suite.fingerprints import fingerprint_of_bytes
 from spectrum_suite.loading import Purpose, check_causal, load_causal_lm
+from spectrum_suite.probe import logits_after
 
 ADAPTER = "adapter_config.json"
 _NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken"]
@@ -51,21 +61,25 @@ class ModelFiles:
         folder: The files on this machine.
         revision: The commit, for a model from a Hub.
         base: The base model, for an adapter.
+        adapter_scale: How much of the adapter's change is taken: 0 is the base, 1 the adapter.
     """
 
     name: str
     folder: Path
     revision: str | None = None
     base: ModelFiles | None = None
+    adapter_scale: float = 1.0
 
     def fingerprint(self) -> str:
         """A hash that changes with the weights, the configuration or the tokenizer, the same on every machine.
 
-        Every file counts, whole, that loading the model, its tokenizer or its chat templates would read.
+        Every file counts, whole, that loading the model, its tokenizer or its chat templates would read; so does the
+        scale of an adapter, where it is not 1.
         """
         base = self.base.fingerprint().encode() if self.base else b""
         files = (part for path in files_read(self.folder) for part in _name_and_content(path))
-        return fingerprint_of_bytes(chain([base], files))
+        scaled = [] if self.adapter_scale == 1 else [f"adapter_scale {float(self.adapter_scale)}".encode()]
+        return fingerprint_of_bytes(chain([base], files, scaled))
 
 
 def files_read(folder: Path) -> list[Path]:
@@ -91,7 +105,14 @@ def check_model_name(name: str) -> None:
         raise UserError(f"model folder {name!r} not found, and it is not a Hub id: check the path") from error
 
 
-def find_model(name: str, *, base: str | None = None, revision: str | None = None, weights: bool = True) -> ModelFiles:
+def find_model(
+    name: str,
+    *,
+    base: str | None = None,
+    revision: str | None = None,
+    weights: bool = True,
+    adapter_scale: float = 1.0,
+) -> ModelFiles:
     """The files of a model: a folder, ``embedded:gemma-3-270m``, or a Hub id (downloaded, or from the cache).
 
     Args:
@@ -99,13 +120,17 @@ def find_model(name: str, *, base: str | None = None, revision: str | None = Non
         base: The base model of an adapter; by default the one that its configuration names.
         revision: Branch, tag or commit of a model on a Hub.
         weights: Whether they are downloaded; tokenizer and configuration always are.
+        adapter_scale: How much of an adapter's change is taken.
 
     Raises:
-        UserError: There is no such model, or its folder holds neither a model nor an adapter.
+        UserError: There is no such model, its folder holds neither a model nor an adapter, or it has no such scale.
     """
+    if not 0 <= adapter_scale < math.inf:
+        raise UserError(f"--adapter_scale is {adapter_scale}: give 0 for the base, 1 for the adapter, or between")
     check_model_name(name)
     kind, _, rest = name.partition(":")
     if kind == "embedded":
+        _refuse_scale(name, adapter_scale)
         return ModelFiles(name, embedded_model_path(rest))
     folder = Path(name).expanduser()
     commit = None
@@ -113,12 +138,22 @@ def find_model(name: str, *, base: str | None = None, revision: str | None = Non
         folder = _download(name, revision, weights=weights)
         commit = folder.name
     if (folder / ADAPTER).is_file():
-        return ModelFiles(name, folder, commit, _base_of(folder, name, base, weights=weights))
+        if adapter_scale != 1:
+            check_can_be_scaled(read_adapter_config(folder, name), name)
+        return ModelFiles(name, folder, commit, _base_of(folder, name, base, weights=weights), adapter_scale)
     if not (folder / "config.json").is_file():
         raise UserError(f"folder {name!r} holds no model: it has neither a config.json nor an {ADAPTER}")
     if base:
         raise UserError(f"model {name!r} is not an adapter: leave --base out")
+    _refuse_scale(name, adapter_scale)
     return ModelFiles(name, folder, commit)
+
+
+def _refuse_scale(name: str, adapter_scale: float) -> None:
+    if adapter_scale != 1:
+        raise UserError(
+            f"model {name!r} is whole, its change not apart from a base: --adapter_scale is for an adapter's folder"
+        )
 
 
 def _base_of(folder: Path, name: str, base: str | None, *, weights: bool) -> ModelFiles:
@@ -162,7 +197,7 @@ def load_for_scoring(
     if files.base is None:
         check_causal(loaded, files.name)
     else:
-        adapted = put_on(loaded, files.folder, name=files.name, base_name=files.base.name)
+        adapted = _adapted(loaded, files)
         if getattr(loaded, "is_quantized", False):
             check_adapted(adapted, name=files.name)
             loaded = adapted
@@ -178,7 +213,18 @@ def load_merged(files: ModelFiles, *, dtype: str | torch.dtype = torch.float32) 
         UserError: The base's quantization cannot be undone, or as :func:`load_for_scoring`.
     """
     base = _load_checkpoint(files.base, torch.device("cpu"), dtype, Purpose.CHANGE, load_in_4bit=False)
-    return merged(put_on(base, files.folder, name=files.name, base_name=files.base.name), name=files.name).eval()
+    return merged(_adapted(base, files), name=files.name).eval()
+
+
+def _adapted(base: PreTrainedModel, files: ModelFiles) -> PeftModel:
+    """A base with the adapter in ``files``, at its scale."""
+    names = {"name": files.name, "base_name": files.base.name}
+    if files.adapter_scale == 1:
+        return put_on(base, files.folder, **names)
+    expected = logits_after(base, trained_tokens(read_adapter_config(files.folder, files.name)))
+    adapted = put_on(base, files.folder, **names)
+    scale(adapted, files.adapter_scale, expected, name=files.name)
+    return adapted
 
 
 def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerBase:

@@ -292,3 +292,52 @@ def test_layers_that_an_adapter_cannot_train_are_refused_before_training(tmp_pat
 
 def test_names_that_no_layer_has_are_one_line(base):
     refused(lambda: load_model(str(base), settings(lora_target_modules=["nosuch"])), "nosuch")
+
+
+SCALED = [
+    "lora", "all linear", "rslora", "embeddings", "head", "both", "both, tied", "embeddings saved", "head saved",
+    "both saved", "rows", "rows of embeddings",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SCALED)
+def test_an_adapter_is_scaled_from_its_base_to_itself(base, tmp_path, kind):
+    adapter = tmp_path / "adapter"
+    make(base, adapter, KINDS[kind]())
+
+    def scored(factor):
+        return load_for_scoring(find_model(str(adapter), adapter_scale=factor), device="cpu")[0]
+
+    plain, whole = AutoModelForCausalLM.from_pretrained(base), load_for_scoring(str(adapter), device="cpu")[0]
+    assert torch.equal(logits(scored(0)), logits(plain))
+    assert torch.equal(logits(scored(1)), logits(whole))
+    between = load_merged(find_model(str(adapter), adapter_scale=0.3))
+    untied = AutoModelForCausalLM.from_pretrained(base, tie_word_embeddings=whole.config.tie_word_embeddings)
+    start, end = plain.state_dict(), whole.state_dict()  # the definition: a third of the way between the weights
+    untied.load_state_dict({name: start[name] + 0.3 * (end[name] - start[name]) for name in start})
+    torch.testing.assert_close(logits(between), logits(untied), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(logits(scored(0.3)), logits(untied), rtol=1e-4, atol=1e-3)
+    fingerprints = {find_model(str(adapter), adapter_scale=factor).fingerprint() for factor in (0, 0.3, 1)}
+    assert len(fingerprints) == 3
+    assert find_model(str(adapter)).fingerprint() in fingerprints
+
+
+@pytest.mark.parametrize("kind", ["dora", "ia3", "loha", "trainable tokens"])
+def test_what_has_no_scale_is_refused_before_it_is_loaded(base, tmp_path, kind):
+    adapter = tmp_path / "adapter"
+    make(base, adapter, KINDS[kind]())
+    refused(lambda: find_model(str(adapter), adapter_scale=0.5), "has no scale: --adapter_scale is for LoRA adapters")
+    refused(lambda: find_model(str(base), adapter_scale=0.5), "--adapter_scale is for an adapter's folder")
+    refused(lambda: find_model(str(adapter), adapter_scale=-1), "--adapter_scale is -1")
+
+
+def test_a_change_that_is_not_all_scaled_is_refused(tmp_path):
+    """Biases of the base that LoRA trains are overwritten, so that what they were is lost."""
+    model = PhiForCausalLM(
+        PhiConfig(vocab_size=96, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
+    )
+    model.save_pretrained(tmp_path / "base")
+    adapter = tmp_path / "adapter"
+    make(tmp_path / "base", adapter, LoraConfig(target_modules=["q_proj", "v_proj"], bias="lora_only"))
+    load_merged(find_model(str(adapter)))
+    refused(lambda: load_merged(find_model(str(adapter), adapter_scale=0.5)), "at scale 0 is not its base")
