@@ -91,6 +91,11 @@ A model that a server has, such as vLLM's; only its tokenizer is loaded here (th
     python evaluate_model.py --model google/gemma-3-27b-pt --endpoint http://localhost:8000/v1 \\
         --suite spectrum-suite --format colon --output outputs/evaluation/gemma-3-27b
 
+What an adapter costs and gains on the way from its base (0) to itself (1), one report a scale and a table of all:
+
+    python evaluate_model.py --model outputs/quickstart/adapter --suite spectrum-suite \\
+        --adapter_scale 0 0.25 0.5 0.75 1 --output outputs/evaluation/scales
+
 Many models side by side, by a recipe that lists them, with one page of tables, plots and the paper's claims checked:
 
     python evaluate_model.py --runs recipes/results/gemma-3-270m.yaml --output outputs/results/gemma-3-270m
@@ -161,6 +166,10 @@ class EvaluationArguments:
     )
     base: str | None = _option(None, "base model of an adapter (default: the one that it names)")
     revision: str | None = _option(None, "branch, tag or commit of a model on the Hub")
+    adapter_scale: list[float] = _option(
+        [1.0],
+        "how much of an adapter's change is taken: 0 is the base, 1 (default) the adapter; several: a report each",
+    )
     load_in_4bit: bool = _option(False, "load the weights as NF4; an adapter is then not merged")
     endpoint: str | None = _option(None, "an OpenAI-compatible completions server that has the model", metavar="URL")
     endpoint_model: str | None = _option(None, "the model's name there (default: that of the only one it has)")
@@ -215,25 +224,31 @@ def run(arguments: EvaluationArguments) -> None:
         compare_many(arguments)
         return
     check(arguments)
+    from spectrum_suite.evaluation.adapter_scales import evaluate_at_scales  # noqa: PLC0415
     from spectrum_suite.evaluation.report import failure_text  # noqa: PLC0415 - with `torch`, which takes seconds
-    from spectrum_suite.evaluation.run import evaluate  # noqa: PLC0415
     from spectrum_suite.evaluation.settings import EvaluationSettings  # noqa: PLC0415
     from spectrum_suite.models import check_model_name  # noqa: PLC0415
 
     check_model_name(arguments.model)
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
     options = {name: value for name, value in options.items() if name not in _OF_RUNS}
-    report = evaluate(EvaluationSettings(text_format=options.pop("format"), **options), progress=True)
-    if report is None:  # another process is the main one
-        return
-    for line in summary_lines(report):
-        logger.info("%s", line)
-    logger.info("report, tables and plots are in %s", arguments.output)
-    not_compared = (report["comparison"] or {}).get("refused", [])
-    for what, failures in (("not measured", report["failed"]), ("not compared", not_compared)):
-        for failure in failures:
-            logger.error("%s: %s", what, failure_text(failure))
-    if report["failed"] or not_compared:
+    scales = options.pop("adapter_scale")
+    settings = EvaluationSettings(text_format=options.pop("format"), **options)
+    failed = False
+    for at_scale, report in evaluate_at_scales(settings, scales, progress=True):
+        if report is None:  # another process is the main one
+            continue
+        if len(scales) > 1:
+            logger.info("adapter scale %g", at_scale.adapter_scale)
+        for line in summary_lines(report):
+            logger.info("%s", line)
+        logger.info("report, tables and plots are in %s", at_scale.output)
+        not_compared = (report["comparison"] or {}).get("refused", [])
+        for what, failures in (("not measured", report["failed"]), ("not compared", not_compared)):
+            for failure in failures:
+                logger.error("%s: %s", what, failure_text(failure))
+        failed = failed or bool(report["failed"] or not_compared)
+    if failed:
         raise SystemExit(1)
 
 

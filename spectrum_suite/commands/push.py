@@ -248,6 +248,7 @@ def model_options(arguments: Namespace) -> ModelOptions:
         reports=tuple(arguments.report),
         without_report=arguments.without_report,
         merge=arguments.merge,
+        adapter_scale=arguments.adapter_scale,
         suite=arguments.suite,
         dataset=arguments.dataset,
         base_model=arguments.base_model,
@@ -278,6 +279,13 @@ def parser(program: str = "push_to_hub.py") -> Parser:
     model = _with_folder(_kind(kinds.add_parser, "model", "an adapter of train_sft.py", prepare_model))
     add = model.add_argument
     add("--merge", action="store_true", help="publish the base model with the adapter merged into it")
+    add(
+        "--adapter-scale",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="with --merge: how much of what the adapter changes is merged: 0 would be the base, 1 (default) is all",
+    )
     add("--report", type=Path, nargs="+", default=[], help="report.json or summary.json (default: beside the model)")
     add("--without-report", action="store_true", help="publish a model without an evaluation")
     add("--suite", type=Path, help="the suite that was trained on (default: the folder in the training report)")

@@ -8,7 +8,7 @@ from typing import Any
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.alignment.summarize_alignment import compare_alignment
 from spectrum_suite.evaluation.coverage.summarize_coverage import compare_coverage
-from spectrum_suite.evaluation.report import Report, Section
+from spectrum_suite.evaluation.report import Report, Section, model_name
 from spectrum_suite.evaluation.steerability.summarize_steerability import compare_steerability
 from spectrum_suite.json_files import finite
 
@@ -53,7 +53,7 @@ def comparison_section(
         found["coverage"] = compare_coverage(
             *({task: side["coverage"][task] for task in tasks} for side in (report, other))
         )
-    about = {"model": other["model"]["name"], "format": other["settings"]["format"]}
+    about = {"model": model_name(other), "format": other["settings"]["format"]}
     return finite(found | {"other": about, "refused": refused})
 
 

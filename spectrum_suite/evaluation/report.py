@@ -6,7 +6,8 @@
     created         when the report was written, ISO 8601, UTC
     libraries       versions, by package name
     model           name (as given), revision (commit on a Hub, or null), fingerprint (of the files; of the server and
-                    the tokenizer for a served model), base (the same of an adapter's base, or null)
+                    the tokenizer for a served model), base (the same of an adapter's base, or null),
+                    adapter_scale (how much of the adapter's change was taken, where not all of it)
     suite           name (as given; null where there is none), fingerprint (of all scored items), task_versions (task ->
                     its version, where the suite tells it; numbers on different versions must not be compared)
     settings        format, task_labels, bos (its text as put before each prompt, or ""), dtype, device, load_in_4bit
@@ -117,6 +118,12 @@ def read_report(path: str | Path) -> Report:
             f"report {str(file)!r} is not of version {SCHEMA_VERSION}: write it with this evaluate_model.py"
         )
     return report
+
+
+def model_name(report: Mapping[str, Any]) -> str:
+    """The name of the model that a report is about, with the scale of its adapter where it is not 1."""
+    model = report["model"]
+    return model["name"] + (f" at adapter scale {model['adapter_scale']:g}" if "adapter_scale" in model else "")
 
 
 def failure_text(failure: Mapping[str, Any]) -> str:

@@ -275,7 +275,15 @@ class _Run:
         """The model."""
         settings = self.settings
         served = settings.endpoint is not None
-        files = find_model(settings.model, base=settings.base, revision=settings.revision, weights=not served)
+        if served and settings.adapter_scale != 1:
+            raise UserError("--adapter_scale is for an adapter that is loaded here: leave it out with --endpoint")
+        files = find_model(
+            settings.model,
+            base=settings.base,
+            revision=settings.revision,
+            weights=not served,
+            adapter_scale=settings.adapter_scale,
+        )
         if served:
             endpoint = Endpoint(settings.endpoint, settings.endpoint_model or served_model(settings.endpoint))
             return ServedLM(files, settings.text_format, endpoint, progress=self.progress)
@@ -453,6 +461,7 @@ def _describe(files: ModelFiles) -> dict[str, Any]:
         "revision": files.revision,
         "fingerprint": files.fingerprint(),
         "base": _describe(files.base) if files.base else None,
+        **({} if files.adapter_scale == 1 else {"adapter_scale": files.adapter_scale}),
     }
 
 

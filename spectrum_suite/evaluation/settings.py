@@ -65,6 +65,7 @@ class EvaluationSettings:
         dtype: By default bfloat16 on a GPU and float32 elsewhere.
         base: The base model of an adapter; by default the one that its configuration names.
         revision: Branch, tag or commit of a model on a Hub.
+        adapter_scale: How much of an adapter's change is taken: 0 is the base, 1 the adapter.
         load_in_4bit: Load the weights as NF4.
         endpoint: The base URL of a completions server that has the model; only the tokenizer is then loaded here.
         endpoint_model: The name under which it has the model; by default that of the only one it has.
@@ -104,6 +105,7 @@ class EvaluationSettings:
     dtype: str | None = None
     base: str | None = None
     revision: str | None = None
+    adapter_scale: float = 1.0
     load_in_4bit: bool = False
     endpoint: str | None = None
     endpoint_model: str | None = None

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from spectrum_suite.evaluation.alignment.show_alignment import summary_figure, task_figure
 from spectrum_suite.evaluation.coverage.show_coverage import coverage_markdown, write_coverage_plots
 from spectrum_suite.evaluation.markers.show_markers import markers_markdown, write_marker_plots
-from spectrum_suite.evaluation.report import REPORT, Report, failure_text
+from spectrum_suite.evaluation.report import REPORT, Report, failure_text, model_name
 from spectrum_suite.evaluation.steerability.show_steerability import steerability_figure
 from spectrum_suite.evaluation.steerability.summarize_steerability import summary_by_group
 from spectrum_suite.json_files import finite, write_json
@@ -77,6 +77,7 @@ def _environment() -> Environment:
     environment = markdown_templates(Path(__file__).parent / "templates")
     environment.filters |= {
         "failure": failure_text,
+        "model_name": model_name,
         "with_error": _with_error,
         "interval": _with_interval,
         "estimate": _estimate,

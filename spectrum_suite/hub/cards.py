@@ -91,6 +91,7 @@ def render_model_card(
     repo_id: str | None = None,
     dataset: str | None = None,
     merged: bool = False,
+    adapter_scale: float = 1.0,
     terms: Terms | None = None,
 ) -> ModelCard:
     """The card of an adapter that ``train_sft.py`` wrote; ``.save(adapter / "README.md")`` puts it in its place.
@@ -106,6 +107,7 @@ def render_model_card(
         repo_id: Where the adapter will be published, ``<org>/<name>``; the card's code then loads it from there.
         dataset: The suite's name on the Hub; by default what the training report names, if that is a Hub id.
         merged: Whether the card is that of the adapter merged into its base model.
+        adapter_scale: How much of the adapter's change was merged.
         terms: Those of the base model, where they are known better than by ``license_name``.
 
     Raises:
@@ -129,6 +131,7 @@ def render_model_card(
         location=repo_id or adapter.as_posix(),
         plain_text=training["format"] == "colon",
         merged=merged,
+        adapter_scale=adapter_scale,
         dataset=dataset,
         base=base,
         training=training,

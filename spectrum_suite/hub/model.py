@@ -51,6 +51,7 @@ class ModelOptions:
         reports: Its evaluation; by default :func:`spectrum_suite.hub.model.find_reports` looks for it.
         without_report: Publish it even if it has none.
         merge: Publish the base model with the adapter merged into it, in place of the adapter.
+        adapter_scale: How much of the adapter's change is merged: 0 would be the base, 1 is the adapter.
         suite: The built suite that was trained on; by default the folder that the training report names.
         dataset: The suite on the Hub.
         base_model: The base model on the Hub, where the training report names a folder.
@@ -61,11 +62,16 @@ class ModelOptions:
     reports: tuple[Path, ...] = ()
     without_report: bool = False
     merge: bool = False
+    adapter_scale: float = 1.0
     suite: Path | None = None
     dataset: str | None = None
     base_model: str | None = None
     license_name: str | None = None
     license_link: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.adapter_scale != 1 and not self.merge:
+            raise UserError("--adapter-scale is baked into merged weights: give --merge too, or leave it out")
 
 
 def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch: Path) -> Publication:
@@ -92,7 +98,9 @@ def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch
     terms = _terms(training, base, options, scratch / "terms")
     reports, not_used = _checked_reports(folder, options)
     card = model_card(folder, repo_id, options, reports, terms)
-    weights = _merged(folder, scratch / "weights") if options.merge else _adapter(folder, base.hub_id)
+    weights = (
+        _merged(folder, scratch / "weights", options.adapter_scale) if options.merge else _adapter(folder, base.hub_id)
+    )
     dataset = options.dataset or next(iter(card.data.datasets or ()), None)
     results = eval_results_yaml([read_card_results(path) for path in reports], dataset) if dataset else None
     return Publication(
@@ -140,6 +148,7 @@ def model_card(
         repo_id=repo_id,
         dataset=options.dataset,
         merged=options.merge,
+        adapter_scale=options.adapter_scale,
     )
 
 
@@ -148,12 +157,12 @@ def find_reports(folder: Path) -> list[Path]:
     return [place / REPORT for place in (folder, folder.resolve().parent) if (place / REPORT).is_file()]
 
 
-def _reports_of_comparison(folder: Path) -> tuple[Path, ...]:
+def _reports_of_comparison(folder: Path, adapter_scale: float) -> tuple[Path, ...]:
     """The reports about an adapter of a comparison in the folder above, where the quickstart puts it."""
     above = folder.resolve().parent
     reports = sorted(above.glob(f"*/**/{REPORT}")) if (above / RESULTS).is_file() else []
     measured = [path for path in reports if FORMATS not in path.relative_to(above).parts]
-    return tuple(path for path in measured if not _why_not_used(path, folder))
+    return tuple(path for path in measured if not _why_not_used(path, folder, adapter_scale))
 
 
 def _checked_reports(folder: Path, options: ModelOptions) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -164,18 +173,18 @@ def _checked_reports(folder: Path, options: ModelOptions) -> tuple[tuple[Path, .
     """
     if options.reports:
         for path in options.reports:
-            if why := _not_about(read_json(path, "give a report with '--report'"), folder):
+            if why := _not_about(read_json(path, "give a report with '--report'"), folder, options.adapter_scale):
                 raise UserError(f"report {str(path)!r} {why}: measure this one with evaluate_model.py")
         return options.reports, ()
     if options.without_report:
         return (), ()
     not_used = []
     for path in find_reports(folder):
-        if why := _why_not_used(path, folder):
+        if why := _why_not_used(path, folder, options.adapter_scale):
             not_used.append(f"not used: {path} ({why})")
         else:
             return (path,), tuple(not_used)
-    if found := _reports_of_comparison(folder):
+    if found := _reports_of_comparison(folder, options.adapter_scale):
         return found, tuple(not_used)
     raise UserError(
         f"model {str(folder)!r} has no report: measure it with evaluate_model.py and give '--report PATH', "
@@ -183,22 +192,23 @@ def _checked_reports(folder: Path, options: ModelOptions) -> tuple[tuple[Path, .
     )
 
 
-def _why_not_used(path: Path, folder: Path) -> str | None:
+def _why_not_used(path: Path, folder: Path, adapter_scale: float) -> str | None:
     """Why a report that was found does not count; None where it does."""
     try:
-        return _not_about(read_json(path, "measure it again"), folder)
+        return _not_about(read_json(path, "measure it again"), folder, adapter_scale)
     except UserError as error:
         return str(error)
 
 
-def _not_about(report: Mapping[str, Any], folder: Path) -> str | None:
+def _not_about(report: Mapping[str, Any], folder: Path, adapter_scale: float) -> str | None:
     """Why a report does not count for the weights in a folder; None where it does."""
     model = report.get("model")
     measured = model.get("fingerprint") if isinstance(model, dict) else None
     if not isinstance(measured, str) or not measured:
         return "does not say which weights it is about"
-    if measured != find_model(str(folder)).fingerprint():
-        return f"is about another model than {str(folder)!r}"
+    if measured != find_model(str(folder), adapter_scale=adapter_scale).fingerprint():
+        at_scale = "" if adapter_scale == 1 else f" at adapter scale {adapter_scale:g}"
+        return f"is about another model than {str(folder)!r}{at_scale}"
     return None
 
 
@@ -242,13 +252,13 @@ def _adapter(folder: Path, base: str) -> list[LocalFile]:
     ]
 
 
-def _merged(folder: Path, output: Path) -> list[LocalFile]:
-    """Merge the adapter in float32, and save in the precision of the base model's files.
+def _merged(folder: Path, output: Path, adapter_scale: float) -> list[LocalFile]:
+    """Merge the adapter at its scale in float32, and save in the precision of the base model's files.
 
     Raises:
         UserError: The merged weights are not finite.
     """
-    files = find_model(str(folder))
+    files = find_model(str(folder), adapter_scale=adapter_scale)
     model = load_merged(files, dtype=torch.float32)
     dtype = AutoConfig.from_pretrained(files.base.folder).dtype or torch.float32
     model.to(dtype).save_pretrained(output)

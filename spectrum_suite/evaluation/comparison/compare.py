@@ -27,6 +27,7 @@ from spectrum_suite.suite import task_versions
 logger = logging.getLogger(__name__)
 
 _TRAINING = "training_report.json"
+_WHICH_MODEL = ("base", "revision", "adapter_scale")
 _TOLD = (
     "objective", "base_model", "steps", "rows", "rows_per_task", "seen_tokens", "trained_tokens", "seconds",
     "peak_rss_gib", "device", "before",
@@ -101,7 +102,7 @@ def _find_models(recipe: Recipe, *, skip_missing: bool) -> dict[str, dict[int | 
         for seed, model in run.models().items():
             try:
                 found[run.name][seed] = find_model(
-                    model, base=run.settings.get("base"), revision=run.settings.get("revision")
+                    model, **{name: run.settings[name] for name in _WHICH_MODEL if name in run.settings}
                 )
             except UserError as error:
                 if not skip_missing:

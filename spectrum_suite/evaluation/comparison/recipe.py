@@ -266,7 +266,8 @@ def _settings(where: str, content: Any) -> dict[str, Any]:
     found = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
     for name, value in found.items():
         default = defaults[name]
-        if default is not None and not isinstance(value, type(default) | Mapping):
+        kind = int | float if isinstance(default, float) else type(default)
+        if default is not None and not isinstance(value, kind | Mapping):
             example = list(default) if isinstance(default, tuple) else default
             raise UserError(f"{where}: {name} is {value!r}: give something like {example!r}")
     return found

@@ -9,6 +9,7 @@ import torch
 import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 from peft import AutoPeftModelForCausalLM, LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, GenerationConfig
@@ -149,6 +150,30 @@ def test_merged_weights_are_those_of_the_adapter_on_its_base(trained, report, tm
     assert (data.base_model_relation, data.library_name) == ("finetune", "transformers")
     assert "AutoPeftModelForCausalLM" not in found.card
     assert found.depends_on == ()
+
+
+def test_a_scale_is_baked_into_merged_weights(trained, base, report, tmp_path):
+    with pytest.raises(UserError, match="--adapter-scale is baked into merged weights: give --merge too"):
+        publication(trained, tmp_path, report, adapter_scale=0.5)
+    with pytest.raises(UserError, match=r"is about another model than .* at adapter scale 0\.5"):
+        publication(trained, tmp_path, report, merge=True, adapter_scale=0.5)
+    at_scale = evaluation(tmp_path, find_model(str(trained), adapter_scale=0.5).fingerprint())
+    found = publication(trained, tmp_path, at_scale, merge=True, adapter_scale=0.5)
+    folder = tmp_path / "downloaded"
+    folder.mkdir()
+    for file in found.files:
+        (folder / file.name).parent.mkdir(exist_ok=True)
+        (folder / file.name).write_bytes(content(found, file.name))
+    local = AutoPeftModelForCausalLM.from_pretrained(trained)
+    for module in local.modules():
+        if isinstance(module, LoraLayer):
+            module.scale_layer(0.5)
+    ids = torch.arange(3, 40)[None]
+    with torch.inference_mode():
+        found_logits, logits = AutoModelForCausalLM.from_pretrained(folder)(ids).logits, local(ids).logits
+    torch.testing.assert_close(found_logits, logits, atol=1e-4, rtol=1e-4)
+    assert "at adapter scale 0.5" in found.card
+    assert "adapter scale" not in publication(trained, tmp_path, without_report=True).card
 
 
 def test_files_of_an_adapter_go_when_merged_weights_come(trained, report, tmp_path):

@@ -1,0 +1,98 @@
+"""An adapter at several scales: a report for each, which anything that reads reports takes, and a table of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.report import Report
+from spectrum_suite.evaluation.run import evaluate
+from spectrum_suite.evaluation.settings import EvaluationSettings
+
+TABLE = "scales.md"
+
+
+def evaluate_at_scales(
+    settings: EvaluationSettings, scales: Sequence[float], *, progress: bool = False
+) -> Iterator[tuple[EvaluationSettings, Report | None]]:
+    """Evaluate an adapter at each scale, in ascending order; a single one as :func:`evaluate` does.
+
+    Of several, each has its report in ``output/scale-<scale>``. All but the lowest are compared with the lowest, item
+    by item, unless the settings name another report; ``output/scales.md`` is a table of all.
+
+    Args:
+        settings: Of the evaluation, but for the scale.
+        scales: How much of the adapter's change is taken.
+        progress: Show progress bars.
+
+    Yields:
+        The settings of each evaluation and its report, None in a process that is not the main one.
+
+    Raises:
+        UserError: As :func:`evaluate`, or there is no scale.
+    """
+    if not scales:
+        raise UserError("--adapter_scale names no scale: give some, such as 0 0.5 1")
+    if len(scales) == 1:
+        alone = replace(settings, adapter_scale=scales[0])
+        yield alone, evaluate(alone, progress=progress)
+        return
+    reports: dict[float, Report] = {}
+    lowest = None
+    for factor in sorted(set(scales)):
+        output = settings.output / f"scale-{factor:g}"
+        compare = settings.compare or lowest
+        at_scale = replace(settings, adapter_scale=factor, output=output, compare=compare)
+        report = evaluate(at_scale, progress=progress)
+        lowest = lowest or output
+        if report is not None:
+            reports[factor] = report
+            (settings.output / TABLE).write_text(scales_markdown(reports), encoding="utf-8")
+        yield at_scale, report
+
+
+def scales_markdown(reports: Mapping[float, Report]) -> str:
+    """A table of reports at several scales: a row for each number of each task, a column for each scale."""
+    compared = next((report["comparison"]["other"] for report in reports.values() if report["comparison"]), None)
+    found: dict[tuple[str, ...], dict[float, str]] = {}
+    for factor, report in reports.items():
+        for row, value, difference in _numbers(report):
+            low, high = (difference or {}).get("ci95") or (None, None)
+            mark = " *" if low is not None and (low > 0 or high < 0) else ""
+            found.setdefault(row, {})[factor] = "-" if value is None else f"{value:.4f}{mark}"
+    lines = [
+        "# One adapter at several scales",
+        "",
+        "Weights are those of the base (0) plus so much of the adapter's change (1 is all of it).",
+        *(
+            []
+            if compared is None
+            else [f"A star: the 95% interval of the difference to {compared['model']} leaves 0 out."]
+        ),
+        "",
+        "| task | measure | " + " | ".join(f"{factor:g}" for factor in reports) + " |",
+        "|---|---|" + "---|" * len(reports),
+    ]
+    for (task, measure), cells in found.items():
+        lines.append(f"| {task} | {measure} | " + " | ".join(cells.get(factor, "-") for factor in reports) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _numbers(report: Report) -> Iterator[tuple[tuple[str, str], float | None, Mapping[str, Any] | None]]:
+    """Task and measure, its number, and how it differs from the other report's, where there is one."""
+    compared = report["comparison"] or {}
+    for task, section in report["steerability"].items():
+        differences = compared.get("steerability", {}).get(task, {})
+        for metric in ("loss", "accuracy", "ece"):
+            yield (task, metric), section["summary"][metric], differences.get(metric)
+    for task, promptings in report["coverage"].items():
+        for prompting, section in promptings.items():
+            differences = compared.get("coverage", {}).get(prompting, {}).get("tasks", {}).get(task, {})
+            for metric in ("valid", "yield"):
+                yield (task, f"{metric}, {prompting}"), section["scores"][metric]["mean"], differences.get(metric)
+    for task, section in report["alignment"].items():
+        differences = compared.get("alignment", {}).get(task, {})
+        for metric in ("js_divergence", "coverage"):
+            yield (task, metric), section["model"][metric]["mean"], differences.get(metric)
