@@ -91,7 +91,7 @@ def compare(tmp_path):
 
 
 def test_a_recipe_becomes_a_page(recipe, compare, monkeypatch, caplog):
-    caplog.set_level("INFO", "spectrum_suite.commands.evaluate")
+    caplog.set_level("INFO", "spectrum_suite.commands.comparison")
     out = compare(recipe())
     assert "Closer to held-out distributions than the base: " in caplog.text
     assert "Closer to held-out distributions than the instruction-tuned model: " not in caplog.text  # there is none
