@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,36 @@ def write_whole(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.partial")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)  # noqa: PTH105
+
+
+def kept_answers(cache: Path | None, name: str) -> dict[str, Any]:
+    """``key`` -> ``name`` of the lines of a cache; one that an interruption cut short is passed over.
+
+    Args:
+        cache: A file of JSON lines; nothing is kept where it is missing.
+        name: What a line holds besides its key.
+    """
+    found = {}
+    for line in cache.read_text(encoding="utf-8").splitlines() if cache is not None and cache.is_file() else ():
+        try:
+            entry = json.loads(line)
+            found[entry["key"]] = entry[name]
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def append_lines(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Append JSON lines with a single write, on lines of their own even after half a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+    try:
+        size = os.fstat(file).st_size
+        broken = size > 0 and os.pread(file, 1, size - 1) != b"\n"
+        os.write(file, b"\n" + lines if broken else lines)
+    finally:
+        os.close(file)
 
 
 def finite(value: Any) -> Any:

@@ -13,7 +13,8 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model, tokenizer
-        self.requests, self.failures, self.key, self.echoes = [], [], None, True
+        self.requests, self.failures, self.key = [], [], None
+        self.echoes, self.takes_ids, self.draws_many = True, True, True
         self.lock = threading.Lock()  # one request draws at a time: the seed is the process's
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -67,6 +68,10 @@ class Handler(BaseHTTPRequestHandler):
             candidate = json.loads(body["messages"][-1]["content"])["candidate"]
             verdict = {"content": "yes" if len(candidate) == 1 else "no"}
             return self.answer(200, {"choices": [{"message": verdict}]})
+        if not (self.server.takes_ids or isinstance(body["prompt"], str)):
+            return self.answer(400, {"error": "prompt: expected a string"})
+        if not self.server.draws_many:
+            body |= {"n": 1}
         with self.server.lock:
             found = self.server.complete(body)
         return self.answer(200, found)

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.json_files import append_lines, kept_answers
 from spectrum_suite.lm.client import Endpoint, Json, connected
 
 JUDGE_TIMEOUT_S = 60.0
@@ -83,17 +82,8 @@ class EndpointJudge:
 
     @cached_property
     def _verdicts(self) -> dict[str, bool]:
-        """Key -> verdict; a line that an interrupted run left unfinished is passed over."""
-        if self.cache is None or not self.cache.is_file():
-            return {}
-        verdicts = {}
-        for line in self.cache.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-                verdicts[entry["key"]] = entry["valid"]
-            except (ValueError, KeyError, TypeError):
-                continue
-        return verdicts
+        """Key -> verdict."""
+        return kept_answers(self.cache, "valid")
 
     def _key(self, messages: list[dict[str, str]]) -> str:
         """A hash of the judge's name, its instruction, the task and the text."""
@@ -102,7 +92,7 @@ class EndpointJudge:
     def _keep(self, key: str, verdict: bool) -> None:
         self._verdicts[key] = verdict
         if self.cache is not None:
-            append_line(self.cache, {"key": key, "model": self.endpoint.model, "valid": verdict})
+            append_lines(self.cache, [{"key": key, "model": self.endpoint.model, "valid": verdict}])
 
     def _verdict(self, answer: Json) -> bool:
         try:
@@ -124,16 +114,3 @@ def judge_messages(description: str | None, examples: Sequence[str], text: str) 
     task = {"description": description, "samples": list(examples), "candidate": text}
     shown = json.dumps({name: value for name, value in task.items() if value}, ensure_ascii=False, indent=1)
     return [{"role": "system", "content": _INSTRUCTION}, {"role": "user", "content": shown}]
-
-
-def append_line(path: Path, entry: dict[str, Any]) -> None:
-    """Append one JSON line with a single write, on a line of its own even after half a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(entry).encode() + b"\n"
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-    try:
-        size = os.fstat(file).st_size
-        broken = size > 0 and os.pread(file, 1, size - 1) != b"\n"
-        os.write(file, b"\n" + line if broken else line)
-    finally:
-        os.close(file)

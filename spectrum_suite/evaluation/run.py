@@ -219,8 +219,11 @@ class _Run:
         except UserError as error:
             return error
         try:
+            work = self._work(part.desideratum, part.task)
+            if reason := next(filter(None, map(self.lm.cannot, work.questions)), None):
+                return None, reason
             started = time.monotonic()
-            result = finite(self._work(part.desideratum, part.task).score(part.name, self.lm))
+            result = finite(work.score(part.name, self.lm))
             return result | {"seconds": time.monotonic() - started}, None
         except NoAnswerError as error:
             return error

@@ -18,7 +18,7 @@ from spectrum_suite.evaluation.preference import Preference
 from spectrum_suite.evaluation.report import Section
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.fingerprints import fingerprint
-from spectrum_suite.lm.base import TokenLM
+from spectrum_suite.lm.base import Question, TokenLM
 from spectrum_suite.suite import draw_rows, task_rows
 from spectrum_suite.suite_rows import check_ids, check_rows
 
@@ -33,6 +33,9 @@ class Work(ABC):
         settings: Of the evaluation.
         task: The task's name.
     """
+
+    questions: tuple[Question, ...] = ()
+    """What a model is asked."""
 
     def __init__(self, settings: EvaluationSettings, task: str) -> None:
         self.settings = settings

@@ -135,9 +135,14 @@ class LM(ABC):
             UserError: It cannot be loaded.
         """
 
+    @abstractmethod
     def cannot(self, question: Question) -> str | None:
-        """Why the model cannot answer a kind of question, in one line; None where it can, as far as can be told."""
-        return None
+        """Why the model cannot answer a kind of question, in one line; None where it can, as far as can be told.
+
+        Raises:
+            UserError: It cannot be loaded.
+            NoAnswerError: Its server is gone.
+        """
 
     @abstractmethod
     def option_logprobs(

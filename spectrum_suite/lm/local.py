@@ -12,13 +12,15 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Format, Message, get_format
 from spectrum_suite.generation.logprobs import Prompt, score_options
 from spectrum_suite.generation.output_logprobs import OutputLogProbs, OutputOptions, output_logprobs
 from spectrum_suite.generation.respond import Response, respond
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter, Rules
 from spectrum_suite.generation.sample import Samples, rule_adapter, sample
-from spectrum_suite.lm.base import OptionScores, TokenLM, kept
+from spectrum_suite.layouts import proof_of
+from spectrum_suite.lm.base import OptionScores, Question, TokenLM, kept
 from spectrum_suite.models import ModelFiles, load_for_scoring
 
 
@@ -86,6 +88,14 @@ class LocalLM(TokenLM):
             UserError: They cannot be loaded.
         """
         _ = self.text_format, self.adapter or self.model
+
+    def cannot(self, question: Question) -> str | None:
+        """See :class:`LM`: a model that looks at later tokens, or is not the same twice, answers nothing."""
+        try:
+            proof_of(self.model)
+        except UserError as error:
+            return str(error)
+        return None
 
     @cached_property
     def model(self) -> PreTrainedModel | PeftModel:

@@ -42,8 +42,8 @@ from spectrum_suite.generation.output_logprobs import (
 )
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.generation.sample import Samples
-from spectrum_suite.lm.base import OptionScores, TokenLM
-from spectrum_suite.lm.client import Endpoint, Json, connected
+from spectrum_suite.lm.base import OptionScores, Question, TokenLM
+from spectrum_suite.lm.client import Endpoint, Json, NoAnswerError, connected
 from spectrum_suite.models import ModelFiles
 from spectrum_suite.seeding import generator
 
@@ -55,6 +55,9 @@ _TEMPERATURE_1 = {"temperature": 1, "top_p": 1}
 _NO_CUTS = {"top_k": -1, "min_p": 0, "repetition_penalty": 1}
 """Not OpenAI's, but servers of open models know them, and truncate by default: vLLM as the generation config says
 (Gemma's has a top-k of 64), llama.cpp at a top-k of 40."""
+
+_SMALL = "1 2 3"
+"""A prompt that shows what a server can do."""
 
 _Continuation = tuple[TokenIds, TokenIds]  # a prompt, and the tokens after it whose log-probabilities are wanted
 
@@ -100,6 +103,34 @@ class ServedLM(TokenLM):
     def load(self) -> None:
         """Load the tokenizer; the model is elsewhere."""
         _ = self.text_format
+
+    def cannot(self, question: Question) -> str | None:
+        """See :class:`LM`: found out once, with a small question of the kind."""
+        if question == "output_logprobs":  # asked as options are
+            question = "option_logprobs"
+        if question not in self._refusals:
+            self._refusals[question] = self._refusal(question)
+        return self._refusals[question]
+
+    @cached_property
+    def _refusals(self) -> dict[Question, str | None]:
+        """Question -> why it cannot be asked, for those that were tried."""
+        return {}
+
+    def _refusal(self, question: Question) -> str | None:
+        try:
+            if question == "sample":
+                self.sample([_SMALL], 2, max_new_tokens=1, seed=0)
+            elif question == "respond":
+                self.respond([_SMALL], max_new_tokens=1)
+            else:
+                (ids,) = self._prompt_ids([_SMALL])
+                self._scored([(ids[:-1], ids[-1:])], 1)
+        except NoAnswerError:
+            raise
+        except UserError as error:
+            return str(error)
+        return None
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -173,7 +204,7 @@ class ServedLM(TokenLM):
             for drawn in choices
         ]
 
-    def respond(self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Response]:
+    def respond(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Response]:
         """See :class:`LM`. The tokens of a response are counted here."""
         greedy = {"max_tokens": max_new_tokens, "temperature": 0, "n": 1, "seed": 0}
         requests = [self._drawing | {"prompt": self._wire(ids)} | greedy for ids in self._prompt_ids(prompts)]

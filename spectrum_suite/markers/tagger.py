@@ -21,6 +21,7 @@ from datasets import Dataset
 from tqdm import tqdm
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.json_files import append_lines, kept_answers
 from spectrum_suite.lm.base import LM
 from spectrum_suite.markers.annotate import COLUMN
 from spectrum_suite.markers.taxonomy import TAXONOMY, Category, Taxonomy, Value
@@ -90,11 +91,10 @@ class Tagger:
     taxonomy: Taxonomy = TAXONOMY
     batch_size: int = 64
     progress: bool = False
-    _known: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.cache is not None and self.cache.is_file():
-            self._known = _read(self.cache)
+        self._known = kept_answers(self.cache, "value")
 
     def tag(self, name: str, examples: Sequence[tuple[str, str]]) -> list[Value | None]:
         """The value of category ``name`` for each (prompt, completion); None where the model says that none applies.
@@ -120,9 +120,7 @@ class Tagger:
         found = {key: options[int(each.log_probs.argmax())] for (key, _), each in zip(questions, scores, strict=True)}
         self._known |= found
         if self.cache is not None:
-            self.cache.parent.mkdir(parents=True, exist_ok=True)
-            with self.cache.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps({"key": key, "value": value}) + "\n" for key, value in found.items())
+            append_lines(self.cache, ({"key": key, "value": value} for key, value in found.items()))
 
 
 def tag_rows(rows: Dataset, tagger: Tagger, names: Sequence[str] = TAGGED) -> Dataset:
@@ -166,15 +164,3 @@ def _shortened(text: str) -> str:
 
 def _key(model: str, prompt: str, options: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps([model, prompt, *options]).encode()).hexdigest()
-
-
-def _read(cache: Path) -> dict[str, str]:
-    """The answers in a cache file; a line that was cut short by an interruption is asked again."""
-    known = {}
-    for line in cache.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-            known[entry["key"]] = entry["value"]
-        except (json.JSONDecodeError, KeyError, TypeError):
-            continue
-    return known

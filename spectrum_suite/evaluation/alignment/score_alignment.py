@@ -117,6 +117,7 @@ class AlignmentWork(RowsWork):
     """
 
     kind = "distribution"
+    questions = ("option_logprobs",)
 
     def __init__(self, settings: EvaluationSettings, task: str, calibration: Calibration | None = None) -> None:
         super().__init__(settings, task)

@@ -8,7 +8,7 @@ that is unique, and the number of different valid answers, the yield. Definition
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.choices import N_GENERATIONS, PROMPTINGS, SEED, Prompting
@@ -16,6 +16,7 @@ from spectrum_suite.evaluation.coverage.validators import canonical, validate
 from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.formats.render import Message
 from spectrum_suite.generation.sample import Samples
+from spectrum_suite.lm.base import LM
 from spectrum_suite.seeding import generator
 
 CoverageRow = Mapping[str, Any]
@@ -25,24 +26,15 @@ Judge = Callable[[str | None, Sequence[str], Sequence[str]], list[bool]]
 """(description, examples, texts) -> whether each text is valid; see :mod:`spectrum_suite.evaluation.judge`."""
 
 
-class Sampler(Protocol):
-    """A model as a function: an endpoint, or ``partial(sample, model, tokenizer, text_format=..., ...)``."""
-
-    def __call__(
-        self, prompts: Sequence[Sequence[Message]], n: int, *, max_new_tokens: int, seed: int
-    ) -> Sequence[Samples]:
-        """``n`` texts from each prompt."""
-
-
 def generate(
-    sampler: Sampler, task: str, row: CoverageRow, prompting: Prompting, *, n: int = N_GENERATIONS, seed: int = SEED
+    lm: LM, task: str, row: CoverageRow, prompting: Prompting, *, n: int = N_GENERATIONS, seed: int = SEED
 ) -> Samples:
     """Generate ``n`` times from one prompt.
 
     The seeds of sampling depend on ``seed``, the task and the prompting alone, so that no task moves another.
 
     Args:
-        sampler: The model.
+        lm: The model.
         task: The task's name.
         row: Its row.
         prompting: What the prompt holds.
@@ -56,7 +48,7 @@ def generate(
         raise UserError(f"{n} generations of task {task!r}: give a number of at least 1")
     messages = prompt_messages(task, row, prompting, seed=seed)
     sampling_seed = int(generator(seed, task, prompting).integers(2**31))
-    (samples,) = sampler([messages], n, max_new_tokens=row["max_new_tokens"], seed=sampling_seed)
+    (samples,) = lm.sample([messages], n, max_new_tokens=row["max_new_tokens"], seed=sampling_seed)
     return samples
 
 

@@ -142,6 +142,8 @@ class CoverageWork(Work):
     Texts are kept, and checked when the report is made: by another rule or another judge in a moment.
     """
 
+    questions = ("sample",)
+
     def __init__(self, settings: EvaluationSettings, task: str, judge: Judge | None = None) -> None:
         super().__init__(settings, task)
         self.judge = judge
@@ -184,7 +186,7 @@ class CoverageWork(Work):
     def score(self, part: str, lm: TokenLM) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
         n, seed = self.settings.generations, self.settings.seed
-        return asdict(generate(lm.sample, self.task, self.row, part, n=n, seed=seed))
+        return asdict(generate(lm, self.task, self.row, part, n=n, seed=seed))
 
     def section(self, results: Mapping[str, Section]) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`: prompting -> section."""

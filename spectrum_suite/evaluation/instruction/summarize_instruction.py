@@ -67,6 +67,7 @@ class InstructionWork(DataWork):
     """
 
     what = "conversations"
+    questions = ("option_logprobs", "respond")
 
     @cached_property
     def rows(self) -> Dataset:

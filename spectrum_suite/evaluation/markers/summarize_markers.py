@@ -109,6 +109,8 @@ class MarkersItem:
 class MarkersWork(DataWork):
     """The annotated conversations of a data set, answered in every setting and scored by likelihood."""
 
+    questions = ("respond", "option_logprobs")
+
     @cached_property
     def taxonomy(self) -> Taxonomy:
         """The categories."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
@@ -24,19 +24,11 @@ from spectrum_suite.evaluation.steerability.closed_answers import (
 from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.formats.render import FORMATS, Format, Message, first_trained, get_format, split_messages
 from spectrum_suite.formats.token_ids import token_encoder
-from spectrum_suite.generation.output_logprobs import OutputLogProbs, OutputOptions, outputs_that_fit
+from spectrum_suite.generation.output_logprobs import OutputLogProbs, outputs_that_fit
+from spectrum_suite.lm.base import LM
 
 Written = tuple[PreTrainedTokenizerBase, Format]
 """A way to write a sequence: a tokenizer and a format."""
-
-
-class OutputScorer(Protocol):
-    """A model as a function: ``partial(output_logprobs, model, tokenizer, text_format=...)``, or an endpoint."""
-
-    def __call__(
-        self, sequences: Sequence[Sequence[Message]], *, options: OutputOptions | None = None
-    ) -> Sequence[OutputLogProbs]:
-        """The log-probabilities of the outputs of each sequence, and of the options in their places."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +83,7 @@ class ScoredSequence:
 
 
 def score_sequences(
-    score: OutputScorer,
+    lm: LM,
     rows: Dataset,
     written: Iterable[Written],
     *,
@@ -102,7 +94,7 @@ def score_sequences(
     """Score a model on sequences of an ``icl`` task.
 
     Args:
-        score: The model.
+        lm: The model.
         rows: The sequences, with the columns ``id`` and ``messages``.
         written: The tokenizers and formats in each of which a sequence has to fit: the model's own, and those of all
             that it is to be compared with, so that all are scored on the same outputs.
@@ -124,7 +116,7 @@ def score_sequences(
     answers = None if options is None else [options.of_row(index) for index in range(len(rows))]
     kept = _cut(messages, written, max_length, answers=answers, max_positions=max_positions)
     asked = None if answers is None else [answers[index][: _count(part)] for index, part in kept.items()]
-    scores = score(list(kept.values()), options=asked) if kept else []
+    scores = lm.output_logprobs(list(kept.values()), options=asked) if kept else []
     ids = rows["id"][:]
     found = {
         index: _scored((ids[index], fingerprint(messages[index])), part, of_part, index, options)

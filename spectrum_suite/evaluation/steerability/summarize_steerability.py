@@ -169,6 +169,7 @@ class SteerabilityWork(RowsWork):
     """
 
     kind = "icl"
+    questions = ("output_logprobs",)
 
     def __init__(self, settings: EvaluationSettings, task: str, model: Callable[[], TokenLM]) -> None:
         super().__init__(settings, task)
@@ -205,7 +206,7 @@ class SteerabilityWork(RowsWork):
     def score(self, part: str, lm: TokenLM) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
         sequences = score_sequences(
-            lm.output_logprobs,
+            lm,
             self.some(part),
             _with_own(formats_of(lm.tokenizer), (lm.tokenizer, lm.text_format)),
             options=self.options_of(part),

@@ -224,6 +224,18 @@ def test_an_endpoint_without_echo_is_sampled_from(command, tokenizer_of, monkeyp
         code, report, _ = command(served=True, endpoint=server.url, desiderata=ALL)
     assert (code, list(report["coverage"]), report["alignment"], report["steerability"]) == (1, ["letters"], {}, {})
     assert {failure["task"] for failure in report["failed"]} == {"draws", "colors", "dice"}
+    assert all("need a server that echoes" in failure["reason"] for failure in report["failed"])
+    assert sum("echo" in body for _, _, body in server.requests) == 1  # found out before anything else is asked
+
+
+def test_a_model_that_is_not_the_same_twice_is_not_measured(command, monkeypatch):
+    def fails(_):
+        raise UserError("it gives other probabilities each time")
+
+    monkeypatch.setattr("spectrum_suite.lm.local.proof_of", fails)
+    monkeypatch.setattr("spectrum_suite.lm.local.sample", lambda *_, **__: pytest.fail("sampled"))
+    with pytest.raises(UserError, match=r"nothing could be measured: it gives other probabilities .* tasks failed\)"):
+        command(desiderata=ALL)
 
 
 def test_a_server_that_is_gone_ends_the_evaluation(command, monkeypatch):

@@ -1,7 +1,9 @@
 """A model behind a completions server is scored as it is here, and its samples follow its distribution."""
 
 import math
+import re
 from collections import Counter
+from typing import get_args
 
 import pytest
 import torch
@@ -9,7 +11,8 @@ import torch
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.sample import Samples
-from spectrum_suite.lm import served
+from spectrum_suite.lm import client, served
+from spectrum_suite.lm.base import Question
 from spectrum_suite.lm.client import Endpoint
 from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.served import ServedLM
@@ -22,6 +25,8 @@ PROMPTS = [
     [{"role": "input", "content": "日本 or é?"}],
 ]
 OPTIONS = [["1", "10", "100", "12", "2", "1"], ["Heads", "Tails", "Heads up"], ["é", "日本", "🎲"]]
+
+QUESTIONS = get_args(Question)
 
 SIDES = ["Heads", "Tails", "It stands"]
 COIN = [
@@ -212,6 +217,37 @@ def test_what_a_server_cannot_do_is_named(answer, message, server, lm_in, tokeni
     server.failures = [answer]
     with pytest.raises(UserError, match=message):
         lm_in().option_logprobs(["a"], [["a"]])
+
+
+NO_ECHO, NO_IDS, ONE_TEXT = "echoes those of a prompt", "refuses with 400 .*expected a string", "gave 1 completions"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "refused"),
+    [
+        ("echoes", {"option_logprobs": NO_ECHO, "output_logprobs": NO_ECHO}),
+        ("takes_ids", dict.fromkeys(QUESTIONS, NO_IDS)),
+        ("draws_many", {"sample": ONE_TEXT}),
+        (None, {}),
+    ],
+)
+def test_what_cannot_be_asked_is_found_out_with_one_small_request(lacking, refused, server, lm_in):
+    if lacking:
+        setattr(server, lacking, False)
+    lm = lm_in()
+    assert server.requests == []
+    for question in QUESTIONS * 2:
+        reason = lm.cannot(question)
+        assert re.search(refused[question], reason) if question in refused else reason is None
+    assert len(server.requests) == len(QUESTIONS) - 1  # options and outputs are asked in one way
+
+
+def test_a_server_that_is_gone_is_not_one_that_cannot(lm_in, server, monkeypatch):
+    monkeypatch.setattr(client, "RETRIES", 0)
+    lm = lm_in()
+    server.server_close()
+    with pytest.raises(client.NoAnswerError):
+        lm.cannot("sample")
 
 
 def test_mistakes_are_named(lm_in):

@@ -36,7 +36,7 @@ def test_the_likeliest_valid_value_is_taken():
 
 def test_an_answer_is_asked_for_once(tmp_path):
     cache = tmp_path / "new" / "tags.jsonl"
-    first, second, other = WordScorer(), WordScorer(), WordScorer()
+    first, second, other, again = (WordScorer() for _ in range(4))
     found = Tagger(first, "words", cache=cache, batch_size=1).tag("domain", EXAMPLES * 2)
     assert len(first.asked) == 2
     with cache.open("a") as file:
@@ -45,6 +45,8 @@ def test_an_answer_is_asked_for_once(tmp_path):
     assert second.asked == []
     Tagger(other, "another model", cache=cache).tag("domain", EXAMPLES)
     assert len(other.asked) == 2
+    Tagger(again, "another model", cache=cache).tag("domain", EXAMPLES)
+    assert again.asked == []  # what was written after half a line is read
 
 
 def test_a_format_can_be_none_of_them():

@@ -2,7 +2,6 @@
 
 import json
 import math
-from functools import partial
 
 import numpy as np
 import pytest
@@ -20,7 +19,8 @@ from spectrum_suite.evaluation.coverage.summarize_coverage import (
 )
 from spectrum_suite.evaluation.coverage.validators import canonical, validate
 from spectrum_suite.formats.render import get_format
-from spectrum_suite.generation.sample import Samples, sample
+from spectrum_suite.generation.sample import Samples
+from spectrum_suite.lm.local import LocalLM
 from tests.tiny_models import tiny_model
 
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
@@ -32,12 +32,12 @@ DIGITS = {**WEEK, "validator": "one_of_exact", "valid_items": list("0123456789")
 
 
 class Scripted:
-    """A sampler that says the same texts over and over, and remembers what it was asked."""
+    """A model that says the same texts over and over, and remembers what it was asked."""
 
     def __init__(self, *texts, unfinished=0):
         self.texts, self.unfinished, self.asked = texts, unfinished, []
 
-    def __call__(self, prompts, n, *, max_new_tokens, seed):
+    def sample(self, prompts, n, *, max_new_tokens, seed):
         self.asked.append((prompts, n, max_new_tokens, seed))
         texts = tuple(self.texts[index % len(self.texts)] for index in range(n))
         return [Samples(texts, self.unfinished) for _ in prompts]
@@ -72,14 +72,13 @@ def two_step_model(tokenizer, first, then):
     return model
 
 
-def covered(sampler, task, row, prompting="both", *, n=100, seed=42, **how):
-    samples = generate(sampler, task, row, prompting, n=n, seed=seed)
+def covered(lm, task, row, prompting="both", *, n=100, seed=42, **how):
+    samples = generate(lm, task, row, prompting, n=n, seed=seed)
     return check_generations(samples, task, row, prompting, seed=seed, **how)
 
 
 def run(model, tokenizer, row, *, n, seed=0):
-    sampler = partial(sample, model, tokenizer, text_format=get_format("spectrum", tokenizer))
-    return covered(sampler, "digits", row, n=n, seed=seed)
+    return covered(LocalLM.of(model, tokenizer, get_format("spectrum", tokenizer)), "digits", row, n=n, seed=seed)
 
 
 EVEN = {str(digit): 0.1 for digit in range(10)}
@@ -121,10 +120,10 @@ def test_a_model_that_rambles_is_valid_as_often_as_theory_says(tokenizer):
     assert all(item is None or len(item) == 1 for item in result.items)
 
 
-def test_what_a_sampler_is_asked():
-    sampler = Scripted(" Friday \n", "Caturday\nMonday", "", "monday\n\nand more", unfinished=1)
+def test_what_a_model_is_asked():
+    lm = Scripted(" Friday \n", "Caturday\nMonday", "", "monday\n\nand more", unfinished=1)
     results = {
-        (task, prompting): covered(sampler, task, WEEK, prompting, n=4)
+        (task, prompting): covered(lm, task, WEEK, prompting, n=4)
         for task in ("week", "again")
         for prompting in PROMPTINGS
     }
@@ -134,11 +133,11 @@ def test_what_a_sampler_is_asked():
     assert (result.set_size, result.unfinished, result.validity) == (7, 1, "weekday_name")
     assert result.yield_curve().tolist() == rarefaction([1, 1], 4).tolist()
     held = [[list(found.messages)] for found in results.values()]
-    assert [asked[:3] for asked in sampler.asked] == [(prompts, 4, 5) for prompts in held]
-    seeds = [seed for *_, seed in sampler.asked]
+    assert [asked[:3] for asked in lm.asked] == [(prompts, 4, 5) for prompts in held]
+    seeds = [seed for *_, seed in lm.asked]
     assert len(set(seeds)) == 6
-    covered(sampler, "again", WEEK, "examples", n=9)
-    assert sampler.asked[-1][-1] == seeds[4]  # neither the other tasks nor n move it
+    covered(lm, "again", WEEK, "examples", n=9)
+    assert lm.asked[-1][-1] == seeds[4]  # neither the other tasks nor n move it
 
 
 def test_prompts_hold_what_they_should():

@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -26,6 +25,7 @@ from spectrum_suite.evaluation.work import messages_fingerprint
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.output_logprobs import output_logprobs, tokenize_sequences
 from spectrum_suite.json_files import finite
+from spectrum_suite.lm.local import LocalLM
 from tests.tiny_models import ANSWERS, FAR, memoryless_model, tiny_model
 
 
@@ -60,9 +60,9 @@ def tiny(tokenizer):
 
 
 def steered(model, tokenizer, rows, text_format, *, options=None, written=None, max_length=1024, task="letters"):
-    score = partial(output_logprobs, model, tokenizer, text_format=text_format)
     ways = [(tokenizer, text_format)] if written is None else written
-    found = score_sequences(score, rows, ways, options=options, max_length=max_length)
+    lm = LocalLM.of(model, tokenizer, text_format)
+    found = score_sequences(lm, rows, ways, options=options, max_length=max_length)
     sequences = tuple(sequence for sequence in found if sequence is not None)
     return TaskSteerability(
         task=task,
@@ -232,8 +232,8 @@ def test_each_question_is_scored_among_its_own_answers(tokenizer, spectrum):
         [{"id": "letters/0", "messages": messages, "options": [["A", "B"], ["C", "D"], ["A", "B"], ["C", "D"]]}]
     )
     answers = closed_answers(rows)
-    score = partial(output_logprobs, model, tokenizer, text_format=spectrum)
-    (sequence,) = score_sequences(score, rows, [(tokenizer, spectrum)], options=answers, max_length=200)
+    lm = LocalLM.of(model, tokenizer, spectrum)
+    (sequence,) = score_sequences(lm, rows, [(tokenizer, spectrum)], options=answers, max_length=200)
     assert sequence.asked == (1, 0, 1)  # the first output has no example before it
     assert [list(np.exp(row).round(4)) for row in sequence.log_probs] == [[0.3, 0.1], [0.4, 0.2], [0.3, 0.1]]
     result = TaskSteerability("letters", False, answers.lists, 200, 1, 0, (sequence,), "", 1.0)
@@ -248,7 +248,9 @@ def test_each_question_is_scored_among_its_own_answers(tokenizer, spectrum):
     assert TaskSteerability.from_dict(section) == result
 
 
-def test_an_output_that_failed_is_counted_and_not_lost(tokenizer, tiny, spectrum):
+def test_an_output_that_failed_is_counted_and_not_lost(tokenizer, tiny, spectrum, monkeypatch):
+    lm = LocalLM.of(tiny, tokenizer, spectrum)
+
     def score(sequences, *, options=None):
         found = output_logprobs(tiny, tokenizer, sequences, options=options, text_format=spectrum)
         found = [
@@ -257,8 +259,9 @@ def test_an_output_that_failed_is_counted_and_not_lost(tokenizer, tiny, spectrum
         found[0].log_probs[3] = found[0].options[3] = found[1].options[2, 0] = math.nan
         return found
 
+    monkeypatch.setattr(lm, "output_logprobs", score)
     rows = MIXED.select([0, 1])
-    found = score_sequences(score, rows, [(tokenizer, spectrum)], options=("A", "B"), max_length=200)
+    found = score_sequences(lm, rows, [(tokenizer, spectrum)], options=("A", "B"), max_length=200)
     assert [sequence.k for sequence in found] == [tuple(range(9))] * 2
     assert [sequence.failed for sequence in found] == [(3,), (2,)]
     result = TaskSteerability("letters", False, ("A", "B"), 200, 2, 0, found, "", 1.0)
