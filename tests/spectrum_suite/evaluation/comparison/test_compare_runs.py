@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -233,10 +234,33 @@ def test_seeds_fill_the_name_of_a_model():
     assert Run("a", "base", "x").models() == {None: "x"}
 
 
-@pytest.mark.parametrize("name", ["gemma-3-270m", "gemma-3-270m-ways", "smollm2-135m"])
+@pytest.mark.parametrize("name", ["gemma-3-270m", "gemma-3-270m-ways", "smollm2-135m", "paper"])
 def test_the_recipes_of_the_repository_are_understood(name):
     path = REPOSITORY / "recipes" / "results" / f"{name}.yaml"
     assert f"recipes/results/{name}.yaml" in path.read_text(encoding="utf-8").splitlines()[0]
     found = read_recipe(path)
     assert found.runs[0].group in {"base", "instruction-tuned"}
     assert set(found.measure) >= {"steerability", "coverage", "alignment"}
+
+
+def test_the_published_checkpoints_stand_beside_base_and_instruct():
+    runs = read_recipe(REPOSITORY / "recipes" / "results" / "paper.yaml").runs
+    released = {
+        f"tsor13/spectrum-{name}-{v}" for name in ("gemma-3-12b", "Qwen3-14B", "Llama-3.1-8B") for v in ("v0", "v1")
+    }
+    assert {run.model for run in runs if run.group == "spectrum"} == released
+    for untuned in (run for run in runs if run.group == "base"):
+        beside = [run for run in runs if run.against == untuned.name]
+        assert sorted(run.group for run in beside) == ["instruction-tuned", "spectrum", "spectrum"]
+        assert {run.formats for run in beside if run.group == "spectrum"} == {("spectrum",)}
+        assert all(run.name.startswith(untuned.name) for run in beside)
+
+
+def test_the_recipe_of_qwen3_has_the_step_of_the_published_v1():
+    """4 x 256 sequences: the recipe's command has as many on the processes of its configuration."""
+    text = (REPOSITORY / "recipes" / "qwen3-14b.yaml").read_text(encoding="utf-8")
+    command = text.partition("accelerate launch")[2].partition("#\n# ")[0].split()
+    given = dict(pairwise(command))
+    processes = yaml.safe_load((REPOSITORY / given["--config_file"]).read_text(encoding="utf-8"))["num_processes"]
+    on_each = int(given["--per_device_train_batch_size"]) * int(given["--gradient_accumulation_steps"])
+    assert on_each * processes == 4 * 256
