@@ -26,11 +26,18 @@ def main(words: Sequence[str], program: str = "python -m demo") -> None:
     add = parser.add_argument
     add("--base", default=os.environ.get("SPECTRUM_BASE"), help="path or id (default: what --tuned is made from)")
     add("--tuned", default=os.environ.get("SPECTRUM_TUNED"), help="path or id of a tuned model or adapter")
+    add(
+        "--base_format",
+        default="colon",
+        help="how the base model is asked (default: colon); model_chat: as its own chat",
+    )
+    add("--tuned_format", default="auto", help="how the tuned model is asked (default: auto)")
     with exit_on_user_error():
         options = parser.parse_args(words)
 
         from spectrum_suite.playground.answers import load_models  # noqa: PLC0415 - with `torch`, which takes seconds
         from spectrum_suite.playground.page import page  # noqa: PLC0415 - with `gradio`
 
-        models = load_models(options.base or (None if options.tuned else EMBEDDED), options.tuned)
+        formats = {"base_format": options.base_format, "tuned_format": options.tuned_format}
+        models = load_models(options.base or (None if options.tuned else EMBEDDED), options.tuned, **formats)
         page(models).launch()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FormatName = Literal["spectrum", "colon", "chat", "tags", "meaningless_tags"]
+FormatName = Literal["spectrum", "colon", "chat", "tags", "meaningless_tags", "model_chat"]
 FORMATS: tuple[FormatName, ...] = ("spectrum", "colon", "chat")
 
 
@@ -130,6 +130,16 @@ class Format:
         return "Output" if self.turn is None else ""
 
     @property
+    def ends_with_token(self) -> bool:
+        """Whether the terminator is a single token."""
+        return self.turn is not None
+
+    @property
+    def family(self) -> str:
+        """Whose turn tokens they are."""
+        return self.turn.family if self.turn else "plain"
+
+    @property
     def template(self) -> str:
         """The name of the Jinja file that writes it."""
         return self.name
@@ -166,6 +176,18 @@ class Format:
         """
         return content if self.control is None else self.control.mark(content)
 
+    def before(self, text: str) -> str:
+        """What comes right before a segment inside a text, or nothing where it begins with a token of its own."""
+        if text == self.bos or (self.turn is not None and text.startswith(self.turn.start)):
+            return ""
+        if text == self.separator:
+            return self.terminator
+        if self.output_prefix:
+            is_output = text.startswith(self.output_prefix)
+        else:
+            is_output = self.turn is not None or text.endswith(self.terminator)
+        return self.output_header if is_output else self.terminator + self.separator
+
     def prompt(self, messages: Sequence[Message]) -> str:
         """The text after which the next output begins: ``apply_chat_template(..., add_generation_prompt=True)``."""
         return self.bos + unmarked(self.marked_prompt(messages))
@@ -178,12 +200,15 @@ class Format:
         return BORDER.join(text for text in (description, *finished, self.context(given)) if text)
 
     def chat_template(self) -> str:
-        """The Jinja template that makes a tokenizer render this format without our code."""
+        """The Jinja template that makes a tokenizer render this format without our code.
+
+        What is trained stands between ``{% generation %}`` and ``{% endgeneration %}``, where TRL looks for it.
+        """
         body = (Path(__file__).parent / f"{self.template}.jinja").read_text(encoding="utf-8")
         constants: dict[str, str] = {}
         if self.turn is not None:
             turn = self.turn
-            constants = {"start": turn.start, "header_end": turn.header_end, "end": turn.end + turn.after}
+            constants = {"start": turn.start, "header_end": turn.header_end, "end": turn.end, "after": turn.after}
             if self.name == "chat":
                 constants |= {"system": turn.system, "assistant": turn.assistant, "request": REQUEST}
         preamble = "".join(f"{{%- set {name} = {json.dumps(text)} -%}}\n" for name, text in constants.items())

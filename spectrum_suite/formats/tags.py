@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.formats.model_chat import MODEL_CHAT, model_chat_format
 from spectrum_suite.formats.render import FORMATS, REQUEST, Format, get_format
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ TAGS: Mapping[str, tuple[str, str]] = {
 }
 """Name -> the tags in front of an instruction and of a response."""
 
-ALL_FORMATS = (*FORMATS, *TAGS)
-"""The formats of the suite and those with tags."""
+ALL_FORMATS = (*FORMATS, *TAGS, MODEL_CHAT)
+"""The formats of the suite, those with tags, and the model's own."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class TaggedFormat(Format):
     def follower(self) -> str:
         """Nothing: the terminator is a token whatever comes next."""
         return ""
+
+    @property
+    def ends_with_token(self) -> bool:
+        """Always: with the end of the sequence."""
+        return True
 
     @property
     def template(self) -> str:
@@ -103,11 +109,13 @@ def tagged_format(name: str, tokenizer: PreTrainedTokenizerBase) -> TaggedFormat
 
 
 def find_format(name: str, tokenizer: PreTrainedTokenizerBase) -> Format:
-    """The format ``name``, with tags or as :func:`spectrum_suite.formats.render.get_format` has it.
+    """The format ``name``, with tags, the model's own, or as :func:`spectrum_suite.formats.render.get_format` has it.
 
     Raises:
         UserError: The name is unknown, or the tokenizer lacks a token that the format needs.
     """
     if name not in ("auto", *ALL_FORMATS):
         raise UserError(f"no format {name!r}: choose auto, {', '.join(ALL_FORMATS)}")
+    if name == MODEL_CHAT:
+        return model_chat_format(tokenizer)
     return tagged_format(name, tokenizer) if name in TAGS else get_format(name, tokenizer)

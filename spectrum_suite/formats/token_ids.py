@@ -107,7 +107,7 @@ class TokenEncoder:
         outputs = [text_format.output("Heads"), text_format.output("7")]
         inside = [text for text in (*contexts, *outputs, text_format.separator) if text]
         begun = [text_format.description("A coin."), *contexts]
-        found = [self._after(text, self._before(text)) for text in inside]
+        found = [self._after(text, self.text_format.before(text)) for text in inside]
         found_at_start = [self._after(text, text_format.bos) for text in begun]
         starts_differ = found[: len(contexts)] != found_at_start[1:]
         self._tails, self.kind = {"": []}, Kind(in_context=False, starts_differ=starts_differ)
@@ -147,22 +147,9 @@ class TokenEncoder:
         marked = [text for text in distinct if START in text]
         plain = [text for text in distinct if START not in text] if marked else distinct
         placed = distinct if self.in_context else marked
-        before = {text: self.text_format.bos if start else self._before(text) for text in placed}
+        before = {text: self.text_format.bos if start else self.text_format.before(text) for text in placed}
         found = self._all_after(plain, before) if self.in_context else self._all_alone(plain)
         return found | {text: self._spelled(text, before[text]) for text in marked}
-
-    def _before(self, text: str) -> str:
-        """What comes right before a segment inside a text, or nothing where it begins with a token of its own."""
-        written = self.text_format
-        if text == written.bos or (written.turn is not None and text.startswith(written.turn.start)):
-            return ""
-        if text == written.separator:
-            return written.terminator
-        if written.output_prefix:
-            is_output = text.startswith(written.output_prefix)
-        else:
-            is_output = written.turn is not None or text.endswith(written.terminator)
-        return written.output_header if is_output else written.terminator + written.separator
 
     def _all_alone(self, distinct: list[str]) -> dict[str, list[int]]:
         """The ids of segments for a tokenizer to which it is the same where they stand."""
@@ -263,7 +250,7 @@ def _check_faithful(encoder: TokenEncoder) -> None:
     first = written.description("A coin.")
     found = encoder._after(first, written.bos)
     for text in texts:
-        found = found + encoder._after(text, encoder._before(text))
+        found = found + encoder._after(text, written.before(text))
     text = unmarked("".join([first, *texts]))
     read = tokenizer.decode(found, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     if written.turn is None and written.terminator.isspace() and written.terminator not in read:

@@ -231,9 +231,10 @@ def ending_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text_f
     decode = output_decoder(tokenizer, text_format)
     if text_format is None:
         return Ending(decode, frozenset(ids))
-    if text_format.turn is None and text_format.terminator != tokenizer.eos_token:
+    if not text_format.ends_with_token:
         return Ending(decode, frozenset(ids), text_format.terminator, text_format.output_prefix)
-    return Ending(decode, frozenset({*ids, tokenizer.convert_tokens_to_ids(text_format.terminator)}))
+    end = tokenizer.convert_tokens_to_ids(text_format.terminator)
+    return Ending(decode, frozenset({*ids, end}), prefix=text_format.output_prefix)
 
 
 def rule_adapter(

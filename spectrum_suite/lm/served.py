@@ -289,7 +289,7 @@ class ServedLM(TokenLM):
         """How to draw, and where a text ends besides the server's own end of sequence."""
         end = self.text_format
         stops: Json = {"stop": [end.terminator]}
-        if end.turn is not None:  # servers leave special tokens out of the text in which they look for stops
+        if end.ends_with_token:  # servers leave special tokens out of the text in which they look for stops
             stops["stop_token_ids"] = [self.tokenizer.convert_tokens_to_ids(end.terminator)]
         return _NO_CUTS | stops
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.formats.render import Format, Message, get_format
+from spectrum_suite.formats.render import Format, Message
+from spectrum_suite.formats.tags import find_format
 from spectrum_suite.generation.sample import sample
 from spectrum_suite.generation.table import option_table
 from spectrum_suite.models import ModelFiles, find_model, load_for_scoring
@@ -87,21 +88,25 @@ class Answer:
         return sum(count for _, count in self.counts)
 
 
-def load_models(base: str | None, tuned: str | None) -> list[Model]:
+def load_models(
+    base: str | None, tuned: str | None, *, base_format: str = BASE_FORMAT, tuned_format: str = TUNED_FORMAT
+) -> list[Model]:
     """The models of a playground, the base model first.
 
     Args:
         base: Path or id; by default what ``tuned`` is an adapter of.
         tuned: Path or id of a tuned model or adapter, if there is one.
+        base_format: How the base model is asked; `model_chat` for an instruction-tuned one.
+        tuned_format: How the tuned model is asked.
 
     Raises:
-        UserError: There is no such model, or none was named.
+        UserError: There is no such model or format, or no model was named.
     """
     files = find_model(tuned) if tuned else None
     base_files = find_model(base) if base else files.base if files else None
     found = [
-        *([_load("base", base_files, BASE_FORMAT)] if base_files else []),
-        *([_load("tuned", files, TUNED_FORMAT)] if files else []),
+        *([_load("base", base_files, base_format)] if base_files else []),
+        *([_load("tuned", files, tuned_format)] if files else []),
     ]
     if not found:
         raise UserError("no model to play with: name one with --base or --tuned")
@@ -110,7 +115,7 @@ def load_models(base: str | None, tuned: str | None) -> list[Model]:
 
 def _load(label: str, files: ModelFiles, text_format: str) -> Model:
     model, tokenizer = load_for_scoring(files)
-    return Model(label, files.name, model, tokenizer, get_format(text_format, tokenizer))
+    return Model(label, files.name, model, tokenizer, find_format(text_format, tokenizer))
 
 
 def read_question(description: str, examples: str, given: str, options: str) -> Question:

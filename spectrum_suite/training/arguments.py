@@ -65,7 +65,10 @@ class SpectrumArguments:
         default="outputs",
         metadata={"help": "Where the loss falls: outputs; or, to compare, all tokens, or the last or first output."},
     )
-    format: str = field(default="auto", metadata={"help": "auto, spectrum, colon, chat, tags or meaningless_tags."})
+    format: str = field(
+        default="auto",
+        metadata={"help": "auto, spectrum, colon, chat, tags, meaningless_tags or model_chat (its own chat template)."},
+    )
     description_dropout: float = field(
         default=0.2, metadata={"help": "Probability of leaving a description out, drawn per sequence and epoch."}
     )

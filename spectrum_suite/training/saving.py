@@ -47,8 +47,8 @@ def explain_failed_write(folder: str) -> Iterator[None]:
 def save_generation_config(folder: str | Path, tokenizer: PreTrainedTokenizerBase, text_format: Format) -> None:
     """Sampling as the method asks: temperature 1, no top-p, no top-k, until the end of the turn."""
     ends = [tokenizer.eos_token_id]
-    if text_format.turn is not None:
-        ends.append(tokenizer.convert_tokens_to_ids(text_format.turn.end))
+    if text_format.ends_with_token:
+        ends.append(tokenizer.convert_tokens_to_ids(text_format.terminator))
     GenerationConfig(
         do_sample=True,
         temperature=1.0,

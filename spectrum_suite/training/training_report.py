@@ -95,7 +95,7 @@ def training_report(
         **arguments,
         "base_model": model_config.model_name_or_path,
         "format": text_format.name,
-        "family": text_format.turn.family if text_format.turn else "plain",
+        "family": text_format.family,
         "hyperparameters": hyperparameters(trainer.args),
         "adaptation": model_config.method,
         "lora": {

@@ -69,7 +69,7 @@ def score_items(lm: TokenLM, rows: Dataset, *, task_labels: bool = False) -> tup
 
 def _labelled(messages: Sequence[Message], label: str, text_format: Format) -> str:
     """The plain text prompt for the encoder, without BOS, ending in the task's own label instead of ``Output:``."""
-    if text_format.turn is not None:
+    if text_format.turn is not None or text_format.name == "model_chat":
         raise UserError(f"format {text_format.name!r} has no labels: use --task_labels with --format colon")
     text = text_format.marked_prompt(messages)
     return text.removesuffix(text_format.context(None)) + f"{label}:"
