@@ -50,8 +50,8 @@ def main(words: Sequence[str], program: str = "spectrum-suite calibrate") -> Non
             calibrate,
             tasks_to_fit,
         )
-        from spectrum_suite.evaluation.alignment.calibration_file import CALIBRATION  # noqa: PLC0415
         from spectrum_suite.json_files import write_json  # noqa: PLC0415
+        from spectrum_suite.lm.calibration_file import CALIBRATION  # noqa: PLC0415
         from spectrum_suite.lm.local import LocalLM  # noqa: PLC0415
         from spectrum_suite.models import find_model, scoring_device, torch_dtype  # noqa: PLC0415
 

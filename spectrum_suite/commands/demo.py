@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from spectrum_suite.errors import exit_on_user_error
 from spectrum_suite.parser import Parser, as_called
@@ -32,6 +33,7 @@ def main(words: Sequence[str], program: str = "python -m demo") -> None:
         help="how the base model is asked (default: colon); model_chat: as its own chat",
     )
     add("--tuned_format", default="auto", help="how the tuned model is asked (default: auto)")
+    add("--calibration", type=Path, metavar="PATH", help="calibration.json or its folder, of --tuned (or --base alone)")
     with exit_on_user_error():
         options = parser.parse_args(words)
 
@@ -39,5 +41,6 @@ def main(words: Sequence[str], program: str = "python -m demo") -> None:
         from spectrum_suite.playground.page import page  # noqa: PLC0415 - with `gradio`
 
         formats = {"base_format": options.base_format, "tuned_format": options.tuned_format}
-        models = load_models(options.base or (None if options.tuned else EMBEDDED), options.tuned, **formats)
+        base = options.base or (None if options.tuned else EMBEDDED)
+        models = load_models(base, options.tuned, calibration=options.calibration, **formats)
         page(models).launch()

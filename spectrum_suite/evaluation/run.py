@@ -17,8 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from spectrum_suite.errors import UserError, first_line
-from spectrum_suite.evaluation.alignment.calibrated import pooled_difference
-from spectrum_suite.evaluation.alignment.calibration_file import Calibration, about_model
+from spectrum_suite.evaluation.alignment.calibrated import about_model, pooled_difference
 from spectrum_suite.evaluation.alignment.score_alignment import SMOOTHING, AlignmentWork
 from spectrum_suite.evaluation.choices import DESIDERATA, KINDS, ON_DATA
 from spectrum_suite.evaluation.compare_reports import CompareTask, comparison_section
@@ -38,6 +37,7 @@ from spectrum_suite.held_folder import held
 from spectrum_suite.instruction_data import named_data
 from spectrum_suite.json_files import finite, write_json
 from spectrum_suite.lm.base import TokenLM
+from spectrum_suite.lm.calibration_file import Calibration
 from spectrum_suite.lm.client import Endpoint, NoAnswerError, served_model
 from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.served import ServedLM

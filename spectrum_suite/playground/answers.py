@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -14,6 +15,7 @@ from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.formats.tags import find_format
 from spectrum_suite.generation.sample import sample
 from spectrum_suite.generation.table import option_table
+from spectrum_suite.lm.calibration_file import Calibration
 from spectrum_suite.models import ModelFiles, find_model, load_for_scoring
 
 BASE_FORMAT, TUNED_FORMAT = "colon", "auto"
@@ -38,6 +40,7 @@ class Model:
         model: It, in eval mode.
         tokenizer: Its tokenizer.
         text_format: How it is asked.
+        calibration: What the probabilities of options are corrected by; samples are drawn as they are.
     """
 
     label: str
@@ -45,6 +48,7 @@ class Model:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     text_format: Format
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,12 @@ class Answer:
 
 
 def load_models(
-    base: str | None, tuned: str | None, *, base_format: str = BASE_FORMAT, tuned_format: str = TUNED_FORMAT
+    base: str | None,
+    tuned: str | None,
+    *,
+    base_format: str = BASE_FORMAT,
+    tuned_format: str = TUNED_FORMAT,
+    calibration: Path | None = None,
 ) -> list[Model]:
     """The models of a playground, the base model first.
 
@@ -98,24 +107,31 @@ def load_models(
         tuned: Path or id of a tuned model or adapter, if there is one.
         base_format: How the base model is asked; `model_chat` for an instruction-tuned one.
         tuned_format: How the tuned model is asked.
+        calibration: A ``calibration.json`` or its folder, of the tuned model, or of the base model where that is alone.
 
     Raises:
-        UserError: There is no such model or format, or no model was named.
+        UserError: There is no such model or format, no model was named, or the calibration is of another.
     """
     files = find_model(tuned) if tuned else None
     base_files = find_model(base) if base else files.base if files else None
     found = [
-        *([_load("base", base_files, base_format)] if base_files else []),
-        *([_load("tuned", files, tuned_format)] if files else []),
+        *([_load("base", base_files, base_format, None if files else calibration)] if base_files else []),
+        *([_load("tuned", files, tuned_format, calibration)] if files else []),
     ]
     if not found:
         raise UserError("no model to play with: name one with --base or --tuned")
     return found
 
 
-def _load(label: str, files: ModelFiles, text_format: str) -> Model:
+def _load(label: str, files: ModelFiles, text_format: str, calibration: Path | None) -> Model:
+    found = Calibration.read(calibration) if calibration else None
     model, tokenizer = load_for_scoring(files)
-    return Model(label, files.name, model, tokenizer, find_format(text_format, tokenizer))
+    asked = find_format(text_format, tokenizer)
+    if found is None:
+        return Model(label, files.name, model, tokenizer, asked)
+    about = {"name": files.name, "fingerprint": files.fingerprint(), "format": asked.name, "conditions": {}}
+    found.check(about)
+    return Model(f"{label}, calibrated", files.name, model, tokenizer, asked, found)
 
 
 def read_question(description: str, examples: str, given: str, options: str) -> Question:
@@ -194,7 +210,10 @@ def _distribution(model: Model, question: Question) -> tuple[tuple[float, ...], 
         raise UserError(
             f"the {model.label} model gives these options no number (NaN): its weights or precision are broken"
         )
-    return table.probabilities, table.mass
+    if model.calibration is None:
+        return table.probabilities, table.mass
+    calibrated = model.calibration.probabilities(table.probabilities, question.messages, question.options)
+    return tuple(calibrated.tolist()), table.mass
 
 
 def ask(models: Sequence[Model], question: Question, n: int, *, seed: int) -> list[Answer]:

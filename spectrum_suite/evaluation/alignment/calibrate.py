@@ -12,15 +12,16 @@ import numpy as np
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment.calibration import Scored, fit
-from spectrum_suite.evaluation.alignment.calibration_file import SCHEMA_VERSION, about_model, correction_as_dict
-from spectrum_suite.evaluation.alignment.listed_options import OptionKind, option_kind, option_places
+from spectrum_suite.evaluation.alignment.calibrated import about_model
+from spectrum_suite.evaluation.alignment.calibration_fit import Scored, fit
 from spectrum_suite.evaluation.alignment.option_orders import ask_in_orders
 from spectrum_suite.evaluation.alignment.score_alignment import score_items
 from spectrum_suite.evaluation.intervals import paired_difference
 from spectrum_suite.evaluation.report import Section
 from spectrum_suite.json_files import finite
 from spectrum_suite.lm.base import TokenLM
+from spectrum_suite.lm.calibration_file import SCHEMA_VERSION, correction_as_dict
+from spectrum_suite.lm.listed_options import OptionKind, option_kind, option_places
 from spectrum_suite.suite import draw_rows, task_infos, task_rows
 from spectrum_suite.suite_rows import check_ids, check_rows
 
@@ -62,7 +63,7 @@ def calibrate(
         orders: An item whose prompt lists its options is asked in so many orders at most, each an item of its own.
 
     Returns:
-        What ``calibration.json`` holds; see :mod:`spectrum_suite.evaluation.alignment.calibration_file`.
+        What ``calibration.json`` holds; see :mod:`spectrum_suite.lm.calibration_file`.
 
     Raises:
         UserError: As :func:`tasks_to_fit`, the rows are not as they should be, or the model scores none of them.

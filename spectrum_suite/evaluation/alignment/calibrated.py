@@ -8,12 +8,26 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from spectrum_suite.evaluation.alignment.calibration_file import Calibration
-from spectrum_suite.evaluation.alignment.listed_options import option_kind
 from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentItem
 from spectrum_suite.evaluation.intervals import paired_difference
 from spectrum_suite.evaluation.report import Section
+from spectrum_suite.lm.base import TokenLM
+from spectrum_suite.lm.calibration_file import Calibration
+from spectrum_suite.lm.listed_options import option_kind
 from spectrum_suite.metrics.spectrum_alignment.scoring import score_items, summarize
+
+_ROUNDING = ("dtype", "device", "load_in_4bit", "endpoint")
+"""Of a model's conditions those that move its numbers by rounding alone, or that its fingerprint holds."""
+
+
+def about_model(lm: TokenLM) -> dict[str, Any]:
+    """What a calibration holds for: a model's name and fingerprint, its format and its conditions."""
+    return {
+        "name": lm.files.name,
+        "fingerprint": lm.fingerprint,
+        "format": lm.text_format.name,
+        "conditions": {name: value for name, value in lm.conditions.items() if name not in _ROUNDING},
+    }
 
 
 def calibrated_section(

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from spectrum_suite.evaluation.alignment.listed_options import Ordering, orderings
 from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentItem
 from spectrum_suite.evaluation.intervals import mean_of, paired_difference
 from spectrum_suite.evaluation.report import Section
+from spectrum_suite.lm.listed_options import Ordering, orderings
 from spectrum_suite.metrics.spectrum_alignment.scoring import score_items, summarize
 
 Score = Callable[[Dataset], Sequence[AlignmentItem]]

@@ -17,7 +17,6 @@ from datasets import Dataset
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.alignment.calibrated import calibrated_section
-from spectrum_suite.evaluation.alignment.calibration_file import Calibration
 from spectrum_suite.evaluation.alignment.option_orders import ask_in_orders, meant_probabilities, orders_section
 from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentItem, TaskAlignment
 from spectrum_suite.evaluation.report import Section
@@ -28,6 +27,7 @@ from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.generation.logprobs import Prompt, TokenIds, exclusive_log_probs
 from spectrum_suite.json_files import finite
 from spectrum_suite.lm.base import TokenLM
+from spectrum_suite.lm.calibration_file import Calibration
 from spectrum_suite.metrics.spectrum_alignment import scoring
 
 SMOOTHING = 1e-6

@@ -8,6 +8,8 @@ from transformers import AutoModelForCausalLM
 from spectrum_suite import Samples
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
+from spectrum_suite.json_files import write_json
+from spectrum_suite.models import find_model
 from spectrum_suite.playground import answers as playground
 from spectrum_suite.playground.answers import Model, ask, load_models, read_question
 from spectrum_suite.playground.page import MOST_WAITING, page
@@ -103,6 +105,25 @@ def test_models_are_asked_in_their_formats(tokenizer_of, tmp_path):
     assert first.probabilities != second.probabilities
     assert [model.label for model in load_models(None, names[1])] == ["tuned"]
     assert [model.label for model in load_models(names[0], None)] == ["base"]
+
+
+def test_a_calibration_corrects_the_probabilities_of_its_own_model_alone(tokenizer_of, tmp_path):
+    tokenizer = tokenizer_of(LLAMA3)
+    names = [str(save_model(tmp_path / name, tokenizer, seed=seed)) for seed, name in enumerate(("base", "tuned"))]
+    about = {"name": "x", "fingerprint": find_model(names[1]).fingerprint(), "format": "spectrum", "conditions": {}}
+    half = {"temperature": {"value": 0.5, "se": 0.1}, "position": None}
+    content = {"schema_version": 1, "model": about, "kinds": {"texts": half}}
+    write_json(tmp_path / "tuned" / "calibration.json", content)
+    plain = ask(load_models(*names), read_question(*URN), 1, seed=1)
+    models = load_models(*names, calibration=tmp_path / "tuned")
+    assert [model.label for model in models] == ["base", "tuned, calibrated"]
+    base, tuned = ask(models, read_question(*URN), 1, seed=1)
+    assert base == plain[0]
+    squares = [share**2 for share in plain[1].probabilities]
+    assert tuned.probabilities == pytest.approx([square / sum(squares) for square in squares])
+    assert (tuned.mass, tuned.counts) == (plain[1].mass, plain[1].counts)
+    with pytest.raises(UserError, match="other weights"):
+        load_models(names[0], None, calibration=tmp_path / "tuned")
 
 
 def test_the_base_of_an_adapter_needs_no_name(tokenizer_of, tmp_path):

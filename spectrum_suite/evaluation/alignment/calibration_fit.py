@@ -1,13 +1,7 @@
-"""Calibration of distributions over options: a temperature for each kind of option set, and a bias of position.
+"""A temperature and a bias of position by maximum likelihood, as far as they help on items that were left out.
 
-A model's log-probabilities ``l`` of the options of an item become
-
-    softmax((l - b(place)) / T)
-
-with ``T`` and ``b`` of the item's kind of option set. ``place`` is where an option stands in the order in which the
-prompt names its options, from 0 (first) to 1 (last); ``b``, in nats, is linear between the places at which it is
-fitted, which for up to five options are all of them, and is 0 on average over these. Both minimize the cross-entropy of
-the targets, which in ``1 / T`` and ``b / T`` is convex.
+Both minimize the cross-entropy of the targets, which in ``1 / T`` and ``b / T`` is convex; see
+:mod:`spectrum_suite.lm.calibration` for what they do.
 """
 
 from __future__ import annotations
@@ -20,8 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp
 
-FLOOR = -30.0
-"""Nats below which a log-probability is not told apart from others: 1e-13, far below the metrics' smoothing."""
+from spectrum_suite.lm.calibration import Correction, floored, relative
 
 FEWEST_PLACES = 20
 """Items whose prompts name their options, at least, to fit a bias of position."""
@@ -50,36 +43,6 @@ class Scored:
     target: ArrayLike
     places: Sequence[int] | None = None
     task: str = ""
-
-
-@dataclass(frozen=True)
-class Correction:
-    """What makes the probabilities of a kind of option set right.
-
-    Attributes:
-        temperature: Divides log-probabilities; 1 changes nothing.
-        temperature_se: Its standard error; NaN where it is not fitted.
-        knots: (n,), from 0 to 1: the places at which the bias is fitted; none where it is not.
-        bias: (n,), in nats: what the model adds to the log-probability of an option there.
-        bias_se: (n,): its standard errors.
-    """
-
-    temperature: float = 1.0
-    temperature_se: float = np.nan
-    knots: tuple[float, ...] = ()
-    bias: tuple[float, ...] = ()
-    bias_se: tuple[float, ...] = ()
-
-    def log_probs(self, log_probs: ArrayLike, places: Sequence[int] | None) -> np.ndarray:
-        """Corrected log-probabilities of the options of an item, (n_options,), which are those of a distribution."""
-        logits = _floored(log_probs)
-        if self.knots and places is not None:
-            logits = logits - np.interp(_relative(places), self.knots, self.bias)
-        return log_softmax(logits / self.temperature)
-
-    def cross_entropy(self, item: Scored) -> float:
-        """Of an item's target, in nats."""
-        return -float(np.asarray(item.target) @ self.log_probs(item.log_probs, item.places))
 
 
 @dataclass(frozen=True)
@@ -113,6 +76,11 @@ def fit(items: Sequence[Scored]) -> Fit:
     left_out = [_left_out(items, folds, way) for way in ways]
     best = int(np.argmin([found.mean() for found in left_out]))
     return Fit(ways[best](items), left_out[0], left_out[best])
+
+
+def cross_entropy(correction: Correction, item: Scored) -> float:
+    """Of an item's target after a correction, in nats."""
+    return -float(np.asarray(item.target) @ correction.log_probs(item.log_probs, item.places))
 
 
 def fit_correction(items: Sequence[Scored], *, position: bool = True) -> Correction:
@@ -185,7 +153,7 @@ def _left_out(items: Sequence[Scored], folds: np.ndarray, way: Callable[[Sequenc
         others = [item for item, place in zip(items, folds, strict=True) if place != fold]
         correction = way(others) if others else Correction()
         for place in np.flatnonzero(folds == fold):
-            found[place] = correction.cross_entropy(items[place])
+            found[place] = cross_entropy(correction, items[place])
     return found
 
 
@@ -193,7 +161,7 @@ def _padded(items: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """Log-probabilities, targets and which entries are options, each (n_items, max_options)."""
     is_option = np.arange(max(len(item.target) for item in items)) < np.array([[len(item.target)] for item in items])
     log_probs, target = np.zeros(is_option.shape), np.zeros(is_option.shape)
-    log_probs[is_option] = np.concatenate([_floored(item.log_probs) for item in items])
+    log_probs[is_option] = np.concatenate([floored(item.log_probs) for item in items])
     target[is_option] = np.concatenate([np.asarray(item.target) / np.sum(item.target) for item in items])
     return log_probs, target, is_option
 
@@ -203,7 +171,7 @@ def _design(items: Sequence[Scored], knots: np.ndarray, most: int) -> np.ndarray
     design = np.zeros((len(items), most, len(knots)))
     for row, item in zip(design, items, strict=True):
         if item.places is not None and len(knots):
-            at = _relative(item.places)
+            at = relative(item.places)
             row[: len(at)] = np.stack([np.interp(at, knots, unit) for unit in np.eye(len(knots))], axis=1)
     return design
 
@@ -213,12 +181,3 @@ def _knots(items: Sequence[Scored]) -> np.ndarray:
     counts = {len(item.places) for item in items if item.places is not None}
     places = [np.linspace(0, 1, count) if count <= _EXACT else _MANY for count in counts]
     return np.unique(np.concatenate([[0.0, 1.0], *places]).round(12))
-
-
-def _relative(places: Sequence[int]) -> np.ndarray:
-    return np.asarray(places, dtype=float) / max(len(places) - 1, 1)
-
-
-def _floored(log_probs: ArrayLike) -> np.ndarray:
-    values = np.asarray(log_probs, dtype=float)
-    return np.maximum(values - values.max(), FLOOR)

@@ -27,18 +27,15 @@ from typing import Any
 import numpy as np
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.alignment.calibration import Correction
-from spectrum_suite.evaluation.alignment.listed_options import OptionKind, option_kind, option_places
 from spectrum_suite.formats.render import Message
 from spectrum_suite.json_files import read_json
-from spectrum_suite.lm.base import TokenLM
+from spectrum_suite.lm.calibration import Correction
+from spectrum_suite.lm.listed_options import OptionKind, option_kind, option_places
 
 SCHEMA_VERSION = 1
 CALIBRATION = "calibration.json"
 
 _AGAIN = "fit it with 'spectrum-suite calibrate'"
-_ROUNDING = ("dtype", "device", "load_in_4bit", "endpoint")
-"""Of a model's conditions those that move its numbers by rounding alone, or that its fingerprint holds."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class Calibration:
         return found
 
     def check(self, about: Mapping[str, Any]) -> None:
-        """Refuse it for another model than :func:`about_model` says it is of.
+        """Refuse it for another model than the one that ``about`` says: its name, fingerprint, format and conditions.
 
         Raises:
             UserError: Other weights, another format, or other conditions.
@@ -109,16 +106,6 @@ class Calibration:
             return given
         with np.errstate(divide="ignore"):
             return np.exp(correction.log_probs(np.log(given), option_places(messages, options)))
-
-
-def about_model(lm: TokenLM) -> dict[str, Any]:
-    """What a calibration holds for: a model's name and fingerprint, its format and its conditions."""
-    return {
-        "name": lm.files.name,
-        "fingerprint": lm.fingerprint,
-        "format": lm.text_format.name,
-        "conditions": {name: value for name, value in lm.conditions.items() if name not in _ROUNDING},
-    }
 
 
 def correction_as_dict(correction: Correction) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spectrum_suite.evaluation.alignment.listed_options import option_kind, option_places, orderings
+from spectrum_suite.lm.listed_options import option_kind, option_places, orderings
 
 
 def prompt(text, description="A draw."):
