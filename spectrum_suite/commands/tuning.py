@@ -32,7 +32,7 @@ from spectrum_suite.formats.tags import find_format
 from spectrum_suite.held_folder import check_output
 from spectrum_suite.hub.cards import write_card
 from spectrum_suite.lm.local import LocalLM
-from spectrum_suite.loading import check_can_be_whole
+from spectrum_suite.loading import check_can_be_whole, read_config
 from spectrum_suite.models import ModelFiles, check_model_name, find_model, load_tokenizer
 from spectrum_suite.suite import draw_rows, task_rows
 from spectrum_suite.training import checkpoints
@@ -46,11 +46,12 @@ from spectrum_suite.training.adaptation import (
 from spectrum_suite.training.arguments import SpectrumArguments, TuningConfig, for_our_collator
 from spectrum_suite.training.continuation import check_turn_tokens, earlier_runs
 from spectrum_suite.training.first_rows import FIRST_ROWS, first_rows_page
-from spectrum_suite.training.memory import explain_out_of_memory
+from spectrum_suite.training.memory import explain_out_of_memory, remedy
 from spectrum_suite.training.objectives import TrainingData, find_objective
 from spectrum_suite.training.optimizer_options import check_optimizer
 from spectrum_suite.training.output_folder import begin, finish, held_for_training, is_finished
 from spectrum_suite.training.saving import explain_failed_write, save, save_generation_config
+from spectrum_suite.training.step_memory import LargestBatch, count_step
 from spectrum_suite.training.tokens import (
     KEEP,
     NEWLINE,
@@ -210,6 +211,7 @@ def tune(run: Run, decides: dict[str, Any], started: float) -> None:
     resume = checkpoints.find(run.output, config.resume_from_checkpoint, decides)
     if resume:
         logger.info("resumed from %s", resume)
+    say_memory(run)
     with explain_out_of_memory(config, config.max_length):
         trainer = SpectrumTrainer(
             model=model_to_train(run),
@@ -244,6 +246,24 @@ def tune(run: Run, decides: dict[str, Any], started: float) -> None:
     finish(run.output, report, decides)
     write_card(run.output, merged=False)
     logger.info("trained on %d tokens, saved to %s", report["trained_tokens"], config.output_dir)
+
+
+def say_memory(run: Run) -> None:
+    """Log how much memory the run takes, and what to change where there is less; nothing where weights are shared out.
+
+    The model's shapes are run without its weights. Where they cannot be, the log says why and the run begins.
+    """
+    config, base = run.config, run.base
+    if config.fsdp or config.deepspeed:
+        return
+    try:
+        batch = LargestBatch.of(run.data.tokenized, run.data.collator, config)
+        estimate = count_step(read_config(base.folder, base.name), run.model_config, config, batch)
+    except Exception as error:  # a model may do with its tensors what cannot be done without their content
+        logger.info("how much memory training takes cannot be told beforehand: %s", first_line(error))
+        return
+    doing = f"training on {batch.lines} x {batch.length} tokens at a time"
+    estimate.say(config.device, doing, remedy(config, config.max_length, run.model_config))
 
 
 def check_finite(model: torch.nn.Module) -> None:

@@ -25,6 +25,7 @@ from spectrum_suite.evaluation.coverage.summarize_coverage import CoverageWork
 from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.judge import JUDGE_TIMEOUT_S, EndpointJudge
 from spectrum_suite.evaluation.markers.summarize_markers import MarkersWork
+from spectrum_suite.evaluation.memory import say_memory
 from spectrum_suite.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
 from spectrum_suite.evaluation.processes import Processes, processes
 from spectrum_suite.evaluation.report import REPORT, SCHEMA_VERSION, Report, Section, failure_text, read_report
@@ -97,6 +98,8 @@ def evaluate(settings: EvaluationSettings, *, progress: bool = False) -> Report 
             return run.unfinished()
 
         left = team.from_main(begin)
+        if left and team.is_main:
+            run.say_memory()
         with tqdm(total=len(left), desc="Evaluating", unit="part", leave=None, disable=not run.progress) as bar:
             for parts, mine in team.rounds(left):
                 for part, (result, reason) in zip(parts, team.gather(mine and run.attempt(mine)), strict=False):
@@ -205,6 +208,14 @@ class _Run:
         for (_, task), reason in reasons.items():
             if reason:
                 logger.warning("%s is not compared: %s", task, reason)
+
+    def say_memory(self) -> None:
+        """Log how much memory scoring takes, where the model is loaded here and its shapes can be run."""
+        try:
+            if isinstance(self.lm, LocalLM):
+                say_memory(self.lm, self.settings)
+        except Exception as error:  # a model may do with its tensors what cannot be done without their content
+            logger.info("how much memory scoring takes cannot be told beforehand: %s", first_line(error))
 
     def attempt(self, part: Part) -> tuple[Section | None, str | None] | UserError:
         """The result of a part, or why there is none; after a failure the rest of its task is left out.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from transformers import PretrainedConfig, TrainingArguments
+from trl import ModelConfig
 
 from spectrum_suite.errors import UserError
 
@@ -89,7 +90,7 @@ def explain_out_of_memory(args: TrainingArguments, max_length: int) -> Iterator[
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        raise UserError(f"out of memory: {_remedy(args, max_length)}") from error
+        raise UserError(f"out of memory: {remedy(args, max_length)}") from error
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -97,7 +98,14 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return known or "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
-def _remedy(args: TrainingArguments, max_length: int) -> str:
+def remedy(args: TrainingArguments, max_length: int, settings: ModelConfig | None = None) -> str:
+    """What to change so that training takes less memory, the cheapest thing first.
+
+    Args:
+        args: How it is trained.
+        max_length: Tokens of a sequence, at most.
+        settings: How the model is adapted, where that may be changed.
+    """
     size, accumulate = args.per_device_train_batch_size, args.gradient_accumulation_steps
     if size > 1:
         fewer = (size + 1) // 2
@@ -107,4 +115,8 @@ def _remedy(args: TrainingArguments, max_length: int) -> str:
         )
     if not args.gradient_checkpointing:
         return "turn on --gradient_checkpointing true, which takes a third more time"
+    if settings is not None and not settings.use_peft:
+        return "train a LoRA adapter instead of all weights with --use_peft true"
+    if settings is not None and not settings.load_in_4bit:
+        return "keep the base in 4 bits with --load_in_4bit true"
     return f"lower the length with --max_length {max_length // 2} (now {max_length})"
