@@ -40,6 +40,14 @@ def fences(text):
     return found
 
 
+def commands(text):
+    """The commands in a document's plain fences; continued lines are joined."""
+    lines = [
+        line for fence in fences(text) if not fence.language for line in fence.text.replace("\\\n", " ").splitlines()
+    ]
+    return [line for line in lines if line.startswith(("python ", "spectrum-suite ", "accelerate "))]
+
+
 def headings(text):
     """The headings of a document, as they are written."""
     tokens = PARSER.parse(text)

@@ -1,7 +1,6 @@
 """The files that hold the repository together agree with one another."""
 
 import ast
-import functools
 import os
 import re
 import subprocess
@@ -12,7 +11,7 @@ import pytest
 
 from dataset_builder.registry import all_tasks
 from spectrum_suite.embedded_model import EMBEDDED_MODELS
-from tests.documents import DOCUMENTS, fences, read
+from tests.documents import fences, read
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = [
@@ -127,43 +126,6 @@ def test_every_make_target_that_is_named_exists(name):
 
 def test_make_promises_what_the_design_asks():
     assert {"quickstart", "test", "test-slow", "lint", "clean"} <= make_targets()
-
-
-def commands(text):
-    """Our commands in a document's plain fences, as the words after `python`; continued lines are joined."""
-    plain = [fence.text.replace("\\\n", " ") for fence in fences(text) if not fence.language]
-    lines = [line for block in plain for line in block.splitlines()]
-    lines = [line.replace("spectrum-suite ", "python -m spectrum_suite ", 1) for line in lines]
-    return [line.partition("  #")[0].split()[1:] for line in lines if line.startswith("python ")]
-
-
-DOCUMENTED = [path for path in DOCUMENTS if commands(read(path))]
-
-
-@pytest.fixture(scope="module")
-def known_options():
-    @functools.cache
-    def options(*program):
-        command = [sys.executable, *program, "--help"]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        return set(re.findall(r"--[\w-]+", run.stdout))
-
-    return options
-
-
-def test_the_documents_show_commands():
-    assert {Path("README.md"), Path("CONTRIBUTING.md")} <= set(DOCUMENTED)
-
-
-@pytest.mark.parametrize("path", DOCUMENTED, ids=str)
-def test_every_option_in_a_documented_command_exists(path, known_options):
-    for words in commands(read(path)):
-        if words[1] == "pytest":
-            assert (ROOT / words[-1]).is_file()
-        else:
-            named = words[: {"-m": 3, "push_to_hub.py": 2}.get(words[0], 1)]  # subcommands have options of their own
-            program = [word for word in named if not word.startswith("--")]
-            assert {word for word in words if word.startswith("--")} <= known_options(*program), words
 
 
 def test_continuous_integration_runs_make_test():

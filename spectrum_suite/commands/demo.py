@@ -23,8 +23,21 @@ variables SPECTRUM_BASE and SPECTRUM_TUNED name (on a Space, its variables), or 
 
 def main(words: Sequence[str], program: str = "python -m demo") -> None:
     """Load the models and serve the page; a user's mistake ends in one line and exit code 2."""
-    parser = Parser(prog=program, description=as_called(ABOUT, program))
-    add = parser.add_argument
+    with exit_on_user_error():
+        options = _parser(program).parse_args(words)
+
+        from spectrum_suite.playground.answers import load_models  # noqa: PLC0415 - with `torch`, which takes seconds
+        from spectrum_suite.playground.page import page  # noqa: PLC0415 - with `gradio`
+
+        formats = {"base_format": options.base_format, "tuned_format": options.tuned_format}
+        base = options.base or (None if options.tuned else EMBEDDED)
+        models = load_models(base, options.tuned, calibration=options.calibration, **formats)
+        page(models).launch()
+
+
+def _parser(program: str) -> Parser:
+    command = Parser(prog=program, description=as_called(ABOUT, program))
+    add = command.add_argument
     add("--base", default=os.environ.get("SPECTRUM_BASE"), help="path or id (default: what --tuned is made from)")
     add("--tuned", default=os.environ.get("SPECTRUM_TUNED"), help="path or id of a tuned model or adapter")
     add(
@@ -34,13 +47,4 @@ def main(words: Sequence[str], program: str = "python -m demo") -> None:
     )
     add("--tuned_format", default="auto", help="how the tuned model is asked (default: auto)")
     add("--calibration", type=Path, metavar="PATH", help="calibration.json or its folder, of --tuned (or --base alone)")
-    with exit_on_user_error():
-        options = parser.parse_args(words)
-
-        from spectrum_suite.playground.answers import load_models  # noqa: PLC0415 - with `torch`, which takes seconds
-        from spectrum_suite.playground.page import page  # noqa: PLC0415 - with `gradio`
-
-        formats = {"base_format": options.base_format, "tuned_format": options.tuned_format}
-        base = options.base or (None if options.tuned else EMBEDDED)
-        models = load_models(base, options.tuned, calibration=options.calibration, **formats)
-        page(models).launch()
+    return command
