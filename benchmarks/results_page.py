@@ -28,14 +28,14 @@ INTRODUCTION = """# Results
 python -m benchmarks.results_page    # makes this page from the reports in benchmarks/results/runs/
 ```
 
-What came out of the runs that the recipes in `recipes/results/` list: models before and after tuning, on tasks that no
-training has seen.
+The results of the runs that the recipes in `recipes/results/` list: models before and after tuning, on tasks that were
+never trained on.
 
 ## The claims at a glance
 
-What arXiv 2510.06084 claims, and what came of it here: the difference of two runs with its 95% interval. A claim
-*holds* or *does not hold* where the interval excludes zero on one side or the other. Each column is a section below,
-which says what was run and measured.
+The claims of arXiv 2510.06084, and what was found here: the difference of two runs with its 95% interval. A claim
+*holds* or *does not hold* where the interval excludes zero on one side or the other; otherwise we *cannot tell here*.
+Each column is a section below, which says what was run and measured.
 
 {claims}
 """

@@ -31,7 +31,7 @@ examples:
   python -m dataset_builder build --tasks polis_vote gsm8k_question --sources-dir raw --output spectrum-suite
   python -m dataset_builder build --tasks all --sources-dir raw --allow-missing --rows 5 --output quick-look
 
-then, in Python, beside the built folder:
+then, in Python, in the folder that has the suite:
   load_dataset("spectrum-suite", "coinflip")
 """
 _WIDE = 200
@@ -70,7 +70,7 @@ def _parser(program: str) -> Parser:
     preview = commands.add_parser("preview", help="show rows of one task", description="Show the first rows of a task.")
     preview.add_argument("task", help="name of the task")
     preview.add_argument("--rows", type=_positive, default=2, help="how many rows to show (default: 2)")
-    preview.add_argument("--json", action="store_true", help="whole rows as JSON, one a line")
+    preview.add_argument("--json", action="store_true", help="whole rows as JSON, one per line")
     _add_data_options(preview)
     preview.set_defaults(command=_preview)
     _add_build(
@@ -90,7 +90,7 @@ def _add_build(parser: Parser) -> None:
         nargs="+",
         required=True,
         metavar="NAME",
-        help="names of tasks, or: all, synthetic (need no raw files), paper, ours",
+        help="names of tasks, or: all, synthetic (those that need no raw files), paper, ours",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the suite")
     parser.add_argument(
@@ -98,7 +98,7 @@ def _add_build(parser: Parser) -> None:
         type=_positive,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="tasks built at a time (default: one per CPU)",
+        help="tasks built in parallel (default: one per CPU)",
     )
     parser.add_argument(
         "--rows", type=_positive, metavar="N", help="only the first rows of each task, for a quick look"

@@ -48,6 +48,7 @@ _PICKLED = "*.bin"  # read where there is no safetensors file, as tensors alone 
 _NOT_READ = (
     "report.json", "summary.json", "trainer_state.json", "all_results.json", "train_results.json", "calibration.json",
 )  # fmt: skip
+"""Results that lie beside weights: ours, `summary.json` of earlier versions, and those of `Trainer`."""
 _WHOLE = 64 * 2**20  # files up to this size are hashed by SHA-256, larger ones by XXH3, which is as fast as the disk
 _BLOCK = 2**23
 

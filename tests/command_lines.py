@@ -7,13 +7,14 @@ import sys
 from functools import cache
 
 from dataset_builder import commands as builder
-from spectrum_suite.commands import annotate, demo, evaluate, push, show, train
+from spectrum_suite.commands import annotate, calibrate, demo, evaluate, push, show, train
 from spectrum_suite.parser import PROGRAM, as_called
 from tests.train_command import REPOSITORY
 
 READERS = {
     **dict.fromkeys(("list", "preview", "build"), None),
     "annotate": annotate._parser("").parse_args,
+    "calibrate": calibrate._parser("").parse_args,
     "demo": demo._parser("").parse_args,
     "evaluate": evaluate.read,
     "push": push.parser().parse_args,
@@ -44,8 +45,10 @@ def read_command(line):
         name, *rest = words
         (READERS[name] or builder._parser("").parse_args)(words if READERS[name] is None else rest)
     elif words[:2] == ["-m", "pytest"]:
-        assert (REPOSITORY / words[-1]).is_file()
+        assert all((REPOSITORY / word).exists() for word in words if word.startswith("tests/"))
     else:
         assert program == "python"
-        known = options_of(*words[: 2 if words[0] == "-m" else 1])
-        assert {word for word in words[1:] if word.startswith("--")} <= known
+        script = f"{words[1].replace('.', '/')}.py" if words[0] == "-m" else words[0]
+        assert (REPOSITORY / script).is_file()
+        if options := {word for word in words[1:] if word.startswith("--")}:
+            assert options <= options_of(*words[: 2 if words[0] == "-m" else 1])

@@ -11,10 +11,10 @@ from spectrum_suite.parser import Parser, as_called
 
 _ABOUT = """\
 Find the markers of instruction data, or of tasks of the suite, and write the rows with a column `markers` as Parquet,
-for train_sft.py --objective markers. Lengths, language, format and programming language are detected; what is known of
-a data set is said with --fixed and --columns, or for several data sets in a plan; quality comes from a column or a
-reward model; domain, task and format, where they are not known, from a model that tags. A report says how many examples
-have what. The same command finds what an earlier one has done.
+to train on with `--objective markers`. Lengths, language, format and programming language are detected; what is known
+about a data set is given by --fixed and --columns, or in a plan for several data sets; quality comes from a column or a
+reward model; domain, task and format, where they are not known, from a model that tags. A report counts the examples
+with each marker. An interrupted command resumes.
 """
 _EXAMPLES = """\
 examples:
@@ -46,11 +46,11 @@ def _parser(program: str) -> Parser:
     add("data", nargs="*", help="files (.json, .jsonl, .csv, .parquet), folders, or data sets on the Hub")
     add("--output", required=True, type=Path, help="folder of train.parquet, test.parquet and the report")
     add("--fixed", nargs="+", default=[], metavar="CATEGORY=VALUE", help="markers of every row of the data")
-    add("--columns", nargs="+", default=[], metavar="CATEGORY=COLUMN", help="markers that stand in columns of the data")
+    add("--columns", nargs="+", default=[], metavar="CATEGORY=COLUMN", help="markers that are in columns of the data")
     add("--layout", default="auto", help="of the data: auto goes by the columns, or name one")
     add("--split", default="train", help="of data that is a folder or on the Hub (default: train)")
     add("--limit", type=int, help="conversations of each data set, drawn at random")
-    add("--plan", type=Path, metavar="YAML", help="data sets with what is known of each")
+    add("--plan", type=Path, metavar="YAML", help="several data sets, with what is known about each")
     add("--sources_dir", metavar="DIR", help="folder that the plan's paths are below (default: $SPECTRUM_SOURCES)")
     add("--suite", help="a built suite's folder, or a dataset on the Hub")
     add("--tasks", nargs="+", default=["all"], help="training tasks, each 'name' or 'name=rows' (default: all)")
@@ -60,9 +60,7 @@ def _parser(program: str) -> Parser:
     add("--tagger", metavar="MODEL", help="a model that says domain, task and format where they are not known")
     add("--tagger_endpoint", metavar="URL", help="a completions server that has it")
     add("--max_tokens", type=int, help="leave out rows with a message of more tokens")
-    add(
-        "--held_out", type=int, default=0, metavar="ROWS", help="rows to keep apart, for evaluate_model.py (default: 0)"
-    )
+    add("--held_out", type=int, default=0, metavar="ROWS", help="rows to hold out for evaluation (default: 0)")
     add("--seed", type=int, default=42, help="draws rows (default: 42)")
     add("--num_proc", type=int, help="processes")
     return command

@@ -16,8 +16,8 @@ The playground: how a base model and a tuned one answer a prompt, side by side.
 
     python -m demo --tuned outputs/quickstart/adapter
 
-The page is then at the address that is shown. Where no option is given, the models are those that the environment
-variables SPECTRUM_BASE and SPECTRUM_TUNED name (on a Space, its variables), or the embedded Gemma 3 270M alone.
+The address of the page is printed. Without options, the models are those named by the environment variables
+SPECTRUM_BASE and SPECTRUM_TUNED (on a Space, its variables), or the embedded Gemma 3 270M alone.
 """
 
 
@@ -38,7 +38,7 @@ def main(words: Sequence[str], program: str = "python -m demo") -> None:
 def _parser(program: str) -> Parser:
     command = Parser(prog=program, description=as_called(ABOUT, program))
     add = command.add_argument
-    add("--base", default=os.environ.get("SPECTRUM_BASE"), help="path or id (default: what --tuned is made from)")
+    add("--base", default=os.environ.get("SPECTRUM_BASE"), help="path or id of the base (default: that of --tuned)")
     add("--tuned", default=os.environ.get("SPECTRUM_TUNED"), help="path or id of a tuned model or adapter")
     add(
         "--base_format",

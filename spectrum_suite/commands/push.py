@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ABOUT = """\
-Publish a dataset, a metric, a model and more on a Hub: whole or not at all, and verified from a clean cache.
+Publish a dataset, a metric, a model and more on a Hub, in one commit, and verify it from a clean cache.
 
 The built suite, all tasks that may be redistributed, in one commit:
 
@@ -46,11 +46,11 @@ The playground, as a Space with two models of the Hub:
 
     python push_to_hub.py space demo --repo-id ORG/playground --tuned ORG/urns
 
-What would be sent, and nothing sent:
+What would be sent, without sending anything:
 
     python push_to_hub.py dataset spectrum-suite --repo-id ORG/spectrum-suite --dry-run
 
-A token comes from HF_TOKEN or 'hf auth login'. Interrupted? The same command continues.
+A token comes from HF_TOKEN or 'hf auth login'. Interrupted? The same command resumes.
 """
 
 MAIN = "main"
@@ -268,7 +268,7 @@ def parser(program: str = "push_to_hub.py") -> Parser:
         help="also publish tasks whose source does not say whether it may be redistributed",
     )
     dataset.add_argument(
-        "--allow-failed", action="store_true", help="publish the others when some tasks failed to build"
+        "--allow-failed", action="store_true", help="publish a suite without the tasks that failed to build"
     )
     dataset.add_argument("--remove-tasks", action="store_true", help="remove tasks that the suite no longer has")
     _with_folder(_kind(kinds.add_parser, "metric", "a metric of metrics/", prepare_metric))
@@ -286,7 +286,7 @@ def parser(program: str = "push_to_hub.py") -> Parser:
         metavar="S",
         help="with --merge: how much of what the adapter changes is merged: 0 would be the base, 1 (default) is all",
     )
-    add("--report", type=Path, nargs="+", default=[], help="report.json or summary.json (default: beside the model)")
+    add("--report", type=Path, nargs="+", default=[], help="report.json of an evaluation (default: beside the model)")
     add("--without-report", action="store_true", help="publish a model without an evaluation")
     add("--suite", type=Path, help="the suite that was trained on (default: the folder in the training report)")
     add("--dataset", metavar="ORG/NAME", help="that suite on the Hub")
@@ -316,7 +316,7 @@ def _kind(add: Callable[..., Parser], name: str, what: str, prepare: Callable[[N
 
 
 def _with_folder(command: Parser) -> Parser:
-    command.add_argument("path", type=Path, metavar="PATH", help="its folder")
+    command.add_argument("path", type=Path, metavar="PATH", help="the folder to publish")
     return command
 
 

@@ -23,7 +23,7 @@ examples:
 
 what to look for:
   every output is trained up to and with its end-of-turn token; headers, inputs and descriptions are not
-  without a description, the first output is context: nothing says yet what it should be
+  without a description, the first output is context: nothing has said yet what it should be
 """
 
 
@@ -49,8 +49,8 @@ def _parser(program: str) -> Parser:
         help="folder or Hub id of a tokenizer (default: embedded:gemma-3-270m)",
     )
     add("--format", default="auto", help=f"auto (the default), {', '.join(ALL_FORMATS)}")
-    add("--max_length", type=int, default=1024, metavar="N", help="tokens at most (default: 1024)")
+    add("--max_length", type=int, default=1024, metavar="N", help="maximum tokens of a row (default: 1024)")
     add("--description_dropout", type=float, default=0.2, metavar="P", help="as in training (default: 0.2)")
     add("--seed", type=int, default=42, help="as in training (default: 42)")
-    add("--epoch", type=int, default=0, help="from 0; order and dropout are new in each (default: 0)")
+    add("--epoch", type=int, default=0, help="which epoch, from 0; each has a new order and dropout (default: 0)")
     return command

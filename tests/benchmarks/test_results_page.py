@@ -59,14 +59,14 @@ def test_results_are_taken_in_and_told(results_file, repository):
 
 def test_the_page_says_which_versions_its_numbers_are_on_and_what_is_newer(results_file, repository, monkeypatch):
     results = read_results(results_file)
-    assert "The suite did not tell the versions of its tasks." in markdown(results)
+    assert "The suite does not say which versions its tasks have." in markdown(results)
     results = replace(results, task_versions={"dist_urn": get_task("dist_urn").version})
     (line,) = [line for line in markdown(results).splitlines() if line.startswith("Versions of the suite's tasks")]
     assert line.endswith("runs were measured on version 1.0.0 of `dist_urn`. These are the newest versions.")
     write_results(results_file, replace(results, task_versions={"dist_urn": "0.9.0"}))
     command.main([results_file])
     page = (repository / "docs" / "results.md").read_text()
-    assert "runs were measured on version 0.9.0 of `dist_urn`. By now there are newer versions" in page
+    assert "runs were measured on version 0.9.0 of `dist_urn`. There are newer versions now" in page
     assert "must not be compared with these: of those measured on, `dist_urn` 1.0.0." in page
 
 

@@ -1,4 +1,4 @@
-"""The page of a comparison: what was run, the claims, the runs side by side, and how to do it again."""
+"""The page of a comparison: what was run, the claims, the runs side by side, and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def versions_text(results: Results) -> str:
     """Which versions of the suite's tasks the numbers are on, and which of these have newer ones by now."""
     known = results.task_versions
     if not known:
-        return "The suite did not tell the versions of its tasks."
+        return "The suite does not say which versions its tasks have."
     newest = {spec.name: spec.version for spec in all_tasks()}
     sentences, newer = [], []
     for what, tasks in (("measured on", results.measured_tasks), ("trained on", results.trained_tasks)):
@@ -95,7 +95,7 @@ def versions_text(results: Results) -> str:
         if risen:
             newer.append(f"of those {what}, {', '.join(risen)}")
     sentences.append(
-        "By now there are newer versions, with other rows; numbers on them must not be compared with these: "
+        "There are newer versions now, with other rows; numbers on them must not be compared with these: "
         f"{'; '.join(newer)}."
         if newer
         else "These are the newest versions."

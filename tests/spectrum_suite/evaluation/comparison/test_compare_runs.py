@@ -1,6 +1,7 @@
 """A recipe of tiny models, from its YAML to its page: formats chosen, seeds pooled, and clear about mistakes."""
 
 import json
+import shlex
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -10,14 +11,17 @@ import pytest
 import yaml
 
 from spectrum_suite.commands import evaluate as evaluate_model
+from spectrum_suite.commands.train import read_command_line
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.compare_reports import comparison_section
+from spectrum_suite.evaluation.comparison import prepare
 from spectrum_suite.evaluation.comparison.recipe import Run, read_recipe
 from spectrum_suite.evaluation.comparison.run_results import read_results
 from spectrum_suite.evaluation.instruction import summarize_instruction
 from spectrum_suite.evaluation.instruction.similarity import Similarity
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.lm import base, local
+from tests.command_lines import read_command
 from tests.tiny_models import COLORS, DICE, DRAWS, LETTERS, save_model, save_suite
 
 REPOSITORY = Path(__file__).parents[4]
@@ -110,7 +114,9 @@ def test_a_recipe_becomes_a_page(recipe, compare, monkeypatch, caplog):
     assert "| tuned | spectrum | 2 | `spectrum` | 1,200 tokens in 2 minutes on cpu |" in page
     assert "python train_sft.py --seed 1\npython train_sft.py --seed 2\n" in page
     assert "| Closer to held-out distributions than the base | JS divergence (nats), tuned minus base |" in page
-    unchecked = "Not checked here, for want of a run: Higher yield than the instruction-tuned model at like validity; "
+    unchecked = (
+        "Not checked here, because a run is missing: Higher yield than the instruction-tuned model at like validity; "
+    )
     assert f"{unchecked}Closer to held-out distributions than the instruction-tuned model; Better with leaving" in page
     assert page.count("Better with a new order of the draws in every epoch") == 1
     assert (out / "plots" / "runs.png").stat().st_size > 10_000
@@ -191,7 +197,7 @@ def test_what_is_missing_is_named_or_left_out(recipe, compare, trained, tmp_path
     shutil.rmtree(tmp_path / "later-2")
     out = compare(path, "--skip_missing")
     assert read_results(out / "results.json").missing == ("later",)
-    assert "Not there, and so not measured: later." in (out / "results.md").read_text()
+    assert "Missing, and so not measured: later." in (out / "results.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -234,13 +240,86 @@ def test_seeds_fill_the_name_of_a_model():
     assert Run("a", "base", "x").models() == {None: "x"}
 
 
-@pytest.mark.parametrize("name", ["gemma-3-270m", "gemma-3-270m-ways", "smollm2-135m", "paper"])
+@pytest.fixture
+def called(trained, monkeypatch):
+    """The commands that a recipe has run; a training leaves a model, and of a build some tasks fail."""
+    found = []
+
+    def call(words):
+        found.append(words)
+        if words[0] == "train" and Path(words[-1]).is_absolute():
+            shutil.copytree(trained / "tuned-2", words[-1], dirs_exist_ok=True)
+        return int(words[0] == "build")
+
+    monkeypatch.setattr(prepare, "_call", call)
+    return found
+
+
+def test_what_is_missing_is_built_and_trained_first(recipe, compare, called, trained, tmp_path):
+    """And it is compared with the run before it, on those tasks that the suite has."""
+    later = tmp_path / "later-{seed}"
+    train = f"spectrum-suite train --seed {{seed}} --output_dir {later}"
+    path = recipe(
+        build="python -m dataset_builder build --tasks all --output suite",
+        measure={"alignment": {"tasks": ["dice", "dist_gone"]}},
+        optional=["dist_gone"],
+        choose={},
+        runs=[
+            {"name": "base", "group": "base", "model": str(trained / "base"), "formats": ["colon"]},
+            {
+                "name": "later",
+                "group": "spectrum",
+                "against": "base",
+                "model": str(later),
+                "seeds": [1, 2],
+                "train": train,
+            },
+        ],
+    )
+    with pytest.raises(UserError, match="later-1"):
+        compare(path)
+    assert called == []
+    out = compare(path, "--train_missing")
+    assert called == [
+        ["build", "--tasks", "all", "--output", "suite"],
+        *(["train", "--seed", f"{seed}", "--output_dir", str(tmp_path / f"later-{seed}")] for seed in (1, 2)),
+    ]
+    base, tuned = (read_report(out / name / "alignment") for name in ("base", "later/1"))
+    assert set(tuned["alignment"]) == {"dice"}
+    assert base["comparison"] is None
+    mine, theirs = (report["alignment"]["dice"]["model"]["js_divergence"]["mean"] for report in (tuned, base))
+    found = tuned["comparison"]["alignment"]["dice"]["js_divergence"]
+    assert found["difference"] == pytest.approx(mine - theirs, abs=1e-6)
+
+
+def test_a_model_without_a_record_of_its_settings_is_kept(recipe, called, trained):
+    prepare.prepare(read_recipe(recipe()))
+    assert [words[2] for words in called] == ["2"]  # the first seed has a training report
+    (trained / "tuned-1" / ".spectrum_run").touch()
+    prepare.prepare(read_recipe(recipe()))
+    (trained / "tuned-1" / ".spectrum_run").unlink()
+    assert [words[2] for words in called] == ["2", "1", "2"]  # now the training command decides
+
+
+def test_a_build_or_a_training_that_fails_stops_the_rest(recipe, monkeypatch):
+    monkeypatch.setattr(prepare, "_call", lambda words: 2)
+    with pytest.raises(UserError, match="building the suite stopped"):
+        prepare.prepare(read_recipe(recipe(build="spectrum-suite build --tasks all --output suite")))
+    with pytest.raises(UserError, match="training run 'tuned' stopped"):
+        prepare.prepare(read_recipe(recipe()))
+
+
+RECIPES = sorted(path.stem for path in (REPOSITORY / "recipes" / "results").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_the_recipes_of_the_repository_are_understood(name):
     path = REPOSITORY / "recipes" / "results" / f"{name}.yaml"
     assert f"recipes/results/{name}.yaml" in path.read_text(encoding="utf-8").splitlines()[0]
     found = read_recipe(path)
     assert found.runs[0].group in {"base", "instruction-tuned"}
-    assert set(found.measure) >= {"steerability", "coverage", "alignment"}
+    assert "alignment" in found.measure
+    assert found.build
 
 
 def test_the_published_checkpoints_stand_beside_base_and_instruct():
@@ -264,3 +343,16 @@ def test_the_recipe_of_qwen3_has_the_step_of_the_published_v1():
     processes = yaml.safe_load((REPOSITORY / given["--config_file"]).read_text(encoding="utf-8"))["num_processes"]
     on_each = int(given["--per_device_train_batch_size"]) * int(given["--gradient_accumulation_steps"])
     assert on_each * processes == 4 * 256
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_commands_of_a_recipe_make_its_suite_and_models(name, called, monkeypatch, tmp_path):
+    recipe = read_recipe(REPOSITORY / "recipes" / "results" / f"{name}.yaml")
+    monkeypatch.chdir(tmp_path)  # where no model is
+    prepare.prepare(recipe)
+    monkeypatch.chdir(REPOSITORY)
+    (build, *words) = called
+    read_command(shlex.join(["spectrum-suite", *build]))
+    assert build[-2:] == ["--output", recipe.suite]
+    trained = [model for run in recipe.runs if run.train for model in run.models().values()]
+    assert [read_command_line(each[1:])["output_dir"] for each in words] == trained
