@@ -94,10 +94,10 @@ def measure(task: str, sources: Path, work: Path) -> dict[str, Any]:
         RuntimeError: The build fails.
     """
     output = work / task
-    command = [sys.executable, "-m", "dataset_builder", "build", "--tasks", task, "--allow-missing"]
+    command = [sys.executable, "-m", "dataset_builder", "build", "--tasks", task, "--allow_missing"]
     started = time.perf_counter()
     process = subprocess.Popen(  # noqa: S603
-        [*command, "--sources-dir", str(sources), "--output", str(output)],
+        [*command, "--sources_dir", str(sources), "--output", str(output)],
         env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(work / "hf")},
     )
     _, status, usage = os.wait4(process.pid, 0)

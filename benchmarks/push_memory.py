@@ -101,7 +101,7 @@ def start_hub(home: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
 def run_push(suite: Path, environment: dict[str, str]) -> dict[str, float]:
     """Publish the suite; seconds, and the peak of memory in GiB."""
     started = time.monotonic()
-    command = [sys.executable, "push_to_hub.py", "dataset", str(suite), "--repo-id", REPOSITORY]
+    command = [sys.executable, "push_to_hub.py", "dataset", str(suite), "--repo_id", REPOSITORY]
     process = subprocess.Popen(command, env=environment)  # noqa: S603
     _, status, usage = os.wait4(process.pid, 0)
     if status:

@@ -96,7 +96,7 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
             folder.publish(keep={LICENCES, *(name for name, record in records.items() if has_rows(record))})
     except BrokenProcessPool as error:
         raise UserError(
-            "a worker process died, perhaps for lack of memory: run the same command with a smaller '--num-proc'; "
+            "a worker process died, perhaps for lack of memory: run the same command with a smaller '--num_proc'; "
             "finished tasks are kept"
         ) from error
     return report
@@ -207,7 +207,7 @@ def _check_any_built(wanted: dict[str, Record], records: dict[str, Record]) -> N
 def _check_plan(wanted: dict[str, Record], carried: dict[str, Record], options: BuildOptions) -> None:
     if all(record["status"] == "missing" for record in (*wanted.values(), *carried.values())):
         raise UserError(
-            f"none of the tasks asked for has its raw files ({', '.join(wanted)}): give '--sources-dir', "
+            f"none of the tasks asked for has its raw files ({', '.join(wanted)}): give '--sources_dir', "
             "or build '--tasks synthetic', which needs none"
         )
     known = {spec.name for spec in all_tasks()}

@@ -28,8 +28,8 @@ examples:
   python -m dataset_builder list
   python -m dataset_builder preview coinflip
   python -m dataset_builder build --tasks synthetic --output spectrum-suite
-  python -m dataset_builder build --tasks polis_vote gsm8k_question --sources-dir raw --output spectrum-suite
-  python -m dataset_builder build --tasks all --sources-dir raw --allow-missing --rows 5 --output quick-look
+  python -m dataset_builder build --tasks polis_vote gsm8k_question --sources_dir raw --output spectrum-suite
+  python -m dataset_builder build --tasks all --sources_dir raw --allow_missing --rows 5 --output quick-look
 
 then, in Python, in the folder that has the suite:
   load_dataset("spectrum-suite", "coinflip")
@@ -94,7 +94,7 @@ def _add_build(parser: Parser) -> None:
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the suite")
     parser.add_argument(
-        "--num-proc",
+        "--num_proc",
         type=_positive,
         default=os.cpu_count() or 1,
         metavar="N",
@@ -116,14 +116,14 @@ def _add_build(parser: Parser) -> None:
 def _add_data_options(parser: Parser) -> None:
     sources = os.environ.get("SPECTRUM_SOURCES")
     parser.add_argument(
-        "--sources-dir",
+        "--sources_dir",
         type=Path,
         default=sources and Path(sources),
         metavar="DIR",
         help="folder of raw files, one subfolder per source (default: $SPECTRUM_SOURCES)",
     )
     parser.add_argument(
-        "--allow-missing", action="store_true", help="continue without tasks whose raw files are missing"
+        "--allow_missing", action="store_true", help="continue without tasks whose raw files are missing"
     )
     parser.add_argument("--seed", type=int, default=42, help="seed of every random choice (default: 42)")
 

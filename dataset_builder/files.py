@@ -78,7 +78,7 @@ def find_files(
         UserError: A download is not what it should be.
     """
     if sources_dir is not None and not sources_dir.is_dir():
-        raise MissingFilesError(f"folder {str(sources_dir)!r} of raw files not found: check '--sources-dir'")
+        raise MissingFilesError(f"folder {str(sources_dir)!r} of raw files not found: check '--sources_dir'")
     source, unreachable = spec.source, {} if unreachable is None else unreachable
     layouts = (source.files, *source.other_layouts)
     for layout in layouts:
@@ -176,9 +176,9 @@ def _how_to_get(spec: TaskSpec, missing: Mapping[str, str], sources_dir: Path | 
     more = f" (and {len(missing) - 1} more files)" if len(missing) > 1 else ""
     revision = f", revision {source.revision}" if source.revision else ""
     folder = str(sources_dir) if sources_dir else "SOURCES"
-    option = "" if sources_dir else " and give '--sources-dir SOURCES'"
+    option = "" if sources_dir else " and give '--sources_dir SOURCES'"
     return (
         f"task {spec.name!r}: file {path!r}{more} of source {source.name!r} not found, and {why}: "
         f"get it from {source.homepage}{revision} (licence: {source.license}), put it at "
-        f"'{folder}/{source.folder}/{path}'{option}, or leave the task out with '--allow-missing'"
+        f"'{folder}/{source.folder}/{path}'{option}, or leave the task out with '--allow_missing'"
     )

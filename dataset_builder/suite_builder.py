@@ -93,7 +93,7 @@ class SpectrumSuite(datasets.ArrowBasedBuilder):
             files = find_files(spec, sources_dir, allow_missing=self.config.allow_missing).found
             if spec.read is not None and not files:
                 raise UserError(
-                    f"task {spec.name!r} has none of its raw files: leave '--allow-missing' out to see which"
+                    f"task {spec.name!r} has none of its raw files: leave '--allow_missing' out to see which"
                 )
         return [datasets.SplitGenerator(name=spec.split, gen_kwargs={"spec": spec, "files": files})]
 

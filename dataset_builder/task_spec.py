@@ -163,7 +163,7 @@ class Source:
         license: SPDX id, the upstream's words, or ``unstated``.
         redistributable: Whether those terms allow redistribution of the data.
         citation: What to cite.
-        folder: Its name below ``--sources-dir``.
+        folder: Its name below ``--sources_dir``.
         revision: The commit that everything is pinned to; empty where the upstream has none.
         files: The raw files.
         divisible: Each folder of files is independent: a task can be built from those that are present.

@@ -37,7 +37,7 @@ _GITHUB = "https://raw.githubusercontent.com"
 _VITAL_COMMIT = "7e4201cb3b491d705f1124bdcb763250a4e5db42"
 _ALIGNMENT_COMMIT = "36869b56b214b5ddce13dc234d62b4cbce3706cd"
 
-# The files are in three folders of --sources-dir, so the source itself has none and every path begins with its own.
+# The files are in three folders of --sources_dir, so the source itself has none and every path begins with its own.
 GLOBALOQA = Source(
     name="globaloqa",
     title="GlobalOpinionQA",

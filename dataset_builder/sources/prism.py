@@ -102,7 +102,7 @@ _OF_PRISM = f"prism/{CONVERSATIONS}"
 _OF_ISSUEBENCH = "issuebench/1_dataset_construction/1_preprocessing/clean/prism.csv"
 _ISSUEBENCH_REVISION = "730aa088c90fe89d37f2f562ed2e3c3c9a7948a6"
 
-# Paths from the top of --sources-dir: the second layout is in IssueBench's folder.
+# Paths from the top of --sources_dir: the second layout is in IssueBench's folder.
 PRISM_PROMPTS = dataclasses.replace(
     PRISM,
     folder="",

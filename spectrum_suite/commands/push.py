@@ -27,28 +27,28 @@ Publish a dataset, a metric, a model and more on a Hub, in one commit, and verif
 
 The built suite, all tasks that may be redistributed, in one commit:
 
-    python push_to_hub.py dataset spectrum-suite --repo-id ORG/spectrum-suite
+    python push_to_hub.py dataset spectrum-suite --repo_id ORG/spectrum-suite
 
 A metric, as a Space that `evaluate.load` reads:
 
-    python push_to_hub.py metric metrics/spectrum_alignment --repo-id ORG/spectrum_alignment
+    python push_to_hub.py metric metrics/spectrum_alignment --repo_id ORG/spectrum_alignment
 
 An adapter of train_sft.py, with its evaluation; or merged into its base model:
 
-    python push_to_hub.py model outputs/quickstart/adapter --repo-id ORG/urns --dataset ORG/spectrum-suite
-    python push_to_hub.py model outputs/quickstart/adapter --repo-id ORG/urns-merged --merge
+    python push_to_hub.py model outputs/quickstart/adapter --repo_id ORG/urns --dataset ORG/spectrum-suite
+    python push_to_hub.py model outputs/quickstart/adapter --repo_id ORG/urns-merged --merge
 
 The three-rule adapter, which `generate(custom_generate=...)` runs:
 
-    python push_to_hub.py rule-adapter --repo-id ORG/rule-adapter
+    python push_to_hub.py rule-adapter --repo_id ORG/rule-adapter
 
 The playground, as a Space with two models of the Hub:
 
-    python push_to_hub.py space demo --repo-id ORG/playground --tuned ORG/urns
+    python push_to_hub.py space demo --repo_id ORG/playground --tuned ORG/urns
 
 What would be sent, without sending anything:
 
-    python push_to_hub.py dataset spectrum-suite --repo-id ORG/spectrum-suite --dry-run
+    python push_to_hub.py dataset spectrum-suite --repo_id ORG/spectrum-suite --dry_run
 
 A token comes from HF_TOKEN or 'hf auth login'. Interrupted? The same command resumes.
 """
@@ -151,7 +151,7 @@ def check(arguments: Namespace) -> None:
     if not arguments.revision:
         raise UserError("--revision is empty: name a branch, or leave it out")
     if arguments.create_pr and arguments.revision != MAIN:
-        raise UserError("--create-pr opens a pull request to main: leave --revision out")
+        raise UserError("--create_pr opens a pull request to main: leave --revision out")
 
 
 def check_name(name: str, option: str) -> None:
@@ -231,7 +231,7 @@ def write_card(arguments: Namespace) -> None:
     """Write the card that a model would be published with."""
     path = arguments.card_only
     if path.is_dir():
-        raise UserError(f"--card-only {str(path)!r} is a folder: name the file that the card is written to")
+        raise UserError(f"--card_only {str(path)!r} is a folder: name the file that the card is written to")
     from spectrum_suite.hub.model import model_card  # noqa: PLC0415
 
     card = model_card(arguments.path, arguments.repo_id, model_options(arguments))
@@ -263,14 +263,14 @@ def parser(program: str = "push_to_hub.py") -> Parser:
     kinds = command.add_subparsers(dest="kind", required=True, metavar="dataset|metric|model|space|rule-adapter")
     dataset = _with_folder(_kind(kinds.add_parser, "dataset", "a built suite", prepare_dataset))
     dataset.add_argument(
-        "--include-unlicensed",
+        "--include_unlicensed",
         action="store_true",
         help="also publish tasks whose source does not say whether it may be redistributed",
     )
     dataset.add_argument(
-        "--allow-failed", action="store_true", help="publish a suite without the tasks that failed to build"
+        "--allow_failed", action="store_true", help="publish a suite without the tasks that failed to build"
     )
-    dataset.add_argument("--remove-tasks", action="store_true", help="remove tasks that the suite no longer has")
+    dataset.add_argument("--remove_tasks", action="store_true", help="remove tasks that the suite no longer has")
     _with_folder(_kind(kinds.add_parser, "metric", "a metric of metrics/", prepare_metric))
     space = _with_folder(_kind(kinds.add_parser, "space", "the playground of demo/", prepare_space))
     space.add_argument("--base", metavar="ORG/NAME", help="its base model (default: what the tuned one is made from)")
@@ -280,20 +280,20 @@ def parser(program: str = "push_to_hub.py") -> Parser:
     add = model.add_argument
     add("--merge", action="store_true", help="publish the base model with the adapter merged into it")
     add(
-        "--adapter-scale",
+        "--adapter_scale",
         type=float,
         default=1.0,
         metavar="S",
         help="with --merge: how much of what the adapter changes is merged: 0 would be the base, 1 (default) is all",
     )
     add("--report", type=Path, nargs="+", default=[], help="report.json of an evaluation (default: beside the model)")
-    add("--without-report", action="store_true", help="publish a model without an evaluation")
+    add("--without_report", action="store_true", help="publish a model without an evaluation")
     add("--suite", type=Path, help="the suite that was trained on (default: the folder in the training report)")
     add("--dataset", metavar="ORG/NAME", help="that suite on the Hub")
-    add("--base-model", metavar="ORG/NAME", help="the base model on the Hub, if a folder was tuned")
+    add("--base_model", metavar="ORG/NAME", help="the base model on the Hub, if a folder was tuned")
     add("--license", help="the base model's licence as the Hub calls it; known for embedded models")
-    add("--license-link", help="where its terms are")
-    add("--card-only", type=Path, metavar="FILE", help="only write the card, to this file")
+    add("--license_link", help="where its terms are")
+    add("--card_only", type=Path, metavar="FILE", help="only write the card, to this file")
     return command
 
 
@@ -301,11 +301,11 @@ def _kind(add: Callable[..., Parser], name: str, what: str, prepare: Callable[[N
     """The options that all have."""
     command = add(name, help=what)
     command.set_defaults(prepare=prepare)
-    command.add_argument("--repo-id", required=True, metavar="ORG/NAME", help="the repository; created if missing")
+    command.add_argument("--repo_id", required=True, metavar="ORG/NAME", help="the repository; created if missing")
     command.add_argument("--private", action="store_true", help="make a new repository private")
     command.add_argument("--revision", default=MAIN, help="the branch; created from main if missing")
-    command.add_argument("--create-pr", action="store_true", help="open a pull request instead of writing to main")
-    command.add_argument("--dry-run", action="store_true", help="show every file, its size and action; send nothing")
+    command.add_argument("--create_pr", action="store_true", help="open a pull request instead of writing to main")
+    command.add_argument("--dry_run", action="store_true", help="show every file, its size and action; send nothing")
     command.add_argument("--message", help="the summary of the commit")
     command.add_argument(
         "--overwrite",

@@ -260,9 +260,9 @@ def base_model_of(
         return BaseModel(model.hub_id, model.license_name, model.license_url, model.package)
     hub_id = hub_id or named
     if Path(hub_id).is_dir() or not _is_repo_id(hub_id):
-        raise UserError(f"base model {hub_id!r} is a folder, not a name on the Hub: give --base-model ORG/NAME")
+        raise UserError(f"base model {hub_id!r} is a folder, not a name on the Hub: give --base_model ORG/NAME")
     if license_name and not license_link:
-        raise UserError(f"licence {license_name!r} of {hub_id!r} has no link to its terms: give --license-link as well")
+        raise UserError(f"licence {license_name!r} of {hub_id!r} has no link to its terms: give --license_link as well")
     return BaseModel(hub_id, license_name or "other", license_link)
 
 

@@ -376,6 +376,6 @@ def _sorted_answer(error: HfHubHTTPError, repository: Repository) -> Failure:
     lines = {
         401: f"the Hub does not accept the token ({said}): log in with 'hf auth login', or set HF_TOKEN",
         403: f"this token may not write to {repository} ({said}): use a token with write access to {owner!r}",
-        404: f"the Hub has no {repository}, or hides it from this token ({said}): check '--repo-id'",
+        404: f"the Hub has no {repository}, or hides it from this token ({said}): check '--repo_id'",
     }
     return Failure("final", lines.get(status, f"the Hub refuses what {repository} was sent ({status}, {said})"))

@@ -97,7 +97,7 @@ def _failed(folder: Path, report: dict[str, Any], allow_failed: bool) -> dict[st
     if failed and not allow_failed:
         raise UserError(
             f"{len(failed)} task{'s' if len(failed) > 1 else ''} of {str(folder)!r} failed to build "
-            f"({', '.join(failed)}): build them again, or publish the others with --allow-failed"
+            f"({', '.join(failed)}): build them again, or publish the others with --allow_failed"
         )
     return failed
 
@@ -127,7 +127,7 @@ def _why_not(spec: TaskSpec, include_unlicensed: bool) -> str | None:
     if source.redistributable == "yes" or (source.redistributable == "unknown" and include_unlicensed):
         return None
     why = "forbids redistribution" if source.redistributable == "no" else "does not say whether it may be redistributed"
-    more = "" if source.redistributable == "no" else "; --include-unlicensed would publish it"
+    more = "" if source.redistributable == "no" else "; --include_unlicensed would publish it"
     return f"left out: {spec.name} (source {source.name!r}, licence {source.license!r}, {why}{more})"
 
 

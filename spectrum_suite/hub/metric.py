@@ -36,7 +36,7 @@ def metric_publication(folder: Path, repo_id: str) -> Publication:
     names = scan_folder(folder, module, CARD, "app.py", "requirements.txt", what="a metric")
     if repo_id.partition("/")[2] != folder.name:
         raise UserError(
-            f"a metric is loaded by the name of its module: use '--repo-id {repo_id.partition('/')[0]}/{folder.name}', "
+            f"a metric is loaded by the name of its module: use '--repo_id {repo_id.partition('/')[0]}/{folder.name}', "
             f"not {repo_id!r}"
         )
     card = space_card(folder)

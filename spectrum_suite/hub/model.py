@@ -188,7 +188,7 @@ def _checked_reports(folder: Path, options: ModelOptions) -> tuple[tuple[Path, .
         return found, tuple(not_used)
     raise UserError(
         f"model {str(folder)!r} has no report: measure it with evaluate_model.py and give '--report PATH', "
-        f"or publish it with '--without-report'{''.join(f'; {line}' for line in not_used)}"
+        f"or publish it with '--without_report'{''.join(f'; {line}' for line in not_used)}"
     )
 
 

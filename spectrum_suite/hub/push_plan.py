@@ -321,19 +321,19 @@ def _check_losses(
     if lost and not consent.remove_tasks:
         raise UserError(
             f"{there} has {len(lost)} tasks that this suite does not have ({_some(lost)}): build them too, or give "
-            "--remove-tasks to have them removed"
+            "--remove_tasks to have them removed"
         )
     if consent.overwrite:
         return
     others = remote.files.keys() - _OF_THE_HUB - _MERGED
     if before is None and others:
         raise UserError(
-            f"{there} holds {len(others)} files that no push of ours made ({_some(others)}): give another --repo-id, "
+            f"{there} holds {len(others)} files that no push of ours made ({_some(others)}): give another --repo_id, "
             f"or --overwrite, which {_would(plan)}"
         )
     if before and before.what != what:
         raise UserError(
-            f"{there} holds a {before.what}, not a {what}: give another --repo-id, or --overwrite, which {_would(plan)}"
+            f"{there} holds a {before.what}, not a {what}: give another --repo_id, or --overwrite, which {_would(plan)}"
         )
     changed = [
         change.name

@@ -65,7 +65,7 @@ def toy_tasks(tmp_path, monkeypatch):
 
 @pytest.fixture
 def write_people(tmp_path):
-    """Writes the raw file of toy_people, 30 scores a person, and returns its ``--sources-dir``."""
+    """Writes the raw file of toy_people, 30 scores a person, and returns its ``--sources_dir``."""
 
     def write(*names: str, last_line: str = "") -> Path:
         path = tmp_path / "raw" / "people" / "raw" / "people.jsonl"
@@ -79,5 +79,5 @@ def write_people(tmp_path):
 
 @pytest.fixture
 def people_dir(write_people) -> Path:
-    """A ``--sources-dir`` with three people and a row to drop."""
+    """A ``--sources_dir`` with three people and a row to drop."""
     return write_people("ann", "bob", "nobody", "cy")

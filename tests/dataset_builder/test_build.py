@@ -92,7 +92,7 @@ def test_a_suite_has_parquet_files_a_card_and_a_report(toy_tasks, people_dir, ou
 def test_same_seed_same_bytes_in_two_processes_or_one_and_with_other_tasks(tmp_path):
     build(["poisson", "coinflip", "dist_urn"], BuildOptions(tmp_path / "one", max_rows=60))
     two = run(
-        tmp_path / "two", "--rows", "60", "--num-proc", "2", tasks=("poisson", "coinflip", "dist_urn", "dist_states")
+        tmp_path / "two", "--rows", "60", "--num_proc", "2", tasks=("poisson", "coinflip", "dist_urn", "dist_states")
     )
     assert two.returncode == 0, two.stderr
     first, second = bytes_of(tmp_path / "one"), bytes_of(tmp_path / "two")
@@ -189,7 +189,7 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path):
     output = tmp_path / "suite"
     tasks = ("coinflip", "dist_urn", "multinomial")  # the last takes longest
     process = subprocess.Popen(
-        command(output, "--num-proc", "2", tasks=tasks), cwd=REPOSITORY, stderr=subprocess.DEVNULL
+        command(output, "--num_proc", "2", tasks=tasks), cwd=REPOSITORY, stderr=subprocess.DEVNULL
     )
     staging = tmp_path / ".suite.partial"
     deadline = time.monotonic() + 60
@@ -204,7 +204,7 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path):
     }
     assert 1 <= len(finished) < len(tasks)
 
-    again = run(output, "--num-proc", "1", tasks=tasks)
+    again = run(output, "--num_proc", "1", tasks=tasks)
     assert again.returncode == 0, again.stderr
     assert set(inodes(output)) == set(tasks)
     assert finished.items() <= inodes(output).items()
@@ -248,7 +248,7 @@ def test_all_that_failed_is_named_when_nothing_could_be_built(tmp_path, output):
     path.parent.mkdir(parents=True)
     path.write_text("{broken")
     done = run(
-        output, "--sources-dir", str(tmp_path), "--num-proc", "2", tasks=("gsm8k_question", "gsm8k_question_answer")
+        output, "--sources_dir", str(tmp_path), "--num_proc", "2", tasks=("gsm8k_question", "gsm8k_question_answer")
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: raw file 'gsm8k/")

@@ -55,8 +55,8 @@ def test_list_as_a_table_cuts_no_name(toy_tasks, capsys):
 
 
 def test_build_reports_on_stdout_and_progress_on_stderr(toy_tasks, people_dir, tmp_path, capsys):
-    main(["build", "--tasks", "all", "--sources-dir", str(people_dir), "--output", str(tmp_path / "suite"),
-          "--num-proc", "1"])  # fmt: skip
+    main(["build", "--tasks", "all", "--sources_dir", str(people_dir), "--output", str(tmp_path / "suite"),
+          "--num_proc", "1"])  # fmt: skip
     shown = capsys.readouterr()
     assert "toy_people" in shown.out
     assert f"suite in {tmp_path / 'suite'}" in shown.out
@@ -75,7 +75,7 @@ def test_raw_files_are_looked_for_where_the_environment_says(toy_tasks, people_d
 
 
 def test_preview_shows_a_person_what_a_task_is(toy_tasks, people_dir, capsys):
-    main(["preview", "toy_people", "--sources-dir", str(people_dir)])
+    main(["preview", "toy_people", "--sources_dir", str(people_dir)])
     shown = " ".join(capsys.readouterr().out.split())
     for part in (
         "toy_people: Scores.",
@@ -103,7 +103,7 @@ def test_preview_as_json_has_whole_rows(toy_tasks, capsys):
 
 
 def test_a_build_ends_with_what_is_missing_and_why(toy_tasks, tmp_path, capsys):
-    main(["build", "--tasks", "all", "--allow-missing", "--output", str(tmp_path / "suite"), "--num-proc", "1"])
+    main(["build", "--tasks", "all", "--allow_missing", "--output", str(tmp_path / "suite"), "--num_proc", "1"])
     shown = " ".join(capsys.readouterr().out.split())
     assert (
         "missing from people: raw/people.jsonl for toy_people: its upstream has no address to fetch it from." in shown
@@ -111,7 +111,7 @@ def test_a_build_ends_with_what_is_missing_and_why(toy_tasks, tmp_path, capsys):
     assert "Get it from https://example.org/people (licence: CC BY 4.0)" in shown
 
 
-@pytest.mark.parametrize("option", ["--num-proc", "--rows"])
+@pytest.mark.parametrize("option", ["--num_proc", "--rows"])
 def test_counts_must_be_positive(capsys, option):
     code, line = failing(capsys, "build", "--tasks", "all", "--output", "x", option, "0")
     assert code == 2
@@ -120,7 +120,7 @@ def test_counts_must_be_positive(capsys, option):
 
 def test_a_mistake_in_a_raw_file_ends_in_one_line(toy_tasks, write_people, tmp_path, capsys):
     sources_dir = write_people("ann", last_line="[]")
-    options = ("--sources-dir", str(sources_dir), "--output", str(tmp_path / "suite"), "--num-proc", "1")
+    options = ("--sources_dir", str(sources_dir), "--output", str(tmp_path / "suite"), "--num_proc", "1")
     code, shown = failing(capsys, "build", "--tasks", "toy_people", *options)
     assert code == 2
     assert shown.splitlines()[-1].startswith("error: raw file ")
@@ -130,7 +130,7 @@ def test_a_mistake_in_a_raw_file_ends_in_one_line(toy_tasks, write_people, tmp_p
 
 def test_the_last_table_names_what_failed(toy_tasks, write_people, tmp_path, capsys):
     sources_dir = write_people("ann", last_line="[]")
-    options = ("--sources-dir", str(sources_dir), "--output", str(tmp_path / "suite"), "--num-proc", "1")
+    options = ("--sources_dir", str(sources_dir), "--output", str(tmp_path / "suite"), "--num_proc", "1")
     with pytest.raises(SystemExit) as stopped:
         main(("build", "--tasks", "all", *options))
     assert stopped.value.code == 1

@@ -36,7 +36,7 @@ def test_a_damaged_file_is_named_and_nothing_is_written(spec, tmp_path, capsys, 
         if kind == "web page" and spec.source.name in FREE_TEXT:
             continue
         damaged.write_bytes(content)
-        options = ["--tasks", spec.name, "--sources-dir", str(raw), "--output", str(output), "--allow-missing"]
+        options = ["--tasks", spec.name, "--sources_dir", str(raw), "--output", str(output), "--allow_missing"]
         with pytest.raises(SystemExit, match="2"):
             main(["build", *options])
         (line,) = (line for line in capsys.readouterr().err.splitlines() if line and not line.startswith("building:"))

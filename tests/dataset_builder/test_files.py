@@ -110,13 +110,13 @@ def test_a_missing_file_says_what_where_from_and_where_to(tmp_path):
         find_files(spec, put(tmp_path, "a.csv"))
     message = str(error.value)
     for part in ("task 'vote'", "'b.csv' (and 1 more files)", "source 'votes'", "https://example.org/votes", "abc123",
-                 "CC BY 4.0", f"{tmp_path}/votes/b.csv", "--allow-missing"):  # fmt: skip
+                 "CC BY 4.0", f"{tmp_path}/votes/b.csv", "--allow_missing"):  # fmt: skip
         assert part in message
     assert "\n" not in message
 
 
 def test_without_a_folder_the_remedy_names_the_option():
-    with pytest.raises(UserError, match=r"put it at 'SOURCES/votes/a\.csv' and give '--sources-dir SOURCES'"):
+    with pytest.raises(UserError, match=r"put it at 'SOURCES/votes/a\.csv' and give '--sources_dir SOURCES'"):
         find_files(task(SourceFile("a.csv")), None)
 
 

@@ -284,10 +284,10 @@ def test_a_token_in_a_file_is_refused_by_name(here, old, folders):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--repo-id", "suite"], "repository name 'suite' has no owner: use ORG/NAME"),
-        (["--repo-id", "org/../suite"], "repository name 'org/../suite' is not valid: use ORG/NAME"),
-        (["--repo-id", "org/a b"], "repository name 'org/a b' is not valid"),
-        (["--repo-id", NAME, "--create-pr", "--revision", "next"], "--create-pr opens a pull request to main"),
+        (["--repo_id", "suite"], "repository name 'suite' has no owner: use ORG/NAME"),
+        (["--repo_id", "org/../suite"], "repository name 'org/../suite' is not valid: use ORG/NAME"),
+        (["--repo_id", "org/a b"], "repository name 'org/a b' is not valid"),
+        (["--repo_id", NAME, "--create_pr", "--revision", "next"], "--create_pr opens a pull request to main"),
     ],
 )
 def test_wrong_arguments_are_refused(folders, words, line):
@@ -300,7 +300,7 @@ def test_no_token_is_a_line(here, folders, monkeypatch):
     monkeypatch.setattr(push_to_hub, "get_token", lambda: None)
     monkeypatch.setattr(push_to_hub, "set_time_limits", lambda: None)
     with pytest.raises(UserError, match=r"no token: log in with 'hf auth login', or set HF_TOKEN"):
-        push_to_hub.run(push_to_hub.parser().parse_args(["dataset", str(folders[0]), "--repo-id", NAME]))
+        push_to_hub.run(push_to_hub.parser().parse_args(["dataset", str(folders[0]), "--repo_id", NAME]))
     assert not here.journal.requests
 
 
@@ -308,7 +308,7 @@ def test_the_dry_run_shows_every_file(here, folders, old, monkeypatch, caplog):
     monkeypatch.setattr(push_to_hub, "set_time_limits", lambda: None)
     monkeypatch.setattr(push_to_hub, "get_token", lambda: None)
     caplog.set_level("INFO", "spectrum_suite.commands.push")
-    push_to_hub.run(push_to_hub.parser().parse_args(["dataset", str(folders[0]), "--repo-id", NAME, "--dry-run"]))
+    push_to_hub.run(push_to_hub.parser().parse_args(["dataset", str(folders[0]), "--repo_id", NAME, "--dry_run"]))
     shown = {tuple(line.split()) for line in caplog.messages}
     for file in old.files:
         assert ("add", f"{file.size:,}", file.name) in shown

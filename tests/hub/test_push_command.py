@@ -14,7 +14,7 @@ from tests.loopback_hub.hub_http import INJECTED
 pytestmark = pytest.mark.hub
 
 REPOSITORY = Path(__file__).parents[2]
-METRIC = ["metric", "metrics/spectrum_alignment", "--repo-id", "org/spectrum_alignment"]
+METRIC = ["metric", "metrics/spectrum_alignment", "--repo_id", "org/spectrum_alignment"]
 
 
 def run(hub, home, *words, **environment):
@@ -62,8 +62,8 @@ def test_a_thing_that_does_not_load_is_told(hub, tmp_path):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["dataset", "nowhere", "--repo-id", "org/suite"], "error: folder 'nowhere' not found: "),
-        (["metric", "recipes", "--repo-id", "org/recipes"], "error: folder '"),
+        (["dataset", "nowhere", "--repo_id", "org/suite"], "error: folder 'nowhere' not found: "),
+        (["metric", "recipes", "--repo_id", "org/recipes"], "error: folder '"),
     ],
 )
 def test_a_mistake_ends_in_one_line(hub, tmp_path, words, line):
@@ -77,16 +77,16 @@ def test_a_mistake_ends_in_one_line(hub, tmp_path, words, line):
 
 
 TOKEN = "h" + "f_" + "abCDefGHij" * 4
-DATASET = ["dataset", "nowhere", "--repo-id"]
-MODEL = ["model", "nowhere", "--repo-id", "org/tuned"]
+DATASET = ["dataset", "nowhere", "--repo_id"]
+MODEL = ["model", "nowhere", "--repo_id", "org/tuned"]
 
 
 @pytest.mark.parametrize(
     ("words", "environment", "line"),
     [
-        ([*DATASET, ""], {}, "error: --repo-id is empty: use ORG/NAME"),
+        ([*DATASET, ""], {}, "error: --repo_id is empty: use ORG/NAME"),
         ([*MODEL, "--dataset", ""], {}, "error: --dataset is empty: use ORG/NAME"),
-        ([*MODEL, "--base-model", "base"], {}, "error: repository name 'base' has no owner: use ORG/NAME"),
+        ([*MODEL, "--base_model", "base"], {}, "error: repository name 'base' has no owner: use ORG/NAME"),
         ([*METRIC, "--revision", ""], {}, "error: --revision is empty: "),
         (METRIC, {"HF_TOKEN": "hf_ünicode"}, "error: the token has characters in it that no token has: "),
         (METRIC, {"HF_TOKEN": "two words"}, "error: the token has characters in it that no token has: "),
@@ -98,12 +98,12 @@ MODEL = ["model", "nowhere", "--repo-id", "org/tuned"]
             "error: the commit message has an access token in it (Hugging Face)",
         ),
         (
-            ["space", "demo", "--repo-id", "org/s", "--base", "embedded:nosuch"],
+            ["space", "demo", "--repo_id", "org/s", "--base", "embedded:nosuch"],
             {},
             "error: embedded model 'nosuch' not f",
         ),
-        ([*MODEL, "--card-only", "."], {}, "error: --card-only '.' is a folder: "),
-        (["dataset", f"by-{TOKEN}", "--repo-id", "org/x"], {}, "error: folder 'by-<secret>' not found: "),
+        ([*MODEL, "--card_only", "."], {}, "error: --card_only '.' is a folder: "),
+        (["dataset", f"by-{TOKEN}", "--repo_id", "org/x"], {}, "error: folder 'by-<secret>' not found: "),
     ],
 )
 def test_every_mistake_ends_in_one_line(hub, tmp_path, words, environment, line):

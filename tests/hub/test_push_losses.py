@@ -76,7 +76,7 @@ def test_a_repository_of_somebody_else_is_left_alone(here, name):
     write(repository, **PRECIOUS)
     before = repository.files()
     with pytest.raises(
-        UserError, match=r"holds 7 files that no push of ours made \(.*: give another --repo-id, or --over"
+        UserError, match=r"holds 7 files that no push of ours made \(.*: give another --repo_id, or --over"
     ):
         send(publication, here)
     assert repository.files() == before
@@ -135,7 +135,7 @@ def test_a_suite_that_loses_tasks_asks(here, folders, caplog):
             UserError, match=r"has 2 tasks that this suite does not have \(coinflip, described_shares\)"
         ):
             send(few, here, **options)
-    with pytest.raises(UserError, match="give --remove-tasks to have them removed"):
+    with pytest.raises(UserError, match="give --remove_tasks to have them removed"):
         preview(few, PushOptions(), here.write_token)
     assert repository.files() == before
     caplog.set_level("INFO", "spectrum_suite")

@@ -10,7 +10,7 @@ FIXTURES = Path(__file__).parents[3] / "dataset_builder" / "fixtures"
 
 
 def files_below(folder, source):
-    """Upstream path -> local path of the files of a source that are in a folder laid out like ``--sources-dir``.
+    """Upstream path -> local path of the files of a source that are in a folder laid out like ``--sources_dir``.
 
     They are those of the first layout that is complete, or what there is of all layouts.
     """

@@ -254,7 +254,7 @@ def test_a_base_without_a_stated_licence_says_so(run):
 
 def test_a_base_in_a_folder_needs_a_name(run, tmp_path):
     run.write(TRAINING | {"base_model": str(tmp_path)})
-    with pytest.raises(UserError, match="is a folder, not a name on the Hub: give --base-model"):
+    with pytest.raises(UserError, match="is a folder, not a name on the Hub: give --base_model"):
         run.card()
     assert metadata(run.card(base_model="org/base-1b"))["base_model"] == "org/base-1b"
 

@@ -186,7 +186,7 @@ def test_files_of_an_adapter_go_when_merged_weights_come(trained, report, tmp_pa
 
 
 def test_a_model_without_a_report_is_refused_unless_told(trained, tmp_path):
-    with pytest.raises(UserError, match=r"has no report: measure it .* or publish it with '--without-report'"):
+    with pytest.raises(UserError, match=r"has no report: measure it .* or publish it with '--without_report'"):
         publication(trained, tmp_path)
     found = publication(trained, tmp_path, without_report=True)
     assert "Nothing was measured when this card was written." in found.card
@@ -209,7 +209,7 @@ def test_a_report_about_another_model_is_refused(trained, tmp_path):
 
 
 def test_a_base_model_that_is_a_folder_needs_a_name(trained, report, tmp_path):
-    with pytest.raises(UserError, match="is a folder, not a name on the Hub: give --base-model ORG/NAME"):
+    with pytest.raises(UserError, match="is a folder, not a name on the Hub: give --base_model ORG/NAME"):
         publication(trained, tmp_path, report, base_model=None)
 
 

@@ -105,7 +105,7 @@ def test_a_repository_that_no_push_of_ours_made_is_refused_and_says_what_would_g
     with pytest.raises(UserError) as caught:
         make_plan(publication(a=b"1"), there)
     assert str(caught.value) == (
-        "dataset 'org/thing' holds 3 files that no push of ours made (a, other, ours_like): give another --repo-id, or "
+        "dataset 'org/thing' holds 3 files that no push of ours made (a, other, ours_like): give another --repo_id, or "
         "--overwrite, which would delete ours_like and would replace a"
     )
     plan = make_plan(publication(a=b"1"), there, Consent(overwrite=True))
@@ -273,7 +273,7 @@ def test_a_suite_with_failed_tasks_is_published_on_request_only(suite, tmp_path)
         "status": "failed", "error": "raw file 'jeopardy/JEOPARDY_CSV.csv', row 3: it is broken", "rows": 0,
     }  # fmt: skip
     (folder / "build_report.json").write_text(json.dumps(report))
-    with pytest.raises(UserError, match=r"1 task of .* failed to build \(jeopardy_answer_prediction\).*--allow-failed"):
+    with pytest.raises(UserError, match=r"1 task of .* failed to build \(jeopardy_answer_prediction\).*--allow_failed"):
         dataset_publication(folder, "org/suite")
     found = dataset_publication(folder, "org/suite", allow_failed=True)
     assert "left out: jeopardy_answer_prediction (failed to build)" in found.notes
@@ -298,7 +298,7 @@ def test_a_metric_is_published_with_all_its_files():
 
 
 @pytest.mark.parametrize(
-    ("repo_id", "message"), [("org/alignment", "use '--repo-id org/spectrum_alignment', not 'org/alignment'")]
+    ("repo_id", "message"), [("org/alignment", "use '--repo_id org/spectrum_alignment', not 'org/alignment'")]
 )
 def test_a_metric_under_another_name_is_refused(repo_id, message):
     with pytest.raises(UserError, match=message):
