@@ -3,13 +3,24 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 # the tests of a file stay in one process; each has one thread, since there is a process for every core
 TEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+# a little of everything that a dependency can break
+SMOKE = $(addprefix tests/, \
+    test_train_sft.py::test_the_report_says_what_was_trained \
+    test_train_sft.py::test_the_adapter_loads_and_samples_without_our_code \
+    test_evaluate_model.py::test_a_report_says_what_was_run \
+    test_evaluate_model.py::test_all_three_desiderata_in_one_report \
+    hub/test_push.py::test_everything_comes_in_one_commit \
+    spectrum_suite/training/test_collator.py spectrum_suite/training/test_targets.py \
+    spectrum_suite/generation/test_logprobs.py spectrum_suite/generation/test_sample.py spectrum_suite/lm/test_client.py \
+    spectrum_suite/markers/test_structure.py metrics/test_alignment_scoring.py dataset_builder/sources/test_wvs.py)
 
-.PHONY: help quickstart test test-slow gpu-check lint clean
+.PHONY: help quickstart test test-slow bounds gpu-check lint clean
 
 help:
 	@echo "make quickstart   build a suite, tune the embedded model on it, evaluate it before and after, write its card"
 	@echo "make test         lint, then run every test that takes less than a minute"
 	@echo "make test-slow    run the other tests"
+	@echo "make bounds       try the oldest and the newest packages that pyproject.toml allows, each in build/bounds/"
 	@echo "make gpu-check    compare this machine's accelerator with its CPU and measure it, in eight minutes, offline"
 	@echo "make lint         check style and format"
 	@echo "make clean        remove .venv and caches, but no suites and outputs"
@@ -22,6 +33,16 @@ test: lint
 
 test-slow: $(INSTALLED)
 	$(TEST) -m slow
+
+bounds: bounds-lowest-direct bounds-highest
+
+# uv resolves; UV_OVERRIDE=FILE and UV_FIND_LINKS=FOLDER choose another build of torch, such as one for the CPU alone
+bounds-%:
+	$(PYTHON) -m venv build/bounds/$*
+	build/bounds/$*/bin/python -m pip install --disable-pip-version-check --quiet uv
+	build/bounds/$*/bin/uv pip install --python build/bounds/$*/bin/python --resolution $* --editable '.[dev]'
+	build/bounds/$*/bin/python -m pip install --disable-pip-version-check --no-deps --requirement requirements-no-deps.txt
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 build/bounds/$*/bin/python -m pytest $(SMOKE)
 
 gpu-check: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.gpu
