@@ -71,7 +71,7 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         if self.adapter_scale != 1 and not self.merge:
-            raise UserError("--adapter-scale is baked into merged weights: give --merge too, or leave it out")
+            raise UserError("--adapter_scale is baked into merged weights: give --merge too, or leave it out")
 
 
 def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch: Path) -> Publication:

@@ -153,7 +153,7 @@ def test_merged_weights_are_those_of_the_adapter_on_its_base(trained, report, tm
 
 
 def test_a_scale_is_baked_into_merged_weights(trained, base, report, tmp_path):
-    with pytest.raises(UserError, match="--adapter-scale is baked into merged weights: give --merge too"):
+    with pytest.raises(UserError, match="--adapter_scale is baked into merged weights: give --merge too"):
         publication(trained, tmp_path, report, adapter_scale=0.5)
     with pytest.raises(UserError, match=r"is about another model than .* at adapter scale 0\.5"):
         publication(trained, tmp_path, report, merge=True, adapter_scale=0.5)
