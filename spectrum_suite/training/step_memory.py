@@ -14,6 +14,7 @@ from datasets import Dataset
 from peft import get_peft_model
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel, TrainingArguments
+from transformers.training_args import OptimizerNames
 
 from spectrum_suite.live_memory import (
     NF4_BYTES,
@@ -98,7 +99,7 @@ def count_step(
         model.gradient_checkpointing_enable({"use_reentrant": False, "preserve_rng_state": False})
     trained = tensor_bytes([parameter for parameter in model.parameters() if parameter.requires_grad])
     weights = tensor_bytes([*model.parameters(), *model.buffers()]) - saved
-    states = next((copies for name, copies in _STATES.items() if name in str(args.optim)), 2.0)
+    states = next((copies for name, copies in _STATES.items() if name in OptimizerNames(args.optim).value), 2.0)
     with mode:
         if args.gradient_accumulation_steps > 1:  # there are gradients of the batches before
             for parameter in model.parameters():

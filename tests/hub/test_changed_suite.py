@@ -88,7 +88,7 @@ def test_a_report_that_was_made_to_fit_is_refused_too(suite):
     def fit(report):
         report["tasks"]["coinflip"]["files"] = {(suite / SHARD).name: describe_file(suite / SHARD)}
 
-    assert edited(suite, fit).startswith("the files of task 'coinflip' have not the 20 rows of build_report.json")
+    assert edited(suite, fit).startswith("the files of task 'coinflip' do not have the 20 rows of build_report.json")
 
 
 def test_a_report_of_an_earlier_version_asks_for_a_new_build(suite):

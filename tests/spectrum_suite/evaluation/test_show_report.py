@@ -50,7 +50,7 @@ def test_of_many_options_the_likeliest_are_shown():
     (axis,) = task_figure("colors", section([many])).axes
     labels = [label.get_text() for label in axis.get_yticklabels()]
     assert labels == [f"option {n}" for n in range(10, count)]
-    assert "10 unlikelier options not shown" in axis.get_title(loc="left")
+    assert "10 less likely options not shown" in axis.get_title(loc="left")
 
 
 def test_files_of_a_report(tmp_path):

@@ -209,7 +209,7 @@ def test_only_the_categories_that_are_asked_for_are_kept(save):
         ({"markers": [{"lang": "Klingon"}]}, "row 1: marker 'lang' is 'Klingon'"),
         ({"markers": []}, "row 1: it has 1 outputs and markers of 0"),
         ({"markers": [{"mood": "x"}]}, "row 1: no marker 'mood'"),
-        ({"messages": [{"role": "input", "content": "a"}]}, "its last message is no output"),
+        ({"messages": [{"role": "input", "content": "a"}]}, "its last message is not an output"),
     ],
 )
 def test_rows_that_are_not_annotated_well_are_refused(save, change, message):
