@@ -98,6 +98,17 @@ class SpectrumArguments:
             "the shares as they are."
         },
     )
+    target_brier: float = field(
+        default=0.0,
+        metadata={
+            "help": "Weight of the Brier score of the distribution over a target's options, added to the cross-entropy "
+            "of each draw; the log's loss is the cross-entropy alone."
+        },
+    )
+    target_rps: float = field(
+        default=0.0,
+        metadata={"help": "The same of the ranked probability score, for targets whose options are all numbers."},
+    )
     turn_tokens: str = field(
         default="train",
         metadata={

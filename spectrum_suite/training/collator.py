@@ -17,6 +17,7 @@ from spectrum_suite.formats.render import Format, first_trained
 from spectrum_suite.formats.token_ids import token_encoder
 from spectrum_suite.seeding import generator
 from spectrum_suite.training.draw_tree import ROOT, DrawTree
+from spectrum_suite.training.option_terms import OptionTerms
 from spectrum_suite.training.targets import trie_size
 
 IGNORED = -100
@@ -65,6 +66,7 @@ class SpectrumCollator:
             those of ``start``), or of the outputs only the ``last`` or the ``first`` of each sequence. The output that
             stands in for a dropped description is context, so that ``first`` is then the second.
         targets: Whether rows may have a target; all rows are trees then.
+        terms: Terms of the loss on the distribution over options, whose tries then have every option; None for none.
         view: What a row is in an epoch, where its texts change with it; None where they do not.
     """
 
@@ -80,6 +82,7 @@ class SpectrumCollator:
     packing: bool = False
     seed: int = 42
     targets: bool = False
+    terms: OptionTerms | None = None
     view: View | None = None
     epoch: int = field(default=0, init=False)
     _measured: dict[int, DrawTree] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -127,7 +130,10 @@ class SpectrumCollator:
         made = [self.tree(row) if self.trees else self.sequence(row) for row in rows]
         groups = [row.get("group", 0) for row in rows]
         lines = self._lines([len(each.ids) for each in made])
-        return self._trees(made, groups, lines) if self.trees else self._chains(made, groups, lines)
+        if not self.trees:
+            return self._chains(made, groups, lines)
+        batch = self._trees(made, groups, lines)
+        return batch if self.terms is None else batch | _option_tensors(rows, made, lines, batch["labels"].shape[1])
 
     def lengths(self, rows: Iterable[dict[str, Any]]) -> list[int]:
         """Tokens that each row is in this epoch: of its sequence, whose draws are counted, or of its tree.
@@ -211,7 +217,12 @@ class SpectrumCollator:
         """The draws of a row as a tree; of one with a target the options, after what comes before them."""
         if row.get("options"):
             tree = DrawTree()
-            tree.add_options(tree.extend(ROOT, self._before_target(row)), row["options"], row["weights"])
+            tree.add_options(
+                tree.extend(ROOT, self._before_target(row)),
+                row["options"],
+                row["weights"],
+                every=self.terms is not None,
+            )
             if tree.trained_outputs:
                 return tree
             raise self._too_long(row)
@@ -255,7 +266,8 @@ class SpectrumCollator:
         """The tokens before a target: the description, the examples in their order as long as they fit, the input."""
         order, described, _ = self._choices(row)
         room = self.max_length - len(row["contexts"][-1])
-        room -= trie_size(row["options"], row["weights"]) if order else 0
+        counted = row["weights"] if self.terms is None else [1.0] * len(row["options"])
+        room -= trie_size(row["options"], counted) if order else 0
         examples: list[int] = []
         for shown in dict.fromkeys((described, True)):
             start = self.start + (row["description"] if shown else [])
@@ -318,6 +330,36 @@ class SpectrumCollator:
             "attention_mask": _padded([np.ones(len(tree.ids)) for tree in made], lines, 0),
             "groups": _padded(_repeated(groups, targets), lines, 0),
         }
+
+
+def _option_tensors(
+    rows: Sequence[dict[str, Any]], made: list[DrawTree], lines: list[list[int]], width: int
+) -> dict[str, torch.Tensor]:
+    """What :func:`spectrum_suite.training.option_terms.option_terms` takes; steps are places among all labels."""
+    found = []
+    for number, line in enumerate(lines):
+        begin = number * width
+        for index in line:
+            row, tree = rows[index], made[index]
+            if tree.option_paths:
+                order = row["order"] or range(len(tree.option_paths))
+                paths = [[begin + place for place in tree.option_paths[option]] for option in order]
+                found.append((paths, [row["weights"][option] for option in order], bool(row["order"])))
+            begin += len(tree.targets)
+    options = max((len(paths) for paths, _, _ in found), default=1)
+    longest = max((len(path) for paths, _, _ in found for path in paths), default=1)
+    steps = np.full((len(found), options, longest), -1, dtype=np.int64)
+    draws = np.zeros((len(found), options), dtype=np.float32)
+    for index, (paths, weights, _) in enumerate(found):
+        draws[index, : len(weights)] = weights
+        for option, path in enumerate(paths):
+            steps[index, option, : len(path)] = path
+    ordered = np.array([each for _, _, each in found], dtype=bool)
+    return {
+        "option_steps": torch.from_numpy(steps),
+        "option_draws": torch.from_numpy(draws),
+        "option_ordered": torch.from_numpy(ordered),
+    }
 
 
 def _context(row: dict[str, Any], index: int, *, begins: bool) -> list[int]:

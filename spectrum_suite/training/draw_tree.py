@@ -26,12 +26,14 @@ class DrawTree(TokenTree):
         sources: For each target the index of the token that it follows.
         weights: For each target how many draws it counts as; empty where each counts as one.
         trained_outputs: Outputs that are trained.
+        option_paths: For each option of a trie the targets that it passes through.
     """
 
     targets: list[int] = field(default_factory=list)
     sources: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     trained_outputs: int = 0
+    option_paths: list[list[int]] = field(default_factory=list)
 
     def begin(self, tokens: Sequence[int]) -> Step | None:
         """Put the tokens with which all sequences begin; returns their end, None if there are none."""
@@ -55,21 +57,29 @@ class DrawTree(TokenTree):
         self.trained_outputs += trained > 0
         return steps[-1]
 
-    def add_options(self, node: int, options: Sequence[Sequence[int]], weights: Sequence[float]) -> None:
+    def add_options(
+        self, node: int, options: Sequence[Sequence[int]], weights: Sequence[float], *, every: bool = False
+    ) -> None:
         """Put the trie of some options after ``node``; a step counts as much as the options that pass through it.
 
         Args:
             node: The last token before them.
             options: Their tokens, with those that end an output.
             weights: How many draws each of them counts as; one that counts as none is left out.
+            every: Leave none out.
         """
         passing: dict[Step, float] = {}
+        paths: list[list[Step]] = []
         for tokens, weight in zip(options, weights, strict=True):
-            if not weight:
+            if not weight and not every:
                 continue
-            for step in self.steps(node, tokens):
+            steps = self.steps(node, tokens)
+            for step in steps:
                 passing[step] = passing.get(step, 0.0) + weight
+            paths.append(steps)
             self.trained_outputs += 1
+        places = {step: place for place, step in enumerate(passing, len(self.targets))}
+        self.option_paths += [[places[step] for step in steps] for steps in paths]
         for (source, token), weight in passing.items():
             self.sources.append(source)
             self.targets.append(token)

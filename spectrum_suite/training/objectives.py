@@ -26,6 +26,7 @@ from spectrum_suite.training.collator import SpectrumCollator
 from spectrum_suite.training.implicit import load_objective, tokenize_conversations
 from spectrum_suite.training.marked import MarkedView, all_shown
 from spectrum_suite.training.mixture import Mixture, load_mixture
+from spectrum_suite.training.option_terms import OptionTerms
 from spectrum_suite.training.targets import tokenize_targets, with_no_target
 from spectrum_suite.training.tokenize import tokenize_rows
 
@@ -35,7 +36,7 @@ SUITE_OPTIONS = frozenset(
         "branching", "task_branching", "alignment_steps", "alignment_items",
     }
 )  # fmt: skip
-TARGET_OPTIONS = frozenset({"target_draws", "target_smoothing"})
+TARGET_OPTIONS = frozenset({"target_draws", "target_smoothing", "target_brier", "target_rps"})
 DATA_OPTIONS = frozenset({"data", "layout", "data_split", "data_limit"})
 MARKER_OPTIONS = frozenset(
     {
@@ -143,7 +144,9 @@ def _distribution(
         )
     n_draws = len(mixture.rows or ())
     of_draws = dict(_first_tasks(mixture.rows_per_task, n_draws))
-    collator = _collator(config, tokenizer, text_format, **_of_draws(arguments, of_draws), targets=True)
+    terms = OptionTerms(arguments.target_brier, arguments.target_rps)
+    wanted = {"targets": True, "terms": terms if terms != OptionTerms() else None}
+    collator = _collator(config, tokenizer, text_format, **_of_draws(arguments, of_draws), **wanted)
     parts, too_long = [], 0
     if mixture.rows is not None:
         drawn, too_long = tokenize_rows(
@@ -157,6 +160,7 @@ def _distribution(
         max_length=config.max_length,
         draws=arguments.target_draws,
         smoothing=arguments.target_smoothing,
+        every_option=collator.terms is not None,
         groups=mixture.group_of_row[n_draws:],
         first=n_draws,
     )

@@ -80,6 +80,8 @@ RANGES: Mapping[str, Range] = {
     "branching": _SHARE,
     "target_draws": _POSITIVE,
     "target_smoothing": _AT_LEAST_0,
+    "target_brier": _AT_LEAST_0,
+    "target_rps": _AT_LEAST_0,
     "markers_dropout": _SHARE,
     "markers_sample_dropout": _SHARE,
     "data_limit": _AT_LEAST_1,

@@ -23,12 +23,20 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Format, split_messages, written_draws
 from spectrum_suite.formats.token_ids import token_encoder
+from spectrum_suite.training.option_terms import numeric_order
 from spectrum_suite.training.tokenize import TOKENIZED, map_in_batches
 from spectrum_suite.tree_attention import ROOT, TokenTree
 
 logger = logging.getLogger(__name__)
 
-TARGETED = Features({**TOKENIZED, "options": List(List(Value("int32"))), "weights": List(Value("float64"))})
+TARGETED = Features(
+    {
+        **TOKENIZED,
+        "options": List(List(Value("int32"))),
+        "weights": List(Value("float64")),
+        "order": List(Value("int32")),
+    }
+)
 """A tokenized row of either kind. One with a target has ``options`` (with their terminators) and how many draws each
 ``weights``; its ``outputs`` are the examples in front of the target, and ``contexts`` has one more, that of the target.
 One of draws has neither options nor weights."""
@@ -86,6 +94,7 @@ def tokenize_targets(
     max_length: int,
     draws: float,
     smoothing: float = 0.0,
+    every_option: bool = False,
     groups: Sequence[int] | None = None,
     first: int = 0,
 ) -> tuple[Dataset, int]:
@@ -101,6 +110,7 @@ def tokenize_targets(
         max_length: Tokens of a row's tree, at most.
         draws: Draws that a row counts as, at most; see :func:`target_weights`.
         smoothing: See there.
+        every_option: Whether options without any weight are in the tries too.
         groups: The number of the group of tasks of every row, for losses by group.
         first: The number of the first row.
 
@@ -125,7 +135,13 @@ def tokenize_targets(
             weights = target_weights(row, draws=draws, smoothing=smoothing)
             if len(set(map(tuple, options))) < len(options):
                 raise UserError(f"row {row['id']!r} has two options that are the same tokens: list each answer once")
-            if start + len(description) + len(contexts[-1]) + trie_size(options, weights) > max_length:
+            if (
+                start
+                + len(description)
+                + len(contexts[-1])
+                + trie_size(options, [1.0] * len(options) if every_option else weights)
+                > max_length
+            ):
                 too_long += 1
                 continue
             columns["id"].append(row["id"])
@@ -137,6 +153,7 @@ def tokenize_targets(
             columns["outputs"].append(outputs)
             columns["options"].append(options)
             columns["weights"].append(weights)
+            columns["order"].append(numeric_order(row["options"]))
         return columns
 
     tokenized = map_in_batches(rows, tokenize, TARGETED, "Tokenizing targets")
@@ -149,7 +166,7 @@ def tokenize_targets(
 
 def with_no_target(drawn: Dataset) -> Dataset:
     """Tokenized rows of draws as :data:`TARGETED`."""
-    for name in ("options", "weights"):
+    for name in ("options", "weights", "order"):
         drawn = drawn.add_column(name, [[]] * len(drawn), feature=TARGETED[name])
     return drawn
 

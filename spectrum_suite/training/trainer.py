@@ -29,6 +29,7 @@ from spectrum_suite.training.batches import GroupedByLength
 from spectrum_suite.training.collator import IGNORED, PACKED_LENGTH, SpectrumCollator
 from spectrum_suite.training.counts import RunCounts
 from spectrum_suite.training.losses import FrozenHead, logits_are_plain, states_before, token_nll
+from spectrum_suite.training.option_terms import option_terms
 from spectrum_suite.tree_attention import ROOT, takes, tree_inputs
 
 logger = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ class SpectrumTrainer(SFTTrainer):
         inputs = self._laid_out(inputs, plain_model)
         seen, run = inputs["attention_mask"].sum(), inputs["input_ids"].numel()
         labels, groups, weights = inputs.pop("labels"), inputs.pop("groups"), inputs.pop("weights", None)
+        options = [inputs.pop(name, None) for name in ("option_steps", "option_draws", "option_ordered")]
         if "sources" in inputs:
             trained, sources = labels != IGNORED, inputs.pop("sources")
         else:
@@ -124,14 +126,27 @@ class SpectrumTrainer(SFTTrainer):
             with states_before(plain_model.get_output_embeddings(), positions) as found:
                 outputs = model(**inputs, use_cache=False)
             nats = head.token_nll(found[0], position_index, labels[trained])
+        extra = self._option_terms(nats, options, trained)
         nats, weights = _weighed(nats, weights, trained)
         if model.training:
             self.counts.add(nats, groups[trained], seen=seen, run=run, weights=weights)
         if num_items_in_batch is None:
-            loss = _mean(nats, weights)
+            loss = _mean(nats, weights) if extra is None else (nats.sum() + extra) / weights.sum()
         else:  # the tokens of all processes, over which gradients are averaged
-            loss = nats.sum() / num_items_in_batch * self.accelerator.num_processes
+            total = nats.sum() if extra is None else nats.sum() + extra
+            loss = total / num_items_in_batch * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def _option_terms(
+        self, nats: torch.Tensor, options: list[torch.Tensor | None], trained: torch.Tensor
+    ) -> torch.Tensor | None:
+        """The terms on the distribution over options, where the collator asks for them."""
+        steps, draws, ordered = options
+        if steps is None:
+            return None
+        rank = trained.flatten().cumsum(0) - 1
+        steps = torch.where(steps < 0, steps, rank[steps.clamp(min=0)])
+        return option_terms(nats, steps, draws, ordered, self.data_collator.terms)
 
     def _get_num_items_in_batch(
         self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device

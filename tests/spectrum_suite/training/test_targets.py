@@ -16,6 +16,7 @@ from spectrum_suite.training.arguments import TuningConfig, for_our_collator
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.counts import RunCounts
 from spectrum_suite.training.draw_tree import ROOT, DrawTree
+from spectrum_suite.training.option_terms import OptionTerms, option_terms
 from spectrum_suite.training.targets import target_weights, tokenize_targets, trie_size, with_no_target
 from spectrum_suite.training.tokens import turn_token_ids
 from spectrum_suite.training.trainer import SpectrumTrainer
@@ -377,3 +378,45 @@ def test_losses_are_means_by_weight():
     assert line["loss/targets"] == pytest.approx(0.6)
     assert line["trained_tokens"] == 3
     assert again.totals()["train_loss"] == pytest.approx(9 / 11)
+
+
+NUMBERS = target_row(6, ["10", "1", "2", "100"], [0.5, 0.25, 0.25, 0.0])
+
+
+def test_option_terms_are_those_of_whole_options(trainer_of, targets, collate, chatml, text_format):
+    """Brier and ranked probability scores of probabilities from plain passes, beside draws that have neither."""
+    rows, terms = [WITH_ZERO, NUMBERS, PREFIXES], OptionTerms(brier=0.7, rps=1.3)
+    tokenized = targets(rows, every_option=True)
+    trainer = trainer_of("gemma3", tokenized, collate(terms=terms))
+    model, encode = trainer.model.eval(), token_encoder(chatml, text_format)
+    expected = 0.0
+    for row in rows:
+        scores = [
+            -by_the_book(model, encode, text_format, row, [float(option == each) for each in row["options"]])[0]
+            for option in row["options"]
+        ]
+        found, wanted = torch.stack(scores).softmax(0), torch.tensor(row["probabilities"])
+        expected = expected + DRAWS * 0.7 * (found - wanted).square().sum()
+        if row is not WITH_ZERO:
+            order = sorted(range(4), key=lambda place: int(row["options"][place]))
+            apart = (found - wanted)[order].cumsum(0)[:-1]
+            expected = expected + DRAWS * 1.3 * apart.square().mean()
+    batch = trainer.data_collator(list(tokenized))
+    losses = [trainer.compute_loss(model, dict(batch), num_items_in_batch=1.0)]
+    trainer.data_collator.terms = OptionTerms()
+    losses.append(trainer.compute_loss(model, dict(batch), num_items_in_batch=1.0))
+    assert (losses[0] - losses[1]).item() == pytest.approx(expected.item(), rel=1e-4)
+    torch.testing.assert_close(
+        gradients(model, losses[0] - losses[1]), gradients(model, expected), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_the_gradient_of_option_terms_is_that_of_finite_differences():
+    torch.manual_seed(0)
+    steps = torch.tensor([[[0, 1], [0, 2], [3, -1]], [[4, -1], [5, 6], [-1, -1]]])
+    draws, ordered = torch.tensor([[2.0, 3.0, 5.0], [1.0, 0.0, 0.0]]).double(), torch.tensor([True, False])
+    nats = torch.rand(7, dtype=torch.float64, requires_grad=True)
+    for terms in (OptionTerms(brier=1.0), OptionTerms(rps=2.0), OptionTerms(0.5, 0.5)):
+        assert torch.autograd.gradcheck(
+            lambda values, terms=terms: option_terms(values, steps, draws, ordered, terms), nats
+        )
