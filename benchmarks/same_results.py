@@ -105,7 +105,7 @@ measure:
   coverage: {tasks: [cov_car_brand], promptings: [both], generations: 4}
   alignment: {tasks: [dist_urn, dist_nytimes], limit: 6}
 choose:
-  alignment: {tasks: [dist_urn], limit: 3}
+  alignment: {tasks: [dist_train_categorical], limit: 3}
 runs:
   - {name: base, group: base, model: ../inputs/tiny, formats: [colon, colon+label, spectrum]}
   - {name: tuned, group: spectrum, model: ../inputs/tuned}
