@@ -1,4 +1,4 @@
-"""`spectrum-suite calibrate`: a temperature and a bias of position, fitted on training tasks."""
+"""`spectrum-suite calibrate`: a temperature and a position bias, fitted on training tasks."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def summary_lines(calibration: Mapping[str, Any]) -> Iterator[str]:
     for kind, section in calibration["kinds"].items():
         temperature, position, change = (section[name] for name in ("temperature", "position", "cross_entropy"))
         error = "" if temperature["se"] is None else f" ± {temperature['se']:.3f}"
-        bias = ", no bias of position"
+        bias = ", no position bias"
         if position:
             pairs = zip(position["places"], position["bias"], position["se"], strict=True)
             bias = ", bias " + ", ".join(f"{value:+.3f} ± {se:.3f} at {place:.2f}" for place, value, se in pairs)

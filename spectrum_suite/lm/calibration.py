@@ -1,4 +1,4 @@
-"""Calibration of distributions over options: a temperature for each kind of option set, and a bias of position.
+"""Calibration of distributions over options: a temperature for each kind of option set, and a position bias.
 
 A model's log-probabilities ``l`` of the options of an item become
 

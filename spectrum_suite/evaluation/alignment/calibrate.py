@@ -52,7 +52,7 @@ def tasks_to_fit(suite: str, tasks: Sequence[str] = ("all",)) -> list[str]:
 def calibrate(
     lm: TokenLM, suite: str, tasks: Sequence[str] = ("all",), *, limit: int | None, seed: int, orders: int = 1
 ) -> dict[str, Any]:
-    """Fit a temperature and a bias of position for each kind of option set.
+    """Fit a temperature and a position bias for each kind of option set.
 
     Args:
         lm: The model.

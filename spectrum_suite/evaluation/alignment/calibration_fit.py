@@ -1,4 +1,4 @@
-"""A temperature and a bias of position by maximum likelihood, as far as they help on items that were left out.
+"""A temperature and a position bias by maximum likelihood, as far as they help on items that were left out.
 
 Both minimize the cross-entropy of the targets, which in ``1 / T`` and ``b / T`` is convex; see
 :mod:`spectrum_suite.lm.calibration` for what they do.
@@ -17,7 +17,7 @@ from scipy.special import log_softmax, logsumexp
 from spectrum_suite.lm.calibration import Correction, floored, relative
 
 FEWEST_PLACES = 20
-"""Items whose prompts name their options, at least, to fit a bias of position."""
+"""Items whose prompts name their options, at least, to fit a position bias."""
 
 HOTTEST = 20.0
 """The largest temperature, and one over the smallest."""
@@ -62,7 +62,7 @@ class Fit:
 
 
 def fit(items: Sequence[Scored]) -> Fit:
-    """The correction of one kind of option set: a temperature and a bias of position, a temperature, or none.
+    """The correction of one kind of option set: a temperature and a position bias, a temperature, or none.
 
     The form is chosen by the mean cross-entropy on items that were left out; of the simplest forms on a tie.
 
@@ -84,7 +84,7 @@ def cross_entropy(correction: Correction, item: Scored) -> float:
 
 
 def fit_correction(items: Sequence[Scored], *, position: bool = True) -> Correction:
-    """A temperature and, with ``position``, a bias of position, by maximum likelihood.
+    """A temperature and, with ``position``, a position bias, by maximum likelihood.
 
     Standard errors are those of independent items whose targets need not be draws (the sandwich estimator).
     """

@@ -1,4 +1,4 @@
-"""A planted temperature and bias of position are found again; what is not there is not fitted."""
+"""A planted temperature and position bias are found again; what is not there is not fitted."""
 
 import math
 
