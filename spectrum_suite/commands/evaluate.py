@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -226,6 +226,7 @@ def run(arguments: EvaluationArguments) -> None:
     check(arguments)
     from spectrum_suite.evaluation.adapter_scales import evaluate_at_scales  # noqa: PLC0415
     from spectrum_suite.evaluation.report import failure_text  # noqa: PLC0415 - with `torch`, which takes seconds
+    from spectrum_suite.evaluation.run import evaluate  # noqa: PLC0415
     from spectrum_suite.evaluation.settings import EvaluationSettings  # noqa: PLC0415
     from spectrum_suite.models import check_model_name  # noqa: PLC0415
 
@@ -235,7 +236,12 @@ def run(arguments: EvaluationArguments) -> None:
     scales = options.pop("adapter_scale")
     settings = EvaluationSettings(text_format=options.pop("format"), **options)
     failed = False
-    for at_scale, report in evaluate_at_scales(settings, scales, progress=True):
+    if scales is not None and len(scales) != 1:
+        reports = evaluate_at_scales(settings, scales, progress=True)
+    else:
+        alone = replace(settings, adapter_scale=scales[0]) if scales else settings
+        reports = iter([(alone, evaluate(alone, progress=True))])
+    for at_scale, report in reports:
         if report is None:  # another process is the main one
             continue
         if len(scales) > 1:

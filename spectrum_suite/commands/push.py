@@ -147,7 +147,7 @@ def check(arguments: Namespace) -> None:
     for option in ("repo_id", "dataset", "base_model", "base", "tuned"):
         name = getattr(arguments, option, None)
         if name is not None:
-            check_name(name, f"--{option.replace('_', '-')}")
+            check_name(name, f"--{option}")
     if not arguments.revision:
         raise UserError("--revision is empty: name a branch, or leave it out")
     if arguments.create_pr and arguments.revision != MAIN:

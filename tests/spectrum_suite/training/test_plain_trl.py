@@ -76,7 +76,7 @@ def published(tokenizer, text_format, folder):
     ("kind", "name"),
     [
         pytest.param(GEMMA, "spectrum", marks=pytest.mark.model),
-        *((kind, name) for kind in ("chatml", "llama3") for name in ALL_FORMATS),
+        *((kind, name) for kind in ("chatml", "llama3") for name in ALL_FORMATS if name != "model_chat"),
     ],
 )
 def test_the_same_tokens_are_trained_at_the_same_loss(tokenizer_of, training_rows, tmp_path, kind, name):
