@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +224,7 @@ def run(arguments: EvaluationArguments) -> None:
         compare_many(arguments)
         return
     check(arguments)
-    from spectrum_suite.evaluation.adapter_scales import evaluate_at_scales  # noqa: PLC0415
+    from spectrum_suite.evaluation.adapter_scales import TABLE, scales_markdown, settings_at_scales  # noqa: PLC0415
     from spectrum_suite.evaluation.report import failure_text  # noqa: PLC0415 - with `torch`, which takes seconds
     from spectrum_suite.evaluation.run import evaluate  # noqa: PLC0415
     from spectrum_suite.evaluation.settings import EvaluationSettings  # noqa: PLC0415
@@ -236,16 +236,15 @@ def run(arguments: EvaluationArguments) -> None:
     scales = options.pop("adapter_scale")
     settings = EvaluationSettings(text_format=options.pop("format"), **options)
     failed = False
-    if scales is not None and len(scales) != 1:
-        reports = evaluate_at_scales(settings, scales, progress=True)
-    else:
-        alone = replace(settings, adapter_scale=scales[0]) if scales else settings
-        reports = iter([(alone, evaluate(alone, progress=True))])
-    for at_scale, report in reports:
+    reports: dict[float, Report] = {}
+    for at_scale in settings_at_scales(settings, scales):
+        report = evaluate(at_scale, progress=True)
         if report is None:  # another process is the main one
             continue
-        if len(scales) > 1:
+        if at_scale.output != settings.output:
             logger.info("adapter scale %g", at_scale.adapter_scale)
+            reports[at_scale.adapter_scale] = report
+            (settings.output / TABLE).write_text(scales_markdown(reports), encoding="utf-8")
         for line in summary_lines(report):
             logger.info("%s", line)
         logger.info("report, tables and plots are in %s", at_scale.output)

@@ -8,49 +8,40 @@ from typing import Any
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.report import Report
-from spectrum_suite.evaluation.run import evaluate
 from spectrum_suite.evaluation.settings import EvaluationSettings
+from spectrum_suite.markdown import markdown_table
 
 TABLE = "scales.md"
 
 
-def evaluate_at_scales(
-    settings: EvaluationSettings, scales: Sequence[float], *, progress: bool = False
-) -> Iterator[tuple[EvaluationSettings, Report | None]]:
-    """Evaluate an adapter at each scale, in ascending order; a single one as :func:`evaluate` does.
+def settings_at_scales(settings: EvaluationSettings, scales: Sequence[float]) -> list[EvaluationSettings]:
+    """What to evaluate to see an adapter at each scale, in ascending order; a single one as the settings say.
 
     Of several, each has its report in ``output/scale-<scale>``. All but the lowest are compared with the lowest, item
-    by item, unless the settings name another report; ``output/scales.md`` is a table of all.
+    by item, unless the settings name another report.
 
     Args:
         settings: Of the evaluation, but for the scale.
         scales: How much of the adapter's change is taken.
-        progress: Show progress bars.
-
-    Yields:
-        The settings of each evaluation and its report, None in a process that is not the main one.
 
     Raises:
-        UserError: As :func:`evaluate`, or there is no scale.
+        UserError: There is no scale.
     """
     if not scales:
         raise UserError("--adapter_scale names no scale: give some, such as 0 0.5 1")
     if len(scales) == 1:
-        alone = replace(settings, adapter_scale=scales[0])
-        yield alone, evaluate(alone, progress=progress)
-        return
-    reports: dict[float, Report] = {}
-    lowest = None
-    for factor in sorted(set(scales)):
-        output = settings.output / f"scale-{factor:g}"
-        compare = settings.compare or lowest
-        at_scale = replace(settings, adapter_scale=factor, output=output, compare=compare)
-        report = evaluate(at_scale, progress=progress)
-        lowest = lowest or output
-        if report is not None:
-            reports[factor] = report
-            (settings.output / TABLE).write_text(scales_markdown(reports), encoding="utf-8")
-        yield at_scale, report
+        return [replace(settings, adapter_scale=scales[0])]
+    outputs = {factor: settings.output / f"scale-{factor:g}" for factor in sorted(set(scales))}
+    lowest = next(iter(outputs.values()))
+    return [
+        replace(
+            settings,
+            adapter_scale=factor,
+            output=output,
+            compare=settings.compare or (None if output == lowest else lowest),
+        )
+        for factor, output in outputs.items()
+    ]
 
 
 def scales_markdown(reports: Mapping[float, Report]) -> str:
@@ -72,11 +63,11 @@ def scales_markdown(reports: Mapping[float, Report]) -> str:
             else [f"A star: the 95% interval of the difference to {compared['model']} leaves 0 out."]
         ),
         "",
-        "| task | measure | " + " | ".join(f"{factor:g}" for factor in reports) + " |",
-        "|---|---|" + "---|" * len(reports),
+        markdown_table(
+            ["task", "measure", *(f"{factor:g}" for factor in reports)],
+            [[*row, *(cells.get(factor, "-") for factor in reports)] for row, cells in found.items()],
+        ),
     ]
-    for (task, measure), cells in found.items():
-        lines.append(f"| {task} | {measure} | " + " | ".join(cells.get(factor, "-") for factor in reports) + " |")
     return "\n".join(lines) + "\n"
 
 
