@@ -21,6 +21,14 @@ from spectrum_suite.hub.push_plan import Publication
 from spectrum_suite.hub.secret_scan import own_tokens, redacted
 
 _SCRIPTS = Path(__file__).with_name("clean_cache")
+_WITHOUT_OURS = """
+import runpy, sys
+sys.modules.update(spectrum_suite=None, dataset_builder=None)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a script where our packages cannot be imported, which may be installed beside what the script needs."""
+
 _KEPT = {"HF_ENDPOINT", "HF_HUB_DISABLE_XET", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"}
 
 
@@ -37,6 +45,9 @@ def verify(publication: Publication, published: Published, token: str) -> list[s
     command = [
         sys.executable,
         "-I",
+        *(
+            () if publication.kind == "space" else ("-c", _WITHOUT_OURS)
+        ),  # a Space carries them, and is asked whence they came
         str(_SCRIPTS / f"verify_{publication.kind}.py"),
         publication.repository.id,
         published.commit,

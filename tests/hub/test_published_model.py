@@ -65,7 +65,7 @@ def checkpoint(here, tokenizer_of, small_suite, tmp_path):
 
 
 def load(adapter, merged, messages):
-    import sys
+    from importlib.util import find_spec
 
     import torch
     from peft import AutoPeftModelForCausalLM
@@ -88,7 +88,7 @@ def load(adapter, merged, messages):
     return {
         "adapter": outcome(AutoPeftModelForCausalLM, adapter),
         "merged": outcome(AutoModelForCausalLM, merged),
-        "ours": [name for name in ("spectrum_suite", "dataset_builder", "metrics", "tests") if name in sys.modules],
+        "ours": [name for name in ("spectrum_suite", "dataset_builder", "metrics", "tests") if find_spec(name)],
     }
 
 

@@ -40,7 +40,7 @@ def published(here, tokenizer_of, tmp_path):
 
 def respond(base, rules, commit, text, options):
     """Which tokens come, and the distributions that they are drawn from, with the rules; and those without them."""
-    import sys
+    from importlib.util import find_spec
 
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -56,7 +56,7 @@ def respond(base, rules, commit, text, options):
         plain = model(made.sequences).logits[0]
     length = prompt["input_ids"].shape[1]
     return {
-        "ours": [name for name in ("spectrum_suite", "dataset_builder", "metrics", "tests") if name in sys.modules],
+        "ours": [name for name in ("spectrum_suite", "dataset_builder", "metrics", "tests") if find_spec(name)],
         "tokens": made.sequences[0, length:].tolist(),
         "with_rules": [step[0].softmax(-1).tolist() for step in made.scores],
         "without": plain[length - 1 : -1].log_softmax(-1).tolist(),

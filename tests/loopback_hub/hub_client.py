@@ -11,6 +11,10 @@ from typing import Any
 
 from tests.loopback_hub.hub_server import Hub
 
+WITHOUT_OURS = """
+import sys
+sys.modules.update(spectrum_suite=None, dataset_builder=None)  # cannot be imported, though they may be installed
+"""
 CALL = """
 import json, sys
 answer = {name}(*json.loads(sys.argv[1]))
@@ -41,7 +45,7 @@ def ask(
         python: Which interpreter runs it.
         variables: More environment.
     """
-    code = textwrap.dedent(inspect.getsource(function)) + CALL.format(name=function.__name__)
+    code = WITHOUT_OURS + textwrap.dedent(inspect.getsource(function)) + CALL.format(name=function.__name__)
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
     environment = hub.environment(home, token=token, uploads=uploads) | variables

@@ -161,8 +161,10 @@ def test_a_served_model_answers_greedily(command, model, monkeypatch, tmp_path):
     with serving(*load_for_scoring(str(model), device="cpu")) as server:
         report = command(endpoint=server.url, limit=4)
         asked = [body for path, _, body in server.requests if path.endswith("/completions") and not body.get("echo")]
-    assert len(asked) == 5  # the first one asks whether the server answers at all
-    assert all((body["temperature"], body["max_tokens"]) == (0, 5) for body in asked[1:])
+    probe, *asked = asked  # whether the server answers at all
+    assert probe["max_tokens"] == 1
+    assert len(asked) == 4
+    assert all((body["temperature"], body["max_tokens"]) == (0, 5) for body in asked)
     assert all(item["scores"]["tokens"] for item in report["instruction"]["pairs"]["items"])
 
 
