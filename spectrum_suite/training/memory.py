@@ -10,10 +10,9 @@ import torch
 from transformers import PretrainedConfig, TrainingArguments
 from trl import ModelConfig
 
+from spectrum_suite.devices import GIB
 from spectrum_suite.errors import UserError
-
-GIB = 2**30
-_NF4_BYTES = 0.5 + 1 / 64 * (1 + 4 / 256)  # four bits, and a doubly quantized scale for each block of 64
+from spectrum_suite.live_memory import NF4_BYTES
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def estimate_memory(
     if method == "full fine-tuning":
         weights, training = (embeddings + linear) * weight_bytes, (embeddings + linear) * (weight_bytes + 8)
     else:
-        weights = embeddings * weight_bytes + linear * (_NF4_BYTES if method == "4-bit LoRA" else weight_bytes)
+        weights = embeddings * weight_bytes + linear * (NF4_BYTES if method == "4-bit LoRA" else weight_bytes)
         training = adapter * (4 + 4 + 8)
     full = 6 * width + 2 * query + 3 * key + 5 * feed + (0 if method == "full fine-tuning" else 7 * lora_r)
     activations = tokens * weight_bytes * (layers * width + full if checkpointing else layers * full)
