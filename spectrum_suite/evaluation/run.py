@@ -37,7 +37,7 @@ from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.held_folder import held
 from spectrum_suite.instruction_data import named_data
 from spectrum_suite.json_files import finite, write_json
-from spectrum_suite.lm.base import TokenLM
+from spectrum_suite.lm.base import TokenLM, kept
 from spectrum_suite.lm.calibration_file import Calibration
 from spectrum_suite.lm.client import Endpoint, NoAnswerError, served_model
 from spectrum_suite.lm.local import LocalLM
@@ -210,10 +210,11 @@ class _Run:
                 logger.warning("%s is not compared: %s", task, reason)
 
     def say_memory(self) -> None:
-        """Log how much memory scoring takes, where the model is loaded here and its shapes can be run."""
+        """Log how much memory scoring takes, where the model will be loaded here and its shapes can be run."""
+        lm = self.lm
         try:
-            if isinstance(self.lm, LocalLM):
-                say_memory(self.lm, self.settings)
+            if isinstance(lm, LocalLM):  # said once of a model that stays loaded: it is in the process by then
+                kept("memory", lm.loaded_as, lambda: say_memory(lm, self.settings))
         except Exception as error:  # a model may do with its tensors what cannot be done without their content
             logger.info("how much memory scoring takes cannot be told beforehand: %s", first_line(error))
 

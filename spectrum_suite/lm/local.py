@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,7 +100,12 @@ class LocalLM(TokenLM):
     @cached_property
     def model(self) -> PreTrainedModel | PeftModel:
         """The model, ready to score."""
-        return kept("model", (self.fingerprint, self.device, self.dtype, self.load_in_4bit), self._load)
+        return kept("model", self.loaded_as, self._load)
+
+    @property
+    def loaded_as(self) -> tuple[Hashable, ...]:
+        """What tells models in memory apart."""
+        return self.fingerprint, self.device, self.dtype, self.load_in_4bit
 
     def _load(self) -> PreTrainedModel | PeftModel:
         return load_for_scoring(self.files, device=self.device, dtype=self.dtype, load_in_4bit=self.load_in_4bit)[0]
