@@ -13,7 +13,6 @@ of train_sft.py can take the place of the one that is named there.
 
 from __future__ import annotations
 
-import argparse
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from pathlib import Path
 import yaml
 
 from spectrum_suite.errors import UserError, exit_on_user_error, first_line
+from spectrum_suite.parser import Parser
 
 COMPARISON = Path(__file__).with_name("recipes") / "results" / "quickstart.yaml"
 
@@ -55,9 +55,9 @@ def model_of(training: Path) -> str:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("--recipe", type=Path, default=Path("recipes/quickstart.yaml"), help="a recipe of train_sft.py")
     parser.add_argument("--output", type=Path, default=Path("outputs/quickstart"), help="where everything goes")
-    arguments = parser.parse_args()
     with exit_on_user_error():
+        arguments = parser.parse_args()
         main(arguments.recipe, arguments.output)

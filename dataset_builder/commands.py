@@ -85,6 +85,7 @@ def _parser(program: str) -> Parser:
 
 
 def _add_build(parser: Parser) -> None:
+    parser.add_config()
     parser.add_argument(
         "--tasks",
         nargs="+",
@@ -114,11 +115,9 @@ def _add_build(parser: Parser) -> None:
 
 
 def _add_data_options(parser: Parser) -> None:
-    sources = os.environ.get("SPECTRUM_SOURCES")
     parser.add_argument(
         "--sources_dir",
         type=Path,
-        default=sources and Path(sources),
         metavar="DIR",
         help="folder of raw files, one subfolder per source (default: $SPECTRUM_SOURCES)",
     )
@@ -133,6 +132,11 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return number
+
+
+def _sources_dir(options: argparse.Namespace) -> Path | None:
+    sources = os.environ.get("SPECTRUM_SOURCES")
+    return options.sources_dir or (Path(sources) if sources else None)
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -173,8 +177,8 @@ def _preview(options: argparse.Namespace) -> None:
 
     spec = get_task(options.task)
     settings = {"seed": options.seed, "allow_missing": options.allow_missing}
-    if options.sources_dir:
-        settings["data_dir"] = str(options.sources_dir)
+    if sources_dir := _sources_dir(options):
+        settings["data_dir"] = str(sources_dir)
     rows = iter(SpectrumSuite(config_name=spec.name, **settings).as_streaming_dataset(split=spec.split))
     shown = list(islice(rows, options.rows))
     if options.json:
@@ -194,7 +198,7 @@ def _build(options: argparse.Namespace) -> None:
         options.tasks,
         BuildOptions(
             output=options.output,
-            sources_dir=options.sources_dir,
+            sources_dir=_sources_dir(options),
             allow_missing=options.allow_missing,
             num_proc=options.num_proc,
             seed=options.seed,

@@ -1,12 +1,17 @@
-"""What all command lines share: both spellings of an option, one line for a mistake, and help that can be copied."""
+"""What all command lines share: both spellings of an option, `--config`, one line for a mistake, help to copy from."""
 
 from __future__ import annotations
 
-from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
-from typing import Any, NoReturn
+import os
+import sys
+from argparse import SUPPRESS, Action, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, get_args, get_type_hints
 
-from spectrum_suite.errors import UserError
+from trl.scripts.utils import TrlParser
+
+from spectrum_suite.config_file import OPTION, config_of, option_value, read_config
+from spectrum_suite.errors import UserError, did_you_mean
 
 PROGRAM = "spectrum-suite"
 """The console command."""
@@ -34,12 +39,40 @@ class OneSpelling(RawDescriptionHelpFormatter):
             action.option_strings = every
 
 
-class EitherSpelling:
-    """A parser takes ``--some-option`` and ``--some_option``, and its errors are those of a user; goes in front."""
+class Parser(TrlParser):
+    """The parser of every command: of dataclasses, of options that are added to it, or of both.
+
+    It takes ``--some-option`` and ``--some_option``, its errors are those of a user, and after :meth:`add_config` it
+    reads ``--config FILE``: unlike TRL's own, with the checks of the command line.
+    """
+
+    renamed: Mapping[str, str] = {}
+    """What an option was called -> what it is called now."""
+
+    def __init__(self, dataclass_types: type | Sequence[type] = (), **options: Any) -> None:
+        super().__init__(dataclass_types, **{"formatter_class": OneSpelling} | options)
+
+    def add_config(self) -> None:
+        """Take ``--config FILE``."""
+        text = "a YAML file of options; those of the command line override it"
+        self.add_argument(OPTION, metavar="FILE", default=SUPPRESS, help=text)
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """Parse, each option spelled as it was declared."""
-        return super().parse_known_args(None if args is None else self._as_declared(args), namespace)
+        """Parse, each option spelled as it was declared, on top of what the file after ``--config`` says.
+
+        Raises:
+            UserError: That file, or what is in it, is not what the options are.
+        """
+        words = self._as_declared(sys.argv[1:] if args is None else args)
+        if OPTION in self._option_string_actions:
+            path, words = config_of(words)
+            if path is not None:
+                namespace = Namespace() if namespace is None else namespace
+                self._configure(path, namespace)
+        found, rest = super().parse_known_args(words, namespace)
+        if hasattr(found, "config"):  # it was shortened, and its file not read
+            self.error(f"{OPTION} has to be written out")
+        return found, rest
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found.
@@ -49,6 +82,38 @@ class EitherSpelling:
         """
         raise UserError(f"{message}: see {self.prog} --help")
 
+    def instead_of(self, name: str) -> str:
+        """What may be meant by a name that is not an option's."""
+        if name in self.renamed:
+            return f" any more, but --{self.renamed[name]} is"
+        return did_you_mean(name, self._configurable())
+
+    def _configurable(self) -> dict[str, Action]:
+        """The options and arguments by their names."""
+        actions = reversed(self._actions)  # of --x and --no_x, the first
+        return {action.dest: action for action in actions if action.dest not in {"help", "config", SUPPRESS}}
+
+    def _configure(self, path: str, namespace: Namespace) -> None:
+        entries, variables = read_config(path)
+        known = self._configurable()
+        hints = {name: hint for each in self.dataclass_types for name, hint in get_type_hints(each).items()}
+        for name, value in entries.items():
+            if name not in known:
+                instead = self.instead_of(str(name))
+                raise UserError(f"{OPTION} {path!r}: {name!r} is not an option{instead}: see {self.prog} --help")
+            action, hint = known[name], hints.get(name)
+            kinds = get_args(hint) or ((hint,) if hint else ())
+            try:
+                found = option_value(name, value, action, kinds, self._get_values)
+            except UserError as error:
+                raise UserError(f"{OPTION} {path!r}: {error}") from error
+            action.required = False
+            if action.option_strings:
+                setattr(namespace, name, found)
+            else:  # argparse writes the default of one that is left out over what is there
+                action.default = found
+        os.environ.update(variables)
+
     def _as_declared(self, words: Sequence[str]) -> list[str]:
         long = (name for name in reversed(self._option_string_actions) if name.startswith("--"))
         declared = {_plain(name): name for name in long}
@@ -57,13 +122,6 @@ class EitherSpelling:
             end = options.index("--")
             options, rest = options[:end], options[end:]
         return [_respelled(word, declared) for word in options] + rest
-
-
-class Parser(EitherSpelling, ArgumentParser):
-    """The parser of a command whose options are not a dataclass, and of its subcommands."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"formatter_class": OneSpelling} | options)
 
 
 def as_called(text: str, program: str) -> str:

@@ -13,6 +13,7 @@ LAYERS = (
     {
         "spectrum_suite.errors", "spectrum_suite.seeding", "spectrum_suite.lock", "spectrum_suite.held_folder",
         "spectrum_suite.devices", "spectrum_suite.json_rows", "spectrum_suite.content_key", "spectrum_suite.parser",
+        "spectrum_suite.config_file",
         "spectrum_suite.fingerprints", "spectrum_suite.json_files", "spectrum_suite.markdown",
         "spectrum_suite.shipped",
     },

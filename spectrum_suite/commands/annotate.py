@@ -43,6 +43,7 @@ def main(words: Sequence[str], program: str = "spectrum-suite annotate") -> None
 def _parser(program: str) -> Parser:
     command = Parser(prog=program, description=as_called(_ABOUT, program), epilog=as_called(_EXAMPLES, program))
     add = command.add_argument
+    command.add_config()
     add("data", nargs="*", help="files (.json, .jsonl, .csv, .parquet), folders, or data sets on the Hub")
     add("--output", required=True, type=Path, help="folder of train.parquet, test.parquet and the report")
     add("--fixed", nargs="+", default=[], metavar="CATEGORY=VALUE", help="markers of every row of the data")

@@ -101,6 +101,7 @@ def _folder(model: str, output: Path | None) -> Path:
 def _parser(program: str) -> Parser:
     command = Parser(prog=program, description=as_called(_ABOUT, program), epilog=as_called(_EXAMPLES, program))
     add = command.add_argument
+    command.add_config()
     add("model", help="a folder, a Hub id, or embedded:gemma-3-270m; a checkpoint or an adapter")
     add("--suite", required=True, help="a built suite's folder, or a dataset on the Hub")
     add("--tasks", nargs="+", default=["all"], help="its training distribution tasks (default: all)")

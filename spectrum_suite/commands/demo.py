@@ -30,16 +30,18 @@ def main(words: Sequence[str], program: str = "python -m demo") -> None:
         from spectrum_suite.playground.page import page  # noqa: PLC0415 - with `gradio`
 
         formats = {"base_format": options.base_format, "tuned_format": options.tuned_format}
-        base = options.base or (None if options.tuned else EMBEDDED)
-        models = load_models(base, options.tuned, calibration=options.calibration, **formats)
+        tuned = options.tuned or os.environ.get("SPECTRUM_TUNED")
+        base = options.base or os.environ.get("SPECTRUM_BASE") or (None if tuned else EMBEDDED)
+        models = load_models(base, tuned, calibration=options.calibration, **formats)
         page(models).launch()
 
 
 def _parser(program: str) -> Parser:
     command = Parser(prog=program, description=as_called(ABOUT, program))
     add = command.add_argument
-    add("--base", default=os.environ.get("SPECTRUM_BASE"), help="path or id of the base (default: that of --tuned)")
-    add("--tuned", default=os.environ.get("SPECTRUM_TUNED"), help="path or id of a tuned model or adapter")
+    command.add_config()
+    add("--base", help="path or id of the base (default: $SPECTRUM_BASE, or that of --tuned)")
+    add("--tuned", help="path or id of a tuned model or adapter (default: $SPECTRUM_TUNED)")
     add(
         "--base_format",
         default="colon",

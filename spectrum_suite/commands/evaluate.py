@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trl.scripts.utils import TrlParser
-
 from spectrum_suite.errors import UserError, exit_on_user_error
 from spectrum_suite.evaluation.choices import (
     BATCH_SIZE,
@@ -26,7 +24,7 @@ from spectrum_suite.evaluation.choices import (
 )
 from spectrum_suite.formats.tags import ALL_FORMATS
 from spectrum_suite.held_folder import check_output
-from spectrum_suite.parser import EitherSpelling, OneSpelling, as_called
+from spectrum_suite.parser import Parser, as_called
 
 if TYPE_CHECKING:
     from spectrum_suite.evaluation.report import Report
@@ -185,10 +183,6 @@ class EvaluationArguments:
     )
 
 
-class Parser(EitherSpelling, TrlParser):
-    """A parser of the dataclass."""
-
-
 def main(words: Sequence[str], program: str = "evaluate_model.py") -> None:
     """Evaluate as the words of a command line say; a user's mistake ends in one line and exit code 2."""
     is_main = os.environ.get("RANK", "0") == "0"  # the others would say the same
@@ -208,8 +202,8 @@ def read(words: Sequence[str], program: str = "evaluate_model.py") -> Evaluation
         prog=program,
         usage=f"{program} --model MODEL --suite SUITE --output DIR [--OPTION VALUE ...]",
         description=as_called(ABOUT, program),
-        formatter_class=OneSpelling,
     )
+    parser.add_config()
     return EvaluationArguments(**vars(parser.parse_args(words)))
 
 

@@ -301,6 +301,7 @@ def _kind(add: Callable[..., Parser], name: str, what: str, prepare: Callable[[N
     """The options that all have."""
     command = add(name, help=what)
     command.set_defaults(prepare=prepare)
+    command.add_config()
     command.add_argument("--repo_id", required=True, metavar="ORG/NAME", help="the repository; created if missing")
     command.add_argument("--private", action="store_true", help="make a new repository private")
     command.add_argument("--revision", default=MAIN, help="the branch; created from main if missing")

@@ -1,5 +1,6 @@
 """The command line of `train_sft.py`: read without `torch`, and every mistake is one line."""
 
+import os
 import subprocess
 import sys
 import time
@@ -82,7 +83,7 @@ rows:
 def test_a_recipe_sets_environment_variables(tmp_path, monkeypatch):
     monkeypatch.setenv("SPECTRUM_TEST", "before")
     read_command_line([*recipe(tmp_path, "env: {SPECTRUM_TEST: 3}"), *MODEL])
-    assert command_line.os.environ["SPECTRUM_TEST"] == "3"
+    assert os.environ["SPECTRUM_TEST"] == "3"
 
 
 RECIPES = {
@@ -127,7 +128,7 @@ def test_a_recipe_that_cannot_be_read_is_one_line(tmp_path):
         (["--config", str(tmp_path / "nosuch.yaml")], "cannot be read (No such file or directory)"),
         (["--config", str(tmp_path)], "cannot be read (Is a directory)"),
         (["--config", str(tmp_path / "latin.yaml")], "is not text in UTF-8"),
-        (["--config"], "--config needs the path of a recipe"),
+        (["--config"], "--config needs the path of a YAML file of options"),
         (["--config", "a", "--config", "b"], "--config is given twice"),
         (["--lerning_rate", "1"], "'--lerning_rate' is not an option, did you mean 'learning_rate'?"),
         (["--learning_rate", "x"], "invalid float value: 'x'"),
