@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spectrum_suite.decisions.decide import Decisions, decide
     from spectrum_suite.formats.tags import find_format as get_format
     from spectrum_suite.generation.logprobs import option_logprobs, option_probabilities
     from spectrum_suite.generation.sample import Samples, sample
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
     from spectrum_suite.shipped import load_metric
 
 __all__ = [
-    "OptionTable", "Samples", "expected_calibration_error", "get_format", "load_for_scoring", "load_metric",
-    "load_model", "option_logprobs", "option_probabilities", "option_table",
+    "Decisions", "OptionTable", "Samples", "decide", "expected_calibration_error", "get_format", "load_for_scoring",
+    "load_metric", "load_model", "option_logprobs", "option_probabilities", "option_table",
     "rarefaction", "sample", "score_items", "score_options", "score_task",
 ]  # fmt: skip
 
 _HOME = {
+    "Decisions": "decisions.decide",
     "OptionTable": "generation.table",
     "Samples": "generation.sample",
+    "decide": "decisions.decide",
     "expected_calibration_error": "metrics.in_context_steerability.scoring",
     "get_format": "formats.tags:find_format",
     "load_for_scoring": "models",

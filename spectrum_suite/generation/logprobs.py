@@ -323,7 +323,7 @@ def _pack(items: Sequence[TokenizedOptions], *, batch_size: int, share: bool, ap
         alone = TokenTree()
         for option in texts:
             alone.extend(ROOT, (*prompt, *option[:-1]))
-        fits = rows and len(rows[-1].prompts) < batch_size and _fits(rows[-1].tree, alone)
+        fits = rows and len(rows[-1].prompts) < batch_size and _fits(rows[-1].tree, alone, prompt)
         fits = fits and not (apart and any(prompt[: len(other)] == other for other in rows[-1].prompts))
         if texts and not (share and fits):
             rows.append(_Row())
@@ -341,9 +341,16 @@ def _row_of(prompt: TokenIds, option: TokenIds) -> _Row:
     return row
 
 
-def _fits(tree: TokenTree, other: TokenTree) -> bool:
-    """Whether another prompt with its options still goes into a row of bounded size."""
-    return len(tree.ids) + len(other.ids) <= MAX_SHARED_TOKENS
+def _fits(tree: TokenTree, other: TokenTree, prompt: TokenIds) -> bool:
+    """Whether another prompt with its options still goes into a row of bounded size.
+
+    A row of long prompts may be longer, if most of what another one adds to it is there already.
+    """
+    if len(tree.ids) + len(other.ids) <= MAX_SHARED_TOKENS:
+        return True
+    shared = len(prompt) - tree.missing(prompt)
+    new = len(other.ids) - shared
+    return new <= shared and len(tree.ids) + new <= shared + MAX_BRANCH_TOKENS
 
 
 def _is_too_much(tree: TokenTree, prompt: TokenIds, option: TokenIds, *, share: bool) -> bool:

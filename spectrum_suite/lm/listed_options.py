@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Literal
 
+import numpy as np
+
 from spectrum_suite.formats.render import Message
 from spectrum_suite.seeding import generator
 
@@ -95,12 +97,39 @@ def orderings(messages: Sequence[Message], options: Sequence[str], count: int, *
     found = _find_list(messages, options)
     if found is None:
         return []
-    given = tuple(range(len(options)))
-    draw = generator(seed, "orders", messages[-1]["content"])
-    orders = {given: None}
-    while len(orders) < min(count, math.factorial(len(options))):
-        orders[tuple(draw.permutation(len(options)).tolist())] = None
-    return [_ordering(messages, options, found, order) for order in orders]
+    drawn = drawn_orders(len(options), count, seed=seed, text=messages[-1]["content"])
+    return [_ordering(messages, options, found, order) for order in drawn]
+
+
+def drawn_orders(n_options: int, count: int, *, seed: int, text: str) -> list[tuple[int, ...]]:
+    """The given order and up to ``count - 1`` others, all different, as the options that stand at each place.
+
+    Args:
+        n_options: How many options there are.
+        count: Orders at most; there are no more than the factorial of the number of options.
+        seed: Of the orders.
+        text: What the orders depend on besides.
+    """
+    draw = generator(seed, "orders", text)
+    orders = {tuple(range(n_options)): None}
+    while len(orders) < min(count, math.factorial(n_options)):
+        orders[tuple(draw.permutation(n_options).tolist())] = None
+    return list(orders)
+
+
+def flip_rate(probabilities: np.ndarray) -> float | None:
+    """The share of other orders in which another option is the likeliest one.
+
+    Args:
+        probabilities: (orders, options), the given order first, the options by what they mean.
+
+    Returns:
+        None where some are NaN, or there is no other order.
+    """
+    if np.isnan(probabilities).any() or len(probabilities) == 1:
+        return None
+    modes = probabilities.argmax(axis=1)
+    return float((modes[1:] != modes[0]).mean())
 
 
 def _ordering(messages: Sequence[Message], options: Sequence[str], found: _List, order: tuple[int, ...]) -> Ordering:

@@ -5,7 +5,7 @@ Only a prompt that lists its options one a line can be asked in another order; t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,7 +15,7 @@ from datasets import Dataset
 from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentItem
 from spectrum_suite.evaluation.intervals import mean_of, paired_difference
 from spectrum_suite.evaluation.report import Section
-from spectrum_suite.lm.listed_options import Ordering, orderings
+from spectrum_suite.lm.listed_options import Ordering, flip_rate, orderings
 from spectrum_suite.metrics.spectrum_alignment.scoring import score_items, summarize
 
 Score = Callable[[Dataset], Sequence[AlignmentItem]]
@@ -81,15 +81,9 @@ def orders_section(
     del scores["coverage"]  # the mass outside the options is not averaged
     summary = summarize(scores)
     return section | {
-        "flip_rate": mean_of(list(_flip_rates(found for _, found in both))),
+        "flip_rate": mean_of([flip_rate(found) for _, found in both]),
         "model": {name: {"mean": summary[name], "se": summary[f"{name}_se"]} for name in scores},
         "difference": {
             name: paired_difference(values, [item.scores[name] for item, _ in both]) for name, values in scores.items()
         },
     }
-
-
-def _flip_rates(found: Iterator[np.ndarray]) -> Iterator[float | None]:
-    for probabilities in found:
-        modes = None if np.isnan(probabilities).any() else probabilities.argmax(axis=1)
-        yield None if modes is None else float((modes[1:] != modes[0]).mean())

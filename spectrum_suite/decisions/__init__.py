@@ -1,0 +1,1 @@
+"""Decisions: questions about a state, and the probability of every allowed answer."""
