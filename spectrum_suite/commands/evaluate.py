@@ -13,10 +13,12 @@ from spectrum_suite.errors import UserError, exit_on_user_error
 from spectrum_suite.evaluation.choices import (
     BATCH_SIZE,
     DESIDERATA,
+    ESTIMATES,
     KINDS,
     LIMIT,
     MAX_LENGTH,
     MAX_NEW_TOKENS,
+    N_ANSWERS,
     N_GENERATIONS,
     ON_DATA,
     PROMPTINGS,
@@ -174,6 +176,14 @@ class EvaluationArguments:
     compare: Path | None = _option(None, "another report (file or folder) to compare with")
     calibration: Path | None = _option(
         None, "alignment: the model's calibration.json or its folder, for numbers before and after", metavar="PATH"
+    )
+    estimate: str = _option(
+        "logprobs",
+        f"alignment: how a distribution is estimated: {', '.join(ESTIMATES)} (default: logprobs)",
+    )
+    n: int = _option(N_ANSWERS, f"alignment: answers per item, where it is estimated from them (default: {N_ANSWERS})")
+    precision: float | None = _option(
+        None, "alignment: stop asking an item when the 95%% interval of its divergence is no wider (nats)"
     )
     orders: int = _option(1, "alignment: orders of the options in a prompt that lists them (default: 1)")
     runs: Path | None = _option(None, "evaluate the models of a recipe side by side", metavar="RECIPE")
@@ -348,15 +358,31 @@ def check(arguments: EvaluationArguments) -> None:
             raise UserError(f"no prompting {prompting!r}: choose from {', '.join(PROMPTINGS)}")
     if arguments.format not in ("auto", *ALL_FORMATS):
         raise UserError(f"no format {arguments.format!r}: choose auto, {', '.join(ALL_FORMATS)}")
-    for name in ("limit", "batch_size", "max_length", "generations", "max_new_tokens", "orders"):
+    for name in ("limit", "batch_size", "max_length", "generations", "max_new_tokens", "n", "orders"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
     if (arguments.calibration or arguments.orders > 1) and "alignment" not in arguments.desiderata:
         option = "--calibration" if arguments.calibration else "--orders"
         raise UserError(f"{option} is for --desiderata alignment: measure that too, or leave {option} out")
+    check_estimate(arguments)
     check_data(arguments)
     check_addresses(arguments)
     check_output(arguments.output, option="--output")
+
+
+def check_estimate(arguments: EvaluationArguments) -> None:
+    """Refuse what does not go with a way to estimate a distribution, or is nothing without one."""
+    if arguments.estimate not in ESTIMATES:
+        raise UserError(f"no estimate {arguments.estimate!r}: there are {', '.join(ESTIMATES)}")
+    if arguments.precision is not None and not arguments.precision > 0:
+        raise UserError(f"--precision is {arguments.precision}: give a positive number of nats, such as 0.02")
+    if arguments.estimate == "logprobs":
+        if arguments.precision is not None:
+            raise UserError("--precision is for answers that are drawn: leave it out, or give --estimate samples")
+        return
+    for name in ("calibration", "task_labels"):
+        if getattr(arguments, name):
+            raise UserError(f"--{name} goes with --estimate logprobs alone: leave it out")
 
 
 def check_data(arguments: EvaluationArguments) -> None:

@@ -15,9 +15,13 @@ DESIDERATA = (*KINDS, *ON_DATA)
 Prompting = Literal["description", "examples", "both"]
 PROMPTINGS: tuple[Prompting, ...] = ("description", "examples", "both")
 
+ESTIMATES = ("logprobs", "samples")
+"""Ways to estimate a model's distribution over the options of an item."""
+
 LIMIT = 1000
 SEED = 42
 MAX_LENGTH = 1024
 BATCH_SIZE = 8
 MAX_NEW_TOKENS = 256
 N_GENERATIONS = 100
+N_ANSWERS = 100

@@ -14,6 +14,7 @@ from spectrum_suite.evaluation.choices import (
     LIMIT,
     MAX_LENGTH,
     MAX_NEW_TOKENS,
+    N_ANSWERS,
     N_GENERATIONS,
     PROMPTINGS,
     SEED,
@@ -71,6 +72,9 @@ class EvaluationSettings:
         endpoint_model: The name under which it has the model; by default that of the only one it has.
         compare: Another report to set this one against, item by item.
         calibration: The model's ``calibration.json``, or its folder, for numbers after calibration too (alignment).
+        estimate: How a distribution over options is estimated (alignment): one of ``ESTIMATES``.
+        n: Answers per item at most, where it is estimated from answers.
+        precision: Stop asking an item when the 95% interval of its divergence is no wider, in nats; None for never.
         orders: An item whose prompt lists its options is asked in so many orders of them at most (alignment).
     """
 
@@ -111,6 +115,9 @@ class EvaluationSettings:
     endpoint_model: str | None = None
     compare: Path | None = None
     calibration: Path | None = None
+    estimate: str = "logprobs"
+    n: int = N_ANSWERS
+    precision: float | None = None
     orders: int = 1
 
     def limit_of(self, task: str) -> int | None:

@@ -53,10 +53,14 @@ class Samples:
     Attributes:
         texts: The samples, without what ended them and without special tokens.
         unfinished: How many of them reached ``max_new_tokens`` before their end.
+        ended: Of each whether it did not.
+        token_ids: The tokens of each, without one that ended it.
     """
 
     texts: tuple[str, ...]
     unfinished: int
+    ended: tuple[bool, ...] = field(default=(), compare=False, repr=False)
+    token_ids: tuple[TokenIds, ...] = field(default=(), compare=False, repr=False)
 
 
 @torch.inference_mode()
@@ -66,6 +70,7 @@ def sample(
     prompts: Sequence[Prompt],
     n: int,
     *,
+    first: int = 0,
     text_format: Format | None = None,
     max_new_tokens: int,
     rules: RuleBasedAdapter | None = None,
@@ -83,6 +88,7 @@ def sample(
         tokenizer: The model's tokenizer.
         prompts: Each a list of messages or a string, as in :func:`spectrum_suite.option_logprobs`.
         n: Samples per prompt.
+        first: The number of the first of them: 10 samples and 20 more from number 10 on are the 30 of one call.
         text_format: How messages are written and where an output ends; by default the one that fits the tokenizer
             (``auto``) for messages, and none for a string, which then ends at an end-of-sequence token alone.
         max_new_tokens: Tokens per sample at most, the one that ends it included.
@@ -112,12 +118,22 @@ def sample(
     with tqdm(total=len(prompts) * n, desc="Sampling", unit="sample", leave=None, disable=not progress) as bar:
         for kind, ids in zip(kinds, prompt_ids, strict=True):
             end = ends[kind]
-            uniforms = [sample_uniforms(seed, ids, seen[ids], number, max_new_tokens) for number in range(n)]
+            numbers = range(first, first + n)
+            uniforms = [sample_uniforms(seed, ids, seen[ids], number, max_new_tokens) for number in numbers]
             samples = _drawn(_Drawing(model, ids, end, rules, caches=True), uniforms, batch_size, bar)
             seen[ids] += 1
-            texts = tuple(end.text_before(drawn.tokens) for drawn in samples)
-            found.append(Samples(texts, unfinished=sum(not drawn.ended for drawn in samples)))
+            found.append(_as_samples(samples, end))
     return found
+
+
+def _as_samples(samples: Sequence[_Sample], end: Ending) -> Samples:
+    ended = tuple(drawn.ended for drawn in samples)
+    return Samples(
+        texts=tuple(end.text_before(drawn.tokens) for drawn in samples),
+        unfinished=ended.count(False),
+        ended=ended,
+        token_ids=tuple(end.tokens_before(drawn.tokens) for drawn in samples),
+    )
 
 
 def sample_uniforms(seed: int, prompt_ids: TokenIds, occurrence: int, number: int, size: int) -> np.ndarray:
@@ -216,9 +232,13 @@ class Ending:
             return False
         return self.blank_line in self.decode(tokens)
 
+    def tokens_before(self, tokens: list[int]) -> TokenIds:
+        """The tokens of a sample, without one that ends it."""
+        return tuple(tokens[:-1] if tokens[-1] in self.ids else tokens)
+
     def text_before(self, tokens: list[int]) -> str:
         """The text of a sample, without its end."""
-        text = self.decode(tokens[:-1] if tokens[-1] in self.ids else tokens)
+        text = self.decode(self.tokens_before(tokens))
         if self.blank_line:
             text = text.partition(self.blank_line)[0]
         return text.removeprefix(self.prefix)

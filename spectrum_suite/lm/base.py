@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
+from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.formats.tags import find_format
 from spectrum_suite.generation.logprobs import (
@@ -26,10 +28,15 @@ from spectrum_suite.generation.logprobs import (
 from spectrum_suite.generation.output_logprobs import OutputLogProbs, OutputOptions
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.generation.sample import Samples
+from spectrum_suite.lm.answers import Answer, DrawnOptions
+from spectrum_suite.lm.match_answers import EMPTY, OTHER, match_answers
 from spectrum_suite.models import ModelFiles, load_tokenizer
 
-Question = Literal["option_logprobs", "output_logprobs", "sample", "respond"]
+Question = Literal["option_logprobs", "output_logprobs", "sample", "respond", "answers", "draw_options"]
 """What can be asked of a model: the method that answers it."""
+
+MAX_ANSWER_TOKENS = 64
+"""Tokens of an answer at most, where nothing else is said."""
 
 Loaded = TypeVar("Loaded")
 
@@ -115,7 +122,11 @@ class AskedOptions:
 
 
 class LM(ABC):
-    """A language model that is scored and sampled from."""
+    """A language model that is scored and sampled from.
+
+    An engine answers what it can and says in :meth:`cannot` what it cannot: a chat service draws ``answers`` (and by
+    them ``draw_options``), and gives no ``option_logprobs``.
+    """
 
     @property
     @abstractmethod
@@ -167,12 +178,75 @@ class LM(ABC):
         """As :func:`spectrum_suite.generation.output_logprobs.output_logprobs`."""
 
     @abstractmethod
-    def sample(self, prompts: Sequence[Prompt], n: int, *, max_new_tokens: int, seed: int) -> list[Samples]:
-        """As :func:`spectrum_suite.sample`."""
+    def sample(
+        self, prompts: Sequence[Prompt], n: int, *, first: int = 0, max_new_tokens: int, seed: int
+    ) -> list[Samples]:
+        """As :func:`spectrum_suite.sample`: the samples from number ``first`` on."""
 
     @abstractmethod
     def respond(self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Response]:
         """As :func:`spectrum_suite.generation.respond.respond`."""
+
+    @abstractmethod
+    def answers(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        n: int,
+        *,
+        request: str | None = None,
+        first: int = 0,
+        max_new_tokens: int | None = None,
+        seed: int,
+    ) -> list[list[Answer]]:
+        """Answers at temperature 1, nothing cut off the distribution.
+
+        Args:
+            prompts: The messages of each.
+            n: Answers per prompt.
+            request: What is asked for where it is not one answer to the prompt, such as a distribution as JSON: it
+                takes the place of what an engine asks for by itself (a chat's system prompt), or follows the last
+                message.
+            first: How many answers to each prompt were drawn before with this seed: these are the next ones, so that
+                10 and then 20 more are the 30 of one call.
+            max_new_tokens: Tokens of an answer at most; by default what the engine finds fit for a short one.
+            seed: Of the draws, where the engine takes one.
+
+        Returns:
+            Per prompt its ``n`` answers, in the order of their numbers. An empty answer is an answer.
+
+        Raises:
+            UserError: A number is out of range, or the model cannot be asked.
+            NoAnswerError: Its server is gone.
+        """
+
+    def draw_options(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        options: Sequence[Sequence[str]],
+        n: int,
+        *,
+        first: int = 0,
+        seed: int,
+    ) -> list[DrawnOptions]:
+        """Draw ``n`` answers to each prompt, each with the option that it is.
+
+        Here whole answers are matched, by :func:`spectrum_suite.lm.match_answers.match_answers`. A model that is asked
+        about tokens counts what :meth:`option_logprobs` counts: an answer that begins with the tokens of an option.
+
+        Args:
+            prompts: As in :meth:`answers`.
+            options: The options of each prompt.
+            n: Answers per prompt.
+            first: As in :meth:`answers`.
+            seed: As in :meth:`answers`.
+
+        Raises:
+            UserError: As :meth:`answers`, or two options of a prompt are the same.
+        """
+        answered = self.answers(prompts, n, first=first, seed=seed)
+        return [
+            match_answers(found, texts, prompt) for found, texts, prompt in zip(answered, options, prompts, strict=True)
+        ]
 
 
 @dataclass
@@ -215,3 +289,65 @@ class TokenLM(LM):
         """Options as they are asked about; see :meth:`LM.option_logprobs`."""
         items = tokenize_options(self.tokenizer, prompts, options, self.text_format)
         return AskedOptions(items, self.positions if refuse_long else None)
+
+    def answers(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        n: int,
+        *,
+        request: str | None = None,
+        first: int = 0,
+        max_new_tokens: int | None = None,
+        seed: int,
+    ) -> list[list[Answer]]:
+        """See :class:`LM`. A request is the last paragraph of the last input, or an input of its own."""
+        asked = prompts if request is None else [with_request(prompt, request) for prompt in prompts]
+        drawn = self.sample(asked, n, first=first, max_new_tokens=max_new_tokens or MAX_ANSWER_TOKENS, seed=seed)
+        return [[Answer(text, ended) for text, ended in zip(found.texts, found.ended, strict=True)] for found in drawn]
+
+    def draw_options(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        options: Sequence[Sequence[str]],
+        n: int,
+        *,
+        first: int = 0,
+        seed: int,
+    ) -> list[DrawnOptions]:
+        """See :class:`LM`. No more tokens are drawn than the longest option of a prompt has."""
+        items = tokenize_options(self.tokenizer, prompts, options, self.text_format)
+        found: list[DrawnOptions | None] = [None] * len(items)
+        for longest in sorted({max(map(len, item.options)) for item in items}):
+            places = [place for place, item in enumerate(items) if max(map(len, item.options)) == longest]
+            some = [prompts[place] for place in places]
+            for place, drawn in zip(
+                places, self.sample(some, n, first=first, max_new_tokens=longest, seed=seed), strict=True
+            ):
+                found[place] = begun_options(drawn, items[place].options)
+        return found
+
+
+def begun_options(samples: Samples, options: Sequence[TokenIds]) -> DrawnOptions:
+    """The option with whose tokens each sample begins, the longest of them.
+
+    Raises:
+        UserError: Two options are the same tokens.
+    """
+    place = {ids: index for index, ids in enumerate(options)}
+    if len(place) < len(options):
+        raise UserError("two options of an item are the same tokens: list each answer once and add up its shares")
+    choices = [
+        next((place[ids[:end]] for end in range(len(ids), 0, -1) if ids[:end] in place), None)
+        for ids in samples.token_ids
+    ]
+    left = [text for text, choice in zip(samples.texts, choices, strict=True) if choice is None]
+    others = Counter(OTHER if text.strip() else EMPTY for text in left)
+    return DrawnOptions(tuple(choices), dict(others))
+
+
+def with_request(messages: Sequence[Message], request: str) -> list[Message]:
+    """Messages that end in a request: a paragraph of the last input, or an input where there is none."""
+    *before, last = messages
+    if last["role"] != "input":
+        return [*messages, Message(role="input", content=request)]
+    return [*before, Message(role="input", content=f"{last['content']}\n\n{request}")]

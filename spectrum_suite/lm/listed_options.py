@@ -132,6 +132,24 @@ def flip_rate(probabilities: np.ndarray) -> float | None:
     return float((modes[1:] != modes[0]).mean())
 
 
+def labelled_options(messages: Sequence[Message], options: Sequence[str]) -> list[tuple[str, int]]:
+    """Other names of the options in a prompt that lists them with labels, each with the place of its option.
+
+    These are the whole line ("A. red"), and of label and text the one that is not the option; none without a list, or
+    where its lines have bullets or nothing before their texts.
+    """
+    found = _find_list(messages, options)
+    if found is None:
+        return []
+    lines = messages[-1]["content"].split("\n")[found.first : found.first + len(options)]
+    names = []
+    for line, place in zip(lines, found.order, strict=True):
+        matched = _LINE.fullmatch(line)
+        if matched and matched["sign"]:
+            names += [(name, place) for name in (line.strip(), matched["key"], matched["text"].strip())]
+    return names
+
+
 def _ordering(messages: Sequence[Message], options: Sequence[str], found: _List, order: tuple[int, ...]) -> Ordering:
     """``order``: which line of the list as given stands at each place."""
     *before, last = messages

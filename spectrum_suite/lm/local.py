@@ -131,9 +131,11 @@ class LocalLM(TokenLM):
         """See :class:`LM`."""
         return output_logprobs(*self._loaded, sequences, options=options, batch_size=self.batch_size, **self._how)
 
-    def sample(self, prompts: Sequence[Prompt], n: int, *, max_new_tokens: int, seed: int) -> list[Samples]:
+    def sample(
+        self, prompts: Sequence[Prompt], n: int, *, first: int = 0, max_new_tokens: int, seed: int
+    ) -> list[Samples]:
         """See :class:`LM`."""
-        return sample(*self._loaded, prompts, n, max_new_tokens=max_new_tokens, seed=seed, **self._how)
+        return sample(*self._loaded, prompts, n, first=first, max_new_tokens=max_new_tokens, seed=seed, **self._how)
 
     def respond(self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Response]:
         """See :class:`LM`."""

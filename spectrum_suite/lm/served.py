@@ -29,7 +29,7 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.affixes import added_around
 from spectrum_suite.formats.render import Format, Message, get_format
-from spectrum_suite.generation.logprobs import Prompt, TokenIds, prompt_token_ids
+from spectrum_suite.generation.logprobs import Prompt, TokenIds, option_token_ids, prompt_token_ids
 from spectrum_suite.generation.output_logprobs import (
     TRUE_OUTPUT,
     OptionIds,
@@ -58,6 +58,13 @@ _NO_CUTS = {"top_k": -1, "min_p": 0, "repetition_penalty": 1}
 
 _SMALL = "1 2 3"
 """A prompt that shows what a server can do."""
+
+_ASKED_AS: dict[Question, Question] = {
+    "output_logprobs": "option_logprobs",
+    "answers": "sample",
+    "draw_options": "sample",
+}
+"""Questions that are asked as others are."""
 
 _Continuation = tuple[TokenIds, TokenIds]  # a prompt, and the tokens after it whose log-probabilities are wanted
 
@@ -106,8 +113,7 @@ class ServedLM(TokenLM):
 
     def cannot(self, question: Question) -> str | None:
         """See :class:`LM`: found out once, with a small question of the kind."""
-        if question == "output_logprobs":  # asked as options are
-            question = "option_logprobs"
+        question = _ASKED_AS.get(question, question)
         if question not in self._refusals:
             self._refusals[question] = self._refusal(question)
         return self._refusals[question]
@@ -175,7 +181,9 @@ class ServedLM(TokenLM):
             for sequence, ids in zip(tokenized, option_ids, strict=True)
         ]
 
-    def sample(self, prompts: Sequence[Prompt], n: int, *, max_new_tokens: int, seed: int) -> list[Samples]:
+    def sample(
+        self, prompts: Sequence[Prompt], n: int, *, first: int = 0, max_new_tokens: int, seed: int
+    ) -> list[Samples]:
         """See :class:`LM`. Each request has a seed of its own, which depends on ``seed`` and the prompt.
 
         Raises:
@@ -187,22 +195,33 @@ class ServedLM(TokenLM):
         requests, of_prompt, seen = [], [], Counter()
         for index, ids in enumerate(self._prompt_ids(prompts)):
             fixed = self._drawing | {"prompt": self._wire(ids), "max_tokens": max_new_tokens}
-            for start in range(0, n, SAMPLES_PER_REQUEST):
+            for start in range(first, first + n, SAMPLES_PER_REQUEST):
                 numbers = generator(seed, "endpoint", *ids, seen[ids], start)
-                drawn = {"n": min(SAMPLES_PER_REQUEST, n - start), "seed": int(numbers.integers(2**31))}
+                drawn = {"n": min(SAMPLES_PER_REQUEST, first + n - start), "seed": int(numbers.integers(2**31))}
                 requests.append(fixed | drawn)
                 of_prompt.append(index)
             seen[ids] += 1
         choices: list[list[Json]] = [[] for _ in prompts]
         for index, answered in zip(of_prompt, self._complete(requests, "Sampling"), strict=True):
             choices[index] += answered
-        return [
-            Samples(
-                texts=tuple(self._text(choice) for choice in drawn),
-                unfinished=sum(choice["finish_reason"] == "length" for choice in drawn),
-            )
-            for drawn in choices
-        ]
+        return [self._samples(drawn) for drawn in choices]
+
+    def _samples(self, drawn: Sequence[Json]) -> Samples:
+        """What a server drew from a prompt. Its texts have the tokens of options; one written otherwise has none."""
+        texts = [self._text(choice) for choice in drawn]
+        ended = tuple(choice["finish_reason"] != "length" for choice in drawn)
+        known = sorted({text for text in texts if text.strip()})
+        ids = dict(zip(known, option_token_ids(self.tokenizer, known, self.text_format), strict=True))
+        prefix = self.text_format.output_prefix
+        return Samples(
+            texts=tuple(texts),
+            unfinished=ended.count(False),
+            ended=ended,
+            token_ids=tuple(
+                ids[text] if text in ids and choice["text"].startswith(prefix) else ()
+                for text, choice in zip(texts, drawn, strict=True)
+            ),
+        )
 
     def respond(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Response]:
         """See :class:`LM`. The tokens of a response are counted here."""

@@ -1,7 +1,8 @@
 """Distributional alignment: how far a model's distribution over declared options is from the true one.
 
 Arxiv 2510.06084, section "distributional alignment": every option of an item is scored as the continuation of its
-prompt, the probabilities are divided by their sum over the options, and the result is compared with the target.
+prompt, the probabilities are divided by their sum over the options, and the result is compared with the target. Other
+ways to estimate the model's distribution are in the files beside this one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from datasets import Dataset
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.alignment.calibrated import calibrated_section
+from spectrum_suite.evaluation.alignment.estimates import Estimate
 from spectrum_suite.evaluation.alignment.option_orders import ask_in_orders, meant_probabilities, orders_section
-from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentItem, TaskAlignment
+from spectrum_suite.evaluation.alignment.sampled import SAMPLES
+from spectrum_suite.evaluation.alignment.summarize_alignment import SMOOTHING, AlignmentItem, TaskAlignment
 from spectrum_suite.evaluation.report import Section
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.work import RowsWork, seconds_of
@@ -29,9 +32,6 @@ from spectrum_suite.json_files import finite
 from spectrum_suite.lm.base import TokenLM
 from spectrum_suite.lm.calibration_file import Calibration
 from spectrum_suite.metrics.spectrum_alignment import scoring
-
-SMOOTHING = 1e-6
-"""As in the paper's evaluation; see ``metrics/spectrum_alignment``."""
 
 
 def score_items(lm: TokenLM, rows: Dataset, *, task_labels: bool = False) -> tuple[AlignmentItem, ...]:
@@ -107,6 +107,17 @@ def items_fingerprint(rows: Dataset) -> str:
     return fingerprint_of_rows(rows.select_columns(["id", "messages", "options", "probabilities"]))
 
 
+def _by_logprobs(lm: TokenLM, rows: Dataset, *, settings: EvaluationSettings) -> tuple[AlignmentItem, ...]:
+    return score_items(lm, rows, task_labels=settings.task_labels)
+
+
+ESTIMATES: dict[str, Estimate] = {
+    "logprobs": Estimate("option_logprobs", _by_logprobs, lambda _: {}),
+    "samples": SAMPLES,
+}
+"""``--estimate`` -> how it is done; the names are those of :data:`spectrum_suite.evaluation.choices.ESTIMATES`."""
+
+
 class AlignmentWork(RowsWork):
     """The items of a distribution task.
 
@@ -117,11 +128,12 @@ class AlignmentWork(RowsWork):
     """
 
     kind = "distribution"
-    questions = ("option_logprobs",)
 
     def __init__(self, settings: EvaluationSettings, task: str, calibration: Calibration | None = None) -> None:
         super().__init__(settings, task)
         self.calibration = calibration
+        self.estimate = ESTIMATES[settings.estimate]
+        self.questions = (self.estimate.question,)
 
     def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
@@ -129,11 +141,11 @@ class AlignmentWork(RowsWork):
         orders = {"orders": self.settings.orders, "seed": self.settings.seed} if self.settings.orders > 1 else {}
         for part in self.names():
             depends = {"rows": items_fingerprint(self.some(part)), "task_labels": self.settings.task_labels}
-            yield part, depends | orders
+            yield part, depends | orders | self.estimate.depends(self.settings)
 
     def score(self, part: str, lm: TokenLM) -> Section:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
-        rows, score = self.some(part), partial(score_items, lm, task_labels=self.settings.task_labels)
+        rows, score = self.some(part), partial(self.estimate.score, lm, settings=self.settings)
         result: Section = {"items": list(map(asdict, score(rows)))}
         if self.settings.orders > 1:
             asked = ask_in_orders(rows, self.settings.orders, self.settings.seed, score)

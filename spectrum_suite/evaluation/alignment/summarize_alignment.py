@@ -17,6 +17,9 @@ from spectrum_suite.metrics.spectrum_alignment.scoring import summarize
 
 Scores = Mapping[str, float]
 
+SMOOTHING = 1e-6
+"""As in the paper's evaluation; see ``metrics/spectrum_alignment``."""
+
 
 @dataclass(frozen=True)
 class AlignmentItem:

@@ -227,7 +227,7 @@ NO_ECHO, NO_IDS, ONE_TEXT = "echoes those of a prompt", "refuses with 400 .*expe
     [
         ("echoes", {"option_logprobs": NO_ECHO, "output_logprobs": NO_ECHO}),
         ("takes_ids", dict.fromkeys(QUESTIONS, NO_IDS)),
-        ("draws_many", {"sample": ONE_TEXT}),
+        ("draws_many", dict.fromkeys(("sample", "answers", "draw_options"), ONE_TEXT)),
         (None, {}),
     ],
 )
@@ -239,7 +239,7 @@ def test_what_cannot_be_asked_is_found_out_with_one_small_request(lacking, refus
     for question in QUESTIONS * 2:
         reason = lm.cannot(question)
         assert re.search(refused[question], reason) if question in refused else reason is None
-    assert len(server.requests) == len(QUESTIONS) - 1  # options and outputs are asked in one way
+    assert len(server.requests) == 3  # options and outputs are asked in one way, and all that is drawn
 
 
 def test_a_server_that_is_gone_is_not_one_that_cannot(lm_in, server, monkeypatch):

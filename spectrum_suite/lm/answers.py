@@ -1,0 +1,38 @@
+"""What was drawn from a model: whole answers, and the options that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of a model, drawn at temperature 1.
+
+    Attributes:
+        text: What it says, without reasoning, special tokens and what ended it.
+        ended: Whether it came to its end by itself, and was not cut off.
+        refused: Whether the service marks it as a refusal or withholds it; what a text says is not looked at here.
+        reasoning: Characters of reasoning that were taken out of it.
+    """
+
+    text: str
+    ended: bool = True
+    refused: bool = False
+    reasoning: int = 0
+
+
+@dataclass(frozen=True)
+class DrawnOptions:
+    """The answers that were drawn for one item, by option.
+
+    Attributes:
+        choices: Of each answer the place of its option, in the order of the draws; None where it is none of them.
+        others: Why an answer is no option -> how many.
+        reasoning: Characters of reasoning that were taken out of all answers.
+    """
+
+    choices: tuple[int | None, ...]
+    others: Mapping[str, int]
+    reasoning: int = 0
