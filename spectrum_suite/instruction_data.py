@@ -217,13 +217,15 @@ def _layout(data: str, name: str, columns: list[str]) -> tuple[str, Layout]:
 
 
 def _text(row: Row, column: str) -> str:
-    """The text of a column, without white space around it and with line breaks of one kind; missing is empty."""
+    """The text of a column, without white space or a byte order mark around it and with line breaks of one kind;
+    missing is empty.
+    """
     value = row.get(column)
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{column!r} holds {value!r}, which is not text")
     if value is not None and not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
         raise ValueError(f"{column!r} holds half of a character ({value!r})")
-    return (value or "").replace("\r\n", "\n").strip()
+    return (value or "").replace("\r\n", "\n").strip().strip("\ufeff").strip()
 
 
 def _exchange(instruction: str, response: str) -> Conversation:
@@ -289,6 +291,37 @@ def _haiku(row: Row) -> Iterator[Conversation]:
     yield _exchange(f'Write a haiku that begins with the line "{lines[0]}".', "\n".join(filter(None, lines)))
 
 
+def _squad(row: Row) -> Iterator[Conversation]:
+    """A paragraph and a question about it, with its first answer; one that the paragraph does not answer has none."""
+    for _, paragraph in _paragraphs(row):
+        for pair in _list(paragraph, "qas"):
+            answers = [_text(answer, "text") for answer in _list(pair, "answers")]
+            asked = f"{_text(paragraph, 'context')}\n\n{_text(pair, 'question')}"
+            yield _exchange(asked, answers[0] if answers else "")
+
+
+def _squad_questions(row: Row) -> Iterator[Conversation]:
+    """What a paragraph is about, and a question: in files of several languages the instruction is the same."""
+    for title, paragraph in _paragraphs(row):
+        for pair in _list(paragraph, "qas"):
+            yield _exchange(f"Ask a question about this topic: {title}", _text(pair, "question"))
+
+
+def _paragraphs(row: Row) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The paragraphs of a file in the layout of SQuAD, each with the title of its article."""
+    for article in _list(row, "data"):
+        for paragraph in _list(article, "paragraphs"):
+            yield _text(article, "title").replace("_", " "), paragraph
+
+
+def _list(row: Row, column: str) -> Sequence[Mapping[str, Any]]:
+    """The mappings that a column holds."""
+    found = row[column]
+    if not isinstance(found, Sequence) or isinstance(found, str) or not all(isinstance(one, Mapping) for one in found):
+        raise TypeError(f"{column!r} holds {str(found)[:80]!r}, which is not a list of objects")
+    return found
+
+
 LAYOUTS: Mapping[str, Layout] = {
     "messages": Layout(frozenset({"messages"}), _messages),
     "lima": Layout(frozenset({"conversations"}), _lima),
@@ -298,5 +331,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "mbpp": Layout(frozenset({"text", "code"}), _columns("text", "code")),
     "gsm8k": Layout(frozenset({"question", "answer"}), _columns("question", "answer")),
     "haikus": Layout(frozenset("012"), _haiku),
+    "squad": Layout(frozenset({"data", "version"}), _squad),
+    "squad_questions": Layout(frozenset({"data", "version"}), _squad_questions),
 }
 """Name -> layout. ``auto`` takes the first whose columns are there."""

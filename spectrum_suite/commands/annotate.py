@@ -61,7 +61,13 @@ def _parser(program: str) -> Parser:
     add("--tagger", metavar="MODEL", help="a model that says domain, task and format where they are not known")
     add("--tagger_endpoint", metavar="URL", help="a completions server that has it")
     add("--max_tokens", type=int, help="leave out rows with a message of more tokens")
-    add("--held_out", type=int, default=0, metavar="ROWS", help="rows to hold out for evaluation (default: 0)")
+    add(
+        "--held_out",
+        type=int,
+        default=0,
+        metavar="PROMPTS",
+        help="prompts to hold out, with all their rows (default: 0)",
+    )
     add("--seed", type=int, default=42, help="draws rows (default: 42)")
     add("--num_proc", type=int, help="processes")
     return command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ from spectrum_suite.markers.sets import Finders, Provenance, annotate_draws, ann
 from spectrum_suite.markers.tagger import Tagger
 from spectrum_suite.markers.taxonomy import TAXONOMY, Taxonomy, load_taxonomy
 from spectrum_suite.models import find_model, load_for_scoring, load_tokenizer, scoring_device
-from spectrum_suite.seeding import generator
+from spectrum_suite.seeding import stable_sample
 from spectrum_suite.training.mixture import load_mixture
 
 logger = logging.getLogger("spectrum_suite.markers")
@@ -86,12 +87,7 @@ def _longest(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) ->
 
 
 def _write(rows: Dataset, options: argparse.Namespace, taxonomy: Taxonomy) -> None:
-    if len(rows) <= options.held_out:
-        raise UserError(f"{len(rows)} rows are left, and --held_out asks for {options.held_out}: annotate more data")
-    order = generator(options.seed, "held out").permutation(len(rows)).tolist()
-    splits = {"train": rows.select(sorted(order[options.held_out :]))}
-    if options.held_out:
-        splits["test"] = rows.select(sorted(order[: options.held_out]))
+    splits = _splits(rows, options.held_out, options.seed)
     options.output.mkdir(parents=True, exist_ok=True)
     for split, part in splits.items():
         part.to_parquet(options.output / f"{split}.parquet")
@@ -100,6 +96,18 @@ def _write(rows: Dataset, options: argparse.Namespace, taxonomy: Taxonomy) -> No
     logger.info("%s", report)
     for split, part in splits.items():
         logger.info("%s: %d rows in %s", split, len(part), options.output / f"{split}.parquet")
+
+
+def _splits(rows: Dataset, held_out: int, seed: int) -> dict[str, Dataset]:
+    """The rows of so many prompts held out: all answers to a prompt are on one side, in whichever data they are."""
+    prompts = [json.dumps([[message["role"], message["content"]] for message in row[:-1]]) for row in rows["messages"]]
+    distinct = set(prompts)
+    if len(distinct) <= held_out:
+        raise UserError(f"{len(distinct)} prompts are left, and --held_out asks for {held_out}: annotate more data")
+    chosen = stable_sample(distinct, held_out, f"held out/{seed}")
+    test = [prompt in chosen for prompt in prompts]
+    splits = {"train": rows.select([row for row, held in enumerate(test) if not held])}
+    return splits | ({"test": rows.select([row for row, held in enumerate(test) if held])} if held_out else {})
 
 
 def _planned(options: argparse.Namespace) -> Iterator[Planned]:

@@ -24,6 +24,23 @@ ROWS = {
     "mbpp": {"text": "Say hello.", "code": "Hello!\r\n", "test_list": ["assert True"], "task_id": 1},
     "gsm8k": {"question": "Say hello.", "answer": "Hello!"},
 }
+SQUAD = {
+    "data": [
+        {
+            "title": "North_Sea",
+            "paragraphs": [
+                {
+                    "context": "The North Sea is shallow.",
+                    "qas": [
+                        {"question": "How deep is it?", "answers": [{"text": "shallow", "answer_start": 17}]},
+                        {"question": "Who owns it?", "answers": []},
+                    ],
+                }
+            ],
+        }
+    ],
+    "version": "1.1",
+}
 
 
 def write(path, *rows):
@@ -39,7 +56,24 @@ def test_a_layout_is_known_by_its_columns(tmp_path, layout):
 
 
 def test_every_layout_is_covered():
-    assert ROWS.keys() | {"haikus"} == LAYOUTS.keys()
+    assert ROWS.keys() | {"haikus", "squad", "squad_questions"} == LAYOUTS.keys()
+
+
+def test_a_squad_file_gives_answers_or_questions(tmp_path):
+    (tmp_path / "sea.json").write_text(json.dumps(SQUAD, indent=1))
+    pairs = {
+        layout: [
+            tuple(message["content"] for message in row)
+            for row in load_conversations(str(tmp_path / "sea.json"), layout=layout)["messages"]
+        ]
+        for layout in ("auto", "squad_questions")
+    }
+    assert pairs["auto"] == [("The North Sea is shallow.\n\nHow deep is it?", "shallow")]
+    topic = "Ask a question about this topic: North Sea"
+    assert pairs["squad_questions"] == [(topic, "How deep is it?"), (topic, "Who owns it?")]
+    (tmp_path / "broken.json").write_text(json.dumps(SQUAD | {"data": "none"}))
+    with pytest.raises(UserError, match=r"row 1, read as 'squad': 'data' holds 'none'"):
+        load_conversations(str(tmp_path / "broken.json"))
 
 
 def test_what_is_given_follows_the_instruction(tmp_path):
@@ -137,6 +171,8 @@ REAL = {
     "mbpp/mbpp.jsonl": (974, "Write a function to find the minimum cost path"),
     "gsm8k/grade_school_math/data/train.jsonl": (500, "Weng earns $12 an hour for babysitting."),
     "haikus/input/poems/haikus.csv": (160, 'Write a haiku that begins with the line "Memorial Day --".'),
+    "alpaca_eval/results/alpaca-7b_concise/model_outputs.json": (804, "What are the names of some famous actors"),
+    "xquad/xquad.ru.json": (1190, "Защита Пэнтерс уступила всего 308 очков"),
 }
 
 

@@ -20,9 +20,10 @@ COMMON = 0.25
 """A value with at least this share of the examples is common; with less than :data:`RARE` it is of the long tail."""
 BUCKETS = ("common", "medium", "tail")
 LINE_LETTERS = 20
-"""A line with fewer letters is too short to tell its language."""
+"""A line with fewer letters is too short to tell its language; kana, Han and Hangul count as three."""
 
 _LETTER = re.compile(r"[^\W\d_]")
+_SYLLABLE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _WORD = re.compile(r"\S+")
 
 
@@ -76,8 +77,12 @@ def lines_in(text: str, lang: str) -> bool | None:
     """
     if detect_code_type(text) is not None:
         return None
-    lines = [line for line in text.splitlines() if len(_LETTER.findall(line)) >= LINE_LETTERS]
+    lines = [line for line in text.splitlines() if _letters(line) >= LINE_LETTERS]
     return all(detect_language(line) == lang for line in lines) if lines else None
+
+
+def _letters(line: str) -> int:
+    return len(_LETTER.findall(line)) + 2 * len(_SYLLABLE.findall(line))
 
 
 def shows(category: str, value: Value, prompt: str, text: str) -> bool | None:

@@ -96,6 +96,24 @@ def test_the_same_command_finds_what_is_done(folder, tokenizer, monkeypatch):
     assert sorted((*again["train"]["id"], *again["test"]["id"])) == sorted(row["id"] for row in first)
 
 
+def test_all_answers_to_a_prompt_are_on_one_side(folder, tokenizer):
+    answers = [
+        {"instruction": f"Question {n}?", "output": f"Answer {n} of a {style}."} for style in "abc" for n in range(20)
+    ]
+    for style in "abc":
+        lines = [json.dumps(row) + "\n" for row in answers if row["output"].endswith(f"{style}.")]
+        (folder / f"{style}.jsonl").write_text("".join(lines[1:] if style == "b" else lines))
+    data = [str(folder / f"{style}.jsonl") for style in "abc"]
+    main(["annotate", *data, "--tokenizer", tokenizer, "--held_out", "7", "--output", str(folder / "out")])
+    found = load_dataset(str(folder / "out"))
+    asked = {split: {row[0]["content"] for row in rows["messages"]} for split, rows in found.items()}
+    assert (len(asked["train"]), len(asked["test"]), len(found["train"]) + len(found["test"])) == (13, 7, 59)
+    assert not asked["train"] & asked["test"]
+    main(["annotate", *data[1:], "--tokenizer", tokenizer, "--held_out", "7", "--output", str(folder / "fewer")])
+    again = load_dataset(str(folder / "fewer"), split="test")
+    assert {row[0]["content"] for row in again["messages"]} == asked["test"], "the prompts decide, not their rows"
+
+
 def test_rows_of_long_messages_can_be_left_out(folder, tokenizer, tokenizer_of):
     data, output = str(folder / "rows.jsonl"), str(folder / "out")
     limit = len(tokenizer_of("chatml").encode(("The river is long. " * 3).strip(), add_special_tokens=False))
@@ -122,7 +140,7 @@ def test_every_output_of_a_suite_row_has_markers(small_suite, tokenizer, tmp_pat
         (["DATA", "--fixed", "source"], "--fixed 'source': give a category"),
         (["DATA", "--columns", "task=kinds"], "has no column 'kinds', did you mean 'kind'"),
         (["DATA", "--fixed", "source=Humans"], "marker 'source' is 'Humans', did you mean 'Human'"),
-        (["DATA", "--held_out", "6"], "6 rows are left, and --held_out asks for 6"),
+        (["DATA", "--held_out", "6"], "6 prompts are left, and --held_out asks for 6"),
         (["--plan", "nowhere.yaml"], "no plan 'nowhere.yaml'"),
         (["DATA", "--tagger_endpoint", "http://localhost:9"], "name the model with --tagger"),
         (["DATA", "--reward_model", "nowhere"], "reward model 'nowhere' cannot be loaded"),

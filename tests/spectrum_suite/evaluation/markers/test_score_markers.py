@@ -38,6 +38,7 @@ def test_one_line_in_another_language_fails_a_response():
     assert lines_in(FRENCH + "\nThe gardens are full of flowers and visitors.", "French") is False
     assert lines_in(FRENCH, "English") is False
     assert lines_in("Oui.\n42", "French") is None
+    assert lines_in("为什么这里的河水很浅？", "Chinese") is True, "eleven letters are a whole sentence"
     assert lines_in("for n in range(3):\n    print(n)", "English") is None
 
 
