@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -67,7 +67,7 @@ class SpectrumCollator:
             stands in for a dropped description is context, so that ``first`` is then the second.
         targets: Whether rows may have a target; all rows are trees then.
         terms: Terms of the loss on the distribution over options, whose tries then have every option; None for none.
-        view: What a row is in an epoch, where its texts change with it; None where they do not.
+        view: What a plain sequence's row is in an epoch, where its texts change with it; None where they do not.
     """
 
     start: list[int]
@@ -85,7 +85,7 @@ class SpectrumCollator:
     terms: OptionTerms | None = None
     view: View | None = None
     epoch: int = field(default=0, init=False)
-    _measured: dict[int, DrawTree] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _kept: dict[int, DrawTree] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("description_dropout", "branching"):
@@ -112,7 +112,7 @@ class SpectrumCollator:
 
     def set_epoch(self, epoch: int) -> None:
         """Order and dropout are drawn again for each epoch."""
-        self.epoch, self._measured = epoch, {}
+        self.epoch, self._kept = epoch, {}
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Rows -> a batch of tensors of shape (lines, longest line), int64; a line is a row, or holds several.
@@ -138,29 +138,31 @@ class SpectrumCollator:
     def lengths(self, rows: Iterable[dict[str, Any]]) -> list[int]:
         """Tokens that each row is in this epoch: of its sequence, whose draws are counted, or of its tree.
 
-        Trees are kept for the batches that the rows are in, until others are measured. A :data:`View` does not count:
-        batches are then the same whatever it makes of the rows.
+        Trees are kept, as :meth:`keep` does. A :data:`View` does not count: batches are then the same whatever it makes
+        of the rows.
         """
-        self._measured = {}
-        return [self._tree_length(row) if self.trees else self._chosen(row)[-1] for row in rows]
+        if not self.trees:
+            return [self._chosen(row)[-1] for row in rows]
+        self._kept = {}  # two windows of trees would take twice the memory
+        return self.keep(self.grown(rows))
+
+    def grown(self, rows: Iterable[dict[str, Any]]) -> dict[int, DrawTree]:
+        """The trees of rows in this epoch, by the numbers of the rows; another process may make them."""
+        return {row["row"]: self._grown(row) for row in rows}
+
+    def keep(self, trees: Mapping[int, DrawTree]) -> list[int]:
+        """Keep trees for the batches that their rows are in, until others are kept; returns their numbers of tokens."""
+        self._kept = dict(trees)
+        return [len(tree.ids) for tree in trees.values()]
 
     def sequence(self, row: dict[str, Any]) -> Sequenced:
         """The sequence of one row in this epoch; every draw follows the one before it."""
-        row = self._viewed(row)
+        row = row if self.view is None else self.view(row, self.epoch)
         return self._options_in_line(row) if row.get("options") else self._chain(row)
 
     def tree(self, row: dict[str, Any]) -> DrawTree:
         """The tree of one row in this epoch; without its description it is a single sequence."""
-        return self._measured.pop(row["row"], None) or self._grown(self._viewed(row))
-
-    def _tree_length(self, row: dict[str, Any]) -> int:
-        tree = self._grown(row)
-        if self.view is None:
-            self._measured[row["row"]] = tree
-        return len(tree.ids)
-
-    def _viewed(self, row: dict[str, Any]) -> dict[str, Any]:
-        return row if self.view is None else self.view(row, self.epoch)
+        return self._kept.pop(row["row"], None) or self._grown(row)
 
     def _choices(self, row: dict[str, Any]) -> tuple[list[int], bool, np.random.Generator]:
         """The order of the draws, whether the description is shown, and the generator of what follows."""

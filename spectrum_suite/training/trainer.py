@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from datasets import Dataset
 from safetensors import SafetensorError
 from torch import nn
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import TrainOutput, rotate_checkpoints
 from trl import SFTTrainer
@@ -75,12 +76,33 @@ class SpectrumTrainer(SFTTrainer):
         self._seconds_before = 0.0
         self._logits_are_plain: bool | None = None
         self._packed_by_mask: bool | None = None
+        self._tree_workers: dict[str, Any] | None = None
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         """Rows of similar length together, over the whole step of the optimizer on all processes."""
         rows = self.train_dataset if train_dataset is None else train_dataset
         step = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return GroupedByLength(rows, self.data_collator, batch_size=step, seed=self.args.seed)
+        return GroupedByLength(
+            rows, self.data_collator, batch_size=step, seed=self.args.seed, workers=self._tree_workers
+        )
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Batches of the rows; trees are made by workers as they are measured, and put into batches here."""
+        given = self.args
+        if not (self.data_collator.trees and given.dataloader_num_workers):
+            return super().get_train_dataloader()
+        self._tree_workers = {
+            "num_workers": given.dataloader_num_workers,
+            "prefetch_factor": given.dataloader_prefetch_factor,
+            "multiprocessing_context": given.dataloader_multiprocessing_context,
+        }
+        self.args = copy(given)
+        self.args.dataloader_num_workers = 0
+        self.args.dataloader_prefetch_factor = self.args.dataloader_multiprocessing_context = None
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.args = given
 
     def train(self, resume_from_checkpoint: str | None = None, **options: Any) -> TrainOutput:
         """Train, from the beginning or from a complete checkpoint."""

@@ -1,5 +1,7 @@
 """The loss is plain cross-entropy of the outputs, whatever the batches, the branches and the head's short cut."""
 
+import os
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -303,3 +305,30 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(adapted, trai
     assert "checkpoint-4 could not be written, training continues without it" in caplog.text
     assert [path.name for path in tmp_path.glob("checkpoint*")] in (["checkpoint-2"], ["checkpoint-2", "checkpoint-5"])
     assert checkpoints.read(tmp_path / "checkpoint-2")["files"]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("form", [{"branching": 0.5}, {"packing": True}, {}], ids=["trees", "packed", "plain"])
+def test_a_row_is_put_together_once_whoever_does_it(adapted, trainer_on, monkeypatch, tmp_path, form, workers):
+    """Workers are processes of their own, so that a file counts."""
+    name, file = ("_grown" if "branching" in form else "_chain"), tmp_path / "made"
+    put_together = getattr(SpectrumCollator, name)
+
+    def counted(collator, row):
+        with file.open("a") as made:
+            made.write(f"{collator.epoch} {row['row']} {os.getpid()}\n")
+        return put_together(collator, row)
+
+    monkeypatch.setattr(SpectrumCollator, name, counted)
+    of_workers = {"dataloader_prefetch_factor": 1, "dataloader_multiprocessing_context": "fork"} if workers else {}
+    options = of_workers | {"dataloader_num_workers": workers, "num_train_epochs": 2}
+    trainer = trainer_on(adapted("llama"), collator=form, **options)
+    found = losses(trainer)
+    made = [line.split() for line in file.read_text().splitlines()]
+    assert sorted((int(epoch), int(row)) for epoch, row, _ in made) == [
+        (epoch, row) for epoch in range(2) for row in range(len(trainer.train_dataset))
+    ]
+    assert (str(os.getpid()) in {process for _, _, process in made}) == (workers == 0)
+    assert trainer.args.dataloader_num_workers == workers
+    monkeypatch.undo()
+    assert found == losses(trainer_on(adapted("llama"), collator=form, num_train_epochs=2))
