@@ -15,15 +15,18 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
 )
 
 WINDOW = 8  # tokens that a sliding layer sees, fewer than any prompt here has
 
 
 def tiny_model(name, vocabulary, *, attention="sdpa", seed=0):
-    """``gemma3`` (sliding and full layers), ``llama`` (full), ``mistral`` (sliding) or ``bloom`` (no position ids).
+    """``gemma3`` (sliding and full layers), ``llama``, ``qwen2`` (full), ``mistral`` (sliding) or ``bloom``.
 
-    ``gemma3_vision`` is ``gemma3`` with the vision tower that the larger models of the family have.
+    ``bloom`` takes no position ids. Embeddings of ``gemma3`` and ``qwen2`` are tied. ``gemma3_vision`` is ``gemma3``
+    with the vision tower that the larger models of the family have.
     """
     torch.manual_seed(seed)
     if name == "bloom":
@@ -43,6 +46,9 @@ def tiny_model(name, vocabulary, *, attention="sdpa", seed=0):
         return behind_vision_tower(Gemma3TextConfig(**text)).eval()
     if name == "mistral":
         return MistralForCausalLM(MistralConfig(**shape, sliding_window=WINDOW)).eval()
+    if name == "qwen2":
+        shape.pop("head_dim")
+        return Qwen2ForCausalLM(Qwen2Config(**shape, tie_word_embeddings=True)).eval()
     return LlamaForCausalLM(LlamaConfig(**shape)).eval()
 
 
