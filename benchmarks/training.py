@@ -14,8 +14,8 @@ Both tune the same rows of the suite with the same LoRA on the same model, in pr
 busy machine; the same `_wall` is by the clock. `peak_memory_ratio` is of the whole process at its peak.
 `run_per_trained` and `head_positions_per_trained` say where the difference comes from: tokens that are run, padding
 included, and positions that the LM head scores for each trained token; `seen_per_run` is the share that is not padding.
-`estimated_gib` is the formula of `spectrum_suite.training.memory`, and `peak_above_empty_gib` what was measured: the
-peak without what the process had before the model was loaded.
+`peak_above_empty_gib` is the peak without what the process had before the model was loaded; of ours, `estimated_gib` is
+what `train` would have said of it before.
 
 `data` compares tokenizing with one call of the tokenizer for each segment, and says how many tokens a second the
 collator makes of rows, trees (`branching`) and packed lines, on one core.
@@ -51,8 +51,8 @@ from spectrum_suite.errors import exit_on_user_error
 from spectrum_suite.formats.render import REQUEST, Format, get_format, split_messages, turn_tokens, written_draws
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
-from spectrum_suite.training.memory import estimate_memory
 from spectrum_suite.training.mixture import load_mixture
+from spectrum_suite.training.step_memory import LargestBatch, count_step
 from spectrum_suite.training.tokenize import tokenize_rows
 from spectrum_suite.training.trainer import SpectrumTrainer
 
@@ -97,18 +97,22 @@ def ours(model_name: str, rows: Dataset, output: str, settings: argparse.Namespa
     tokenizer = AutoTokenizer.from_pretrained(model_name)
     text_format = get_format("auto", tokenizer)
     tokenized, _ = tokenize_rows(rows, tokenizer, text_format, max_length=settings.max_length)
-    in_4bit = "4-bit" in getattr(settings, "method", "")
-    adaptation = AdaptationConfig(load_in_4bit=in_4bit, dtype="float32", lora_dropout=0.0)
     config = SFTConfig(
         **common(output, settings), remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}
     )
     return SpectrumTrainer(
-        model=load_model(model_name, adaptation, device=config.device),
+        model=load_model(model_name, adaptation(settings), device=config.device),
         args=config,
         data_collator=SpectrumCollator.for_format(text_format, tokenizer, max_length=settings.max_length),
         train_dataset=tokenized,
         processing_class=tokenizer,
     )
+
+
+def adaptation(settings: argparse.Namespace) -> AdaptationConfig:
+    """LoRA, on weights in four bits where the method says so."""
+    in_4bit = "4-bit" in getattr(settings, "method", "")
+    return AdaptationConfig(load_in_4bit=in_4bit, dtype="float32", lora_dropout=0.0)
 
 
 def plain_trl(
@@ -176,7 +180,6 @@ def measure(way: str, model: str, suite: str, settings: argparse.Namespace) -> R
         trainer = MAKE[way](name, rows, output, settings)
         clock, work = Clock(), count_work(trainer)
         trainer.add_callback(clock)
-        config = trainer.model.config
         trainer.train()
     (wall, cpu), (wall_end, cpu_end) = clock.marks[0], clock.marks[-1]
     trained, seen, run, heads = (sum(column) for column in zip(*work, strict=True))
@@ -187,10 +190,15 @@ def measure(way: str, model: str, suite: str, settings: argparse.Namespace) -> R
         "trained_tokens_per_cpu_second": trained / (cpu_end - cpu),
         "trained_tokens_per_wall_second": trained / (wall_end - wall),
         "peak_gib": peak_gib(), "peak_above_empty_gib": peak_gib() - empty,
-        "estimated_gib": estimate_memory(
-            config, method="LoRA", tokens=max(batch[2] for batch in work), trained_share=heads / run, weight_bytes=4
-        ).total,
+        **({"estimated_gib": estimated_gib(trainer, settings)} if way == "ours" else {}),
     }  # fmt: skip
+
+
+def estimated_gib(trainer: SpectrumTrainer, settings: argparse.Namespace) -> float:
+    """What was to be expected, without what the process has anyway."""
+    batch = LargestBatch.of(trainer.train_dataset, trainer.data_collator, trainer.args)
+    estimate = count_step(trainer.model.config, adaptation(settings), trainer.args, batch)
+    return estimate.total - estimate.process
 
 
 def peak_gib() -> float:

@@ -1,84 +1,15 @@
-"""How much memory training takes: an estimate before, and what to change when it was too little."""
+"""What to change where training takes more memory than there is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
-from transformers import PretrainedConfig, TrainingArguments
+from transformers import TrainingArguments
 from trl import ModelConfig
 
-from spectrum_suite.devices import GIB
 from spectrum_suite.errors import UserError
-from spectrum_suite.live_memory import NF4_BYTES
-
-
-@dataclass(frozen=True)
-class MemoryEstimate:
-    """Memory of a training step, in GiB.
-
-    Attributes:
-        weights: The model.
-        training: Trained copies, gradients and the two moments of AdamW.
-        activations: What the backward pass needs of all layers.
-        logits: Scores of the vocabulary at the trained positions, with their gradient.
-    """
-
-    weights: float
-    training: float
-    activations: float
-    logits: float
-
-    @property
-    def total(self) -> float:
-        """All of it, without what a framework takes for itself (about 1 GiB on a GPU)."""
-        return self.weights + self.training + self.activations + self.logits
-
-
-def estimate_memory(
-    config: PretrainedConfig,
-    *,
-    method: str,
-    tokens: int,
-    trained_share: float = 0.3,
-    lora_r: int = 16,
-    weight_bytes: int = 2,
-    checkpointing: bool = False,
-) -> MemoryEstimate:
-    """Memory of one step on one device, from the shapes of a decoder with gated feed-forward layers.
-
-    The matrices hold ``V h (1 + untied) + L (2 h q + 2 h k + 3 h f)`` weights, with vocabulary V, width h, L layers,
-    q and k the widths of queries and keys, and f that of the feed-forward layer. Activations are, per token and layer,
-    ``6 h + 2 q + 3 k + 5 f`` numbers (inputs of norms and matrices, and of what is between them), or ``h`` with
-    checkpointing plus one layer in full; an adapter adds its inputs of rank r.
-
-    Args:
-        config: Of the model; nothing is downloaded.
-        method: ``4-bit LoRA``, ``LoRA`` or ``full fine-tuning``.
-        tokens: Tokens in a batch on the device, padding included.
-        trained_share: Of them, those with a loss.
-        lora_r: Rank of the adapter.
-        weight_bytes: Per weight that is not in 4 bits, and per activation.
-        checkpointing: Whether activations are computed again (``--gradient_checkpointing true``).
-    """
-    text = config.get_text_config()
-    width, layers, feed = text.hidden_size, text.num_hidden_layers, text.intermediate_size
-    head = getattr(text, "head_dim", None) or width // text.num_attention_heads
-    query, key = head * text.num_attention_heads, head * text.num_key_value_heads
-    embeddings = text.vocab_size * width * (1 if text.tie_word_embeddings else 2)
-    linear = layers * (2 * width * query + 2 * width * key + 3 * width * feed)
-    adapter = layers * lora_r * (2 * (width + query) + 2 * (width + key) + 3 * (width + feed))
-    if method == "full fine-tuning":
-        weights, training = (embeddings + linear) * weight_bytes, (embeddings + linear) * (weight_bytes + 8)
-    else:
-        weights = embeddings * weight_bytes + linear * (NF4_BYTES if method == "4-bit LoRA" else weight_bytes)
-        training = adapter * (4 + 4 + 8)
-    full = 6 * width + 2 * query + 3 * key + 5 * feed + (0 if method == "full fine-tuning" else 7 * lora_r)
-    activations = tokens * weight_bytes * (layers * width + full if checkpointing else layers * full)
-    logits = tokens * trained_share * text.vocab_size * (weight_bytes + 4 + 4)
-    return MemoryEstimate(*(part / GIB for part in (weights, training, activations, logits)))
 
 
 @contextmanager
