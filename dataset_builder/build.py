@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import inspect
 import json
 import multiprocessing
 import os
@@ -13,7 +14,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ from tqdm import tqdm
 
 from dataset_builder.build_task import ENDS_THE_BUILD, BuildOptions, Job, build_task, error_line, publishable
 from dataset_builder.card import suite_documents
+from dataset_builder.download import file_sha256
 from dataset_builder.files import FoundFiles, MissingFilesError, find_files
 from dataset_builder.licences import FOLDER as LICENCES
 from dataset_builder.licences import commercial_use
-from dataset_builder.registry import all_tasks, get_task, select_tasks
+from dataset_builder.recorded_tasks import DEFINITION, definition, recorded_task
+from dataset_builder.registry import naming, own_files, select_tasks
 from dataset_builder.suite_folder import REPORT, SUITE_VERSION, Record, SuiteFolder, has_rows
 from dataset_builder.task_spec import Source, TaskSpec
 from spectrum_suite import seeding
@@ -58,7 +61,7 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
     be built is reported as failed, with the line that says why, and is not in the suite; the others are.
 
     Args:
-        names: Tasks, or the words of :data:`dataset_builder.registry.WORDS`.
+        names: Tasks, the words of :data:`dataset_builder.registry.WORDS`, or paths of task files or folders of them.
         options: How to build.
 
     Returns:
@@ -68,7 +71,29 @@ def build(names: Iterable[str], options: BuildOptions) -> dict[str, Any]:
         UserError: A name is unknown, a raw file is missing, the output holds something else, or none of the tasks can
             be built. Nothing is left behind, and the output is unchanged.
     """
-    names = list(names)
+    words = list(names)
+    options = replace(options, own=tuple(dict.fromkeys((*options.own, *own_files(words).values()))))
+    with naming(words, options.own) as tasks:
+        return _build(tasks, options)
+
+
+def fingerprints(names: Iterable[str], options: BuildOptions) -> dict[str, str]:
+    """Task -> the fingerprint of all that its rows depend on.
+
+    Args:
+        names: As :func:`build` takes them.
+        options: How it would be built.
+
+    Raises:
+        UserError: A name is unknown, or a raw file is missing.
+    """
+    with naming(names, options.own) as tasks:
+        specs = select_tasks(tasks)
+        raw = _find_all(specs, options)
+        return {spec.name: _base_record(spec, raw[spec.name], options)["fingerprint"] for spec in specs}
+
+
+def _build(names: Collection[str], options: BuildOptions) -> dict[str, Any]:
     specs = select_tasks(names)
     if options.licences == "commercial":
         specs = _commercial(specs, names)
@@ -159,6 +184,7 @@ def _base_record(spec: TaskSpec, raw: _Raw, options: BuildOptions) -> Record:
         "max_rows": options.max_rows,
         "files": raw.checksums,
         "code": code_version(),
+        "own_code": _own_code(spec),
         "libraries": {name: importlib.metadata.version(name) for name in _BYTES_DEPEND_ON},
     }
     return {
@@ -174,6 +200,8 @@ def _base_record(spec: TaskSpec, raw: _Raw, options: BuildOptions) -> Record:
         "draws": 0,
         "dropped": {},
         "cleaned": {},
+        "first": {},
+        DEFINITION: definition(spec),
         "verbatim": spec.verbatim or ("written by the builder itself" if spec.generate else ""),
         "bytes": 0,
         "files": {},
@@ -187,6 +215,15 @@ def code_version() -> str:
     files = [path for path in sorted(_PACKAGE.rglob("*.py")) if path.name not in _DOES_NOT_CHANGE_ROWS]
     code = (str(path.relative_to(_PACKAGE)).encode() + b"\0" + path.read_bytes() for path in files)
     return fingerprint_of_bytes([*code, Path(seeding.__file__).read_bytes()])
+
+
+def _own_code(spec: TaskSpec) -> str | None:
+    """SHA-256 of the Python file of a source outside of the repository."""
+    function = spec.read or spec.generate
+    while isinstance(function, functools.partial):
+        function = function.func
+    path = inspect.getsourcefile(inspect.unwrap(function))
+    return file_sha256(Path(path)) if path and _PACKAGE not in Path(path).resolve().parents else None
 
 
 def _still_good(record: Record, wanted: Record) -> bool:
@@ -210,14 +247,15 @@ def _check_plan(wanted: dict[str, Record], carried: dict[str, Record], options: 
             f"none of the tasks asked for has its raw files ({', '.join(wanted)}): give '--sources_dir', "
             "or build '--tasks synthetic', which needs none"
         )
-    known = {spec.name for spec in all_tasks()}
     for name, record in carried.items():
-        if name not in known:
+        try:
+            source = recorded_task(name, record).source
+        except UserError as error:
             raise UserError(
                 f"suite {str(options.output)!r} holds task {name!r}, which this version does not have: "
                 "give another '--output'"
-            )
-        if options.licences == "commercial" and commercial_use(get_task(name).source) != "yes":
+            ) from error
+        if options.licences == "commercial" and commercial_use(source) != "yes":
             raise UserError(
                 f"suite {str(options.output)!r} holds task {name!r}, whose source is not known to allow commercial "
                 "use: give another '--output'"

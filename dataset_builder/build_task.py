@@ -16,7 +16,7 @@ from typing import Literal
 import datasets
 from huggingface_hub import constants
 
-from dataset_builder.registry import get_task
+from dataset_builder.registry import get_task, including
 from dataset_builder.suite_builder import SpectrumSuite
 from dataset_builder.suite_folder import Record, SuiteFolder, describe_file
 from dataset_builder.task_spec import RawFiles, Source
@@ -40,6 +40,7 @@ class BuildOptions:
         num_proc: Tasks built at a time.
         seed: Seed of every random choice.
         max_rows: Rows of each task at most, for a quick look; None for all.
+        own: Files with tasks of one's own.
         licences: ``commercial`` for only tasks of sources whose terms are known to allow commercial use, or ``all``.
     """
 
@@ -49,6 +50,7 @@ class BuildOptions:
     num_proc: int = 1
     seed: int = 42
     max_rows: int | None = None
+    own: tuple[Path, ...] = ()
     licences: Literal["all", "commercial"] = "all"
 
 
@@ -64,6 +66,11 @@ class Job:
 
 def build_task(job: Job) -> Record:
     """Build one task into staging and return its record; one that cannot be built has a record that says why."""
+    with including(job.options.own):
+        return _record(job)
+
+
+def _record(job: Job) -> Record:
     try:
         return _build_rows(job)
     except Exception as error:  # an error in one task, even a bug of ours, must not lose the others
@@ -119,6 +126,7 @@ def _build_rows(job: Job) -> Record:
         "draws": builder.counts.draws,
         "dropped": dict(builder.counts.dropped),
         "cleaned": dict(sorted(builder.counts.cleaned.items())),
+        "first": builder.counts.first,
         "bytes": builder.info.dataset_size,
         "seconds": round(time.perf_counter() - started, 3),
     }

@@ -22,9 +22,10 @@ from dataset_builder.licences import (
     notice_file,
 )
 from dataset_builder.mixtures import DEFAULT, mixtures
-from dataset_builder.registry import all_tasks, get_task
+from dataset_builder.recorded_tasks import recorded_task
+from dataset_builder.registry import all_tasks
 from dataset_builder.suite_folder import Record, has_rows
-from dataset_builder.tables import FEATURES
+from dataset_builder.tables import features
 from dataset_builder.task_spec import Source, Split, TaskSpec
 
 _TEMPLATE = Path(__file__).parent / "templates" / "suite_card.md.jinja"
@@ -113,7 +114,7 @@ def suite_documents(folder: Path, report: Mapping[str, Any], repo_id: str = "spe
 
 def _built(report: Mapping[str, Any]) -> dict[TaskSpec, Record]:
     """The tasks that have rows."""
-    return {get_task(name): record for name, record in report["tasks"].items() if has_rows(record)}
+    return {recorded_task(name, record): record for name, record in report["tasks"].items() if has_rows(record)}
 
 
 def _metadata(folder: Path, built: Mapping[TaskSpec, Record]) -> DatasetCardData:
@@ -216,7 +217,7 @@ def _dataset_info(
         sizes.add(SplitInfo(split, num_bytes=totals["bytes"], num_examples=totals["rows"]))
     specs = [spec for specs in splits.values() for spec in specs]
     return DatasetInfo(
-        features=FEATURES[specs[0].kind],
+        features=features(specs),
         splits=sizes,
         dataset_size=sum(size.num_bytes for size in sizes.values()),
         download_size=sum(path.stat().st_size for spec in specs for path in (folder / spec.name).iterdir()),

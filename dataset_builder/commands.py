@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from dataset_builder.registry import all_tasks, get_task, select_tasks
+from dataset_builder.registry import known_tasks, naming, own_files, select_tasks
 from dataset_builder.task_spec import TaskSpec
 from spectrum_suite.errors import exit_on_user_error
 from spectrum_suite.parser import Parser, as_called
@@ -65,10 +65,12 @@ def _parser(program: str) -> Parser:
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands")
     listing = commands.add_parser("list", help="show all tasks", description="Show all tasks.")
+    listing.add_argument("tasks", nargs="*", metavar="TASK", help="only these: names, words, task files (default: all)")
     listing.add_argument("--json", action="store_true", help="as JSON, one object per task")
+    _add_sources(listing)
     listing.set_defaults(command=_list)
     preview = commands.add_parser("preview", help="show rows of one task", description="Show the first rows of a task.")
-    preview.add_argument("task", help="name of the task")
+    preview.add_argument("task", help="name of the task, or a task file (.yaml)")
     preview.add_argument("--rows", type=_positive, default=2, help="how many rows to show (default: 2)")
     preview.add_argument("--json", action="store_true", help="whole rows as JSON, one per line")
     _add_data_options(preview)
@@ -91,7 +93,7 @@ def _add_build(parser: Parser) -> None:
         nargs="+",
         required=True,
         metavar="NAME",
-        help="names of tasks, or: all, synthetic (those that need no raw files), paper, ours",
+        help="names of tasks, task files (.yaml), or: all, synthetic (those that need no raw files), paper, ours",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the suite")
     parser.add_argument(
@@ -125,6 +127,13 @@ def _add_data_options(parser: Parser) -> None:
         "--allow_missing", action="store_true", help="continue without tasks whose raw files are missing"
     )
     parser.add_argument("--seed", type=int, default=42, help="seed of every random choice (default: 42)")
+    _add_sources(parser)
+
+
+def _add_sources(parser: Parser) -> None:
+    parser.add_argument(
+        "--sources", nargs="+", type=Path, default=[], metavar="FILE", help="Python files with sources of your own"
+    )
 
 
 def _positive(text: str) -> int:
@@ -140,7 +149,8 @@ def _sources_dir(options: argparse.Namespace) -> Path | None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    rows = [_facts(spec) for spec in all_tasks()]
+    with naming(options.tasks, options.sources) as names:
+        rows = [_facts(spec) for spec in (select_tasks(names) if options.tasks else known_tasks())]
     if options.json:
         sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
         return
@@ -172,30 +182,41 @@ def _facts(spec: TaskSpec) -> dict[str, str]:
 
 
 def _preview(options: argparse.Namespace) -> None:
-    from dataset_builder.preview import show_task  # noqa: PLC0415 - with `datasets`, which takes seconds
+    from dataset_builder.preview import row_lines, show_task  # noqa: PLC0415 - with `datasets`, which takes seconds
     from dataset_builder.suite_builder import SpectrumSuite  # noqa: PLC0415
 
-    spec = get_task(options.task)
     settings = {"seed": options.seed, "allow_missing": options.allow_missing}
     if sources_dir := _sources_dir(options):
         settings["data_dir"] = str(sources_dir)
-    rows = iter(SpectrumSuite(config_name=spec.name, **settings).as_streaming_dataset(split=spec.split))
-    shown = list(islice(rows, options.rows))
-    if options.json:
-        for row in shown:
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
-        return
-    more = sum(1 for _ in islice(rows, _COUNTED))
-    size = f"more than {_COUNTED:,} rows" if more == _COUNTED else f"{len(shown) + more:,} rows"
-    show_task(Console(), spec, shown, size)
+    found = {}
+    with naming([options.task], options.sources) as names:
+        for spec in select_tasks(names, words=False):
+            builder = SpectrumSuite(config_name=spec.name, **settings)
+            rows = iter(builder.as_streaming_dataset(split=spec.split))
+            shown = list(islice(rows, options.rows))
+            if options.json:
+                for row in shown:
+                    sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+                continue
+            more = sum(1 for _ in islice(rows, _COUNTED))
+            size = f"more than {_COUNTED:,} rows" if more == _COUNTED else f"{len(shown) + more:,} rows"
+            show_task(Console(), spec, shown, size)
+            found[spec.name] = vars(builder.counts)
+    for line in row_lines(found):
+        Console().print(line, soft_wrap=True, highlight=False)
 
 
 def _build(options: argparse.Namespace) -> None:
+    with naming(options.tasks, options.sources) as names:
+        _build_named(names, options)
+
+
+def _build_named(names: Sequence[str], options: argparse.Namespace) -> None:
     from dataset_builder.build import BuildOptions, build  # noqa: PLC0415 - with `datasets`, which takes seconds
-    from dataset_builder.preview import missing_lines  # noqa: PLC0415
+    from dataset_builder.preview import missing_lines, row_lines  # noqa: PLC0415
 
     report = build(
-        options.tasks,
+        names,
         BuildOptions(
             output=options.output,
             sources_dir=_sources_dir(options),
@@ -203,6 +224,7 @@ def _build(options: argparse.Namespace) -> None:
             num_proc=options.num_proc,
             seed=options.seed,
             max_rows=options.rows,
+            own=(*options.sources, *own_files(options.tasks).values()),
             licences=options.licences,
         ),
     )
@@ -212,15 +234,17 @@ def _build(options: argparse.Namespace) -> None:
         table.add_row(name, record["status"], *(f"{number:,}" for number in numbers), f"{record['seconds']:.1f}")
     console = _console()
     console.print(table)
-    if left_out := [spec.name for spec in select_tasks(options.tasks) if spec.name not in report["tasks"]]:
+    if left_out := [spec.name for spec in select_tasks(names) if spec.name not in report["tasks"]]:
         line = f"left out, since their sources are not known to allow commercial use: {', '.join(left_out)}"
         console.print(line, soft_wrap=True, highlight=False)
     for line in missing_lines(report["tasks"]):
         console.print(line, soft_wrap=True, highlight=False)
+    for line in row_lines(report["tasks"]):
+        console.print(line, soft_wrap=True, highlight=False)
     console.print(f"suite in {options.output}", soft_wrap=True, highlight=False)
     if failed := {name: record for name, record in report["tasks"].items() if record["status"] == "failed"}:
         _show_failed(console, failed)
-        if any(spec.name in failed for spec in select_tasks(options.tasks)):
+        if any(spec.name in failed for spec in select_tasks(names)):
             sys.exit(1)
 
 

@@ -77,7 +77,7 @@ def find_files(
         MissingFilesError: A file is missing, or ``sources_dir`` is not a folder.
         UserError: A download is not what it should be.
     """
-    if sources_dir is not None and not sources_dir.is_dir():
+    if sources_dir is not None and not sources_dir.is_dir() and spec.source.root is None:
         raise MissingFilesError(f"folder {str(sources_dir)!r} of raw files not found: check '--sources_dir'")
     source, unreachable = spec.source, {} if unreachable is None else unreachable
     layouts = (source.files, *source.other_layouts)
@@ -118,13 +118,16 @@ def _gather(
 
 
 def _local(source: Source, file: SourceFile, sources_dir: Path | None) -> dict[str, Path]:
+    if source.root is not None:
+        return _matches(source.root, file.path)
     return {} if sources_dir is None else _matches(sources_dir / source.folder, file.path)
 
 
 def _matches(folder: Path, pattern: str) -> dict[str, Path]:
     """Path below the folder -> file, of all that match a pattern, sorted."""
-    paths = folder.glob(pattern) if any(sign in pattern for sign in "*?[") else [folder / pattern]
-    return {path.relative_to(folder).as_posix(): path for path in sorted(paths) if path.is_file()}
+    if not any(sign in pattern for sign in "*?["):
+        return {pattern: folder / pattern} if (folder / pattern).is_file() else {}
+    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.glob(pattern)) if path.is_file()}
 
 
 def _merge(found: list[dict[str, Path]]) -> dict[str, Path]:
@@ -174,6 +177,9 @@ def _how_to_get(spec: TaskSpec, missing: Mapping[str, str], sources_dir: Path | 
     source = spec.source
     path, why = next(iter(missing.items()))
     more = f" (and {len(missing) - 1} more files)" if len(missing) > 1 else ""
+    if source.root is not None:
+        where = f"not found in {str(source.root)!r}"
+        return f"task {spec.name!r}: file {path!r}{more} {where}: put it there, or check its name"
     revision = f", revision {source.revision}" if source.revision else ""
     folder = str(sources_dir) if sources_dir else "SOURCES"
     option = "" if sources_dir else " and give '--sources_dir SOURCES'"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
-from dataset_builder.registry import get_task
+from dataset_builder.recorded_tasks import recorded_task
 from dataset_builder.suite_folder import Record
 from dataset_builder.task_spec import TaskSpec
 
@@ -31,7 +31,9 @@ def show_task(console: Console, spec: TaskSpec, rows: list[dict[str, Any]], size
     facts = {
         "task": f"{spec.kind}, {'held out' if spec.split == 'test' else 'for training'}, {spec.group}, {size}",
         "process": spec.process,
-        "source": f"{source.title} <{source.homepage}>" + (f" at {source.revision}" if source.revision else ""),
+        "source": source.title
+        + f" <{source.homepage}>" * bool(source.homepage)
+        + (f" at {source.revision}" if source.revision else ""),
         "licence": f"{source.license} (redistributable: {source.redistributable})",
     }
     console.print(f"[bold]{spec.name}[/bold]: {escape(spec.summary)}", highlight=False)
@@ -46,9 +48,9 @@ def missing_lines(records: Mapping[str, Record]) -> Iterator[str]:
     lacking: dict[str, list[str]] = {}
     for name, record in records.items():
         if record["missing"]:
-            lacking.setdefault(get_task(name).source.name, []).append(name)
+            lacking.setdefault(recorded_task(name, record).source.name, []).append(name)
     for source_name, tasks in sorted(lacking.items()):
-        source, missing = get_task(tasks[0]).source, records[tasks[0]]["missing"]
+        source, missing = recorded_task(tasks[0], records[tasks[0]]).source, records[tasks[0]]["missing"]
         path, why = next(iter(missing.items()))
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         status = " (built from the rest)" if records[tasks[0]]["status"] == "partial" else ""
@@ -56,6 +58,22 @@ def missing_lines(records: Mapping[str, Record]) -> Iterator[str]:
             f"missing from {source_name}{status}: {path}{more} for {', '.join(tasks)}: {why}. "
             f"Get it from {source.homepage} (licence: {source.license})"
         )
+
+
+def row_lines(records: Mapping[str, Record]) -> Iterator[str]:
+    """A line for each reason for which rows were left out or converted, of those whose first place is told.
+
+    Args:
+        records: Task -> its record, of which ``dropped``, ``cleaned`` and ``first`` count.
+    """
+    tasks: dict[str, list[str]] = {}
+    for task, record in records.items():
+        for what, key in (("left out", "dropped"), ("converted", "cleaned")):
+            for reason, rows in record[key].items():
+                if reason in record.get("first", {}):
+                    line = f"{what}: {rows:,} x {reason} (first: {record['first'][reason]})"
+                    tasks.setdefault(line, []).append(task)
+    yield from (escape(f"{', '.join(names)}: {line}") for line, names in tasks.items())
 
 
 def _messages(row: dict[str, Any]) -> Iterator[str]:

@@ -168,7 +168,7 @@ def _unusable(path: Path, why: str) -> UserError:
 
 
 def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table:
-    if _is_cut_off(path):
+    if is_cut_off(path):
         raise _unusable(path, "ends inside a quoted field: it is truncated")
     try:
         return arrow_csv.read_csv(
@@ -194,7 +194,7 @@ def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table
         raise _unusable(path, f"does not read as CSV: {str(error).splitlines()[0]}") from error
 
 
-def _is_cut_off(path: Path) -> bool:
+def is_cut_off(path: Path) -> bool:
     """Whether the last quote of a CSV file is never closed, which Arrow would take for the end of a field."""
     quotes, last = 0, b"\n"
     with path.open("rb") as file:

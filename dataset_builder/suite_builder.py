@@ -22,10 +22,10 @@ from datasets.utils.py_utils import classproperty
 
 from dataset_builder.files import find_files
 from dataset_builder.hygiene import Hygiene, left_as_they_are
-from dataset_builder.registry import all_tasks, get_task
+from dataset_builder.registry import get_task, known_tasks
 from dataset_builder.sequences import cut
-from dataset_builder.tables import FEATURES, CoverageRows, DistributionRows, IclRows
-from dataset_builder.task_spec import MIN_DRAWS, Draw, Dropped, Example, RawFiles, Target, TaskSpec
+from dataset_builder.tables import CoverageRows, DistributionRows, IclRows, features
+from dataset_builder.task_spec import MIN_DRAWS, Draw, Dropped, Example, RawFiles, TaskSpec
 from spectrum_suite import seeding
 from spectrum_suite.errors import UserError
 
@@ -61,6 +61,7 @@ class Counts:
     draws: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     cleaned: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)  # reason -> where the first row is, where that is told
 
 
 class SpectrumSuite(datasets.ArrowBasedBuilder):
@@ -77,13 +78,11 @@ class SpectrumSuite(datasets.ArrowBasedBuilder):
     @classmethod
     def builder_configs(cls) -> dict[str, SpectrumSuiteConfig]:
         """One configuration per task."""
-        return {spec.name: SpectrumSuiteConfig(name=spec.name, version=spec.version) for spec in all_tasks()}
+        return {spec.name: SpectrumSuiteConfig(name=spec.name, version=spec.version) for spec in known_tasks()}
 
     def _info(self) -> datasets.DatasetInfo:
         spec = get_task(self.config.name)
-        return datasets.DatasetInfo(
-            description=spec.summary, features=FEATURES[spec.kind], homepage=spec.source.homepage
-        )
+        return datasets.DatasetInfo(description=spec.summary, features=features([spec]), homepage=spec.source.homepage)
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         spec = get_task(self.config.name)
@@ -194,7 +193,7 @@ def tables(
 
 def _sequences(
     spec: TaskSpec, examples: Iterable[Example], seed: int, counts: Counts
-) -> Iterator[tuple[str, str, str | None, list[Draw], list[tuple[str, ...]]]]:
+) -> Iterator[tuple[str, Example, str | None, list[Draw], list[tuple[str, ...]]]]:
     for example in examples:
         options = _options(spec, example)
         key = (seed, spec.name, example.process)
@@ -208,25 +207,17 @@ def _sequences(
             shown = order.tolist()
             yield (
                 f"{spec.name}/{example.process}/{row}",
-                example.process,
+                example,
                 _description(example, *key, row),
                 [example.draws[i] for i in shown],
                 [options[i] for i in shown] if len(options) > 1 else options,
             )
 
 
-def _prompts(
-    spec: TaskSpec, examples: Iterable[Example], seed: int, counts: Counts
-) -> Iterator[tuple[str, str | None, Target]]:
-    for example in examples:
-        counts.processes += 1
-        description = _description(example, seed, spec.name, example.process, 0)
-        yield f"{spec.name}/{example.process}", description, example.target
-
-
-def _generation_tasks(
+def _described(
     spec: TaskSpec, examples: Iterable[Example], seed: int, counts: Counts
 ) -> Iterator[tuple[str, str | None, Example]]:
+    """One row for each process, with one of its descriptions."""
     for example in examples:
         counts.processes += 1
         description = _description(example, seed, spec.name, example.process, 0)
@@ -235,8 +226,8 @@ def _generation_tasks(
 
 _KINDS = {
     "icl": (IclRows, _sequences),
-    "distribution": (DistributionRows, _prompts),
-    "coverage": (CoverageRows, _generation_tasks),
+    "distribution": (DistributionRows, _described),
+    "coverage": (CoverageRows, _described),
 }
 
 
@@ -278,6 +269,8 @@ def _read(spec: TaskSpec, files: RawFiles) -> Iterator[Example | Dropped]:
 def _without_dropped(items: Iterable[Example | Dropped], counts: Counts) -> Iterator[Example]:
     for item in items:
         if isinstance(item, Dropped):
-            counts.dropped[item.reason] += item.rows
+            (counts.cleaned if item.kept else counts.dropped)[item.reason] += item.rows
+            if item.first:
+                counts.first.setdefault(item.reason, item.first)
         else:
             yield item

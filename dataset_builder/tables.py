@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -51,6 +52,18 @@ FEATURES: dict[Kind, Features] = {
 """Columns by kind of task. The answer follows the last message of a ``distribution`` row. The ``options`` of an
 ``icl`` row are the closed answers of its outputs: one list for all of them, or one for each; none where any answer is
 possible."""
+
+MORE_FEATURES = Features({"groups": Value("string"), "ordered": Value("bool")})
+"""Columns that only some tasks have. ``groups`` is what is known of the people of the row, as JSON: {"age": "18-29"};
+``ordered`` is true where the options are an ordered scale."""
+
+
+def features(specs: Iterable[TaskSpec]) -> Features:
+    """The columns of tasks of one kind together; a task has null in those that it lacks."""
+    specs = list(specs)
+    more = {name for spec in specs for name in spec.more_columns}
+    return Features(FEATURES[specs[0].kind] | {name: kind for name, kind in MORE_FEATURES.items() if name in more})
+
 
 _ROLES = pa.array(["description", "input", "output"])
 _DESCRIPTION, _INPUT, _OUTPUT = range(3)
@@ -128,20 +141,22 @@ class IclRows:
     ids: list[str] = field(default_factory=list)
     processes: list[str] = field(default_factory=list)
     n_outputs: list[int] = field(default_factory=list)
+    groups: list[str | None] = field(default_factory=list)
     messages: Messages = field(default_factory=Messages)
     options: Options = field(default_factory=Options)
 
     def add(
         self,
         row_id: str,
-        process: str,
+        example: Example,
         description: str | None,
         draws: list[Draw],
         options: Sequence[tuple[str, ...]] = (),
     ) -> None:
         """Add one sequence; ``options`` are the closed answers of its draws, one list for all or one for each."""
         self.ids.append(row_id)
-        self.processes.append(process)
+        self.processes.append(example.process)
+        self.groups.append(_json(example.groups))
         self.n_outputs.append(len(draws))
         self.messages.add(description, draws)
         self.options.add(options)
@@ -155,7 +170,7 @@ class IclRows:
         """The rows added so far, with the columns of ``FEATURES["icl"]``."""
         sources = [self.spec.source.name] * len(self.ids)
         columns = [self.ids, self.processes, self.messages.array(), sources, self.n_outputs, self.options.array()]
-        return _table("icl", columns)
+        return _table(self.spec, columns, {"groups": self.groups})
 
 
 @dataclass
@@ -165,13 +180,17 @@ class DistributionRows:
     spec: TaskSpec
     ids: list[str] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+    groups: list[str | None] = field(default_factory=list)
+    ordered: list[bool] = field(default_factory=list)
     messages: Messages = field(default_factory=Messages)
 
-    def add(self, row_id: str, description: str | None, target: Target) -> None:
+    def add(self, row_id: str, description: str | None, example: Example) -> None:
         """Add one prompt with its true distribution."""
         self.ids.append(row_id)
-        self.targets.append(target)
-        self.messages.add_prompt(description, target.input)
+        self.targets.append(example.target)
+        self.groups.append(_json(example.groups))
+        self.ordered.append(example.ordered)
+        self.messages.add_prompt(description, example.target.input)
 
     @property
     def size(self) -> int:
@@ -189,7 +208,7 @@ class DistributionRows:
             [self.spec.source.name] * len(self.ids),
             [self.spec.output_label] * len(self.ids),
         ]
-        return _table("distribution", columns)
+        return _table(self.spec, columns, {"groups": self.groups, "ordered": self.ordered})
 
 
 @dataclass
@@ -225,11 +244,16 @@ class CoverageRows:
             [self.spec.max_new_tokens] * len(self.ids),
             [self.spec.source.name] * len(self.ids),
         ]
-        return _table("coverage", columns)
+        return _table(self.spec, columns, {})
 
 
-def _table(kind: Kind, columns: list[list | pa.Array]) -> pa.Table:
-    schema = FEATURES[kind].arrow_schema
+def _json(groups: Sequence[tuple[str, str]]) -> str | None:
+    return json.dumps(dict(groups), ensure_ascii=False) if groups else None
+
+
+def _table(spec: TaskSpec, columns: list[list | pa.Array], more: Mapping[str, list]) -> pa.Table:
+    schema = features([spec]).arrow_schema
+    columns = [*columns, *(more[name] for name in MORE_FEATURES if name in spec.more_columns)]
     typed = [
         column if isinstance(column, pa.Array) else pa.array(column, schema_field.type)
         for column, schema_field in zip(columns, schema, strict=True)

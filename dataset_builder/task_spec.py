@@ -62,6 +62,8 @@ class Example:
         valid: The valid outputs, where they are a list rather than a rule (``coverage`` tasks).
         options: The closed answers of the draws: one list for all of them, or one for each; empty where any answer is
             possible. A task whose draws all have the same ones may leave them to :attr:`TaskSpec.options`.
+        groups: What is known of the people of the process, by which results can be told apart: (name, value).
+        ordered: Whether the options of the target are an ordered scale, from one end to the other.
     """
 
     process: str
@@ -70,6 +72,8 @@ class Example:
     target: Target | None = None
     valid: tuple[str, ...] = ()
     options: tuple[tuple[str, ...], ...] = ()
+    groups: tuple[tuple[str, str], ...] = ()
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         if not self.process:
@@ -99,10 +103,19 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Raw rows that a reader leaves out, and why; the build report counts them by reason."""
+    """Raw rows that a reader leaves out, and why; the build report counts them by reason.
+
+    Attributes:
+        reason: Why.
+        rows: How many.
+        first: Where the first of them is, as far as that is told.
+        kept: They are not left out, but something in them was converted.
+    """
 
     reason: str
     rows: int = 1
+    first: str = ""
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +187,7 @@ class Source:
         attribution: The attribution statement that upstream asks for, if any.
         notices: The notices that its licence requires: the copyright notice to insert in the licence's text, then
             further notices verbatim.
+        root: The folder of its files where it is not below ``--sources_dir``: that of somebody's own data.
     """
 
     name: str
@@ -192,6 +206,7 @@ class Source:
     creators: str = ""
     attribution: str = ""
     notices: tuple[str, ...] = ()
+    root: Path | None = None
 
 
 RawFiles = Mapping[str, Path]
@@ -227,6 +242,7 @@ class TaskSpec:
         verbatim: Why the texts are left unchanged, e.g. "code"; empty where :mod:`dataset_builder.hygiene` repairs
             them.
         version: Raised whenever the rows change.
+        more_columns: Columns that its rows have besides those of every task of its kind: ``groups``, ``ordered``.
     """
 
     name: str
@@ -252,6 +268,7 @@ class TaskSpec:
     max_new_tokens: int = 0
     verbatim: str = ""
     version: str = "1.0.0"
+    more_columns: tuple[str, ...] = ()
     quirks: str = field(default="", repr=False)  # what differs from the paper's release, and why
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from dataset_builder.mixtures import MIXTURES
 from dataset_builder.suite_folder import REPORT as BUILD_REPORT
+from dataset_builder.task_files.definition import SUFFIXES
 from dataset_builder.task_spec import Group
 from spectrum_suite.content_key import content_key
 from spectrum_suite.errors import UserError, did_you_mean, first_line
@@ -54,9 +55,25 @@ class TaskInfo:
     held_out: bool
 
 
+@lru_cache
+def located(suite: str) -> str:
+    """The folder of a suite, or its name on a Hub; the suite of a task file, or of a folder of them, is built first.
+
+    Raises:
+        UserError: A task file is wrong.
+    """
+    path = Path(suite).expanduser()
+    is_folder = path.is_dir() and not (path / "README.md").is_file()
+    if path.suffix.lower() in SUFFIXES or (is_folder and any(each.suffix in SUFFIXES for each in path.iterdir())):
+        from dataset_builder.cached_suite import cached_suite  # noqa: PLC0415 - with the packages of the builder
+
+        return str(cached_suite(path))
+    return suite
+
+
 def suite_tasks(suite: str, asked: Iterable[str] = ()) -> list[str]:
     """The tasks of a suite; raises a UserError where it is not a suite, or lacks one that was asked for."""
-    local = Path(suite).expanduser()
+    local = Path(located(suite)).expanduser()
     if not local.exists() and not could_be_on_hub(suite):
         raise UserError(f"suite folder {suite!r} not found: build it with 'python -m dataset_builder build'")
     if local.is_dir() and not (local / "README.md").is_file():
@@ -117,7 +134,7 @@ def task_infos(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, TaskInf
 
 def task_versions(suite: str) -> dict[str, str]:
     """Task -> its version, as the build report beside a suite on this machine has it; nothing where there is none."""
-    path = Path(suite).expanduser() / BUILD_REPORT
+    path = Path(located(suite)).expanduser() / BUILD_REPORT
     try:
         tasks = json.loads(path.read_text(encoding="utf-8"))["tasks"]
         return {task: record["version"] for task, record in tasks.items() if record.get("version")}
@@ -195,7 +212,7 @@ def _local_card(suite: str) -> _LocalCard | None:
     `datasets` parses the card whenever it loads a task, which for 120 tasks takes a second each time; this parses it
     when it has changed.
     """
-    path = Path(suite).expanduser() / "README.md"
+    path = Path(located(suite)).expanduser() / "README.md"
     if not path.is_file():
         return None
     files = [path, *(more for more in [path.with_name(REPOYAML_FILENAME)] if more.is_file())]

@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
-from dataset_builder.registry import get_task
+from dataset_builder.recorded_tasks import recorded_task
 from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from dataset_builder.task_spec import TaskSpec
 from spectrum_suite.embedded_model import EMBEDDED_MODELS
@@ -283,8 +283,9 @@ def _training_data(training: Mapping[str, Any], suite: Path) -> tuple[int, list[
         rows = trained_rows(training)
         records = {name: report["tasks"][name] for name in rows}
         tasks = [
-            TrainingTask(get_task(name), number, records[name]["version"], records[name]["status"] == "partial")
+            TrainingTask(recorded_task(name, record), number, record["version"], record["status"] == "partial")
             for name, number in rows.items()
+            for record in [records[name]]
         ]
         return report["seed"], tasks
 

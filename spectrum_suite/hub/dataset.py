@@ -13,7 +13,8 @@ from datasets.config import REPOYAML_FILENAME
 from dataset_builder.card import suite_documents
 from dataset_builder.licences import FOLDER as LICENCES
 from dataset_builder.mixtures import MIXTURES, mixtures
-from dataset_builder.registry import all_tasks, get_task
+from dataset_builder.recorded_tasks import recorded_task
+from dataset_builder.registry import all_tasks
 from dataset_builder.suite_folder import REPORT, Record, has_rows
 from dataset_builder.task_spec import TaskSpec
 from spectrum_suite.errors import UserError
@@ -59,7 +60,8 @@ def dataset_publication(
     report = _build_report(folder)
     failed = _failed(folder, report, allow_failed)
     built = {name: record for name, record in report["tasks"].items() if has_rows(record)}
-    left_out = {name: why for name in built if (why := _why_not(get_task(name), include_unlicensed))}
+    specs = {name: recorded_task(name, record) for name, record in built.items()}
+    left_out = {name: why for name, spec in specs.items() if (why := _why_not(spec, include_unlicensed))}
     published = {name: record for name, record in built.items() if name not in left_out}
     if not published:
         raise UserError(
@@ -79,7 +81,7 @@ def dataset_publication(
         owns=_owns,
         message=f"Spectrum Suite {version}: {len(published)} tasks",
         kind="dataset",
-        expected=(*published, *mixtures(map(get_task, published))),
+        expected=(*published, *mixtures(specs[name] for name in published)),
         reads=(REPORT,),
         tag=f"v{version}",
         task_of=_task_of,
@@ -113,10 +115,10 @@ def _build_report(folder: Path) -> dict[str, Any]:
     for name, record in report["tasks"].items():
         if has_rows(record):
             check_shape(record, _BUILT, str(path), f"tasks.{name}")
-        if has_rows(record) and get_task(name).version != record["version"]:
+        if has_rows(record) and recorded_task(name, record).version != record["version"]:
             raise UserError(
                 f"task {name!r} of {str(folder)!r} has version {record['version']}, this checkout knows "
-                f"{get_task(name).version}: build the suite again"
+                f"{recorded_task(name, record).version}: build the suite again"
             )
     return report
 
