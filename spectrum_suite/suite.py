@@ -151,7 +151,7 @@ def task_rows(suite: str, task: str) -> Dataset:
             rows = Dataset.from_parquet(paths, split=split, **content_key(paths))
         else:
             rows = next(
-                iter(load_dataset(suite, task).values())
+                iter(load_dataset(located(suite), task).values())
             )  # asking for the only split by its name takes as long again
     if not len(rows):
         raise UserError(f"task {task!r} of suite {suite!r} is empty: build it again")
@@ -254,7 +254,7 @@ def _patterns(data_files: object) -> dict[str, list[str]]:
 def _configurations(suite: str) -> list[str]:
     """The names of a suite's tasks and mixtures."""
     card = _local_card(suite)
-    return list(card.configurations) if card and card.configurations else get_dataset_config_names(suite)
+    return list(card.configurations) if card and card.configurations else get_dataset_config_names(located(suite))
 
 
 def _data_files(suite: str, configuration: str) -> Mapping[str, Sequence[str]]:
@@ -262,7 +262,7 @@ def _data_files(suite: str, configuration: str) -> Mapping[str, Sequence[str]]:
     card = _local_card(suite)
     if card and (patterns := card.configurations.get(configuration)):
         return patterns
-    return load_dataset_builder(suite, configuration).config.data_files
+    return load_dataset_builder(located(suite), configuration).config.data_files
 
 
 def _infos_on_card(suite: str) -> Mapping[str, DatasetInfo]:
@@ -282,7 +282,7 @@ def _infos_on_card(suite: str) -> Mapping[str, DatasetInfo]:
 def _task_info(suite: str, task: str, info: DatasetInfo | None) -> TaskInfo:
     """From the card, or from the files where the card is silent."""
     with _readable(suite, task):
-        split = next(iter((info and info.splits) or get_dataset_split_names(suite, task)))
+        split = next(iter((info and info.splits) or get_dataset_split_names(located(suite), task)))
     features = (info and info.features) or task_rows(suite, task).features
     for kind, columns in KIND_COLUMNS.items():
         if columns <= set(features):

@@ -42,9 +42,15 @@ WITHIN_BUILDER = {
     "dataset_builder.task_spec": set(),
     "dataset_builder.raw": {"dataset_builder.task_spec"},
     "dataset_builder.sources": {"dataset_builder.task_spec", "dataset_builder.raw", "dataset_builder.sources.shared"},
-    "dataset_builder.registry": {"dataset_builder.task_spec", "dataset_builder.sources"},
+    "dataset_builder.task_files": {
+        "dataset_builder.task_spec", "dataset_builder.raw", "dataset_builder.sources.shared",
+        "dataset_builder.task_files",
+    },
+    "dataset_builder.registry": {
+        "dataset_builder.task_spec", "dataset_builder.sources", "dataset_builder.task_files",
+    },
     "dataset_builder": {"dataset_builder"},
-}
+}  # fmt: skip
 """Module or package of the builder -> those of it that it may import; the longest name that fits counts."""
 
 NOT_IN = {
