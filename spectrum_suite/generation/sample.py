@@ -44,6 +44,7 @@ NOT_FINITE = "the model's logits are not finite: load it in float32 or bfloat16 
 _BLOCK = 1024  # tokens whose probabilities are added up before one of them is looked for
 _LIKELY = 20.0  # nats: tokens that are less likely than the likeliest by more are hardly ever drawn
 _BELOW_ONE = 1 - 2.0**-53
+_CACHE_NAMES = ("cache", "past_key_values")  # from transformers 5.24 on, and before
 
 
 @dataclass(frozen=True)
@@ -289,6 +290,7 @@ class _Drawing:
 
     Attributes:
         caches: Whether a pass continues from the keys and values of the one before; otherwise it runs whole texts.
+        cache_name: What the model calls these, in what it returns and in what it takes.
     """
 
     model: PreTrainedModel
@@ -296,6 +298,7 @@ class _Drawing:
     end: Ending
     rules: RuleBasedAdapter | None
     caches: bool
+    cache_name: str = ""
 
     @cached_property
     def view(self) -> HeadView:
@@ -311,8 +314,13 @@ class _Drawing:
         """
         rows = [[*self.prompt, *text] if cache is None else text[-1:] for text in texts]
         inputs = torch.tensor(rows, device=self.model.device)
-        options = {"past_key_values": cache, "use_cache": True} if self.caches else {"use_cache": False}
-        return self.view(_last_of_each_row, input_ids=inputs, **options)
+        given = {} if cache is None else {self.cache_name: cache}
+        return self.view(_last_of_each_row, input_ids=inputs, use_cache=self.caches, **given)
+
+    def cache_of(self, output: ModelOutput) -> Cache | None:
+        """The keys and values of a pass; from then on they are passed under the name that they have there."""
+        self.cache_name = next((name for name in _CACHE_NAMES if name in output), self.cache_name)
+        return output.get(self.cache_name)
 
     def check(self, text: TokenIds, logits: torch.Tensor) -> None:
         """Compare the logits after a text, which a cache led to, with those of the whole text alone.
@@ -375,7 +383,7 @@ def _draw_all(drawing: _Drawing, samples: Sequence[_Sample], batch_size: int) ->
     """
     try:
         output = drawing.run([()], None)
-        cache = output.get("past_key_values") if drawing.caches else None
+        cache = drawing.cache_of(output) if drawing.caches else None
     except (TypeError, ValueError) as error:  # as where there is no cache, or one of its own kind
         if not drawing.caches:
             raise

@@ -128,7 +128,7 @@ class Client:
             for answered in as_completed(asked):
                 yield asked[answered], answered.result()
         finally:
-            for waiting in asked:
+            for waiting in reversed(asked):  # those that have not begun first: none takes the place of one given up
                 waiting.cancel()
 
     async def _ask(self, method: str, path: str, content: Json | None = None) -> Json:

@@ -9,7 +9,14 @@ import torch
 from bitsandbytes.functional import has_avx512bf16
 from peft import LoraConfig, get_peft_model
 from scipy.stats import chi2_contingency, chisquare
-from transformers import Lfm2Config, Lfm2ForCausalLM, MambaConfig, MambaForCausalLM
+from transformers import (
+    Lfm2Config,
+    Lfm2ForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    OpenAIGPTConfig,
+    OpenAIGPTLMHeadModel,
+)
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
@@ -380,15 +387,30 @@ def test_a_model_without_probabilities_is_refused(tokenizer):
         sample(model, tokenizer, [SHORT], 1, max_new_tokens=2, seed=0)
 
 
-def test_a_model_whose_cache_cannot_be_followed_runs_whole_texts_and_says_so(tokenizer, seen, caplog):
+def test_a_model_with_a_state_draws_the_same_whether_that_can_be_followed_or_not(tokenizer, seen):
     config = MambaConfig(
         vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, initializer_range=0.2, eos_token_id=EOS
     )
     model = MambaForCausalLM(config).eval()
+    found = sample(model, tokenizer, [SHORT, LONG], 6, max_new_tokens=SIZE, batch_size=4, seed=0)
+    assert_drawn_from_plain_passes(found, seen, model, tokenizer, [SHORT, LONG])
+
+
+def test_a_model_without_a_cache_runs_whole_texts_and_says_so(tokenizer, seen, caplog):
+    config = OpenAIGPTConfig(
+        vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, initializer_range=0.2, eos_token_id=EOS
+    )
+    model = OpenAIGPTLMHeadModel(config).eval()
     with caplog.at_level(logging.WARNING):
         found = sample(model, tokenizer, [SHORT, LONG], 6, max_new_tokens=SIZE, batch_size=4, seed=0)
     assert_drawn_from_plain_passes(found, seen, model, tokenizer, [SHORT, LONG])
-    assert "MambaForCausalLM cannot continue from its cache" in caplog.text
+    assert "OpenAIGPTLMHeadModel cannot continue from its cache" in caplog.text
+
+
+@pytest.mark.filterwarnings("error::FutureWarning")
+def test_no_option_is_passed_that_a_newer_transformers_will_refuse(tokenizer):
+    (found,) = sample(tiny_model("llama", len(tokenizer)), tokenizer, [SHORT], 2, max_new_tokens=SIZE, seed=0)
+    assert len(found.texts) == 2
 
 
 @pytest.mark.model
