@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
+import logging
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from itertools import count
+from queue import SimpleQueue
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import anyio
+
 from spectrum_suite.errors import UserError
+from spectrum_suite.lm.pace import Pace, retry_after_s
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
     from httpx2 import Request
-    from openai import AsyncOpenAI
+    from openai import APIStatusError, AsyncOpenAI
+
+logger = logging.getLogger(__name__)
 
 KEY = "OPENAI_API_KEY"
 """The environment variable with the server's key, if it wants one."""
 
 RETRIES = 6
-"""How often a request is sent again while the server is busy or silent, at growing intervals or when it says."""
+"""How often a request is sent again while the server fails or is silent, at growing intervals or when it says."""
 
-CONCURRENCY = 8
+PATIENCE_S = 600.0
+"""How long a server may let no request through that says there are too many."""
+
+CONCURRENCY = 16
 TIMEOUT_S = 600.0
 _CONNECT_S = 10.0
+_FINISH_S = 60.0  # for answers under way at an interruption
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0  # between two tries
+_FAILURES = 5  # requests given up in a row, after which the server is taken to be out of order
+_OF_REQUEST = (400, 413, 422, 451)  # statuses: another request may be answered
+_TOO_MANY = (429, 529)
+_AGAIN = (408, 409)
+_NEVER = (501, 505)
+_QUOTA = "insufficient_quota"  # OpenAI's code for a 429 that waiting does not end
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _OPEN_HEADERS = {
     "accept", "accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding",
@@ -38,7 +61,21 @@ Json = dict[str, Any]
 
 
 class NoAnswerError(UserError):
-    """The server is not there: nothing else can be asked of it either."""
+    """The server is not there, or lets nothing through: nothing else can be asked of it either."""
+
+
+class RefusedError(UserError):
+    """One request is not answered; another one may be.
+
+    Attributes:
+        status: Of the answer, if there was one.
+        temporary: Whether the same request might have been answered at another time.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.temporary = temporary
 
 
 @dataclass(frozen=True)
@@ -95,12 +132,38 @@ def served_model(url: str) -> str:
 
 
 @dataclass(frozen=True)
-class Client:
-    """An open connection; :func:`connected` opens one."""
+class Unanswered:
+    """Why one try was not answered.
 
-    endpoint: Endpoint
-    openai: AsyncOpenAI
-    portal: BlockingPortal
+    Attributes:
+        error: What is said if no other try is.
+        again: Whether another one may be.
+        too_many: Whether the server asks for fewer requests.
+        wait_s: How long it asks to wait, if it says so.
+    """
+
+    error: UserError
+    again: bool = True
+    too_many: bool = False
+    wait_s: float | None = None
+
+
+class Client:
+    """An open connection; :func:`connected` opens one.
+
+    Args:
+        endpoint: Where to.
+        openai: Sends one request, once.
+        portal: Runs what is asynchronous.
+    """
+
+    def __init__(self, endpoint: Endpoint, openai: AsyncOpenAI, portal: BlockingPortal) -> None:
+        self.endpoint = endpoint
+        self.openai = openai
+        self.portal = portal
+        self.pace = Pace(endpoint.concurrency)
+        self.ending = Event()
+        self._kept: list[Future[None]] = []
 
     def ask(self, method: str, path: str, content: Json | None = None) -> Json:
         """The answer to one request.
@@ -109,60 +172,164 @@ class Client:
             NoAnswerError: The server is not there.
             UserError: It refuses, or does not answer in JSON.
         """
-        return self.portal.call(self._ask, method, path, content)
+        return self.portal.call(self.answer, method, path, content)
 
-    def ask_each(self, path: str, contents: Sequence[Json]) -> Iterator[tuple[int, Json]]:
+    def ask_each(
+        self, path: str, contents: Iterable[Json], *, keep: Callable[[int, Json], None] | None = None
+    ) -> Iterator[tuple[int, Json | RefusedError]]:
         """The index of each request with its answer, in the order of the answers; some are under way at a time.
+
+        Args:
+            path: Below the server's address.
+            contents: The requests, which are sent in this order.
+            keep: Called with each answer as soon as it is there, in another thread. Where it is given, one refused
+                request does not end the others: its error takes the place of its answer. Answers that are under way
+                at an interruption are waited for and kept.
 
         Raises:
             UserError: As :meth:`ask`; requests without an answer are given up.
         """
-        at_a_time = asyncio.Semaphore(self.endpoint.concurrency)
-
-        async def one(content: Json) -> Json:
-            async with at_a_time:
-                return await self._ask("POST", path, {"model": self.endpoint.model} | content)
-
-        asked = {self.portal.start_task_soon(one, content): index for index, content in enumerate(contents)}
+        sent = _Sending(self, path, contents, keep)
+        sending = self.portal.start_task_soon(sent.all)
+        if keep is not None:
+            self._kept.append(sending)
         try:
-            for answered in as_completed(asked):
-                yield asked[answered], answered.result()
+            while (found := sent.answered.get()) is not None:
+                yield found
+            sending.result()
         finally:
-            for waiting in reversed(asked):  # those that have not begun first: none takes the place of one given up
-                waiting.cancel()
+            if keep is None:
+                sending.cancel()
 
-    async def _ask(self, method: str, path: str, content: Json | None = None) -> Json:
+    def finish(self) -> None:
+        """Wait for answers under way that are to be kept; nothing else is sent."""
+        self.ending.set()
+        under_way = [sending for sending in self._kept if not sending.done()]
+        if under_way:
+            logger.info("waiting for the answers that are under way (interrupt again to give them up)")
+            wait(under_way, timeout=_FINISH_S)
+
+    async def answer(self, method: str, path: str, content: Json | None = None) -> Json:
+        """See :meth:`ask`; within the portal."""
+        began = time.monotonic()
+        for tries in count():
+            async with self.pace.turn():
+                found = await self._try(method, path, content)
+                if not isinstance(found, Unanswered):
+                    self.pace.succeeded()
+                    return found
+                if found.too_many:
+                    self.pace.too_many(found.wait_s)
+            lost = isinstance(found.error, NoAnswerError)
+            if lost and self.pace.succeeded_since(began):  # it is there, and fails on this request
+                found = replace(found, error=RefusedError(str(found.error), temporary=True))
+            over = self.pace.silent_s > PATIENCE_S if found.too_many else tries >= RETRIES
+            if over or not found.again or self.ending.is_set():
+                raise found.error
+            if not found.too_many:
+                pause = min(_SHORTEST_PAUSE_S * 2**tries, _LONGEST_PAUSE_S) * random.uniform(0.75, 1)
+                await anyio.sleep(pause if found.wait_s is None else found.wait_s)
+        raise AssertionError
+
+    async def _try(self, method: str, path: str, content: Json | None) -> Json | Unanswered:
+        """Send a request once."""
         import httpx2  # noqa: PLC0415  as below: slow to import, and needed only where something is served
         import openai  # noqa: PLC0415
 
         url = self.endpoint.url
         options = {} if self.openai.api_key else {"headers": {"Authorization": openai.Omit()}}
         try:
-            if method == "GET":
-                response = await self.openai.get(path, cast_to=httpx2.Response, options=options)
-            else:
-                response = await self.openai.post(path, cast_to=httpx2.Response, body=content, options=options)
-            return response.json()
-        except (openai.AuthenticationError, openai.PermissionDeniedError):
-            raise UserError(
-                f"the endpoint at {url} wants a key: set {KEY} to a valid one (it goes over https or to this machine)"
-            ) from None  # what it says may repeat the key
+            with anyio.fail_after(self.endpoint.timeout_s):
+                if method == "GET":
+                    response = await self.openai.get(path, cast_to=httpx2.Response, options=options)
+                else:
+                    response = await self.openai.post(path, cast_to=httpx2.Response, body=content, options=options)
+            return _object(_without_key(response.text))
         except openai.APIStatusError as error:
-            said = " ".join(error.response.text.split())[:200]
-            if key := os.environ.get(KEY):
-                said = said.replace(key, "***")
-            name = f" for model {self.endpoint.model!r}" if self.endpoint.model else ""
-            raise UserError(f"the endpoint at {url} refuses with {error.status_code}{name}: {said}") from None
-        except openai.APIConnectionError as error:
+            return self._refused(error)
+        except (openai.APIConnectionError, TimeoutError) as error:
             reason = type(error.__cause__ or error).__name__
-            raise NoAnswerError(f"the endpoint at {url} does not answer ({reason}): is the server running?") from error
-        except ValueError as error:
-            raise UserError(f"the endpoint at {url} does not answer in JSON: check the address") from error
+            found = NoAnswerError(f"the endpoint at {url} does not answer ({reason}): is the server running?")
+            return Unanswered(found)
+        except ValueError:
+            return Unanswered(
+                RefusedError(f"the endpoint at {url} does not answer in JSON: check the address", temporary=True)
+            )
+
+    def _refused(self, error: APIStatusError) -> Unanswered:
+        """What a status other than that of success says."""
+        status, url = error.status_code, self.endpoint.url
+        said = " ".join(_without_key(error.response.text).split())[:200]
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):  # what it says may repeat the key
+            wants = f"set {KEY} to a valid one (it goes over https or to this machine)"
+            return Unanswered(NoAnswerError(f"the endpoint at {url} wants a key: {wants}"), again=False)
+        name = f" for model {self.endpoint.model!r}" if self.endpoint.model else ""
+        text = f"the endpoint at {url} refuses with {status}{name}: {said}"
+        wait_s = retry_after_s(error.response.headers)
+        if status == HTTPStatus.PAYMENT_REQUIRED or _QUOTA in said:
+            return Unanswered(NoAnswerError(text), again=False)
+        if wait_s is not None and wait_s > PATIENCE_S:
+            later = f"run the same command again after the {wait_s:.0f} seconds that it asks to wait"
+            return Unanswered(NoAnswerError(f"{text}: {later}"), again=False)
+        if status in _TOO_MANY or (status == HTTPStatus.SERVICE_UNAVAILABLE and wait_s is not None):
+            return Unanswered(NoAnswerError(text), too_many=True, wait_s=wait_s)
+        if status in _OF_REQUEST:
+            return Unanswered(RefusedError(text, status=status), again=False)
+        again = status in _AGAIN or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NEVER)
+        refused = RefusedError(text, status=status, temporary=True) if again else UserError(text)
+        return Unanswered(refused, again=again, wait_s=wait_s)
+
+
+class _Sending:
+    """Requests that are sent by as many tasks as may be under way at a time; see :meth:`Client.ask_each`.
+
+    Attributes:
+        answered: What :meth:`Client.ask_each` yields, and None at the end.
+    """
+
+    def __init__(
+        self, client: Client, path: str, contents: Iterable[Json], keep: Callable[[int, Json], None] | None
+    ) -> None:
+        self.answered: SimpleQueue[tuple[int, Json | RefusedError] | None] = SimpleQueue()
+        self._client, self._path, self._keep = client, path, keep
+        self._waiting = iter(enumerate(contents))
+        self._failures = 0
+
+    async def all(self) -> None:
+        """Send all of them."""
+        try:
+            async with anyio.create_task_group() as group:
+                for _ in range(self._client.endpoint.concurrency):
+                    group.start_soon(self._some)
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from None
+        finally:
+            self.answered.put(None)
+
+    async def _some(self) -> None:
+        """Send one after the other while there are any."""
+        for index, content in self._waiting:
+            if self._client.ending.is_set():
+                return
+            self.answered.put((index, await self._one(index, {"model": self._client.endpoint.model} | content)))
+
+    async def _one(self, index: int, content: Json) -> Json | RefusedError:
+        try:
+            found = await self._client.answer("POST", self._path, content)
+        except RefusedError as error:
+            self._failures += error.temporary
+            if self._keep is None or self._failures >= _FAILURES:
+                raise
+            return error
+        self._failures = 0
+        if self._keep is not None:
+            self._keep(index, found)
+        return found
 
 
 @contextmanager
 def connected(endpoint: Endpoint) -> Iterator[Client]:
-    """A connection that is closed at the end; what was asked and not answered by then is given up.
+    """A connection that is closed at the end; what was asked and not answered by then is given up, unless it is kept.
 
     The key, and whatever else the environment tells OpenAI's client to send, goes over https or to this machine.
     """
@@ -178,12 +345,40 @@ def connected(endpoint: Endpoint) -> Iterator[Client]:
         api_key=os.environ.get(KEY, ""),
         admin_api_key="",
         base_url=endpoint.base_url,
-        max_retries=RETRIES,
+        max_retries=0,  # the client sends again by itself, and lets other requests wait as well
         timeout=openai.Timeout(endpoint.timeout_s, connect=_CONNECT_S),
         http_client=http,
     )
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(client):
-        yield Client(endpoint, client, portal)
+        found = Client(endpoint, client, portal)
+        try:
+            yield found
+        finally:
+            found.finish()
+
+
+def _object(text: str) -> Json:
+    """The JSON object that a text is.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - as for what is no JSON
+    return found
+
+
+def _without_key(text: str) -> str:
+    """What a server says, should it repeat the key."""
+    key = os.environ.get(KEY)
+    return text.replace(key, "***") if key else text
+
+
+def _first(errors: BaseExceptionGroup) -> BaseException:
+    """One of the errors of a task group."""
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _withhold_secrets(request: Request) -> None:
