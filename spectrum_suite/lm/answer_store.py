@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -72,6 +72,20 @@ class AnswerStore:
                 )
         except sqlite3.Error as error:
             raise self._failed(error) from error
+
+    def sums(self, names: Sequence[str]) -> dict[str, int]:
+        """The sum over all that is kept of each number of its object ``usage``.
+
+        Raises:
+            UserError: The file is damaged.
+        """
+        columns = ", ".join(f"SUM(json_extract(answer, '$.usage.{name}'))" for name in names)
+        try:
+            with self._lock:
+                (row,) = self._file.execute(f"SELECT {columns} FROM answers")  # noqa: S608 - names of ours
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+        return {name: value or 0 for name, value in zip(names, row, strict=True)}
 
     def close(self) -> None:
         """Close the file."""

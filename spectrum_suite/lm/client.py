@@ -58,6 +58,8 @@ _OPEN_HEADERS = {
 """What is sent over plain http to other machines: nothing that could be a secret."""
 
 Json = dict[str, Any]
+Check = Callable[[Json], Any]
+Keep = Callable[[int, Json], None]
 
 
 class NoAnswerError(UserError):
@@ -69,12 +71,14 @@ class RefusedError(UserError):
 
     Attributes:
         status: Of the answer, if there was one.
+        said: What the server said.
         temporary: Whether the same request might have been answered at another time.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, temporary: bool = False) -> None:
+    def __init__(self, message: str, *, status: int | None = None, said: str = "", temporary: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.said = said
         self.temporary = temporary
 
 
@@ -165,17 +169,24 @@ class Client:
         self.ending = Event()
         self._kept: list[Future[None]] = []
 
-    def ask(self, method: str, path: str, content: Json | None = None) -> Json:
+    def ask(self, method: str, path: str, content: Json | None = None, *, check: Check | None = None) -> Json:
         """The answer to one request.
+
+        Args:
+            method: GET or POST.
+            path: Below the server's address.
+            content: What is sent.
+            check: Raises ValueError where an answer is not what was asked for, which is then asked for again.
 
         Raises:
             NoAnswerError: The server is not there.
-            UserError: It refuses, or does not answer in JSON.
+            RefusedError: It refuses, or does not answer with such JSON.
+            UserError: It refuses everything.
         """
-        return self.portal.call(self.answer, method, path, content)
+        return self.portal.call(self.answer, method, path, content, check)
 
     def ask_each(
-        self, path: str, contents: Iterable[Json], *, keep: Callable[[int, Json], None] | None = None
+        self, path: str, contents: Iterable[Json], *, keep: Keep | None = None, check: Check | None = None
     ) -> Iterator[tuple[int, Json | RefusedError]]:
         """The index of each request with its answer, in the order of the answers; some are under way at a time.
 
@@ -185,11 +196,12 @@ class Client:
             keep: Called with each answer as soon as it is there, in another thread. Where it is given, one refused
                 request does not end the others: its error takes the place of its answer. Answers that are under way
                 at an interruption are waited for and kept.
+            check: As in :meth:`ask`.
 
         Raises:
             UserError: As :meth:`ask`; requests without an answer are given up.
         """
-        sent = _Sending(self, path, contents, keep)
+        sent = _Sending(self, path, contents, keep, check)
         sending = self.portal.start_task_soon(sent.all)
         if keep is not None:
             self._kept.append(sending)
@@ -209,12 +221,12 @@ class Client:
             logger.info("waiting for the answers that are under way (interrupt again to give them up)")
             wait(under_way, timeout=_FINISH_S)
 
-    async def answer(self, method: str, path: str, content: Json | None = None) -> Json:
+    async def answer(self, method: str, path: str, content: Json | None = None, check: Check | None = None) -> Json:
         """See :meth:`ask`; within the portal."""
         began = time.monotonic()
         for tries in count():
             async with self.pace.turn():
-                found = await self._try(method, path, content)
+                found = await self._try(method, path, content, check)
                 if not isinstance(found, Unanswered):
                     self.pace.succeeded()
                     return found
@@ -231,7 +243,7 @@ class Client:
                 await anyio.sleep(pause if found.wait_s is None else found.wait_s)
         raise AssertionError
 
-    async def _try(self, method: str, path: str, content: Json | None) -> Json | Unanswered:
+    async def _try(self, method: str, path: str, content: Json | None, check: Check | None) -> Json | Unanswered:
         """Send a request once."""
         import httpx2  # noqa: PLC0415  as below: slow to import, and needed only where something is served
         import openai  # noqa: PLC0415
@@ -244,27 +256,34 @@ class Client:
                     response = await self.openai.get(path, cast_to=httpx2.Response, options=options)
                 else:
                     response = await self.openai.post(path, cast_to=httpx2.Response, body=content, options=options)
-            return _object(_without_key(response.text))
+            text = _without_key(response.text)
+            return _checked(text, check)
         except openai.APIStatusError as error:
             return self._refused(error)
         except (openai.APIConnectionError, TimeoutError) as error:
             reason = type(error.__cause__ or error).__name__
-            found = NoAnswerError(f"the endpoint at {url} does not answer ({reason}): is the server running?")
-            return Unanswered(found)
-        except ValueError:
             return Unanswered(
-                RefusedError(f"the endpoint at {url} does not answer in JSON: check the address", temporary=True)
+                NoAnswerError(f"the endpoint at {url} does not answer ({reason}): is the server running?")
             )
+        except json.JSONDecodeError:
+            return self._wrong("does not answer in JSON")
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return self._wrong(f"does not answer what is asked at /{path}, but {' '.join(text.split())[:200]!r}")
+
+    def _wrong(self, what: str) -> Unanswered:
+        return Unanswered(
+            RefusedError(f"the endpoint at {self.endpoint.url} {what}: check the address", temporary=True)
+        )
 
     def _refused(self, error: APIStatusError) -> Unanswered:
         """What a status other than that of success says."""
         status, url = error.status_code, self.endpoint.url
-        said = " ".join(_without_key(error.response.text).split())[:200]
+        said = " ".join(_without_key(error.response.text).split())
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):  # what it says may repeat the key
             wants = f"set {KEY} to a valid one (it goes over https or to this machine)"
             return Unanswered(NoAnswerError(f"the endpoint at {url} wants a key: {wants}"), again=False)
         name = f" for model {self.endpoint.model!r}" if self.endpoint.model else ""
-        text = f"the endpoint at {url} refuses with {status}{name}: {said}"
+        text = f"the endpoint at {url} refuses with {status}{name}: {said[:200]}"
         wait_s = retry_after_s(error.response.headers)
         if status == HTTPStatus.PAYMENT_REQUIRED or _QUOTA in said:
             return Unanswered(NoAnswerError(text), again=False)
@@ -274,7 +293,7 @@ class Client:
         if status in _TOO_MANY or (status == HTTPStatus.SERVICE_UNAVAILABLE and wait_s is not None):
             return Unanswered(NoAnswerError(text), too_many=True, wait_s=wait_s)
         if status in _OF_REQUEST:
-            return Unanswered(RefusedError(text, status=status), again=False)
+            return Unanswered(RefusedError(text, status=status, said=said), again=False)
         again = status in _AGAIN or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NEVER)
         refused = RefusedError(text, status=status, temporary=True) if again else UserError(text)
         return Unanswered(refused, again=again, wait_s=wait_s)
@@ -288,10 +307,10 @@ class _Sending:
     """
 
     def __init__(
-        self, client: Client, path: str, contents: Iterable[Json], keep: Callable[[int, Json], None] | None
+        self, client: Client, path: str, contents: Iterable[Json], keep: Keep | None, check: Check | None
     ) -> None:
         self.answered: SimpleQueue[tuple[int, Json | RefusedError] | None] = SimpleQueue()
-        self._client, self._path, self._keep = client, path, keep
+        self._client, self._path, self._keep, self._check = client, path, keep, check
         self._waiting = iter(enumerate(contents))
         self._failures = 0
 
@@ -315,7 +334,7 @@ class _Sending:
 
     async def _one(self, index: int, content: Json) -> Json | RefusedError:
         try:
-            found = await self._client.answer("POST", self._path, content)
+            found = await self._client.answer("POST", self._path, content, self._check)
         except RefusedError as error:
             self._failures += error.temporary
             if self._keep is None or self._failures >= _FAILURES:
@@ -357,15 +376,17 @@ def connected(endpoint: Endpoint) -> Iterator[Client]:
             found.finish()
 
 
-def _object(text: str) -> Json:
-    """The JSON object that a text is.
+def _checked(text: str, check: Check | None) -> Json:
+    """The JSON object that a text is, and that is what was asked for.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It is something else, as ``check`` does or with other errors.
     """
     found = json.loads(text)
     if not isinstance(found, dict):
         raise ValueError("not an object")  # noqa: TRY004 - as for what is no JSON
+    if check is not None:
+        check(found)
     return found
 
 
