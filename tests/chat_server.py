@@ -39,6 +39,7 @@ class ChatServer(ThreadingHTTPServer):
         at_once         more requests at a time than this get a 429 that asks to wait for `wait_s`
         latency_s       every answer takes so long
         unknown         names of fields that are refused with a 400
+        names_unknown   whether it says which
         most            answers to a request at most, whatever `n` is
         takes_system    whether a system message is taken
         takes_logprobs  `top_logprobs` at most; 0 where log-probabilities are refused
@@ -56,6 +57,7 @@ class ChatServer(ThreadingHTTPServer):
         self.distribution = distribution
         self.faults, self.at_once, self.wait_s, self.latency_s, self.stall_s = {}, None, 0.2, 0.0, 20.0
         self.unknown, self.most, self.takes_system, self.takes_logprobs = set(), 128, True, 20
+        self.names_unknown = True
         self.reasons, self.switch, self.filtered, self.key, self.caches = None, None, None, None, False
         for name, value in options.items():
             assert hasattr(self, name), name
@@ -74,14 +76,16 @@ class ChatServer(ThreadingHTTPServer):
     def refusal(self, body):
         """What is wrong with a request, if anything."""
         if wrong := sorted(self.unknown & body.keys()):
-            return {"message": f"Unsupported parameter: {wrong[0]}", "param": wrong[0]}
+            return (
+                {"message": f"Unsupported parameter: {wrong[0]}"} if self.names_unknown else {"message": "bad request"}
+            )
         if not self.takes_system and body["messages"][0]["role"] == "system":
             return {"message": "System role not supported"}
         roles = [message["role"] for message in body["messages"] if message["role"] != "system"]
         if roles != ["user", "assistant"] * (len(roles) // 2) + ["user"]:
             return {"message": f"roles must alternate: {roles}"}
         if body.get("logprobs") and body.get("top_logprobs", 0) > self.takes_logprobs:
-            return {"message": f"top_logprobs: at most {self.takes_logprobs}", "param": "top_logprobs"}
+            return {"message": f"top_logprobs: at most {self.takes_logprobs}"}
         if self.filtered and any(self.filtered in message["content"] for message in body["messages"]):
             return {"message": "The prompt was filtered", "code": "content_filter"}
         return None

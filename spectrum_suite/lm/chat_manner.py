@@ -111,7 +111,7 @@ def find_manner(service: Service, *, thinking: bool = False) -> Manner:
         except RefusedError as error:
             if error.temporary or not left:
                 raise
-            named = [words for words in left if re.search(rf"\b({words})\b", error.said)]
+            named = [words for words in left if re.search(rf"(?<!\\)\b({words})\b", error.said, re.IGNORECASE)]
             manner = left.pop((named or list(left))[0])(manner)
     if answers < 2:  # noqa: PLR2004 - as many as were asked for
         manner = replace(manner, at_once=1)
