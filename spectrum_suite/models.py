@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -81,6 +82,16 @@ class ModelFiles:
         files = (part for path in files_read(self.folder) for part in _name_and_content(path))
         scaled = [] if self.adapter_scale == 1 else [f"adapter_scale {float(self.adapter_scale)}".encode()]
         return fingerprint_of_bytes(chain([base], files, scaled))
+
+    def describe(self) -> dict[str, Any]:
+        """The same for a report: ``name``, ``revision``, ``fingerprint``, ``base`` and a scale that is not 1."""
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "fingerprint": self.fingerprint(),
+            "base": self.base.describe() if self.base else None,
+            **({} if self.adapter_scale == 1 else {"adapter_scale": self.adapter_scale}),
+        }
 
 
 def files_read(folder: Path) -> list[Path]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spectrum_suite.commands.service_options import check_service, say_plan
 from spectrum_suite.errors import UserError, exit_on_user_error
 from spectrum_suite.evaluation.choices import (
+    APIS,
     BATCH_SIZE,
     DESIDERATA,
     ESTIMATES,
@@ -26,15 +28,20 @@ from spectrum_suite.evaluation.choices import (
 )
 from spectrum_suite.formats.tags import ALL_FORMATS
 from spectrum_suite.held_folder import check_output
+from spectrum_suite.lm.client import CONCURRENCY, TIMEOUT_S
 from spectrum_suite.parser import Parser, as_called
 
 if TYPE_CHECKING:
     from spectrum_suite.evaluation.report import Report
+    from spectrum_suite.evaluation.settings import EvaluationSettings
 
 logger = logging.getLogger(__name__)
 
 _OF_RUNS = ("runs", "skip_missing", "train_missing")
 """Options that are for a comparison of many models alone."""
+
+_OF_PLAN = ("dry_run", "price")
+"""Options that are no settings of an evaluation."""
 
 ABOUT = """\
 Measure how well a causal language model steers, spans, aligns and follows: report.json, report.md and plots.
@@ -90,6 +97,11 @@ A model served by vLLM, say; only its tokenizer is loaded locally (the server's 
 
     python evaluate_model.py --model google/gemma-3-27b-pt --endpoint http://localhost:8000/v1 \\
         --suite spectrum-suite --format colon --output outputs/evaluation/gemma-3-27b
+
+A model of which only a chat service is known, by 100 answers to each item, and first what that would take:
+
+    python evaluate_model.py --endpoint https://api.example.com/v1 --api chat --model large --suite spectrum-suite \\
+        --estimate samples --n 100 --output outputs/evaluation/large --dry_run --price 0.5 1.5
 
 What an adapter costs and gains on the way from its base (0) to itself (1), one report a scale and a table of all:
 
@@ -171,8 +183,23 @@ class EvaluationArguments:
         "how much of an adapter's change is taken: 0 is the base, 1 (default) the adapter; several: a report each",
     )
     load_in_4bit: bool = _option(False, "load the weights as NF4; an adapter is then not merged")
-    endpoint: str | None = _option(None, "an OpenAI-compatible completions server that serves the model", metavar="URL")
-    endpoint_model: str | None = _option(None, "the model's name on that server (default: its only one)")
+    endpoint: str | None = _option(None, "an OpenAI-compatible service that has the model", metavar="URL")
+    endpoint_model: str | None = _option(
+        None, "the model's name there (default: its only one; with --api chat --model, if given)"
+    )
+    api: str = _option(
+        "completions",
+        f"what the service speaks: {', '.join(APIS)} (default: completions, which needs the tokenizer of --model here)",
+    )
+    as_text: bool = _option(False, "completions: send text, to a server that takes no token ids")
+    concurrency: int = _option(
+        CONCURRENCY, f"requests under way at a time; fewer while the service refuses some (default: {CONCURRENCY})"
+    )
+    timeout: float = _option(TIMEOUT_S, f"seconds to wait for an answer of a service (default: {TIMEOUT_S:g})")
+    system_prompt: str | None = _option(None, "chat: what to ask for, before the description (default: our own words)")
+    thinking: bool = _option(False, "chat: let the model reason before it answers; what it reasons is left out")
+    dry_run: bool = _option(False, "chat: say how much would be asked, and ask nothing")
+    price: list[float] = _option([], "with --dry_run: of a million tokens read, and of a million written")
     compare: Path | None = _option(None, "another report (file or folder) to compare with")
     calibration: Path | None = _option(
         None, "alignment: the model's calibration.json or its folder, for numbers before and after", metavar="PATH"
@@ -231,14 +258,11 @@ def run(arguments: EvaluationArguments) -> None:
     from spectrum_suite.evaluation.adapter_scales import TABLE, scales_markdown, settings_at_scales  # noqa: PLC0415
     from spectrum_suite.evaluation.report import failure_text  # noqa: PLC0415 - with `torch`, which takes seconds
     from spectrum_suite.evaluation.run import evaluate  # noqa: PLC0415
-    from spectrum_suite.evaluation.settings import EvaluationSettings  # noqa: PLC0415
-    from spectrum_suite.models import check_model_name  # noqa: PLC0415
 
-    check_model_name(arguments.model)
-    options = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
-    options = {name: value for name, value in options.items() if name not in _OF_RUNS}
-    scales = options.pop("adapter_scale")
-    settings = EvaluationSettings(text_format=options.pop("format"), **options)
+    settings, scales = settings_of(arguments)
+    if arguments.dry_run:
+        say_plan(settings, arguments.price)
+        return
     failed = False
     reports: dict[float, Report] = {}
     for at_scale in settings_at_scales(settings, scales):
@@ -259,6 +283,23 @@ def run(arguments: EvaluationArguments) -> None:
         failed = failed or bool(report["failed"] or not_compared)
     if failed:
         raise SystemExit(1)
+
+
+def settings_of(arguments: EvaluationArguments) -> tuple[EvaluationSettings, list[float]]:
+    """The settings of an evaluation, and the scales at which an adapter is evaluated.
+
+    Raises:
+        UserError: The model's name is none.
+    """
+    from spectrum_suite.evaluation.settings import EvaluationSettings  # noqa: PLC0415 - with `torch`
+    from spectrum_suite.models import check_model_name  # noqa: PLC0415
+
+    if arguments.api == "completions":
+        check_model_name(arguments.model)
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
+    options = {name: value for name, value in options.items() if name not in (*_OF_RUNS, *_OF_PLAN)}
+    scales = options.pop("adapter_scale")
+    return EvaluationSettings(text_format=options.pop("format"), **options), scales
 
 
 def compare_many(arguments: EvaluationArguments) -> None:
@@ -348,7 +389,7 @@ def change_text(found: Mapping[str, Any]) -> str:
 
 def check(arguments: EvaluationArguments) -> None:
     """Refuse what can be seen to be wrong before anything is loaded."""
-    if not arguments.model:
+    if not arguments.model and arguments.api == "completions":
         raise UserError("no --model: give it, or a recipe of many models with --runs")
     for desideratum in arguments.desiderata:
         if desideratum not in DESIDERATA:
@@ -358,7 +399,7 @@ def check(arguments: EvaluationArguments) -> None:
             raise UserError(f"no prompting {prompting!r}: choose from {', '.join(PROMPTINGS)}")
     if arguments.format not in ("auto", *ALL_FORMATS):
         raise UserError(f"no format {arguments.format!r}: choose auto, {', '.join(ALL_FORMATS)}")
-    for name in ("limit", "batch_size", "max_length", "generations", "max_new_tokens", "n", "orders"):
+    for name in ("limit", "batch_size", "max_length", "generations", "max_new_tokens", "n", "orders", "concurrency"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
     if (arguments.calibration or arguments.orders > 1) and "alignment" not in arguments.desiderata:
@@ -366,6 +407,7 @@ def check(arguments: EvaluationArguments) -> None:
         raise UserError(f"{option} is for --desiderata alignment: measure that too, or leave {option} out")
     check_estimate(arguments)
     check_data(arguments)
+    check_service(arguments)
     check_addresses(arguments)
     check_output(arguments.output, option="--output")
 

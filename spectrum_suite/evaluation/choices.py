@@ -18,6 +18,9 @@ PROMPTINGS: tuple[Prompting, ...] = ("description", "examples", "both")
 ESTIMATES = ("logprobs", "samples")
 """Ways to estimate a model's distribution over the options of an item."""
 
+APIS = ("completions", "chat")
+"""What the service of a model may speak."""
+
 LIMIT = 1000
 SEED = 42
 MAX_LENGTH = 1024

@@ -23,6 +23,7 @@ from spectrum_suite.evaluation.alignment.summarize_alignment import SMOOTHING
 from spectrum_suite.evaluation.choices import DESIDERATA, KINDS, ON_DATA
 from spectrum_suite.evaluation.compare_reports import CompareTask, comparison_section
 from spectrum_suite.evaluation.coverage.summarize_coverage import CoverageWork
+from spectrum_suite.evaluation.engine import find_engine
 from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.judge import JUDGE_TIMEOUT_S, EndpointJudge
 from spectrum_suite.evaluation.markers.summarize_markers import MarkersWork
@@ -38,12 +39,12 @@ from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.held_folder import held
 from spectrum_suite.instruction_data import named_data
 from spectrum_suite.json_files import finite, write_json
-from spectrum_suite.lm.base import TokenLM, kept
+from spectrum_suite.lm.base import LM, kept
 from spectrum_suite.lm.calibration_file import Calibration
-from spectrum_suite.lm.client import Endpoint, NoAnswerError, served_model
+from spectrum_suite.lm.client import Endpoint, NoAnswerError
 from spectrum_suite.lm.local import LocalLM
-from spectrum_suite.lm.served import ServedLM
-from spectrum_suite.models import ModelFiles, find_model, scoring_device, torch_dtype
+from spectrum_suite.lm.service import Plan, PlannedError
+from spectrum_suite.models import scoring_device, torch_dtype
 from spectrum_suite.suite import task_infos, task_versions
 
 logger = logging.getLogger(__name__)
@@ -112,6 +113,20 @@ def evaluate(settings: EvaluationSettings, *, progress: bool = False) -> Report 
         return run.report() if team.is_main else None
 
 
+def planned(settings: EvaluationSettings) -> tuple[Plan, dict[Unit, str]]:
+    """What a service would be asked by :func:`evaluate`, and what would not be measured and why; nothing is asked.
+
+    Raises:
+        UserError: Something in ``settings`` does not exist or does not fit.
+    """
+    run = _Run(settings, Processes(), plan=Plan())
+    for part in run.unfinished():
+        reason = run.count(part)
+        if reason is not None:
+            run.failed.setdefault(part.unit, reason)
+    return run.plan, run.failed
+
+
 def complete(report: Report) -> Report:
     """The report, if everything in it was measured.
 
@@ -156,7 +171,10 @@ def _needs(asked: Mapping[str, str]) -> str:
 class _Run:
     """One evaluation, as one of its processes sees it. What only the main one needs is made there alone."""
 
-    def __init__(self, settings: EvaluationSettings, team: Processes, *, progress: bool) -> None:
+    def __init__(
+        self, settings: EvaluationSettings, team: Processes, *, progress: bool = False, plan: Plan | None = None
+    ) -> None:
+        self.plan = plan
         self.settings = settings
         self.team = team
         self.progress = progress
@@ -244,6 +262,19 @@ class _Run:
             logger.debug("%s failed", part, exc_info=error)
             return None, _said(error)
 
+    def count(self, part: Part) -> str | None:
+        """Count what a part asks of a service; why it asks nothing, if so."""
+        work = self._work(part.desideratum, part.task)
+        if reason := next(filter(None, map(self.lm.cannot, work.questions)), None):
+            return reason
+        try:
+            work.score(part.name, self.lm)
+        except PlannedError:  # at its first question that is not answered already
+            return None
+        except UserError as error:
+            return str(error)
+        return None
+
     def keep(self, part: Part, result: Section) -> None:
         """Keep the result of a part."""
         path = self._path(part)
@@ -287,33 +318,9 @@ class _Run:
             write_plots(report, plots)
 
     @cached_property
-    def lm(self) -> TokenLM:
+    def lm(self) -> LM:
         """The model."""
-        settings = self.settings
-        served = settings.endpoint is not None
-        if served and settings.adapter_scale != 1:
-            raise UserError("--adapter_scale is for an adapter that is loaded here: leave it out with --endpoint")
-        files = find_model(
-            settings.model,
-            base=settings.base,
-            revision=settings.revision,
-            weights=not served,
-            adapter_scale=settings.adapter_scale,
-        )
-        if served:
-            endpoint = Endpoint(settings.endpoint, settings.endpoint_model or served_model(settings.endpoint))
-            return ServedLM(files, settings.text_format, endpoint, progress=self.progress)
-        device = scoring_device(self.team.device or settings.device)
-        return LocalLM(
-            files,
-            settings.text_format,
-            device,
-            torch_dtype(settings.dtype, device),
-            load_in_4bit=settings.load_in_4bit,
-            batch_size=settings.batch_size,
-            rules=settings.adapter_rules(),
-            progress=self.progress,
-        )
+        return find_engine(self.settings, self.team.device, progress=self.progress, plan=self.plan)
 
     def _work(self, desideratum: str, task: str) -> Work:
         """The work on a task. The batch size is in no fingerprint: it moves results by rounding only."""
@@ -379,8 +386,7 @@ class _Run:
 
     @cached_property
     def _conditions(self) -> dict[str, Any]:
-        text_format = self.lm.text_format
-        return {"format": text_format.name, "bos": text_format.bos, **self.lm.conditions, "smoothing": SMOOTHING}
+        return {**self.lm.writing, **self.lm.conditions, "smoothing": SMOOTHING}
 
     def _task_versions(self, sections: Mapping[str, Mapping[str, Section]]) -> dict[str, str]:
         """Task -> its version, for those that were measured and of which the suite tells it."""
@@ -411,7 +417,7 @@ class _Run:
             "schema_version": SCHEMA_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "libraries": self._libraries,
-            "model": _describe(self.lm.files) | {"fingerprint": self.lm.fingerprint},
+            "model": self.lm.about | {"fingerprint": self.lm.fingerprint},
             "suite": {
                 "name": settings.suite,
                 "fingerprint": fingerprint({name: _fingerprints(tasks) for name, tasks in sections.items()}),
@@ -435,6 +441,7 @@ class _Run:
                 "max_new_tokens": settings.max_new_tokens,
                 "processes": self.team.count,
             },
+            **({} if self.lm.account is None else {"service": self.lm.account}),
             "seconds": round(sum(section["seconds"] for section in _timed(sections)), 2),
             **sections,
             **self._calibrated(sections),
@@ -471,16 +478,6 @@ def _content(path: Path) -> dict[str, Any] | None:
         return None
     ours = isinstance(content, dict) and content.get("schema_version") == SCHEMA_VERSION
     return content | {"created": None} if ours else None
-
-
-def _describe(files: ModelFiles) -> dict[str, Any]:
-    return {
-        "name": files.name,
-        "revision": files.revision,
-        "fingerprint": files.fingerprint(),
-        "base": _describe(files.base) if files.base else None,
-        **({} if files.adapter_scale == 1 else {"adapter_scale": files.adapter_scale}),
-    }
 
 
 def _fingerprints(sections: Mapping[str, Section]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from spectrum_suite.evaluation.choices import (
     Prompting,
 )
 from spectrum_suite.generation.rule_adapter import RULES, Rules
+from spectrum_suite.lm.client import CONCURRENCY, TIMEOUT_S
 
 PAPER = "paper"
 """The rules with the weights of their paper."""
@@ -33,7 +34,8 @@ class EvaluationSettings:
     """The settings of an evaluation.
 
     Attributes:
-        model: A path, a Hub id, or ``embedded:gemma-3-270m``; a checkpoint or an adapter.
+        model: A path, a Hub id, or ``embedded:gemma-3-270m``; a checkpoint or an adapter. Where only a service is
+            known, its name there, or None for the only one.
         output: The folder of the report.
         suite: A built suite's folder, or a dataset on a Hub; what is measured on ``data`` needs none.
         desiderata: What to measure: ``steerability``, ``coverage``, ``alignment``; on ``data`` ``instruction``
@@ -68,8 +70,16 @@ class EvaluationSettings:
         revision: Branch, tag or commit of a model on a Hub.
         adapter_scale: How much of an adapter's change is taken: 0 is the base, 1 the adapter.
         load_in_4bit: Load the weights as NF4.
-        endpoint: The base URL of a completions server that has the model; only the tokenizer is then loaded here.
-        endpoint_model: The name under which it has the model; by default that of the only one it has.
+        endpoint: The base URL of a service that has the model.
+        endpoint_model: The name under which it has the model; by default ``model`` where only the service is known,
+            else that of the only one it has.
+        api: What the service speaks, one of ``APIS``: of a completions server only the tokenizer is loaded here, of the
+            others nothing.
+        as_text: Send a completions server text instead of token ids.
+        concurrency: Requests to a service under way at a time, at most.
+        timeout: Seconds to wait for an answer of a service.
+        system_prompt: What a chat service is asked for, before the description; None for our own words.
+        thinking: Let a chat service reason before it answers.
         compare: Another report to set this one against, item by item.
         calibration: The model's ``calibration.json``, or its folder, for numbers after calibration too (alignment).
         estimate: How a distribution over options is estimated (alignment): one of ``ESTIMATES``.
@@ -78,7 +88,7 @@ class EvaluationSettings:
         orders: An item whose prompt lists its options is asked in so many orders of them at most (alignment).
     """
 
-    model: str
+    model: str | None
     output: Path
     suite: str | None = None
     desiderata: tuple[str, ...] = ("alignment",)
@@ -113,6 +123,12 @@ class EvaluationSettings:
     load_in_4bit: bool = False
     endpoint: str | None = None
     endpoint_model: str | None = None
+    api: str = "completions"
+    as_text: bool = False
+    concurrency: int = CONCURRENCY
+    timeout: float = TIMEOUT_S
+    system_prompt: str | None = None
+    thinking: bool = False
     compare: Path | None = None
     calibration: Path | None = None
     estimate: str = "logprobs"

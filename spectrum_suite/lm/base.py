@@ -128,6 +128,9 @@ class LM(ABC):
     them ``draw_options``), and gives no ``option_logprobs``.
     """
 
+    positions: int | None
+    """The most tokens that the model takes; None where no number is known."""
+
     @property
     @abstractmethod
     def conditions(self) -> dict[str, Any]:
@@ -137,6 +140,21 @@ class LM(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A hash that changes with the model."""
+
+    @property
+    @abstractmethod
+    def about(self) -> dict[str, Any]:
+        """What the model is, for the report: its ``name``, its ``revision``, a hash of it and its ``base``, if any."""
+
+    @property
+    @abstractmethod
+    def writing(self) -> dict[str, Any]:
+        """How messages are written, for the report: the name of the ``format``, and whether a ``bos`` stands first."""
+
+    @property
+    def account(self) -> dict[str, Any] | None:
+        """How a service was asked and what that took, for the report, once all has been asked; None without one."""
+        return None
 
     @abstractmethod
     def load(self) -> None:
@@ -282,6 +300,16 @@ class TokenLM(LM):
         except (OSError, ValueError, KeyError):  # what is wrong with it, loading the model says better
             return None
         return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """See :class:`LM`."""
+        return self.files.describe()
+
+    @property
+    def writing(self) -> dict[str, Any]:
+        """See :class:`LM`."""
+        return {"format": self.text_format.name, "bos": self.text_format.bos}
 
     def tokenized(
         self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, refuse_long: bool

@@ -71,7 +71,7 @@ class ChatLM(ServiceLM):
 
     @property
     def account(self) -> dict[str, Any]:
-        """See :class:`ServiceLM`."""
+        """See :class:`spectrum_suite.lm.base.LM`."""
         return {"manner": self.manner.as_dict(), "usage": self.service.store.sums(USAGE)}
 
     def try_to(self, question: Question) -> str | None:

@@ -35,12 +35,27 @@ class ServiceLM(LM):
     never: ClassVar[dict[Question, str]]
     """Questions that no such service answers -> why not."""
 
+    positions: ClassVar[int | None] = None
+    """How many tokens it takes is its own affair."""
+
     @property
     def conditions(self) -> dict[str, Any]:
         """See :class:`LM`."""
         endpoint = self.service.endpoint
         served = {"url": endpoint.url, "model": endpoint.model, "api": self.api}
         return {"dtype": None, "device": None, "load_in_4bit": None, "endpoint": served} | self.asked_how
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """See :class:`LM`."""
+        return {
+            "name": self.service.endpoint.model, "revision": None, "fingerprint": self.fingerprint, "base": None,
+        }  # fmt: skip
+
+    @property
+    def writing(self) -> dict[str, Any]:
+        """See :class:`LM`: what a service makes of messages is its own affair."""
+        return {"format": self.api, "bos": None}
 
     @property
     def asked_how(self) -> dict[str, Any]:
@@ -81,11 +96,6 @@ class ServiceLM(LM):
         Raises:
             UserError: It cannot be asked, for the reason that the error tells.
         """
-
-    @property
-    @abstractmethod
-    def account(self) -> dict[str, Any]:
-        """How the service was asked and what that took, for the report, once all has been asked."""
 
     def option_logprobs(
         self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, refuse_long: bool = False
