@@ -173,11 +173,13 @@ def test_a_silent_endpoint_is_named(endpoint, monkeypatch):
 )
 def test_answers_that_help_nobody(endpoint, monkeypatch, answer, message):
     monkeypatch.setenv(KEY_VARIABLE, KEY)
-    endpoint.script = [answer]
+    monkeypatch.setattr(client, "RETRIES", 1)
+    endpoint.script = [answer] * 2
     with pytest.raises(UserError, match=message) as caught:
         ask(judging(endpoint), "Friday")
     assert KEY not in str(caught.value)
-    assert len(endpoint.requests) == 1  # asking again would change nothing
+    broken = answer[1] == b"<html>"  # as a gateway may answer in between; what is refused, asking again does not change
+    assert len(endpoint.requests) == 1 + broken
 
 
 @pytest.mark.parametrize(("reply", "verdict"), [("**Yes**", True), ("No, since", False), ('"no"', False)])

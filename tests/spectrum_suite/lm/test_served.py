@@ -212,9 +212,10 @@ def test_a_response_is_greedy_and_its_tokens_are_counted(server, lm_in, tokenize
         ((200, b"<html>"), "does not answer in JSON"),
     ],
 )
-def test_what_a_server_cannot_do_is_named(answer, message, server, lm_in, tokenizer):
+def test_what_a_server_cannot_do_is_named(answer, message, server, lm_in, tokenizer, monkeypatch):
     assert len(tokenizer("a").input_ids) == 2
-    server.failures = [answer]
+    monkeypatch.setattr(client, "RETRIES", 1)
+    server.failures = [answer] * 2
     with pytest.raises(UserError, match=message):
         lm_in().option_logprobs(["a"], [["a"]])
 
