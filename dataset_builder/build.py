@@ -44,6 +44,8 @@ _DOES_NOT_CHANGE_ROWS = (
     "build_task.py",
     "card.py",
     "commands.py",
+    "decision_rows.py",
+    "decision_set.py",
     "download.py",
     "hub_files.py",
     "licences.py",

@@ -13,6 +13,7 @@ from datasets import DatasetInfo, SplitDict, SplitInfo
 from datasets.config import REPOYAML_FILENAME
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCard, DatasetCardData
+from jinja2 import Template
 
 from dataset_builder.licences import (
     addresses,
@@ -28,7 +29,7 @@ from dataset_builder.suite_folder import Record, has_rows
 from dataset_builder.tables import features
 from dataset_builder.task_spec import Source, Split, TaskSpec
 
-_TEMPLATE = Path(__file__).parent / "templates" / "suite_card.md.jinja"
+_TEMPLATES = Path(__file__).parent / "templates"
 CARD = "README.md"
 
 LISTED = 100
@@ -67,9 +68,9 @@ def render_card(folder: Path, report: Mapping[str, Any], repo_id: str = "spectru
     groups = _groups(built)
     card = DatasetCard.from_template(
         _metadata(folder, built),
-        template_path=str(_TEMPLATE),
+        template_path=str(_TEMPLATES / "suite_card.md.jinja"),
         tasks=list(built.items()),
-        sources=_sources(built),
+        sources=sources_of(built),
         quirks=[spec for spec in built if spec.quirks],
         missing=_names(n for n, record in records.items() if record["status"] == "missing"),
         failed=_names(n for n, record in records.items() if record["status"] == "failed"),
@@ -82,9 +83,7 @@ def render_card(folder: Path, report: Mapping[str, Any], repo_id: str = "spectru
         configurations=len(groups),
         licences=report.get("licences", "all"),
         commercial_use=commercial_use,
-        addresses=addresses,
-        attribution=attribution,
-        notice_file=notice_file,
+        **shared_sections(built),
         samples=_samples(folder, built),
         about=_ABOUT,
         repo_id=repo_id,
@@ -129,7 +128,7 @@ def _metadata(folder: Path, built: Mapping[TaskSpec, Record]) -> DatasetCardData
         size_categories=_size_category(sum(record["rows"] for record in built.values())),
         source_datasets=_source_datasets(spec.source for spec in built),
         tags=["distributional-modeling", "in-context-learning", "pluralistic-alignment", "calibration"],
-        **_license(_sources(built)),
+        **license_of(sources_of(built)),
         **_non_commercial(groups),
         **more,
     )
@@ -224,8 +223,21 @@ def _dataset_info(
     )
 
 
-def _license(sources: Iterable[Source]) -> dict[str, str]:
-    """The suite's licence in the Hub's terms: that of its sources if they share one, else ``other``."""
+def shared_sections(specs: Iterable[TaskSpec]) -> dict[str, str]:
+    """The texts that every card of tasks has: ``sources_section``, with their licences, and ``known_limits``."""
+    told = {
+        "commercial_use": commercial_use, "addresses": addresses, "attribution": attribution,
+        "notice_file": notice_file, "sources": sources_of(specs),
+    }  # fmt: skip
+    names = {"sources_section": "sources.md.jinja", "known_limits": "known_limits.md.jinja"}
+    return {
+        name: Template((_TEMPLATES / file).read_text(encoding="utf-8"), autoescape=False).render(told)
+        for name, file in names.items()
+    }
+
+
+def license_of(sources: Iterable[Source]) -> dict[str, str]:
+    """A data set's licence in the Hub's terms: that of its sources if they share one, else ``other``."""
     licenses = {source.license.lower().replace(" ", "-") for source in sources}
     if len(licenses) == 1 and licenses <= _HUB_LICENSES:
         return {"license": licenses.pop()}
@@ -236,7 +248,8 @@ def _size_category(rows: int) -> str:
     return next((name for bound, name in _SIZES if rows < bound), "n>10M")
 
 
-def _sources(built: Iterable[TaskSpec]) -> list[Source]:
+def sources_of(built: Iterable[TaskSpec]) -> list[Source]:
+    """The sources of tasks, by name."""
     by_name = {spec.source.name: spec.source for spec in built}
     return [by_name[name] for name in sorted(by_name)]
 

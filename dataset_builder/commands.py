@@ -21,6 +21,7 @@ from spectrum_suite.errors import exit_on_user_error
 from spectrum_suite.parser import Parser, as_called
 
 if TYPE_CHECKING:
+    from dataset_builder.build import BuildOptions
     from dataset_builder.suite_folder import Record
 
 _EXAMPLES = """\
@@ -30,6 +31,7 @@ examples:
   python -m dataset_builder build --tasks synthetic --output spectrum-suite
   python -m dataset_builder build --tasks polis_vote gsm8k_question --sources_dir raw --output spectrum-suite
   python -m dataset_builder build --tasks all --sources_dir raw --allow_missing --rows 5 --output quick-look
+  python -m dataset_builder build --tasks synthetic --as decisions --output spectrum-decisions
 
 then, in Python, in the folder that has the suite:
   load_dataset("spectrum-suite", "coinflip")
@@ -105,6 +107,13 @@ def _add_build(parser: Parser) -> None:
     )
     parser.add_argument(
         "--rows", type=_positive, metavar="N", help="only the first rows of each task, for a quick look"
+    )
+    parser.add_argument(
+        "--as",
+        dest="shape",
+        choices=("suite", "decisions"),
+        default="suite",
+        help="decisions: tasks with closed answers as rows of typed decisions, with eval.yaml (default: suite)",
     )
     parser.add_argument(
         "--licences",
@@ -215,19 +224,20 @@ def _build_named(names: Sequence[str], options: argparse.Namespace) -> None:
     from dataset_builder.build import BuildOptions, build  # noqa: PLC0415 - with `datasets`, which takes seconds
     from dataset_builder.preview import missing_lines, row_lines  # noqa: PLC0415
 
-    report = build(
-        names,
-        BuildOptions(
-            output=options.output,
-            sources_dir=_sources_dir(options),
-            allow_missing=options.allow_missing,
-            num_proc=options.num_proc,
-            seed=options.seed,
-            max_rows=options.rows,
-            own=(*options.sources, *own_files(options.tasks).values()),
-            licences=options.licences,
-        ),
+    how = BuildOptions(
+        output=options.output,
+        sources_dir=_sources_dir(options),
+        allow_missing=options.allow_missing,
+        num_proc=options.num_proc,
+        seed=options.seed,
+        max_rows=options.rows,
+        own=(*options.sources, *own_files(options.tasks).values()),
+        licences=options.licences,
     )
+    if options.shape == "decisions":
+        _build_decisions(names, how)
+        return
+    report = build(names, how)
     table = Table(Column("task", overflow="fold"), "status", *(Column(name, justify="right") for name in _COUNTS))
     for name, record in report["tasks"].items():
         numbers = [record["rows"], record["processes"], record["draws"], sum(record["dropped"].values())]
@@ -246,6 +256,20 @@ def _build_named(names: Sequence[str], options: argparse.Namespace) -> None:
         _show_failed(console, failed)
         if any(spec.name in failed for spec in select_tasks(names)):
             sys.exit(1)
+
+
+def _build_decisions(tasks: Sequence[str], how: BuildOptions) -> None:
+    from dataset_builder.decision_set import build_decisions  # noqa: PLC0415 - as above
+
+    table = Table(Column("task", overflow="fold"), Column("rows", justify="right"))
+    written, left_out = build_decisions(tasks, how)
+    for name, rows in written.items():
+        table.add_row(name, f"{rows:,}")
+    console = _console()
+    console.print(table)
+    for name, why in left_out.items():
+        console.print(f"left out: {name} ({why})", soft_wrap=True, highlight=False)
+    console.print(f"decisions in {how.output}", soft_wrap=True, highlight=False)
 
 
 def _show_failed(console: Console, failed: Mapping[str, Record]) -> None:
