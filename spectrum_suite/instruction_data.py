@@ -121,8 +121,13 @@ def load_conversations(
     return draw_rows(Dataset.from_list(kept, features=features), stem, limit=limit, seed=seed)
 
 
-def read_data(data: str, split: str = "train") -> Dataset:
+def read_data(data: str, split: str = "train", config: str | None = None) -> Dataset:
     """The rows of a file (.json, .jsonl, .csv or .parquet), a folder that `datasets` reads, or a data set on a Hub.
+
+    Args:
+        data: The file, the folder or the id of the data set.
+        split: Which rows.
+        config: Which configuration of a folder or data set; by default the one that `datasets` takes.
 
     Raises:
         UserError: There is no such data or split, or it cannot be read.
@@ -142,6 +147,8 @@ def read_data(data: str, split: str = "train") -> Dataset:
             return load_dataset(
                 _READERS[path.suffix], data_files=str(path), split=split, **content_key([path]), **options
             )
+        if config is not None:
+            return load_dataset(data, config, split=split)
         return _with_texts(data, load_dataset(data, split=split), split)
     except UserError:
         raise

@@ -58,7 +58,7 @@ def json_rows(data: str, paths: Iterable[Path], split: str = "train") -> Dataset
     Raises:
         UserError: A file is not such JSON, or there is no such split.
     """
-    rows = [row for path in paths for row in _objects(data, path)]
+    rows = [row for path in paths for row in json_objects(data, path)]
     names = dict.fromkeys(name for row in rows for name in row)
     table = Dataset.from_list([{name: row.get(name) for name in names} for row in rows], on_mixed_types="use_json")
     return _part(data, {"train": table}, split)
@@ -86,7 +86,12 @@ def _part(data: str, splits: Mapping[str, Dataset], split: str) -> Dataset:
     return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
 
 
-def _objects(data: str, path: Path) -> list[dict[str, Any]]:
+def json_objects(data: str, path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON file, each as it is written: a list of objects, one object, or an object in each line.
+
+    Raises:
+        UserError: It is not such JSON.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -20,6 +20,7 @@ COMMANDS = {
     "show": ("spectrum_suite.commands.show", "show which tokens of a row are trained"),
     "train": ("spectrum_suite.commands.train", "tune a model on a suite, or on instruction data"),
     "evaluate": ("spectrum_suite.commands.evaluate", "measure a model, or several side by side"),
+    "decide": ("spectrum_suite.commands.decide", "measure a model's answers to rows of decisions"),
     "calibrate": ("spectrum_suite.commands.calibrate", "fit a temperature and a position bias to a trained model"),
     "push": ("spectrum_suite.commands.push", "publish a dataset, a metric, a model or the playground on a Hub"),
     "demo": ("spectrum_suite.commands.demo", "open the playground: two models side by side in a browser"),

@@ -41,13 +41,19 @@ class SpectrumArguments:
     )
     data: list[str] = field(
         default_factory=list,
-        metadata={"help": "Instruction data: files (.json, .jsonl, .csv, .parquet), folders or datasets on the Hub."},
+        metadata={
+            "help": "Instruction data: files (.json, .jsonl, .csv, .parquet), folders or datasets on the Hub. For "
+            "--objective distribution rows of decisions, such as LocalLLaMA/typed-decisions; the suite is then read "
+            "only for tasks that --tasks names."
+        },
     )
     layout: str = field(default="auto", metadata={"help": "Of --data: auto goes by the columns, or name one."})
     data_split: str = field(
         default="train", metadata={"help": "Split of --data; a part of it as in 'train[:300]', of files too."}
     )
-    data_limit: int | None = field(default=None, metadata={"help": "Conversations of each of --data, drawn at random."})
+    data_limit: int | None = field(
+        default=None, metadata={"help": "Conversations (rows of decisions) of each of --data, drawn at random."}
+    )
     marked: bool = field(
         default=True, metadata={"help": "Write markers; false is the baseline, on the same rows in the same order."}
     )

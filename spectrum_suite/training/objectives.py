@@ -23,6 +23,7 @@ from spectrum_suite.markers.marker_list import chat_template
 from spectrum_suite.markers.taxonomy import TAXONOMY, load_taxonomy
 from spectrum_suite.training.arguments import SpectrumArguments, TuningConfig
 from spectrum_suite.training.collator import SpectrumCollator
+from spectrum_suite.training.decision_targets import with_decisions
 from spectrum_suite.training.implicit import load_objective, tokenize_conversations
 from spectrum_suite.training.marked import MarkedView, all_shown
 from spectrum_suite.training.mixture import Mixture, load_mixture
@@ -135,8 +136,15 @@ def _spectrum(
 def _distribution(
     arguments: SpectrumArguments, config: TuningConfig, tokenizer: PreTrainedTokenizerBase, text_format: Format
 ) -> TrainingData:
-    """Target distributions of a suite, beside draws of its processes where tasks of those are named too."""
-    mixture = _mixture(arguments, config, with_targets=True)
+    """Target distributions of a suite, beside draws of its processes where tasks of those are named too.
+
+    Rows of decisions have targets too. Where they are given, the suite is read only for tasks that are named.
+    """
+    mixture = None if arguments.data and arguments.tasks == ["all"] else _mixture(arguments, config, with_targets=True)
+    if arguments.data:
+        mixture = with_decisions(
+            mixture, arguments.data, split=arguments.data_split, limit=arguments.data_limit, seed=config.seed
+        )
     if mixture.targets is None:
         raise UserError(
             "--objective distribution has no row with a target: name a distribution task or dist_train in --tasks, or "
@@ -291,7 +299,7 @@ def _group_of_row(rows_per_data: Mapping[str, int]) -> list[int]:
 
 OBJECTIVES: Mapping[str, Objective] = {
     "spectrum": Objective(_spectrum, SUITE_OPTIONS),
-    "distribution": Objective(_distribution, SUITE_OPTIONS - {"train_on"} | TARGET_OPTIONS),
+    "distribution": Objective(_distribution, SUITE_OPTIONS - {"train_on"} | TARGET_OPTIONS | DATA_OPTIONS - {"layout"}),
     "instruction": Objective(_implicit, DATA_OPTIONS),
     "response": Objective(_implicit, DATA_OPTIONS),
     "single_task": Objective(_implicit, DATA_OPTIONS),

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from dataset_builder.build import BuildOptions, build
 from spectrum_suite.errors import UserError
 from spectrum_suite.training.mixture import load_mixture
+from tests.spectrum_suite.decisions.decision_rows import write_lines
 from tests.train_command import arguments, report_of
 
 MIXED = [
@@ -147,3 +148,26 @@ def test_a_report_is_json_without_surprises(train, command, tmp_path):
     report = json.loads(text)
     assert 0 < report["trained_tokens"] < report["seen_tokens"]
     assert report["log"][-1]["trained_tokens"] == report["trained_tokens"]
+
+
+def test_rows_of_decisions_are_trained_on_alone_and_beside_a_suite(train, command, tmp_path):
+    data = write_lines(tmp_path / "typed.jsonl")
+    options = ["--objective", "distribution", "--data", str(data), "--data_split", "test"]
+    code, error = train(*command(tmp_path / "alone", *options))
+    assert code == 0, error
+    report = report_of(tmp_path / "alone")
+    assert report["rows_per_task"] == {"typed": 4}
+    assert "desk_2/team" in (tmp_path / "alone" / "first_rows.html").read_text()
+    code, error = train(*command(tmp_path / "both", *options, "--tasks", "coinflip=4"))
+    assert code == 0, error
+    both = report_of(tmp_path / "both")
+    assert both["rows_per_task"] == {"coinflip": 4, "typed": 4}
+    assert {"loss/random_draws", "loss/typed"} <= set().union(*both["log"]), both["log"]
+
+
+def test_rows_of_another_shape_are_named(train, command, tmp_path):
+    (tmp_path / "pairs.jsonl").write_text('{"instruction": "Hi", "output": "Ho"}\n')
+    options = ["--objective", "distribution", "--data", str(tmp_path / "pairs.jsonl")]
+    code, error = train(*command(tmp_path / "run", *options))
+    assert code == 2
+    assert "row 1 has no 'id': rows of decisions have id, state, questions and gold" in error
