@@ -21,6 +21,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig, PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.shipped import own_folder
 
 _BELOW_HOME = ("spectrum", "embedded")
 
@@ -84,14 +85,18 @@ EMBEDDED_MODELS = {
 def embedded_model_path(name: str = "gemma-3-270m") -> Path:
     """The safetensors folder of an embedded model, converted on first use (about a minute, up to 550 MB) and cached.
 
-    There are ``gemma-3-270m`` (pretrained) and ``smollm2-135m`` (tuned to follow instructions).
+    There are ``gemma-3-270m`` (pretrained) and ``smollm2-135m`` (tuned to follow instructions), and the adapters that
+    come with this project: see :func:`tuned_checkpoints`.
 
     Raises:
         UserError: The name is unknown, or the package that carries the model is not installed.
     """
     if name not in EMBEDDED_MODELS:
-        known = ", ".join(EMBEDDED_MODELS)
-        raise UserError(f"no embedded model {name!r}{did_you_mean(name, EMBEDDED_MODELS)}: there are {known}")
+        tuned = tuned_checkpoints()
+        if name in tuned:
+            return tuned[name]
+        known = *EMBEDDED_MODELS, *tuned
+        raise UserError(f"no embedded model {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")
     model = EMBEDDED_MODELS[name]
     folder = _folder(name)
     if folder.is_dir():
@@ -106,6 +111,12 @@ def embedded_model_path(name: str = "gemma-3-270m") -> Path:
         _convert(gguf, converted, splits_digits=model.splits_digits)
         _move_into_place(converted, folder)
     return folder
+
+
+def tuned_checkpoints() -> dict[str, Path]:
+    """Name -> folder of each adapter that comes with this project, tuned on an embedded model."""
+    folders = sorted(path.parent for path in own_folder("checkpoints").glob("*/adapter_config.json"))
+    return {folder.name: folder for folder in folders}
 
 
 def embedded_name(folder: str) -> str | None:

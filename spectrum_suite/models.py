@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 from peft import PeftModel
-from transformers import AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 from xxhash import xxh3_128
 
 from spectrum_suite.adapters import (
@@ -35,8 +35,9 @@ from spectrum_suite.adapters import (
 )
 from spectrum_suite.devices import best_device, device_count, has_dtype
 from spectrum_suite.embedded_model import embedded_model_path, embedded_name
-from spectrum_suite.errors import UserError
+from spectrum_suite.errors import UserError, first_line
 from spectrum_suite.fingerprints import fingerprint_of_bytes
+from spectrum_suite.json_files import read_json
 from spectrum_suite.loading import Purpose, check_causal, load_causal_lm
 from spectrum_suite.probe import logits_after
 
@@ -141,10 +142,7 @@ def find_model(
         raise UserError(f"--adapter_scale is {adapter_scale}: give 0 for the base, 1 for the adapter, or between")
     check_model_name(name)
     kind, _, rest = name.partition(":")
-    if kind == "embedded":
-        _refuse_scale(name, adapter_scale)
-        return ModelFiles(name, embedded_model_path(rest))
-    folder = Path(name).expanduser()
+    folder = embedded_model_path(rest) if kind == "embedded" else Path(name).expanduser()
     commit = None
     if not folder.is_dir():
         folder = _download(name, revision, weights=weights)
@@ -240,18 +238,52 @@ def _adapted(base: PreTrainedModel, files: ModelFiles) -> PeftModel:
 
 
 def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerBase:
-    """The tokenizer beside the model; that of its base for an adapter that comes without one.
+    """The tokenizer beside the model; for an adapter that comes without its vocabulary, that of its base.
 
     Raises:
-        UserError: There is none that can be read.
+        UserError: There is none that can be read, or it lacks its vocabulary.
     """
-    own = files.base is None or (files.folder / "tokenizer_config.json").is_file()
-    folder = files.folder if own else files.base.folder
+    if files.base is None or (files.folder / "tokenizer.json").is_file():
+        tokenizer = _read_tokenizer(files.folder, files.name)
+        if not _covers(tokenizer, (files.base or files).folder):
+            raise UserError(
+                f"the tokenizer of model {files.name!r} has only {len(tokenizer)} tokens: "
+                "its vocabulary (tokenizer.json, or the like) is missing; copy it from where the model is from"
+            )
+        return tokenizer
+    of_base = load_tokenizer(files.base)
+    if any((files.folder / name).is_file() for name in of_base.vocab_files_names.values()):
+        return _read_tokenizer(files.folder, files.name)
+    return _with_settings(of_base, files.folder)
+
+
+def _read_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"the tokenizer of model {files.name!r} cannot be loaded: {reason}") from error
+        raise UserError(f"the tokenizer of model {name!r} cannot be loaded: {first_line(error)}") from error
+
+
+def _covers(tokenizer: PreTrainedTokenizerBase, folder: Path) -> bool:
+    """Whether a tokenizer has tokens for the model in a folder: without its file, some have the special ones alone."""
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError):  # loading the model says what is wrong
+        return True
+    size = getattr(config.get_text_config(), "vocab_size", None)
+    return not size or len(tokenizer) > size / 2
+
+
+def _with_settings(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedTokenizerBase:
+    """A tokenizer with the chat template and the padding that a folder without a vocabulary has for it."""
+    settings = folder / "tokenizer_config.json"
+    found = read_json(settings, "save the tokenizer again") if settings.is_file() else {}
+    template = folder / "chat_template.jinja"
+    own = template.read_text(encoding="utf-8") if template.is_file() else found.get("chat_template")
+    tokenizer.chat_template = own or tokenizer.chat_template
+    if found.get("pad_token") in tokenizer.get_vocab():
+        tokenizer.pad_token = found["pad_token"]
+    return tokenizer
 
 
 def torch_dtype(name: str | torch.dtype | None, device: torch.device) -> torch.dtype:

@@ -30,6 +30,11 @@ def shipped(path: str | Path) -> str | Path:
     return _HOME / given if is_ours else path
 
 
+def own_folder(name: str) -> Path:
+    """The folder of that name that comes with the project, whatever the working directory has."""
+    return _HOME / name
+
+
 def load_metric(name: str, **options: Any) -> EvaluationModule:
     """A metric of this project, as `evaluate.load` gives it, from any folder and without a Hub.
 
@@ -42,7 +47,7 @@ def load_metric(name: str, **options: Any) -> EvaluationModule:
     """
     import evaluate  # noqa: PLC0415 - takes seconds
 
-    folder = _HOME / "metrics"
+    folder = own_folder("metrics")
     known = sorted(path.parent.name for path in folder.glob("*/scoring.py"))
     if name not in known:
         raise UserError(f"no metric {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")

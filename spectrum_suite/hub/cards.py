@@ -39,13 +39,19 @@ _TRAINING = _RUN | {
     "base_model": str, "suite": str, "format": str, "family": str, "description_dropout": object, "branching": object,
     "turn_tokens": object, "lora": dict, "dtype": object, "draws_too_long": COUNT, "trained_tokens": COUNT,
     "log": Each({"loss": Number(), "step": COUNT}, list), "peak_rss_gib": Number(low=0), "device": str,
-    "versions": Each(str), "base_model_revision?": Maybe(str),
+    "versions": Each(str), "objective?": str, "base_model_revision?": Maybe(str),
     "base_model_revision_name?": Maybe(str),
     "before?": Each(_RUN | {"hyperparameters": {"learning_rate": object}}, list),
 }  # fmt: skip
 """What a card reads out of a training report."""
 
-_NEWER = {"before": [], "task_branching": [], "base_model_revision": None}
+_TARGETS = ("target_draws", "target_smoothing", "target_brier", "target_rps")
+"""Settings of training on target distributions."""
+
+_OF_A_SUITE = ("spectrum", "distribution")
+"""The objectives that a card tells of: those that train on tasks of a suite."""
+
+_NEWER = {"objective": "spectrum", "before": [], "task_branching": [], "base_model_revision": None}
 """What reports of earlier versions do not have, and what that means."""
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -217,13 +223,13 @@ def read_training(adapter: Path) -> dict[str, Any]:
     report = read_json(path, _TRAINED)
     before = [run for run in _listed(report.get("before")) if isinstance(run, dict)]
     objectives = {str(run.get("objective", "spectrum")) for run in (report, *before)}
-    if others := sorted(objectives - {"spectrum"}):
+    if others := sorted(objectives - set(_OF_A_SUITE)):
         raise UserError(
             f"adapter {str(adapter)!r} was tuned with --objective {others[0]}, and a card tells only of a suite: write "
             "its README.md, and publish it with 'hf upload'"
         )
     check_shape(report, _TRAINING, str(path))
-    found = {name: report[name] for name in _TRAINING if name in report}
+    found = {name: report[name] for name in (*_TRAINING, *_TARGETS) if name in report}
     return found | {name: report.get(name, missing) for name, missing in _NEWER.items()}
 
 
@@ -236,6 +242,8 @@ def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
     ours = {name: training[name] for name in ("dtype", "description_dropout", "branching", "turn_tokens")}
     if training["task_branching"]:
         ours["task_branching"] = training["task_branching"]
+    if training["objective"] == "distribution":
+        ours |= {name: training[name] for name in _TARGETS if name in training}
     merged = training["hyperparameters"] | training["lora"] | ours
     return {name: json.dumps(value).strip('"') for name, value in merged.items() if value is not None}
 

@@ -32,10 +32,8 @@ EVAL_RESULTS = ".eval_results/spectrum-suite.yaml"
 
 _ADAPTER_WEIGHTS, _SAMPLING, _TOKENIZER = "adapter_model.safetensors", "generation_config.json", "tokenizer_config.json"
 _TEMPLATE = "chat_template.jinja"
-_TOKENIZER_FILES = {
-    "tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "added_tokens.json",
-    "special_tokens_map.json", _TEMPLATE,
-}  # fmt: skip
+_VOCABULARY = {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt"}
+_TOKENIZER_FILES = _VOCABULARY | {"added_tokens.json", "special_tokens_map.json", _TEMPLATE}
 _OF_THIS_MACHINE = ("is_local", "local_files_only", "name_or_path")
 _KEYS = {
     "model_name", "model-index", "base_model", "base_model_relation", "library_name", "pipeline_tag", "license",
@@ -90,8 +88,7 @@ def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch
     needed = (ADAPTER, _ADAPTER_WEIGHTS, TRAINING_REPORT, _SAMPLING, _TOKENIZER, _TEMPLATE)
     names = scan_folder(folder, *needed, what="a tuned adapter of train_sft.py")
     _check_sampling(folder / _SAMPLING)
-    for name in sorted(_TOKENIZER_FILES & set(names)):
-        _check_tokenizer_file(folder / name)
+    tokenizer = _tokenizer_files(folder, names)
     check_weights(LocalFile(_ADAPTER_WEIGHTS, folder / _ADAPTER_WEIGHTS))
     training = read_training(folder)
     base = base_model_of(training, options.base_model, options.license_name, options.license_link)
@@ -108,7 +105,7 @@ def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch
         card=str(card),
         files=(
             *weights,
-            *(LocalFile(name, folder / name) for name in names if name in _TOKENIZER_FILES),
+            *tokenizer,
             LocalFile(_TOKENIZER, _json(fit_values(_without(_read(folder / _TOKENIZER), _OF_THIS_MACHINE)))),
             LocalFile(_SAMPLING, _json(fit_values(_read(folder / _SAMPLING)))),
             *terms.files,
@@ -231,6 +228,17 @@ def _check_sampling(path: Path) -> None:
             raise UserError(
                 f"{path.name} of {str(path.parent)!r} samples with {name}={settings.get(name)}: set {value}"
             )
+
+
+def _tokenizer_files(folder: Path, names: Sequence[str]) -> list[LocalFile]:
+    """The files of the tokenizer besides its settings; its vocabulary is the base model's where the folder has none."""
+    found = {name: folder / name for name in sorted(_TOKENIZER_FILES & set(names))}
+    if not _VOCABULARY & found.keys():
+        base = find_model(str(folder), weights=False).base.folder
+        found |= {name: base / name for name in sorted(_VOCABULARY) if (base / name).is_file()}
+    for path in found.values():
+        _check_tokenizer_file(path)
+    return [LocalFile(name, path) for name, path in found.items()]
 
 
 def _check_tokenizer_file(path: Path) -> None:

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from spectrum_suite import embedded_model, models
 from spectrum_suite.errors import UserError
-from spectrum_suite.models import find_model, load_for_scoring
+from spectrum_suite.models import find_model, load_for_scoring, load_tokenizer
 from tests.tiny_models import save_model
 
 IDS = torch.tensor([[0, 5, 7, 9, 30, 5]])
@@ -49,6 +49,40 @@ def test_a_merged_adapter_gives_the_logits_of_the_unmerged_one(base, adapter):
     torch.testing.assert_close(logits(model), unmerged, atol=1e-4, rtol=0)
     assert (unmerged - plain)[..., [5, 7]].abs().max() > 0.1  # the tied head has the trained rows, too
     assert tokenizer("a").input_ids[0] == tokenizer.bos_token_id
+
+
+def test_an_adapter_with_the_settings_of_a_tokenizer_alone_has_its_bases_vocabulary(
+    base, adapter, tokenizer_of, tmp_path
+):
+    own = tokenizer_of("llama3")
+    own.chat_template = "{{ messages }}"
+    tuned = shutil.copytree(adapter, tmp_path / "adapter")
+    own.save_pretrained(tuned)
+    (tuned / "tokenizer.json").unlink()
+    found = load_tokenizer(find_model(str(tuned)))
+    assert len(found) == len(own)
+    assert found("hello 1 2").input_ids == own("hello 1 2").input_ids
+    assert found.chat_template == own.chat_template
+
+
+def test_a_model_without_its_vocabulary_is_refused(base, tokenizer_of, tmp_path):
+    broken = shutil.copytree(base, tmp_path / "broken")
+    (broken / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"the tokenizer of model '.*broken' (has only \d+ tokens|cannot be loaded)"):
+        load_tokenizer(find_model(str(broken)))
+
+
+def test_a_tuned_checkpoint_that_comes_with_the_project(base, adapter, tmp_path, monkeypatch):
+    ours, theirs = tmp_path / "project" / "checkpoints", tmp_path / "elsewhere" / "checkpoints"
+    for place in (ours, theirs):
+        shutil.copytree(adapter, place / "small-spectrum")
+    monkeypatch.setattr(embedded_model, "own_folder", lambda name: tmp_path / "project" / name)
+    monkeypatch.chdir(theirs.parent)
+    files = find_model("embedded:small-spectrum", adapter_scale=0.5)
+    assert (files.folder, files.base.folder, files.adapter_scale) == (ours / "small-spectrum", base, 0.5)
+    assert files.fingerprint() == find_model(str(theirs / "small-spectrum"), adapter_scale=0.5).fingerprint()
+    with pytest.raises(UserError, match="no embedded model 'small-spectrun', did you mean 'small-spectrum'"):
+        find_model("embedded:small-spectrun")
 
 
 def test_float32_on_a_cpu_unless_said(base):

@@ -289,6 +289,14 @@ def test_a_missing_entry_is_named(run, entry):
         run.card()
 
 
+def test_training_on_target_distributions_is_said(run):
+    assert "target distribution" not in str(run.card())
+    run.write(training=TRAINING | {"objective": "distribution", "target_draws": 32.0, "target_rps": 0.5})
+    text = str(run.card())
+    assert "Rows with a target distribution are" in text
+    assert "| `target_rps` | 0.5 |" in text
+
+
 def test_an_adapter_of_another_objective_has_no_card(run):
     report = json.loads(run.training_report.read_text())
     run.training_report.write_text(json.dumps(report | {"objective": "response"}))

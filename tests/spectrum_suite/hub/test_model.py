@@ -113,6 +113,14 @@ def test_an_adapter_names_its_base_on_the_hub_and_no_folder_of_this_machine(
     assert not {"local_files_only", "is_local"} & json.loads(content(found, "tokenizer_config.json")).keys()
 
 
+def test_a_vocabulary_that_is_not_there_is_the_bases(trained, base, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "without a vocabulary")
+    (folder / "tokenizer.json").unlink()
+    found = publication(folder, tmp_path, without_report=True)
+    assert content(found, "tokenizer.json") == (base / "tokenizer.json").read_bytes()
+    assert content(found, "chat_template.jinja") == (trained / "chat_template.jinja").read_bytes()
+
+
 def test_results_stand_in_the_model_index_and_the_eval_results(trained, report, tmp_path):
     found = publication(trained, tmp_path, report)
     data = ModelCard(found.card).data
