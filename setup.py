@@ -17,6 +17,6 @@ setup(
     package_data={
         "spectrum_suite": ["**/*.jinja", "py.typed"],
         "dataset_builder": ["templates/*.jinja", "templates/licences/*.txt", "py.typed"],
-        **{name: ["*.md", "*.txt", "**/*.yaml"] for name in INSIDE},
+        **{name: ["*.md", "*.txt", "**/*.csv", "**/*.yaml"] for name in INSIDE},
     },
 )

@@ -41,7 +41,7 @@ KEPT = ".annotated"
 def annotate(options: argparse.Namespace) -> None:
     """Annotate what the options name, and write it with its report."""
     taxonomy = load_taxonomy(options.taxonomy) if options.taxonomy else TAXONOMY
-    parts = list(_planned(options))
+    parts = list(_planned(options, taxonomy))
     if not parts and not options.suite:
         raise UserError("nothing to annotate: give instruction data, a --plan, or a --suite with --tasks")
     for part in parts:
@@ -110,13 +110,13 @@ def _splits(rows: Dataset, held_out: int, seed: int) -> dict[str, Dataset]:
     return splits | ({"test": rows.select([row for row, held in enumerate(test) if held])} if held_out else {})
 
 
-def _planned(options: argparse.Namespace) -> Iterator[Planned]:
+def _planned(options: argparse.Namespace, taxonomy: Taxonomy) -> Iterator[Planned]:
     known = Provenance(parse_pairs("--fixed", options.fixed), parse_pairs("--columns", options.columns))
     for data in options.data:
         yield Planned(data, known, options.layout, options.split, options.limit)
     if options.plan:
         sources = options.sources_dir or os.environ.get("SPECTRUM_SOURCES")
-        yield from load_plan(options.plan, Path(sources) if sources else None)
+        yield from load_plan(options.plan, Path(sources) if sources else None, taxonomy)
 
 
 def _suite_rows(options: argparse.Namespace, finders: Finders) -> Iterator[Dataset]:

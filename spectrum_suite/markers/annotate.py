@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.markers.code_type import detect_code_type
+from spectrum_suite.markers.labels import prompt_key
 from spectrum_suite.markers.language import detect_language
 from spectrum_suite.markers.lengths import count_paragraphs, count_sentences, length_bucket
 from spectrum_suite.markers.provenance import check_columns, column_markers
@@ -38,6 +39,8 @@ class Annotator:
         fixed: Markers of every example, e.g. those of :func:`~spectrum_suite.markers.provenance.task_markers`.
         taxonomy: The categories.
         readings: What values of these columns mean; see :func:`~spectrum_suite.markers.provenance.column_markers`.
+        labels: Markers of some prompts by their keys, as :func:`~spectrum_suite.markers.labels.load_labels` gives them;
+            they go before those of columns.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -45,6 +48,7 @@ class Annotator:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     taxonomy: Taxonomy = TAXONOMY
     readings: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    labels: Mapping[str, Markers] = field(default_factory=dict)
 
     def markers(self, prompt: str, completion: str, metadata: Mapping[str, Any]) -> Markers:
         """All markers but the quality's bucket, which depends on the other examples.
@@ -58,6 +62,7 @@ class Annotator:
             UserError: A column has a value that is not valid.
         """
         given = dict(self.fixed) | column_markers(metadata, self.columns, self.taxonomy, self.readings)
+        given |= self.labels.get(prompt_key(prompt), {})
         found = detected_markers(prompt, completion, given.get("lang"))
         n_tokens = len(self.tokenizer(completion, add_special_tokens=False).input_ids)
         found |= {"length_tokens": n_tokens, "length_bucket": length_bucket(n_tokens)}

@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.markers.labels import load_labels
 from spectrum_suite.markers.sets import Provenance
+from spectrum_suite.markers.taxonomy import TAXONOMY, Taxonomy
 from spectrum_suite.shipped import shipped
 
 _EXAMPLE = "e.g. 'data: [{path: dolly.jsonl, fixed: {source: Human}, columns: {task: category}}]'"
@@ -35,8 +37,9 @@ class Planned:
     limit: int | None = None
 
 
-def load_plan(path: Path, sources: Path | None = None) -> list[Planned]:
-    """The datasets of a plan; ``readings`` say what the values of a column mean::
+def load_plan(path: Path, sources: Path | None = None, taxonomy: Taxonomy = TAXONOMY) -> list[Planned]:
+    """The datasets of a plan; ``readings`` say what the values of a column mean, and ``labels`` name a file with
+    markers of prompts (see :func:`~spectrum_suite.markers.labels.load_labels`)::
 
         data:
         - path: dolly/databricks-dolly-15k.jsonl
@@ -44,13 +47,16 @@ def load_plan(path: Path, sources: Path | None = None) -> list[Planned]:
           fixed: {source: Human}
           columns: {task: category}
           readings: {task: {open_qa: QuestionAnswering, general_qa: null}}
+          labels: dolly_labels.csv
 
     Args:
         path: The YAML file.
-        sources: The folder that relative paths in it are below; None takes them as they are.
+        sources: The folder that relative paths of data are below; None takes them as they are. Those of labels are
+            below the working directory, or come with the project.
+        taxonomy: The categories that labels are of.
 
     Raises:
-        UserError: There is no such file, or it is not a plan.
+        UserError: There is no such file, or it is not a plan; or a file of labels is not one.
     """
     path = Path(shipped(path))
     if not path.is_file():
@@ -62,7 +68,7 @@ def load_plan(path: Path, sources: Path | None = None) -> list[Planned]:
     entries = found.get("data") if isinstance(found, dict) else None
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{path} has no list 'data': {_EXAMPLE}")
-    return [_planned(path, entry, sources) for entry in entries]
+    return [_planned(path, entry, sources, taxonomy) for entry in entries]
 
 
 def parse_pairs(option: str, given: Sequence[str]) -> dict[str, str]:
@@ -78,8 +84,11 @@ def parse_pairs(option: str, given: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _planned(path: Path, entry: Any, sources: Path | None) -> Planned:
-    kinds = {"path": str, "layout": str, "split": str, "limit": int, "fixed": dict, "columns": dict, "readings": dict}
+def _planned(path: Path, entry: Any, sources: Path | None, taxonomy: Taxonomy) -> Planned:
+    kinds = {
+        "path": str, "layout": str, "split": str, "limit": int,
+        "fixed": dict, "columns": dict, "readings": dict, "labels": str,
+    }  # fmt: skip
     if not isinstance(entry, dict) or "path" not in entry:
         raise UserError(f"{path}: {entry!r} names no dataset: {_EXAMPLE}")
     for name, value in entry.items():
@@ -89,6 +98,8 @@ def _planned(path: Path, entry: Any, sources: Path | None) -> Planned:
             raise UserError(f"{path}: {name!r} is {value!r}: {_EXAMPLE}")
     data = str(sources / entry["path"]) if sources is not None else entry["path"]
     known = {name: entry[name] for name in ("fixed", "columns", "readings") if name in entry}
+    if "labels" in entry:
+        known["labels"] = load_labels(entry["labels"], taxonomy)
     return Planned(
         data,
         Provenance(**known),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,11 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Message
 from spectrum_suite.instruction_data import load_conversations
 from spectrum_suite.markers.annotate import COLUMN, Annotator, annotate, marker_features, with_quality_buckets
+from spectrum_suite.markers.labels import prompt_key
 from spectrum_suite.markers.tagger import Tagger, tag_rows
+from spectrum_suite.markers.taxonomy import Markers
+
+logger = logging.getLogger(__name__)
 
 Score = Callable[[Sequence[tuple[str, str]]], list[float]]
 """(prompt, completion) of some examples -> how good each completion is."""
@@ -34,11 +39,13 @@ class Provenance:
         fixed: Markers of every row.
         columns: Category -> the column with its value.
         readings: Category -> what stands there -> the value that it means, or None.
+        labels: Key of a prompt -> its markers; see :func:`~spectrum_suite.markers.labels.load_labels`.
     """
 
     fixed: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     readings: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    labels: Mapping[str, Markers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,10 @@ def annotate_instructions(
     known = provenance or Provenance()
     keep = sorted(set(known.columns.values()))
     rows = load_conversations(data, layout=layout, split=split, limit=limit, seed=seed, keep=keep)
+    if known.labels:
+        labelled = sum(prompt_key(_asked(messages[:-1])) in known.labels for messages in rows["messages"])
+        log = logger.info if labelled else logger.warning
+        log("%s: %d of %d rows have labels", data, labelled, len(rows))
     return _annotated(rows, finders, known, every_output=False)
 
 
@@ -106,7 +117,9 @@ def _annotated(rows: Dataset, finders: Finders, known: Provenance, *, every_outp
         scores = finders.score(list(zip(examples["prompt"], examples["completion"], strict=True)))
         examples = examples.add_column(_QUALITY, scores)
         columns["quality"] = _QUALITY
-    annotator = replace(finders.annotator, fixed=known.fixed, columns=columns, readings=known.readings)
+    annotator = replace(
+        finders.annotator, fixed=known.fixed, columns=columns, readings=known.readings, labels=known.labels
+    )
     shards = math.ceil(len(examples) / SHARD)
     examples = annotate(_on_disk(examples, finders.kept), annotator, num_proc=finders.num_proc, shards=shards)
     if finders.tagger is not None:
