@@ -43,6 +43,7 @@ class ChatServer(ThreadingHTTPServer):
         most            answers to a request at most, whatever `n` is
         takes_system    whether a system message is taken
         takes_logprobs  `top_logprobs` at most; 0 where log-probabilities are refused
+        tells           likely tokens that are told at most, whatever `top_logprobs` is
         reasons         "field", "content" or None: where the reasoning stands
         switch          the field and its value that turn reasoning off
         filtered        a text within messages that a filter refuses with a 400
@@ -57,7 +58,7 @@ class ChatServer(ThreadingHTTPServer):
         self.distribution = distribution
         self.faults, self.at_once, self.wait_s, self.latency_s, self.stall_s = {}, None, 0.2, 0.0, 20.0
         self.unknown, self.most, self.takes_system, self.takes_logprobs = set(), 128, True, 20
-        self.names_unknown = True
+        self.names_unknown, self.tells = True, 20
         self.reasons, self.switch, self.filtered, self.key, self.caches = None, None, None, None, False
         for name, value in options.items():
             assert hasattr(self, name), name
@@ -130,7 +131,9 @@ class ChatServer(ThreadingHTTPServer):
             message["content"], finish = text[: max(0, limit) * PIECE], "length"
         found = {"index": index, "message": message, "finish_reason": finish}
         if body.get("logprobs"):
-            found["logprobs"] = {"content": self.log_probs(text, by_piece(distribution), body.get("top_logprobs", 0))}
+            found["logprobs"] = {
+                "content": self.log_probs(text, by_piece(distribution), min(self.tells, body.get("top_logprobs", 0)))
+            }
         return found
 
     @staticmethod

@@ -10,6 +10,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.lm import client as client_module
 from tests.chat_server import REASONING, chatting
+from tests.systemone_server import deciding
 from tests.test_evaluate_model import KEY
 from tests.tiny_models import COLORS, save_suite
 
@@ -158,7 +159,7 @@ def test_the_key_is_in_no_log_file_or_report(command, monkeypatch, tmp_path, cap
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"api": "soap"}, "no API 'soap': there are completions, chat"),
+        ({"api": "soap"}, "no API 'soap': there are completions, chat, systemone"),
         ({"format": "colon"}, "--format is for a model whose tokenizer is here"),
         ({"as_text": "True"}, "--as_text is for --api completions"),
         ({"price": "1 2"}, "--price is for --dry_run"),
@@ -180,3 +181,62 @@ def test_mistakes_cost_nothing(change, message, command):
 def test_what_is_for_chat_alone(option, command):
     with chatting(answers) as server, pytest.raises(UserError, match=f"--{option} is for --api chat"):
         command(server, api="completions", model="a/b", estimate="logprobs", **{option: "True"})
+
+
+def test_the_first_tokens_tell_the_options_apart(command, caplog):
+    """Of five-letter pieces at most four letters are a token: "dark blue" and "red" begin with their own."""
+    caplog.set_level("INFO")
+    with chatting(lambda _: {"red": 0.4, "blue": 0.2, "Dark blue": 0.1, "rouge": 0.3}) as server:
+        report = command(server, estimate="top_logprobs", tasks="colors")
+        assert [body["max_tokens"] for body in server.served[2:]] == [1] * len(COLORS)  # after two small questions
+        shares = {"red": 4 / 7, "blue": 2 / 7, "dark blue": 1 / 7}
+        for item in report["alignment"]["colors"]["items"]:
+            assert item["probabilities"] == pytest.approx([shares[option] for option in item["options"]])
+            assert item["scores"]["coverage"] == pytest.approx(0.7)
+        assert report["alignment"]["colors"]["bounds"]["exact"] == len(COLORS)
+        asked = len(server.requests)
+        command(server, "again", estimate="top_logprobs", tasks="colors")
+        assert len(server.requests) == 2 * asked
+
+
+def test_what_first_tokens_leave_open_has_bounds(command, caplog):
+    caplog.set_level("INFO")
+    with chatting(lambda _: {"red": 0.5, "blue": 0.3, "dark blue": 0.2}, tells=2) as server:
+        report = command(server, estimate="top_logprobs", tasks="colors")
+    section = report["alignment"]["colors"]
+    assert section["refused"] == {"not told apart by the likeliest first tokens": len(COLORS)}
+    assert section["model"]["js_divergence"]["mean"] is None
+    low, high = section["bounds"]["js_divergence"]
+    assert low == pytest.approx(0, abs=1e-6)  # the service is as the truth, if what is missing is the third color
+    assert 0 < high < 0.1
+    assert "0 of 5 items exact" in caplog.text
+
+
+def test_a_service_without_log_probabilities(command):
+    message = "tells no log-probabilities of likely tokens: use --estimate samples"
+    with chatting(answers, takes_logprobs=0) as server, pytest.raises(UserError, match=message):
+        command(server, estimate="top_logprobs", tasks="colors")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "message"),
+    [("systemone", "is for --api systemone"), ("logprobs", "--estimate samples"), ("sequence", "no estimate")],
+)
+def test_ways_that_a_chat_service_does_not_have(estimate, message, command):
+    with chatting(answers) as server, pytest.raises(UserError, match=message):
+        command(server, estimate=estimate, tasks="colors")
+
+
+def test_a_decision_service_from_the_command_line(command):
+    def shares(_, names):
+        return [0.5, 0.3, 0.2] if len(names) == 3 else [1 / 6] * 6
+
+    with deciding(shares, mass=0.8) as server:
+        report = command(server, api="systemone", estimate="systemone")
+        assert len(server.requests) == len(COLORS) + 1
+    assert report["model"]["name"] == "decider"
+    section = report["alignment"]["colors"]["model"]
+    assert section["js_divergence"]["mean"] == pytest.approx(0, abs=1e-9)
+    assert section["coverage"]["mean"] == pytest.approx(0.8)
+    with deciding(shares) as server, pytest.raises(UserError, match="a decision service writes no text"):
+        command(server, "other", api="systemone", estimate="samples")

@@ -103,6 +103,13 @@ A model of which only a chat service is known, by 100 answers to each item, and 
     python evaluate_model.py --endpoint https://api.example.com/v1 --api chat --model large --suite spectrum-suite \\
         --estimate samples --n 100 --output outputs/evaluation/large --dry_run --price 0.5 1.5
 
+The same by the log-probabilities of first tokens, where the service tells them, and of a decision service:
+
+    python evaluate_model.py --endpoint https://api.example.com/v1 --api chat --model large --suite spectrum-suite \\
+        --desiderata alignment --estimate top_logprobs --output outputs/evaluation/large-first-tokens
+    python evaluate_model.py --endpoint http://localhost:8000/v1 --api systemone --suite spectrum-suite \\
+        --desiderata alignment --estimate systemone --output outputs/evaluation/decider
+
 What an adapter costs and gains on the way from its base (0) to itself (1), one report a scale and a table of all:
 
     python evaluate_model.py --model outputs/quickstart/adapter --suite spectrum-suite \\
@@ -224,6 +231,7 @@ def main(words: Sequence[str], program: str = "evaluate_model.py") -> None:
     """Evaluate as the words of a command line say; a user's mistake ends in one line and exit code 2."""
     is_main = os.environ.get("RANK", "0") == "0"  # the others would say the same
     logging.basicConfig(level=logging.INFO if is_main else logging.ERROR, format="%(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it has a line for every request
     with exit_on_user_error():
         run(read(words, program))
 
@@ -357,6 +365,10 @@ def summary_lines(report: Report) -> Iterator[str]:
             f"{task}: JS divergence {shown} nats (uniform guess {uniform:.4f}), "
             f"coverage {'none' if coverage is None else f'{coverage:.3f}'}, {section['n']} items{failed}{refused}"
         )
+        if found := section.get("bounds"):
+            low, high = found["js_divergence"]
+            exact = f"{found['exact']} of {found['n']} items exact"
+            yield f"{task}: JS divergence of all items between {low:.4f} and {high:.4f} nats ({exact})"
         yield from beside_lines(task, section)
     if found := report.get("calibration"):
         yield f"all items: JS divergence {change_text(found)} by calibration"

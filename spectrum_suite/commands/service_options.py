@@ -19,7 +19,8 @@ _CHARACTERS_PER_TOKEN = 4
 """About; where only a service is known, its tokenizer is not."""
 
 _OF_TOKENIZER = ("base", "revision", "task_labels", "calibration")
-_OF_CHAT = ("system_prompt", "thinking", "dry_run")
+_OF_CHAT = ("system_prompt", "thinking")
+_OF_SERVICE = ("dry_run", "price")
 
 
 def check_service(arguments: EvaluationArguments) -> None:
@@ -32,9 +33,21 @@ def check_service(arguments: EvaluationArguments) -> None:
         raise UserError(f"no API {arguments.api!r}: there are {', '.join(APIS)}")
     if not arguments.timeout > 0:
         raise UserError(f"--timeout is {arguments.timeout:g}: give a number of seconds")
+    for name in _OF_CHAT if arguments.api != "chat" else ():
+        if getattr(arguments, name):
+            raise UserError(f"--{name} is for --api chat: leave it out")
     if arguments.api == "completions":
         _check_completions(arguments)
         return
+    _check_no_tokenizer(arguments)
+    if arguments.price and not arguments.dry_run:
+        raise UserError("--price is for --dry_run: give that too")
+    if arguments.price and (len(arguments.price) != len(("read", "written")) or min(arguments.price) < 0):
+        raise UserError("--price takes two numbers: of a million tokens read, and of a million written")
+
+
+def _check_no_tokenizer(arguments: EvaluationArguments) -> None:
+    """Refuse what needs a tokenizer here."""
     if not arguments.endpoint:
         raise UserError(f"--api {arguments.api} needs the address of a service: give it with --endpoint")
     given = [name for name in _OF_TOKENIZER if getattr(arguments, name)]
@@ -42,16 +55,12 @@ def check_service(arguments: EvaluationArguments) -> None:
         raise UserError(f"--{name} is for a model whose tokenizer is here: leave it out with --api {arguments.api}")
     if arguments.as_text:
         raise UserError("--as_text is for --api completions: leave it out")
-    if arguments.price and not arguments.dry_run:
-        raise UserError("--price is for --dry_run: give that too")
-    if arguments.price and (len(arguments.price) != len(("read", "written")) or min(arguments.price) < 0):
-        raise UserError("--price takes two numbers: of a million tokens read, and of a million written")
 
 
 def _check_completions(arguments: EvaluationArguments) -> None:
-    for name in (*_OF_CHAT, "price"):
+    for name in _OF_SERVICE:
         if getattr(arguments, name):
-            raise UserError(f"--{name} is for --api chat: leave it out")
+            raise UserError(f"--{name} is for --api chat or systemone: leave it out")
     if arguments.as_text and not arguments.endpoint:
         raise UserError("--as_text needs the address of a server: give it with --endpoint")
 

@@ -15,10 +15,10 @@ DESIDERATA = (*KINDS, *ON_DATA)
 Prompting = Literal["description", "examples", "both"]
 PROMPTINGS: tuple[Prompting, ...] = ("description", "examples", "both")
 
-ESTIMATES = ("logprobs", "samples")
+ESTIMATES = ("logprobs", "samples", "top_logprobs", "systemone")
 """Ways to estimate a model's distribution over the options of an item."""
 
-APIS = ("completions", "chat")
+APIS = ("completions", "chat", "systemone")
 """What the service of a model may speak."""
 
 LIMIT = 1000

@@ -14,6 +14,7 @@ from spectrum_suite.lm.client import Endpoint, served_model
 from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.served import ServedLM
 from spectrum_suite.lm.service import Plan, Service
+from spectrum_suite.lm.systemone_service import SystemOneLM
 from spectrum_suite.models import find_model, scoring_device, torch_dtype
 
 ANSWERS = "answers.sqlite"
@@ -69,11 +70,13 @@ def find_engine(
     )
 
 
-def _service(settings: EvaluationSettings, *, progress: bool, plan: Plan | None) -> ChatLM:
+def _service(settings: EvaluationSettings, *, progress: bool, plan: Plan | None) -> ChatLM | SystemOneLM:
     endpoint = _endpoint(settings, settings.endpoint_model or settings.model or served_model(settings.endpoint))
     path = settings.output / ANSWERS
     store = AnswerStore(path if plan is None or path.is_file() else None)
     service = Service(endpoint, store, progress=progress, plan=plan)
+    if settings.api == "systemone":
+        return SystemOneLM(service)
     system_prompt = SYSTEM_PROMPT if settings.system_prompt is None else settings.system_prompt
     return ChatLM(service, system_prompt=system_prompt, thinking=settings.thinking)
 

@@ -36,3 +36,22 @@ class DrawnOptions:
     choices: tuple[int | None, ...]
     others: Mapping[str, int]
     reasoning: int = 0
+
+
+@dataclass(frozen=True)
+class DecidedOptions:
+    """What a decision service says of the options of one item.
+
+    Attributes:
+        probabilities: Of each option; they sum to 1. None where it refuses.
+        label_mass: The probability that the model says any of them; None where the service does not tell.
+        refused: Why it does not decide, if so.
+    """
+
+    probabilities: tuple[float, ...] | None
+    label_mass: float | None = None
+    refused: str | None = None
+
+
+FirstTokens = tuple[tuple[str, float], ...]
+"""The likeliest first tokens of an answer as text, each with its log-probability in nats."""

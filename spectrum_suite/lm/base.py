@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass
@@ -28,12 +28,27 @@ from spectrum_suite.generation.logprobs import (
 from spectrum_suite.generation.output_logprobs import OutputLogProbs, OutputOptions
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.generation.sample import Samples
-from spectrum_suite.lm.answers import Answer, DrawnOptions
+from spectrum_suite.lm.answers import Answer, DecidedOptions, DrawnOptions, FirstTokens
 from spectrum_suite.lm.match_answers import EMPTY, OTHER, match_answers
 from spectrum_suite.models import ModelFiles, load_tokenizer
 
-Question = Literal["option_logprobs", "output_logprobs", "sample", "respond", "answers", "draw_options"]
+Question = Literal[
+    "option_logprobs",
+    "output_logprobs",
+    "sample",
+    "respond",
+    "answers",
+    "draw_options",
+    "first_tokens",
+    "decide_options",
+]
 """What can be asked of a model: the method that answers it."""
+
+SERVICES_ONLY: Mapping[Question, str] = {
+    "first_tokens": "--estimate top_logprobs is for --api chat: other engines have --estimate logprobs, which is exact",
+    "decide_options": "--estimate systemone is for --api systemone: leave it out",
+}
+"""Questions that one kind of service alone answers -> what to say of all other engines."""
 
 MAX_ANSWER_TOKENS = 64
 """Tokens of an answer at most, where nothing else is said."""
@@ -265,6 +280,29 @@ class LM(ABC):
         return [
             match_answers(found, texts, prompt) for found, texts, prompt in zip(answered, options, prompts, strict=True)
         ]
+
+    def first_tokens(self, prompts: Sequence[Sequence[Message]]) -> list[FirstTokens]:
+        """The likeliest first tokens of an answer to each prompt, with their log-probabilities.
+
+        Raises:
+            UserError: The model cannot be asked.
+        """
+        raise UserError(SERVICES_ONLY["first_tokens"])
+
+    def decide_options(
+        self, prompts: Sequence[Sequence[Message]], options: Sequence[Sequence[str]], ordered: Sequence[bool]
+    ) -> list[DecidedOptions]:
+        """What a decision service says of the options of each prompt.
+
+        Args:
+            prompts: The messages of each.
+            options: The options of each prompt.
+            ordered: Whether they stand in order, from the lowest.
+
+        Raises:
+            UserError: The model cannot be asked.
+        """
+        raise UserError(SERVICES_ONLY["decide_options"])
 
 
 @dataclass

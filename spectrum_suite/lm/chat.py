@@ -18,10 +18,10 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Message
 from spectrum_suite.generation.logprobs import Prompt
 from spectrum_suite.generation.sample import Samples
-from spectrum_suite.lm.answers import Answer
-from spectrum_suite.lm.base import MAX_ANSWER_TOKENS, Question
-from spectrum_suite.lm.chat_manner import PATH, Manner, find_manner
-from spectrum_suite.lm.chat_messages import SYSTEM_PROMPT, as_answer, filtered_answer, read_completion
+from spectrum_suite.lm.answers import Answer, FirstTokens
+from spectrum_suite.lm.base import MAX_ANSWER_TOKENS, SERVICES_ONLY, Question
+from spectrum_suite.lm.chat_manner import MOST_LIKELY, NO_TOP, PATH, Manner, find_manner, find_top
+from spectrum_suite.lm.chat_messages import SYSTEM_PROMPT, as_answer, filtered_answer, read_completion, read_top
 from spectrum_suite.lm.client import Json, RefusedError
 from spectrum_suite.lm.service import USAGE, Draws, PlannedError
 from spectrum_suite.lm.service_lm import ServiceLM
@@ -49,6 +49,7 @@ class ChatLM(ServiceLM):
         "option_logprobs": _TEXTS + "estimate distributions from its answers with --estimate samples",
         "output_logprobs": _TEXTS + "use an engine that gives them, here or at a completions server",
         "respond": _TEXTS + "responses are measured with them alone",
+        "decide_options": SERVICES_ONLY["decide_options"],
     }
 
     @property
@@ -76,8 +77,22 @@ class ChatLM(ServiceLM):
 
     def try_to(self, question: Question) -> str | None:
         """See :class:`ServiceLM`."""
-        _ = self.manner
-        return None
+        if question != "first_tokens":
+            _ = self.manner
+            return None
+        if self.manner.reasons:
+            return (
+                "it reasons before it answers, so the first tokens are not those of the answer: use --estimate samples"
+            )
+        return None if self.most_likely else f"{NO_TOP}: use --estimate samples"
+
+    @cached_property
+    def most_likely(self) -> int:
+        """How many of the likeliest tokens the service tells with their log-probabilities; 0 where it tells none."""
+        try:
+            return find_top(self.service, self.manner)
+        except PlannedError:
+            return MOST_LIKELY[0]
 
     def answers(
         self,
@@ -117,6 +132,21 @@ class ChatLM(ServiceLM):
             doing="Asking",
         )
         return [[as_answer(each) for each in found] for found in kept]
+
+    def first_tokens(self, prompts: Sequence[Sequence[Message]]) -> list[FirstTokens]:
+        """See :class:`spectrum_suite.lm.base.LM`: those that would be drawn, of a single request for each prompt.
+
+        Raises:
+            UserError: The service tells no log-probabilities, or refuses.
+            NoAnswerError: It is gone.
+            PlannedError: Nothing is to be asked.
+        """
+        wanted = [
+            Draws(self.manner.top_body(prompt, self.system_prompt, self.most_likely), range(1), tokens=1)
+            for prompt in prompts
+        ]
+        kept = self.service.draw(PATH, wanted, read_top, doing="Asking")
+        return [tuple((text, log_prob) for text, log_prob in found["top"]) for (found,) in kept]
 
     def sample(
         self, prompts: Sequence[Prompt], n: int, *, first: int = 0, max_new_tokens: int, seed: int

@@ -20,6 +20,11 @@ ANSWERS_PER_REQUEST = 16
 REASONING_TOKENS = 4096
 """By which the limit of an answer is raised where a service reasons before it answers."""
 
+MOST_LIKELY = (20, 10, 5)
+"""Tokens whose log-probabilities are asked for, at most; services have limits of their own."""
+
+NO_TOP = "the service tells no log-probabilities of likely tokens"
+
 _PROBE = [Message(role="description", content="Names of colors."), Message(role="output", content="blue")]
 _PROBE_TOKENS = 256
 
@@ -67,6 +72,14 @@ class Manner:
         limit = max_tokens + REASONING_TOKENS * self.reasons
         turns = chat_turns(messages, system, system_role=self.system_role)
         return {"messages": turns, self.limit: limit} | self.drawing | self.switch
+
+    def top_body(self, messages: list[Message], system: str, most: int) -> Json:
+        """A request for the likeliest first tokens.
+
+        Raises:
+            UserError: A role is unknown or out of place.
+        """
+        return self.body(messages, system, 1) | {"logprobs": True, "top_logprobs": most}
 
     def as_dict(self) -> dict[str, Any]:
         """The same for a report."""
@@ -135,3 +148,21 @@ def _probe(service: Service, manner: Manner) -> tuple[int, bool]:
     answers, usage = service.ask_once(PATH, body, read_completion)
     reasoned = bool(usage.get("reasoning_tokens")) or any(as_answer(kept).reasoning for kept in answers)
     return len(answers), reasoned
+
+
+def find_top(service: Service, manner: Manner) -> int:
+    """How many of the likeliest tokens a service tells; 0 where it tells none.
+
+    Raises:
+        NoAnswerError: It is gone.
+        PlannedError: Nothing is to be asked.
+    """
+    for most in MOST_LIKELY:
+        try:
+            (answer, *_), _ = service.ask_once(PATH, manner.top_body(_PROBE, SYSTEM_PROMPT, most), read_completion)
+        except RefusedError as error:
+            if error.temporary:
+                raise
+            continue
+        return most if answer["top"] else 0
+    return 0

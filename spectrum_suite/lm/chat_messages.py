@@ -70,6 +70,18 @@ def read_completion(response: Json) -> list[Json]:
     return [_read_choice(choice) for choice in choices]
 
 
+def read_top(response: Json) -> list[Json]:
+    """The same of a request for log-probabilities.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: As :func:`read_completion`, or there are none.
+    """
+    answers = read_completion(response)
+    if not all(answer["top"] for answer in answers):
+        raise ValueError("no log-probabilities")
+    return answers
+
+
 def filtered_answer() -> Json:
     """What is kept where the service's filter withholds an answer."""
     return {"text": "", "finish": "content_filter", "refused": True, "reasoning": 0, "top": None}
@@ -97,7 +109,7 @@ def _read_choice(choice: Json) -> Json:
         content = "".join(part.get("text", "") for part in content if part.get("type", "text") == "text")
     reasoning = [message.get(name) for name in _REASONING_FIELDS]
     return {
-        "text": content + "",
+        "text": content,
         "finish": choice.get("finish_reason"),
         "refused": bool(message.get("refusal")) or choice.get("finish_reason") == "content_filter",
         "reasoning": max((len(text) for text in reasoning if isinstance(text, str)), default=0),

@@ -20,7 +20,7 @@ from spectrum_suite.generation.respond import Response, respond
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter, Rules
 from spectrum_suite.generation.sample import Samples, rule_adapter, sample
 from spectrum_suite.layouts import proof_of
-from spectrum_suite.lm.base import OptionScores, Question, TokenLM, kept
+from spectrum_suite.lm.base import SERVICES_ONLY, OptionScores, Question, TokenLM, kept
 from spectrum_suite.models import ModelFiles, load_for_scoring
 
 
@@ -91,6 +91,8 @@ class LocalLM(TokenLM):
 
     def cannot(self, question: Question) -> str | None:
         """See :class:`LM`: a model that looks at later tokens, or is not the same twice, answers nothing."""
+        if question in SERVICES_ONLY:
+            return SERVICES_ONLY[question]
         try:
             proof_of(self.model)
         except UserError as error:

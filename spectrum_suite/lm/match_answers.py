@@ -31,6 +31,7 @@ REFUSED, CUT, EMPTY, SEVERAL, OTHER = "refused", "cut off", "empty", "several op
 """Why an answer is no option."""
 
 _AROUND = "\"'“”„‚‘’«»‹›「」『』()[]{}<>*_`#~|"
+BULLETS = ("-", "•")
 _LAST = ".,;:!。，；：！"
 _REFUSAL = re.compile(
     r"(i['’]?m (very )?sorry|sorry|i apologi[sz]e|as an ai\b|as a (large )?language model"
@@ -77,8 +78,8 @@ def matcher(options: Sequence[str], prompt: Sequence[Message] = ()) -> Callable[
     rules: tuple[tuple[Callable[[str], str], list[tuple[str, int]]], ...] = (
         (str.strip, [(option, place) for place, option in enumerate(stripped)]),
         (plain, [(plain(option), place) for place, option in enumerate(stripped)]),
-        (_unnamed, [(_folded(option), place) for place, option in enumerate(stripped)]),
-        (_unlabelled, [(_folded(text), place) for text, place in labels]),
+        (_unnamed, [(folded(option), place) for place, option in enumerate(stripped)]),
+        (_unlabelled, [(folded(text), place) for text, place in labels]),
     )
 
     def match(text: str) -> int | str:
@@ -101,17 +102,26 @@ def plain(text: str) -> str:
         text = inner
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """The same, whatever the case."""
     return plain(text).casefold()
 
 
+def bare(text: str) -> str:
+    """The beginning of a text without what stands around it; nothing where there is nothing else."""
+    text = unicodedata.normalize("NFKC", text).strip()
+    for bullet in BULLETS:
+        text = text.removeprefix(f"{bullet} ")
+    return text.lstrip(_AROUND).lstrip()
+
+
 def _unnamed(text: str) -> str:
-    return _folded(_NAMED.sub("", plain(text), count=1) if _NAMED.match(plain(text)) else text)
+    return folded(_NAMED.sub("", plain(text), count=1) if _NAMED.match(plain(text)) else text)
 
 
 def _unlabelled(text: str) -> str:
     found = _unnamed(text)
-    return _folded(found[match.end() :]) if (match := _OPTION.match(found)) else found
+    return folded(found[match.end() :]) if (match := _OPTION.match(found)) else found
 
 
 def _without_option(answer: Answer) -> str | None:

@@ -42,7 +42,7 @@ from spectrum_suite.generation.output_logprobs import (
 )
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.generation.sample import Samples
-from spectrum_suite.lm.base import OptionScores, Question, TokenLM
+from spectrum_suite.lm.base import SERVICES_ONLY, OptionScores, Question, TokenLM
 from spectrum_suite.lm.client import Endpoint, Json, NoAnswerError, connected
 from spectrum_suite.models import ModelFiles
 from spectrum_suite.seeding import generator
@@ -113,6 +113,8 @@ class ServedLM(TokenLM):
 
     def cannot(self, question: Question) -> str | None:
         """See :class:`LM`: found out once, with a small question of the kind."""
+        if question in SERVICES_ONLY:
+            return SERVICES_ONLY[question]
         question = _ASKED_AS.get(question, question)
         if question not in self._refusals:
             self._refusals[question] = self._refusal(question)

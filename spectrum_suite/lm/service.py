@@ -47,9 +47,9 @@ class Draws:
     tokens: int = 0
 
     def key(self, endpoint: Endpoint, path: str, number: int) -> str:
-        """A hash of all that decides an answer."""
+        """A hash of all that decides an answer, the order of a request's fields too: options may be among them."""
         content = [endpoint.base_url, path, endpoint.model, self.body, self.stream, number]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 @dataclass
@@ -219,7 +219,7 @@ class _Run:
     def request(self, *, seeded: bool) -> Json:
         request = dict(self.draws.body)
         if seeded:
-            key = (self.draws.stream, "service", json.dumps(self.draws.body, sort_keys=True), self.first)
+            key = (self.draws.stream, "service", json.dumps(self.draws.body), self.first)
             request["seed"] = int(generator(*key).integers(_SEEDS))
         return request | ({"n": len(self.keys)} if len(self.keys) > 1 else {})
 

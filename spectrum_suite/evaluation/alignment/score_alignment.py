@@ -18,7 +18,9 @@ from datasets import Dataset
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.alignment.calibrated import calibrated_section
+from spectrum_suite.evaluation.alignment.decided import SYSTEMONE
 from spectrum_suite.evaluation.alignment.estimates import Estimate
+from spectrum_suite.evaluation.alignment.first_tokens import TOP_LOGPROBS
 from spectrum_suite.evaluation.alignment.option_orders import ask_in_orders, meant_probabilities, orders_section
 from spectrum_suite.evaluation.alignment.sampled import SAMPLES
 from spectrum_suite.evaluation.alignment.summarize_alignment import SMOOTHING, AlignmentItem, TaskAlignment
@@ -114,6 +116,8 @@ def _by_logprobs(lm: TokenLM, rows: Dataset, *, settings: EvaluationSettings) ->
 ESTIMATES: dict[str, Estimate] = {
     "logprobs": Estimate("option_logprobs", _by_logprobs, lambda _: {}),
     "samples": SAMPLES,
+    "top_logprobs": TOP_LOGPROBS,
+    "systemone": SYSTEMONE,
 }
 """``--estimate`` -> how it is done; the names are those of :data:`spectrum_suite.evaluation.choices.ESTIMATES`."""
 
@@ -157,7 +161,7 @@ class AlignmentWork(RowsWork):
         items = tuple(AlignmentItem.from_dict(item) for result in results.values() for item in result["items"])
         fingerprint = items_fingerprint(self.drawn)
         found = TaskAlignment(self.task, len(self.rows), items, fingerprint, seconds_of(results))
-        if all(item.refused for item in items):
+        if all(item.refused and item.bounds is None for item in items):
             raise UserError(f"no item of task {self.task!r} can be scored: {items[0].refused}")
         section = found.as_dict()
         if self.settings.orders > 1:

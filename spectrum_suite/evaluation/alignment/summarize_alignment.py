@@ -36,7 +36,8 @@ class AlignmentItem:
         scores: Metrics of the model, in nats where they have a unit; all NaN where it gives no number (NaN) or is not
             asked.
         uniform: The same metrics of the uniform guess.
-        refused: Why it is not asked, if it is not.
+        refused: Why it is not asked, or gives no number, if so.
+        bounds: Between what the Jensen-Shannon divergence lies, in nats; None where it is not a matter of bounds.
     """
 
     id: str
@@ -47,6 +48,7 @@ class AlignmentItem:
     scores: Scores
     uniform: Scores
     refused: str | None = None
+    bounds: tuple[float, float] | None = None
 
     @property
     def failed(self) -> bool:
@@ -66,6 +68,7 @@ class AlignmentItem:
             options=tuple(item["options"]),
             target=tuple(item["target"]),
             refused=item.get("refused"),
+            bounds=tuple(item["bounds"]) if item.get("bounds") else None,
             log_probs=tuple(unknown if value is None else value for value in item["log_probs"]),
             probabilities=tuple(math.nan if value is None else value for value in item["probabilities"]),
             **scores,
@@ -112,7 +115,22 @@ class TaskAlignment:
             "rows_fingerprint": self.rows_fingerprint,
             "model": {name: {"mean": summary[name], "se": summary[f"{name}_se"]} for name in metrics},
             "uniform": {name: {"mean": uniform[name], "se": uniform[f"{name}_se"]} for name in metrics},
+            **self._bounds(),
             "items": [asdict(item) for item in self.items],
+        }
+
+    def _bounds(self) -> dict[str, Any]:
+        """The means of the lower and of the upper bounds, where items have them."""
+        bounds = np.array([item.bounds for item in self.items if item.bounds is not None])
+        if not len(bounds):
+            return {}
+        low, high = bounds.mean(axis=0).tolist()
+        return {
+            "bounds": {
+                "js_divergence": [low, high],
+                "n": len(bounds),
+                "exact": int((np.ptp(bounds, axis=1) == 0).sum()),
+            }
         }
 
 
