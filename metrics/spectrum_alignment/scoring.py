@@ -58,12 +58,13 @@ def score_items(
         prediction_type: Whether predictions are probabilities or natural log-probabilities (``-inf`` is allowed).
         smoothing: Added to every probability of both sides. With 0, a KL divergence may be infinite.
         unit: Of the divergences and the cross-entropy.
-        ordered: Also return ``wasserstein``, with the options at 0, 1, 2, ...
+        ordered: Also return ``wasserstein``, with the options at 0, 1, 2, ..., and ``rps``.
         positions: Where the options of each item lie on a line, (n_options,) per item; implies ``ordered``.
 
     Returns:
         Arrays of shape (n_items,) under ``js_divergence``, ``kl_target_model``, ``kl_model_target``, ``cross_entropy``,
-        ``total_variation``, ``hellinger``, ``wasserstein`` (if asked for), ``mode_match`` and ``coverage``.
+        ``total_variation``, ``brier``, ``hellinger``, ``wasserstein`` and ``rps`` (if asked for), ``mode_match`` and
+        ``coverage``.
 
     Raises:
         ValueError: If lengths differ, or a target or a prediction is not a distribution over the options.
@@ -74,10 +75,10 @@ def score_items(
     p, q = (_smooth(x, is_option, smoothing) for x in (target, share))
     scores = _divergences(p, q, nats_per_unit=np.log(2) if unit == "bits" else 1.0)
     if positions is not None:
-        scores["wasserstein"] = _wasserstein(p, q, _position_matrix(positions, is_option))
+        scores |= _in_order(p, q, _position_matrix(positions, is_option), is_option)
     elif ordered:
-        scores["wasserstein"] = _wasserstein(p, q, np.broadcast_to(np.arange(float(p.shape[1])), p.shape))
-    scores["mode_match"] = _mode_match(target, share)
+        scores |= _in_order(p, q, np.broadcast_to(np.arange(float(p.shape[1])), p.shape), is_option)
+    scores["mode_match"] = mode_match(target, share)
     scored = ~np.isnan(share).any(axis=1)
     return {name: np.where(scored, values, np.nan) for name, values in scores.items()} | {"coverage": coverage}
 
@@ -295,6 +296,7 @@ def _divergences(p: np.ndarray, q: np.ndarray, nats_per_unit: float) -> dict[str
         "kl_model_target": _kl(q, p) / nats_per_unit,
         "cross_entropy": -_expected_log(p, q) / nats_per_unit,
         "total_variation": np.abs(p - q).sum(axis=1) / 2,
+        "brier": np.square(p - q).sum(axis=1),
         "hellinger": np.sqrt(np.square(np.sqrt(p) - np.sqrt(q)).sum(axis=1) / 2),
     }
 
@@ -320,15 +322,20 @@ def _position_matrix(positions: Sequence[ArrayLike], is_option: np.ndarray) -> n
     return np.where(is_option, matrix, np.where(is_option, matrix, -np.inf).max(axis=1, keepdims=True))
 
 
-def _wasserstein(p: np.ndarray, q: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Earth mover's distance on a line: the area between the two cumulative distributions, in units of position."""
+def _in_order(p: np.ndarray, q: np.ndarray, positions: np.ndarray, is_option: np.ndarray) -> dict[str, np.ndarray]:
+    """Distances between rows of ``p`` and ``q`` whose options lie on a line.
+
+    The earth mover's distance is the area between the two cumulative distributions, in units of position; the ranked
+    probability score the mean square of their difference at all options but the last, wherever these lie.
+    """
     order = np.argsort(positions, axis=1, kind="stable")
     gaps = np.diff(np.take_along_axis(positions, order, axis=1), axis=1)
     excess = np.cumsum(np.take_along_axis(p - q, order, axis=1), axis=1)[:, :-1]
-    return (np.abs(excess) * gaps).sum(axis=1)
+    inner = np.maximum(is_option.sum(axis=1) - 1, 1)  # beyond the options the difference is 0
+    return {"wasserstein": (np.abs(excess) * gaps).sum(axis=1), "rps": np.square(excess).sum(axis=1) / inner}
 
 
-def _mode_match(target: np.ndarray, share: np.ndarray) -> np.ndarray:
+def mode_match(target: np.ndarray, share: np.ndarray) -> np.ndarray:
     """The chance that a mode of the model, drawn evenly among its tied ones, is one of the target's modes."""
     target_mode, model_mode = (x >= x.max(axis=1, keepdims=True) * (1 - _TIE) for x in (target, share))
     return (target_mode & model_mode).sum(axis=1) / np.maximum(model_mode.sum(axis=1), 1)

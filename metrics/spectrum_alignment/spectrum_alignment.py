@@ -29,7 +29,8 @@ Args:
         the values: strings are samples, negative numbers log-probabilities, positive numbers probabilities.
     smoothing: Added to every probability of both distributions, which are then renormalised (default 1e-6).
     unit: 'nats' (default) or 'bits', for the divergences and the cross-entropy.
-    ordered: Whether to return the Wasserstein distance, with the options at 0, 1, 2, ... (default False).
+    ordered: Whether to return the Wasserstein distance, with the options at 0, 1, 2, ..., and the ranked probability
+        score (default False).
     positions: Where the options lie on a line: one list for all items, or one per item. Implies `ordered`.
     per_item: Whether to return every item's values (default False).
     confidence_level: For example 0.95, to return percentile bootstrap intervals of the means (default None).
@@ -37,9 +38,9 @@ Args:
     seed: Seed of the bootstrap (default 0).
 Returns:
     A dictionary with the mean over the scored items of `js_divergence`, `kl_target_model`, `kl_model_target`,
-    `cross_entropy`, `total_variation`, `hellinger`, `wasserstein` (if asked for), `mode_match` and `coverage`;
-    the standard error of each under `<metric>_se`; `n`, the number of items; `n_scored`, the number of items with every
-    value (an item with no mass on any option counts in `coverage` only). On request, `<metric>_ci`, a list [low, high],
+    `cross_entropy`, `total_variation`, `brier`, `hellinger`, `mode_match` and `coverage`, and if asked for of
+    `wasserstein` and `rps`; the standard error of each under `<metric>_se`; `n`, the number of items; `n_scored`, the
+    number of items with every value (an item with no mass on any option counts in `coverage` only). On request, `<metric>_ci`, a list [low, high],
     and `per_item`, a dictionary of lists.
 Examples:
     A model that gives heads 0.2 and tails 0.6, where a fair coin was described:

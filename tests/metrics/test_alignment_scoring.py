@@ -17,7 +17,7 @@ from spectrum_suite.metrics.spectrum_alignment.scoring import (
 
 LN2 = np.log(2)
 DIVERGENCES = ["js_divergence", "kl_target_model", "kl_model_target"]
-METRICS = [*DIVERGENCES, "cross_entropy", "total_variation", "hellinger", "mode_match", "coverage"]
+METRICS = [*DIVERGENCES, "cross_entropy", "total_variation", "brier", "hellinger", "mode_match", "coverage"]
 
 
 def random_items(n_items, seed=0, max_options=12):
@@ -51,8 +51,10 @@ def test_scores_agree_with_scipy(smoothing):
             "kl_model_target": stats.entropy(q, p),
             "cross_entropy": stats.entropy(p) + stats.entropy(p, q),
             "total_variation": max(abs((p - q)[p > q].sum()), abs((p - q)[p < q].sum())),
+            "brier": np.linalg.norm(p - q) ** 2,
             "hellinger": np.linalg.norm(np.sqrt(p) - np.sqrt(q)) / np.sqrt(2),
             "wasserstein": stats.wasserstein_distance(positions[i], positions[i], p, q),
+            "rps": stats.energy_distance(ranks := stats.rankdata(positions[i]), ranks, p, q) ** 2 / 2 / (len(p) - 1),
             "coverage": prediction.sum(),
         }
         assert {name: scores[name][i] for name in expected} == pytest.approx(expected, rel=1e-9, abs=1e-12)
@@ -68,8 +70,10 @@ def test_a_case_worked_by_hand():
         "kl_model_target": 0.25 * LN2,  # the same, mirrored
         "cross_entropy": 1.75 * LN2,  # 1/2 ln 4 + 1/4 ln 4 + 1/4 ln 2
         "total_variation": 0.25,
+        "brier": 0.125,  # twice a quarter squared
         "hellinger": (2**0.5 - 1) / 2,  # two roots differ by sqrt(1/2) - 1/2
         "wasserstein": 0.5,  # a quarter moves by two places
+        "rps": 1 / 16,  # at either of the first two places a quarter is missing
         "mode_match": 0.0,
         "coverage": 0.8,
     }
