@@ -40,8 +40,8 @@ Returns:
     A dictionary with the mean over the scored items of `js_divergence`, `kl_target_model`, `kl_model_target`,
     `cross_entropy`, `total_variation`, `brier`, `hellinger`, `mode_match` and `coverage`, and if asked for of
     `wasserstein` and `rps`; the standard error of each under `<metric>_se`; `n`, the number of items; `n_scored`, the
-    number of items with every value (an item with no mass on any option counts in `coverage` only). On request, `<metric>_ci`, a list [low, high],
-    and `per_item`, a dictionary of lists.
+    number of items with every value (an item with no mass on any option counts in `coverage` only). On request,
+    `<metric>_ci`, a list [low, high], and `per_item`, a dictionary of lists.
 Examples:
     A model that gives heads 0.2 and tails 0.6, where a fair coin was described:
 
