@@ -173,7 +173,7 @@ def test_the_lock_is_within_the_bounds():
 
 
 def test_the_core_is_small_and_extras_bring_the_rest():
-    assert {*EXTRAS} == {"train", "build", "demo", "embedded", "dev"}
+    assert {*EXTRAS} == {"train", "build", "demo", "serve", "embedded", "dev"}
     assert not requirements(*PROJECT["dependencies"]).keys() & NOT_IN_CORE
 
 

@@ -56,7 +56,7 @@ def _run(options: Namespace) -> None:
     from spectrum_suite.decisions.rows import load_decisions, questions_of  # noqa: PLC0415
     from spectrum_suite.formats.tags import find_format  # noqa: PLC0415
     from spectrum_suite.json_files import write_json, write_whole  # noqa: PLC0415
-    from spectrum_suite.lm.calibration_file import Calibration  # noqa: PLC0415
+    from spectrum_suite.lm.calibration_file import calibration_of  # noqa: PLC0415
     from spectrum_suite.models import find_model, load_for_scoring, load_tokenizer  # noqa: PLC0415
 
     rows = load_decisions(
@@ -67,10 +67,7 @@ def _run(options: Namespace) -> None:
     files = find_model(options.model, base=options.base, revision=options.revision)
     tokenizer = load_tokenizer(files)
     text_format = None if options.read == "labels" else find_format(options.format, tokenizer)
-    calibration = Calibration.read(options.calibration) if options.calibration else None
-    if calibration is not None and text_format is not None:
-        about = {"name": files.name, "fingerprint": files.fingerprint(), "format": text_format.name, "conditions": {}}
-        calibration.check(about)
+    calibration = calibration_of(files, text_format, options.calibration)
     reader = Reader.of(
         tokenizer, read=options.read, orders=options.orders, seed=options.seed, text_format=text_format,
         calibration=calibration,

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": ("spectrum_suite.commands.evaluate", "measure a model, or several side by side"),
     "decide": ("spectrum_suite.commands.decide", "measure a model's answers to rows of decisions"),
     "calibrate": ("spectrum_suite.commands.calibrate", "fit a temperature and a position bias to a trained model"),
+    "serve": ("spectrum_suite.commands.serve", "answer typed questions over HTTP, as System One and OpenAI have it"),
     "push": ("spectrum_suite.commands.push", "publish a dataset, a metric, a model or the playground on a Hub"),
     "demo": ("spectrum_suite.commands.demo", "open the playground: two models side by side in a browser"),
 }

@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.formats.render import Message
+from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.json_files import read_json
 from spectrum_suite.lm.calibration import Correction
 from spectrum_suite.lm.listed_options import OptionKind, option_kind, option_places
+from spectrum_suite.models import ModelFiles
 
 SCHEMA_VERSION = 1
 CALIBRATION = "calibration.json"
@@ -106,6 +107,25 @@ class Calibration:
             return given
         with np.errstate(divide="ignore"):
             return np.exp(correction.log_probs(np.log(given), option_places(messages, options)))
+
+
+def calibration_of(files: ModelFiles, text_format: Format | None, path: Path | None) -> Calibration | None:
+    """The calibration of a model as it is asked, without rules; None where no path is given.
+
+    Args:
+        files: The model.
+        text_format: How it is asked; None where that is settled otherwise, and the format is not checked.
+        path: A ``calibration.json`` or its folder.
+
+    Raises:
+        UserError: There is none, or it is of another model.
+    """
+    if path is None:
+        return None
+    found = Calibration.read(path)
+    name = found.content["model"]["format"] if text_format is None else text_format.name
+    found.check({"name": files.name, "fingerprint": files.fingerprint(), "format": name, "conditions": {}})
+    return found
 
 
 def correction_as_dict(correction: Correction) -> dict[str, Any]:

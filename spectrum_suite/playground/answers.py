@@ -15,8 +15,8 @@ from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.formats.tags import find_format
 from spectrum_suite.generation.sample import sample
 from spectrum_suite.generation.table import option_table
-from spectrum_suite.lm.calibration_file import Calibration
-from spectrum_suite.models import ModelFiles, find_model, load_for_scoring
+from spectrum_suite.lm.calibration_file import Calibration, calibration_of
+from spectrum_suite.models import ModelFiles, find_model, load_for_scoring, load_tokenizer
 
 BASE_FORMAT, TUNED_FORMAT = "colon", "auto"
 """How a base model and a tuned one are asked: in plain text, and in turns where the tokenizer has them."""
@@ -124,14 +124,11 @@ def load_models(
 
 
 def _load(label: str, files: ModelFiles, text_format: str, calibration: Path | None) -> Model:
-    found = Calibration.read(calibration) if calibration else None
-    model, tokenizer = load_for_scoring(files)
+    tokenizer = load_tokenizer(files)
     asked = find_format(text_format, tokenizer)
-    if found is None:
-        return Model(label, files.name, model, tokenizer, asked)
-    about = {"name": files.name, "fingerprint": files.fingerprint(), "format": asked.name, "conditions": {}}
-    found.check(about)
-    return Model(f"{label}, calibrated", files.name, model, tokenizer, asked, found)
+    found = calibration_of(files, asked, calibration)
+    model, _ = load_for_scoring(files)
+    return Model(f"{label}, calibrated" if found else label, files.name, model, tokenizer, asked, found)
 
 
 def read_question(description: str, examples: str, given: str, options: str) -> Question:
