@@ -48,7 +48,7 @@ def folder(tmp_path):
 def tokenizer(tokenizer_of, tmp_path):
     path = tmp_path / "tokenizer"
     tokenizer_of("chatml").save_pretrained(path)
-    LlamaConfig().save_pretrained(path)
+    LlamaConfig(vocab_size=len(tokenizer_of("chatml"))).save_pretrained(path)
     return str(path)
 
 

@@ -37,7 +37,7 @@ def folder(tmp_path, tokenizer_of):
     (tmp_path / "labels.csv").write_text(LABELS)
     (tmp_path / "plan.yaml").write_text(PLAN.replace("LABELS", str(tmp_path / "labels.csv")))
     tokenizer_of("chatml").save_pretrained(tmp_path / "tokenizer")
-    LlamaConfig().save_pretrained(tmp_path / "tokenizer")
+    LlamaConfig(vocab_size=len(tokenizer_of("chatml"))).save_pretrained(tmp_path / "tokenizer")
     return tmp_path
 
 
