@@ -187,6 +187,7 @@ def _base_record(spec: TaskSpec, raw: _Raw, options: BuildOptions) -> Record:
         "files": raw.checksums,
         "code": code_version(),
         "own_code": _own_code(spec),
+        "strict": options.strict and spec.source.root is not None,
         "libraries": {name: importlib.metadata.version(name) for name in _BYTES_DEPEND_ON},
     }
     return {
@@ -202,6 +203,7 @@ def _base_record(spec: TaskSpec, raw: _Raw, options: BuildOptions) -> Record:
         "draws": 0,
         "dropped": {},
         "cleaned": {},
+        "personal": {},
         "first": {},
         DEFINITION: definition(spec),
         "verbatim": spec.verbatim or ("written by the builder itself" if spec.generate else ""),

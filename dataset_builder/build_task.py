@@ -41,6 +41,7 @@ class BuildOptions:
         seed: Seed of every random choice.
         max_rows: Rows of each task at most, for a quick look; None for all.
         own: Files with tasks of one's own.
+        strict: Stop where something is wrong with rows of their tables, instead of leaving them out.
         licences: ``commercial`` for only tasks of sources whose terms are known to allow commercial use, or ``all``.
     """
 
@@ -51,6 +52,7 @@ class BuildOptions:
     seed: int = 42
     max_rows: int | None = None
     own: tuple[Path, ...] = ()
+    strict: bool = False
     licences: Literal["all", "commercial"] = "all"
 
 
@@ -117,6 +119,7 @@ def _build_rows(job: Job) -> Record:
         seed=job.options.seed,
         max_rows=job.options.max_rows,
         raw_files=job.files,
+        strict=job.options.strict,
     )
     with _bare_errors(job.options.output), _no_bars():
         builder.download_and_prepare(str(folder.work / job.task), file_format="parquet")
@@ -126,6 +129,7 @@ def _build_rows(job: Job) -> Record:
         "draws": builder.counts.draws,
         "dropped": dict(builder.counts.dropped),
         "cleaned": dict(sorted(builder.counts.cleaned.items())),
+        "personal": dict(builder.counts.personal),
         "first": builder.counts.first,
         "bytes": builder.info.dataset_size,
         "seconds": round(time.perf_counter() - started, 3),

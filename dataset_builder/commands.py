@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,7 +17,7 @@ from rich.table import Column, Table
 
 from dataset_builder.registry import known_tasks, naming, own_files, select_tasks
 from dataset_builder.task_spec import TaskSpec
-from spectrum_suite.errors import exit_on_user_error
+from spectrum_suite.errors import UserError, exit_on_user_error
 from spectrum_suite.parser import Parser, as_called
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def _parser(program: str) -> Parser:
     preview.add_argument("--json", action="store_true", help="whole rows as JSON, one per line")
     _add_data_options(preview)
     preview.set_defaults(command=_preview)
+    _add_new_task(commands)
     _add_build(
         commands.add_parser(
             "build",
@@ -86,6 +87,17 @@ def _parser(program: str) -> Parser:
         )
     )
     return parser
+
+
+def _add_new_task(commands: Any) -> None:
+    parser = commands.add_parser(
+        "new-task",
+        help="write a first task file for a table of your own",
+        description="Look at a table and write a first task file (YAML): what it guesses, it says in comments.",
+    )
+    parser.add_argument("table", type=Path, help="CSV, TSV, JSON, Parquet, Excel or SPSS file")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the task file (default: the table's name, .yaml)")
+    parser.set_defaults(command=_new_task)
 
 
 def _add_build(parser: Parser) -> None:
@@ -120,6 +132,9 @@ def _add_build(parser: Parser) -> None:
         choices=("all", "commercial"),
         default="all",
         help="commercial: only tasks of sources whose terms are known to allow commercial use (default: all)",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="stop where rows of your own table are wrong, instead of leaving them out"
     )
     _add_data_options(parser)
     parser.set_defaults(command=_build)
@@ -190,6 +205,19 @@ def _facts(spec: TaskSpec) -> dict[str, str]:
     }
 
 
+def _new_task(options: argparse.Namespace) -> None:
+    from dataset_builder.task_files.new_task import new_task  # noqa: PLC0415 - what reads tables
+
+    output = options.output or options.table.with_suffix(".yaml")
+    if output.exists():
+        raise UserError(f"{str(output)!r} exists: give another --output, or remove it")
+    text = new_task(options.table, output.parent)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text, encoding="utf-8")
+    _console().print(f"{output}: correct what was guessed, then look at its rows with preview {output}",
+                     soft_wrap=True, highlight=False, markup=False)  # fmt: skip
+
+
 def _preview(options: argparse.Namespace) -> None:
     from dataset_builder.preview import row_lines, show_task  # noqa: PLC0415 - with `datasets`, which takes seconds
     from dataset_builder.suite_builder import SpectrumSuite  # noqa: PLC0415
@@ -232,6 +260,7 @@ def _build_named(names: Sequence[str], options: argparse.Namespace) -> None:
         seed=options.seed,
         max_rows=options.rows,
         own=(*options.sources, *own_files(options.tasks).values()),
+        strict=options.strict,
         licences=options.licences,
     )
     if options.shape == "decisions":

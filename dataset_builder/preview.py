@@ -16,6 +16,8 @@ from dataset_builder.task_spec import TaskSpec
 _STYLES = {"description": "italic", "input": "cyan", "output": "bold green"}
 _SHOWN_MESSAGES, _SHOWN_ITEMS, _SHOWN_CHARACTERS = 12, 12, 400
 _BAR_CELLS = 30
+PERSONAL = "MIND before anything is published"
+"""What is said of rows that look like data on people."""
 
 
 def show_task(console: Console, spec: TaskSpec, rows: list[dict[str, Any]], size: str) -> None:
@@ -61,15 +63,15 @@ def missing_lines(records: Mapping[str, Record]) -> Iterator[str]:
 
 
 def row_lines(records: Mapping[str, Record]) -> Iterator[str]:
-    """A line for each reason for which rows were left out or converted, of those whose first place is told.
+    """A line for each reason for which rows were left out, converted or are doubtful, where the first place is told.
 
     Args:
-        records: Task -> its record, of which ``dropped``, ``cleaned`` and ``first`` count.
+        records: Task -> its record, of which ``dropped``, ``cleaned``, ``personal`` and ``first`` count.
     """
     tasks: dict[str, list[str]] = {}
     for task, record in records.items():
-        for what, key in (("left out", "dropped"), ("converted", "cleaned")):
-            for reason, rows in record[key].items():
+        for what, key in (("left out", "dropped"), ("converted", "cleaned"), (PERSONAL, "personal")):
+            for reason, rows in record.get(key, {}).items():
                 if reason in record.get("first", {}):
                     line = f"{what}: {rows:,} x {reason} (first: {record['first'][reason]})"
                     tasks.setdefault(line, []).append(task)

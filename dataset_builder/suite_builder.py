@@ -25,7 +25,7 @@ from dataset_builder.hygiene import Hygiene, left_as_they_are
 from dataset_builder.registry import get_task, known_tasks
 from dataset_builder.sequences import cut
 from dataset_builder.tables import CoverageRows, DistributionRows, IclRows, features
-from dataset_builder.task_spec import MIN_DRAWS, Draw, Dropped, Example, RawFiles, TaskSpec
+from dataset_builder.task_spec import MIN_DRAWS, Draw, Dropped, Example, Noted, RawFiles, TaskSpec
 from spectrum_suite import seeding
 from spectrum_suite.errors import UserError
 
@@ -44,12 +44,14 @@ class SpectrumSuiteConfig(datasets.BuilderConfig):
         max_rows: Stop after so many rows, for a quick look; None for all.
         allow_missing: Build a divisible source from the files that are present.
         raw_files: The raw files, upstream path -> local path, if already located.
+        strict: Stop where something is wrong with rows of somebody's own table, instead of leaving them out.
     """
 
     seed: int = 42
     max_rows: int | None = None
     allow_missing: bool = False
     raw_files: RawFiles | None = None
+    strict: bool = False
 
 
 @dataclass
@@ -61,7 +63,9 @@ class Counts:
     draws: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     cleaned: Counter[str] = field(default_factory=Counter)
+    personal: Counter[str] = field(default_factory=Counter)  # what looks like data on people -> cells
     first: dict[str, str] = field(default_factory=dict)  # reason -> where the first row is, where that is told
+    faults: dict[str, int] = field(default_factory=dict)  # what is wrong with rows -> how many
 
 
 class SpectrumSuite(datasets.ArrowBasedBuilder):
@@ -104,6 +108,9 @@ class SpectrumSuite(datasets.ArrowBasedBuilder):
             if spec.kind == "icl":
                 self.counts.draws += pc.sum(table["n_outputs"]).as_py()
             yield Key(0, index), table
+        if self.config.strict and self.counts.faults:
+            lines = (f"{rows} x {why} (first: {self.counts.first[why]})" for why, rows in self.counts.faults.items())
+            raise UserError(f"task {spec.name!r}: {'; '.join(lines)}: mend the table, or build without '--strict'")
         if not self.counts.rows:
             dropped = ", ".join(f"{rows} rows: {reason}" for reason, rows in self.counts.dropped.items())
             raise UserError(
@@ -266,11 +273,19 @@ def _read(spec: TaskSpec, files: RawFiles) -> Iterator[Example | Dropped]:
         ) from error
 
 
+def _count(counts: Counts, into: Counter[str], item: Dropped) -> None:
+    into[item.reason] += item.rows
+    if item.first:
+        counts.first.setdefault(item.reason, item.first)
+    if item.is_fault:
+        counts.faults[item.reason] = counts.faults.get(item.reason, 0) + item.rows
+
+
 def _without_dropped(items: Iterable[Example | Dropped], counts: Counts) -> Iterator[Example]:
     for item in items:
-        if isinstance(item, Dropped):
-            (counts.cleaned if item.kept else counts.dropped)[item.reason] += item.rows
-            if item.first:
-                counts.first.setdefault(item.reason, item.first)
+        if isinstance(item, Noted):
+            _count(counts, counts.personal if item.is_personal else counts.cleaned, item)
+        elif isinstance(item, Dropped):
+            _count(counts, counts.dropped, item)
         else:
             yield item

@@ -10,6 +10,9 @@
     rows, processes, draws, bytes, seconds
     dropped      reason -> raw rows that were left out
     cleaned      what was repaired -> texts in which it was (:mod:`dataset_builder.hygiene`)
+    personal     what looks like data on people -> cells of somebody's own table
+    first        reason of ``dropped``, ``cleaned`` or ``personal`` -> where the first row is, where that is told
+    definition   what the task is; null of the repository's own (:mod:`dataset_builder.recorded_tasks`)
     verbatim     why texts are left unchanged; empty where they are repaired
     files        Parquet file of the task's folder -> {"sha256": in hexadecimal, "rows": int, "bytes": int}
 """

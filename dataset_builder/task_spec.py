@@ -109,13 +109,24 @@ class Dropped:
         reason: Why.
         rows: How many.
         first: Where the first of them is, as far as that is told.
-        kept: They are not left out, but something in them was converted.
+        is_fault: Something is wrong with them, so that a strict build stops.
     """
 
     reason: str
     rows: int = 1
     first: str = ""
-    kept: bool = False
+    is_fault: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Noted(Dropped):
+    """Raw rows that are kept, and what is to be said of them.
+
+    Attributes:
+        is_personal: They look like data on people; else something in them was converted.
+    """
+
+    is_personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from dataset_builder.task_files.options import (
     resolve_listed,
     resolve_open,
 )
+from dataset_builder.task_files.personal_data import note_personal, personal_ids
 from dataset_builder.task_files.problems import Problems
 from dataset_builder.task_files.sentences import Clause
 from dataset_builder.task_files.table import NONE, Column, Table
@@ -68,6 +69,9 @@ class Answers(Protocol):
             The place of the person, row indices and places of questions, both of shape (answers,).
         """
 
+    def n_answers(self) -> np.ndarray:
+        """How many answers each person gave; of shape (people,)."""
+
     def by_question(self, people: np.ndarray, questions: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Each of some questions in order of its first answer, and the rows of its answers."""
 
@@ -82,6 +86,7 @@ def read_answers(task: TaskFile, table: Table, problems: Problems) -> Answers:
     """The answers that a table holds; those that cannot be used are noted."""
     for number, why in table.unreadable.items():
         problems.drop(why, number)
+    note_personal(table, problems)
     return AnswerPerRow(task, table, problems) if task.one_row_per == "answer" else PersonPerRow(task, table, problems)
 
 
@@ -95,7 +100,7 @@ class AnswerPerRow:
         kept = KeptRows(table, problems)
         kept.leave_out(self._person != NONE, "row without a person")
         kept.leave_out(question.codes != NONE, "row without a question", task.question)
-        kept.leave_out(answer.codes != NONE, NO_ANSWER, task.answer)
+        kept.leave_out(answer.codes != NONE, NO_ANSWER, task.answer, is_fault=False)
         _leave_out_weights(task, table, kept)
         resolved = _resolved(task.options, answer, task.answer, kept)
         self._output = np.append(resolved.places, NONE)[answer.codes]
@@ -138,6 +143,10 @@ class AnswerPerRow:
         for person, own in _grouped(self._person, rows):
             yield person, own, self._question[own]
 
+    def n_answers(self) -> np.ndarray:
+        """See :class:`Answers`."""
+        return np.bincount(self._person[self._rows], minlength=len(self.people))
+
     def by_question(self, people: np.ndarray, questions: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """See :class:`Answers`."""
         rows = self._rows[people[self._person[self._rows]] & questions[self._question[self._rows]]]
@@ -171,7 +180,7 @@ class PersonPerRow:
 
     def _add(self, task: TaskFile, question: Question, table: Table, kept: KeptRows, problems: Problems) -> None:
         column = table[question.column]
-        kept.leave_out(column.codes != NONE, NO_ANSWER, question.column)
+        kept.leave_out(column.codes != NONE, NO_ANSWER, question.column, is_fault=False)
         options = question.options or task.options
         labelled = table.options.get(question.column, ())
         if options == FOUND and set(column.texts) <= set(labelled):
@@ -197,6 +206,11 @@ class PersonPerRow:
                 if len(answered) and people[self._person[row]]:
                     yield int(self._person[row]), np.full(len(answered), row), answered
 
+    def n_answers(self) -> np.ndarray:
+        """See :class:`Answers`."""
+        counts = sum(output != NONE for output in self._output)
+        return np.bincount(self._person[counts > 0], counts[counts > 0], minlength=len(self.people)).astype(int)
+
     def by_question(self, people: np.ndarray, questions: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """See :class:`Answers`."""
         for place in np.flatnonzero(questions):
@@ -218,11 +232,17 @@ _ROWS_AT_A_TIME = 10_000
 
 
 def person_ids(task: TaskFile, table: Table) -> tuple[Sequence[str], np.ndarray]:
-    """The id of each person, and for each row the place of its person; by the number of the row where none is told."""
+    """The id of each person, and for each row the place of its person.
+
+    Where the table has no ids, the numbers of the rows are. E-mail addresses and telephone numbers are not kept: they
+    would be in every row.
+    """
     if not task.person:
         return [str(number) for number in table.numbers.tolist()], np.arange(len(table), dtype=np.int32)
     if not isinstance(task.person, Clause):
-        return table[task.person].texts, table[task.person].codes
+        column = table[task.person]
+        numbered = [f"person-{place:06d}" for place in range(len(column.texts))]
+        return numbered if personal_ids(column) else column.texts, column.codes
     ids: dict[str, int] = {}
     codes = np.empty(len(table), dtype=np.int32)
     for index in range(len(table)):

@@ -25,18 +25,20 @@ class KeptRows:
         copy.mask = self.mask.copy()
         return copy
 
-    def leave_out(self, good: np.ndarray, reason: str, column: str = "") -> None:
+    def leave_out(self, good: np.ndarray, reason: str, column: str = "", *, is_fault: bool = True) -> None:
         """Leave out the rows that are not good.
 
         Args:
             good: Whether a row is; boolean of shape (rows,).
             reason: What is wrong with the others.
             column: Where it is.
+            is_fault: Whether a strict build stops.
         """
         rows = np.flatnonzero(self.mask & ~good)
         if len(rows):
             value = self._table[column].get(rows[0]) if column else None
-            self._problems.drop(reason, int(self._table.numbers[rows[0]]), column, value, rows=len(rows))
+            self._problems.drop(reason, int(self._table.numbers[rows[0]]), column, value, rows=len(rows),
+                                is_fault=is_fault)  # fmt: skip
             self.mask &= good
 
     def mend(self, cells: np.ndarray, what: str, column: str) -> None:

@@ -17,6 +17,7 @@ from dataset_builder.task_spec import MIN_DRAWS, Draw, Dropped, Example, Target
 
 _REMEMBERED = 50_000  # inputs already written
 _FEW = f"answer of a person with fewer than {MIN_DRAWS} answers"
+_FEW_OF_PART = f"answer of a person with fewer than {MIN_DRAWS} answers in this part of the table"
 _FEW_OF_QUESTION = f"answer to a question with fewer than {MIN_DRAWS} answers"
 _NO_INPUT = "answer whose input has no text, since a value is missing"
 _SEVERAL_VALUES = "person with several values of a column, of which the first is taken"
@@ -44,10 +45,12 @@ class Processes:
 
     def of_people(self) -> Iterator[Example | Dropped]:
         """One process per person, in order of first answers; the draws in order of the table."""
-        problems = Problems()
+        problems, n_answers = Problems(), self._answers.n_answers()
         for person, rows, questions in self._answers.by_person(self._people, self._questions):
             if len(rows) < MIN_DRAWS:
-                problems.drop(_FEW, int(self._table.numbers[rows[0]]), rows=len(rows))
+                few = bool(n_answers[person] < MIN_DRAWS)  # else it is only that others are in another part
+                problems.drop(_FEW if few else _FEW_OF_PART, int(self._table.numbers[rows[0]]), rows=len(rows),
+                              is_fault=few)  # fmt: skip
                 continue
             values = {name: self._value(name, rows, problems) for name in self._described}
             draws, asked = [], []
@@ -67,7 +70,8 @@ class Processes:
         problems = Problems()
         for place, rows in self._answers.by_question(self._people, self._questions):
             if len(rows) < MIN_DRAWS:
-                problems.drop(_FEW_OF_QUESTION, int(self._table.numbers[rows[0]]), rows=len(rows))
+                problems.drop(_FEW_OF_QUESTION, int(self._table.numbers[rows[0]]), rows=len(rows),
+                              is_fault=False)  # fmt: skip
                 continue
             asked = self._answers.asked[place]
             draws = [
@@ -96,7 +100,7 @@ class Processes:
                 if len(own) < self._task.at_least or total <= 0:
                     what = "answer to a question" + (f" by a group of '{next(iter(group))}'" if group else "")
                     why = f"{what} with fewer than {self._task.at_least} answers"
-                    problems.drop(why, int(self._table.numbers[own[0]]), rows=len(own))
+                    problems.drop(why, int(self._table.numbers[own[0]]), rows=len(own), is_fault=False)
                     continue
                 sums = np.bincount(own_codes, all_weights[own], minlength=len(asked.outputs))
                 found = {asked.outputs[code]: float(sums[code] / total) for code in np.unique(own_codes)}

@@ -12,6 +12,7 @@ from dataset_builder.task_files.answers import Asked
 from dataset_builder.task_files.definition import TaskFile
 from dataset_builder.task_files.kept_rows import KeptRows
 from dataset_builder.task_files.numbers import numbers
+from dataset_builder.task_files.personal_data import note_personal
 from dataset_builder.task_files.problems import Problems
 from dataset_builder.task_files.processes import Inputs
 from dataset_builder.task_files.sentences import about, joined
@@ -47,6 +48,7 @@ def read_shares(task: TaskFile, table: Table, problems: Problems) -> Shares:
     """
     for number, why in table.unreadable.items():
         problems.drop(why, number)
+    note_personal(table, problems)
     raw, offered = _numbers(task, table)
     kept = KeptRows(table, problems)
     for place, column in enumerate(task.options):
@@ -64,7 +66,8 @@ def read_shares(task: TaskFile, table: Table, problems: Problems) -> Shares:
         kept.leave_out(fits, f"question whose {scale} do not sum to {_WHOLE[scale]:g}", task.question)
     if scale != "shares" and kept.mask.any():
         first = int(table.numbers[np.argmax(kept.mask)])
-        problems.mend(f"question whose {scale} were divided by their sum", first, rows=int(kept.mask.sum()))
+        problems.mend(f"question whose {scale} were divided by their sum", first, rows=int(kept.mask.sum()),
+                      is_fault=False)  # fmt: skip
     totals = _totals(task, table, sums if scale == "counts" else None, kept)
     return Shares(values / np.where(sums > 0, sums, 1)[:, None], offered, totals, kept.mask)
 

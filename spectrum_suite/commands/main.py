@@ -15,6 +15,7 @@ BUILDER = "dataset_builder.commands"
 COMMANDS = {
     "list": (BUILDER, "show all tasks with their sources and licences"),
     "preview": (BUILDER, "show rows of one task"),
+    "new-task": (BUILDER, "write a first task file for a table of your own"),
     "build": (BUILDER, "build tasks into a suite that load_dataset reads"),
     "annotate": ("spectrum_suite.commands.annotate", "find the markers of instruction data, to train with them"),
     "show": ("spectrum_suite.commands.show", "show which tokens of a row are trained"),

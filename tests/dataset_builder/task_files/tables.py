@@ -2,7 +2,7 @@
 
 from dataset_builder.suite_builder import read_examples, tables
 from dataset_builder.task_files.specs import task_specs
-from dataset_builder.task_spec import Dropped
+from dataset_builder.task_spec import Dropped, Noted
 
 PER_ANSWER = """\
 title: What people eat
@@ -65,7 +65,9 @@ def read_all(path, task=None):
     spec = next(each for each in specs if each.name == task) if task else specs[0]
     files = {file.path: spec.source.root / file.path for file in spec.source.files}
     items = list(read_examples(spec, files, 42))
-    noted = {(item.reason, item.rows, item.first, item.kept) for item in items if isinstance(item, Dropped)}
+    noted = {
+        (item.reason, item.rows, item.first, isinstance(item, Noted)) for item in items if isinstance(item, Dropped)
+    }
     return [item for item in items if not isinstance(item, Dropped)], noted
 
 

@@ -1,0 +1,174 @@
+"""Writes a first task file for a table: what is guessed is said in comments."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dataset_builder.task_files.guess import Guess, distinct, guess_shape
+from dataset_builder.task_files.options import MOST_FOUND, in_order, resolve_found
+from dataset_builder.task_files.personal_data import looks_personal
+from dataset_builder.task_files.read_table import Reading, column_names, read_table, separator
+from dataset_builder.task_files.table import NONE, Column, Table
+from spectrum_suite.errors import UserError
+
+
+def new_task(path: Path, beside: Path) -> str:
+    """The text of a task file for a table.
+
+    Args:
+        path: The table.
+        beside: The folder that the task file goes to.
+
+    Raises:
+        UserError: The table cannot be read.
+    """
+    reading = Reading()
+    names = column_names(path, reading)
+    usable = [name for name in names if name.strip() and names.count(name) == 1]
+    if not usable:
+        raise UserError(f"table {path.name!r} has no column with a name of its own: give its first row names")
+    table = read_table(path, usable, reading)
+    guess = guess_shape(table)
+    for name in dict.fromkeys(names):
+        if name not in usable:
+            guess.left_out[name] = "has no name" if not name.strip() else "has the name of another column"
+    return "\n".join(_Writer(table, guess, path, beside).lines()) + "\n"
+
+
+class _Writer:
+    """Writes a guess as YAML, with comments on what was guessed."""
+
+    def __init__(self, table: Table, guess: Guess, path: Path, beside: Path) -> None:
+        self.table, self.guess, self.path = table, guess, path
+        try:
+            self.relative = path.resolve().relative_to(beside.resolve()).as_posix()
+        except ValueError:
+            self.relative = str(path.resolve())
+
+    def lines(self) -> Iterator[str]:
+        guess, name = self.guess, self.path.name
+        yield f"# A first task for {name}: {len(self.table):,} rows, {len(self.table.columns)} columns."
+        yield "# What is guessed says so. Correct it, then look at the rows with: spectrum-suite preview THIS_FILE"
+        yield f"title: {_quoted(self.path.stem)}  # what people read on the card"
+        yield "licence: unstated  # of the table, as its publisher states it: cc-by-4.0, for instance"
+        yield "redistributable: unknown  # whether it may be published: yes, no or unknown"
+        yield "languages: [en]"
+        yield ""
+        yield f"table: {_quoted(self.relative)}"
+        if self.path.suffix.lower() in (".csv", ".txt"):
+            yield f"separator: {_quoted(separator(self.path, Reading()))}  # guessed from the first line"
+        yield f"one_row_per: {guess.shape}  # guessed, since {guess.why}"
+        yield from getattr(self, f"_{guess.shape}")()
+        yield from self._personal()
+        yield from (f"# not used: {_quoted(column)}, which {why}" for column, why in guess.left_out.items())
+
+    def _answer(self) -> Iterator[str]:
+        yield "kind: [icl, distribution]  # what one person answers, and the shares of the answers to a question"
+        for role, column in self.guess.keys.items():
+            yield f"{role}: {_quoted(column)}  # guessed: {_values_shown(self.table[column])}"
+        yield from self._people()
+        yield from self._options(self.table[self.guess.keys["answer"]])
+        yield from _hold_out(
+            ("people", self.guess.keys["person"]), ("questions", self.guess.keys["question"]), self.table
+        )
+
+    def _person(self) -> Iterator[str]:
+        yield "kind: [icl, distribution]  # what one person answers, and the shares of the answers to a question"
+        for role, column in self.guess.keys.items():
+            yield f"{role}: {_quoted(column)}"
+        if "person" not in self.guess.keys:
+            yield "# person: COLUMN  # no column has an id of its own in each row, so people are numbered"
+        yield from self._people()
+        yield "questions:  # guessed: columns with few different values. Write each as it was asked"
+        for column in self.guess.questions:
+            asked = self.table.labels.get(column, column)
+            if self.table.options.get(column):
+                yield f"  {_quoted(column)}: {_quoted(asked)}  # answers as the file lists them"
+                continue
+            values = _found(self.table[column])
+            yield f"  {_quoted(column)}:"
+            yield f"    text: {_quoted(asked)}"
+            yield f"    options: {_list(values)}{_codes(values)}"
+        if not self.guess.questions:
+            yield "  COLUMN: the question as it was asked  # none was found: name one"
+        if len(self.guess.questions) > 4:  # noqa: PLR2004
+            yield "hold_out: {people: 0.2, questions: 0.2}  # shares that are tested on and not trained on"
+        else:
+            yield "hold_out: {people: 0.2}  # a share that is tested on and not trained on"
+
+    def _question(self) -> Iterator[str]:
+        yield "kind: distribution"
+        for role, column in self.guess.keys.items():
+            yield f"{role}: {_quoted(column)}  # guessed: {_values_shown(self.table[column])}"
+        yield f"options: {_list(self.guess.questions)}  # guessed: columns with shares; {{column: text}} renames"
+        yield "ordered: false  # true where the options are a scale from one end to the other"
+        yield 'description: ["A question was put to many people. The answer is that of one of them."]'
+        yield "hold_out: {questions: 0.2}  # a share that is tested on and not trained on"
+
+    def _people(self) -> Iterator[str]:
+        about = self.guess.about
+        if about:
+            yield f"about: {_list(about)}  # guessed: what describes a person"
+            yield f"by: {_list(about[:2])}  # whose shares are told apart"
+        yield "description:  # a sentence whose value is missing is left out"
+        yield "  - One person answers the questions of a survey."
+        if about:
+            yield '  - "About this person: {{ about }}."'
+        yield "population:  # the same where the answers are those of many people"
+        yield "  - Different people answer the questions of a survey."
+        if about:
+            yield '  - "About these people: {{ about }}."'
+
+    def _options(self, column: Column) -> Iterator[str]:
+        values = _found(column)
+        if len(values) > MOST_FOUND:
+            yield f"options: open  # guessed, since there are {len(values)} different answers. Or: found, or a list"
+        else:
+            yield f"options: {_list(values)}  # found in the table; put them in their order{_codes(values)}"
+        yield "ordered: false  # true where the options are a scale from one end to the other"
+
+    def _personal(self) -> Iterator[str]:
+        for line in looks_personal(self.table):
+            yield f"# MIND: {line}: leave it out, or replace it, before you publish anything"
+
+
+def _hold_out(people: tuple[str, str], questions: tuple[str, str], table: Table) -> Iterator[str]:
+    shares = {what: 0.2 for what, column in (people, questions) if distinct(table[column]) > 4}  # noqa: PLR2004
+    if shares:
+        listed = ", ".join(f"{what}: {share}" for what, share in shares.items())
+        yield f"hold_out: {{{listed}}}  # shares that are tested on and not trained on"
+
+
+def _found(column: Column) -> tuple[str, ...]:
+    """The answers in a column, one spelling of each."""
+    resolved = resolve_found(column.texts, np.bincount(column.codes[column.codes != NONE], minlength=len(column.texts)))
+    return in_order([column.texts[place] for place in sorted(set(resolved.places.tolist()))])
+
+
+def _codes(values: Sequence[str]) -> str:
+    """How to say what codes mean, where answers are numbers."""
+    numeric = all(re.fullmatch(r"-?\d+(?:\.\d+)?", value) for value in values)
+    return f"  # codes? Say what they mean: {{{values[0]}: Never, ...}}" if numeric and values else ""
+
+
+def _values_shown(column: Column) -> str:
+    shown = ", ".join(text[:30].replace("\n", " ") for text in column.texts[:3])
+    return f"{distinct(column):,} different values, such as {shown}"
+
+
+def _list(values: Sequence[str]) -> str:
+    return f"[{', '.join(map(_quoted, values))}]"
+
+
+def _quoted(text: str) -> str:
+    """A text as YAML has it on one line: bare where that is read as the same text, else as JSON writes it."""
+    plain = re.fullmatch(r"[A-Za-z][\w./ -]*\w|[A-Za-z]", text) and text.lower() not in _WORDS
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+_WORDS = {"yes", "no", "true", "false", "on", "off", "null", "y", "n", "none"}
