@@ -13,7 +13,7 @@ from huggingface_hub import constants
 
 from dataset_builder.archives import is_packed, unpack
 from dataset_builder.download import DownloadError, HostUnreachableError, fetch, file_sha256
-from dataset_builder.hub_files import fetch_from_hub
+from dataset_builder.hub_files import fetch_from_hub, fetch_split
 from dataset_builder.task_spec import Source, SourceFile, TaskSpec
 from spectrum_suite.errors import UserError
 
@@ -142,7 +142,10 @@ def _fetch(source: Source, file: SourceFile, unreachable: dict[str, str]) -> dic
     if host in unreachable:
         raise DownloadError(unreachable[host])
     try:
-        folder = fetch_from_hub(source, file) if file.url is None else _download(source, file, file.url)
+        if file.url is not None:
+            folder = _download(source, file, file.url)
+        else:
+            folder = fetch_split(source, file) if file.split else fetch_from_hub(source, file)
     except HostUnreachableError as error:
         unreachable[host] = str(error)
         raise

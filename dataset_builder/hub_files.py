@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import snapshot_download
+from datasets import load_dataset
+from datasets.exceptions import DatasetsError
+from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -18,6 +24,9 @@ from huggingface_hub.utils import logging as hub_logging
 
 from dataset_builder.download import DownloadError, HostUnreachableError
 from dataset_builder.task_spec import Source, SourceFile
+from spectrum_suite.errors import first_line
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def fetch_from_hub(source: Source, file: SourceFile) -> Path:
@@ -31,12 +40,48 @@ def fetch_from_hub(source: Source, file: SourceFile) -> Path:
             there.
         HostUnreachableError: The Hub does not answer, or may not be asked, and the files are not cached.
     """
-    verbosity = hub_logging.get_verbosity()
-    hub_logging.set_verbosity_error()  # readers need the outcome, not each retry
-    try:
+    with _told_apart(source):
         folder = snapshot_download(
             source.hub, repo_type="dataset", revision=source.revision or None, allow_patterns=[file.path]
         )
+    return Path(folder)
+
+
+def fetch_split(source: Source, file: SourceFile) -> Path:
+    """Write a split of the source's repository as a Parquet file, once for each commit.
+
+    Returns:
+        The local folder that ``file.path`` is relative to.
+
+    Raises:
+        DownloadError: The repository, its revision, the configuration or the split is not there or cannot be read.
+        HostUnreachableError: The Hub does not answer, or may not be asked.
+    """
+    with _told_apart(source):
+        pinned = _COMMIT.fullmatch(source.revision)
+        commit = source.revision if pinned else HfApi().dataset_info(source.hub, revision=source.revision or None).sha
+        folder = Path(constants.HF_HOME) / "spectrum_suite" / "splits" / source.hub / commit
+        if not (folder / file.path).is_file():
+            try:
+                rows = load_dataset(source.hub, file.config or None, split=file.split, revision=commit)
+            except (DatasetsError, ValueError, OSError) as error:
+                raise DownloadError(
+                    f"split {file.split!r} of {source.hub!r} cannot be read: {first_line(error)}"
+                ) from error
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f".{file.path}.{os.getpid()}"
+            rows.to_parquet(part)
+            part.replace(folder / file.path)
+    return folder
+
+
+@contextmanager
+def _told_apart(source: Source) -> Iterator[None]:
+    """Say of each way in which the Hub may refuse what it is."""
+    verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()  # readers need the outcome, not each retry
+    try:
+        yield
     except GatedRepoError as error:
         raise DownloadError("its terms must be accepted on its page first, then log in with 'hf auth login'") from error
     except RevisionNotFoundError as error:
@@ -49,4 +94,3 @@ def fetch_from_hub(source: Source, file: SourceFile) -> Path:
         raise DownloadError(f"the Hub answers {error.response.status_code}") from error
     finally:
         hub_logging.set_verbosity(verbosity)
-    return Path(folder)

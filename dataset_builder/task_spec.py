@@ -169,11 +169,15 @@ class SourceFile:
             ``path``, or of the file compressed (.gz, .bz2, .xz). Without one, the file comes from the source's Hub
             repository, if it has one.
         sha256: Checksum of what the address gives.
+        config: Configuration of the Hub repository whose split is written as this file; empty for its only one.
+        split: That split; empty for a file that lies in the repository.
     """
 
     path: str
     url: str | None = None
     sha256: str | None = None
+    config: str = ""
+    split: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from dataset_builder.task_files.table import NONE, Column, Table
 NO_ANSWER = "cell without an answer"
 _NOT_LISTED = "answer that is not among the options"
 _RESPELLED = "answer whose blanks or capitals are not those of its option"
+_LONGEST = 20_000
+_LONG = f"text of more than {_LONGEST:,} characters"
 _MANY = f"question with more than {MOST_FOUND} different answers, taken for an open one: list its options if it is not"
 
 
@@ -101,6 +103,8 @@ class AnswerPerRow:
         kept.leave_out(self._person != NONE, "row without a person")
         kept.leave_out(question.codes != NONE, "row without a question", task.question)
         kept.leave_out(answer.codes != NONE, NO_ANSWER, task.answer, is_fault=False)
+        for name in (task.question, task.answer):
+            kept.leave_out(~_is_long(table[name]), _LONG, name)
         _leave_out_weights(task, table, kept)
         resolved = _resolved(task.options, answer, task.answer, kept)
         self._output = np.append(resolved.places, NONE)[answer.codes]
@@ -181,6 +185,7 @@ class PersonPerRow:
     def _add(self, task: TaskFile, question: Question, table: Table, kept: KeptRows, problems: Problems) -> None:
         column = table[question.column]
         kept.leave_out(column.codes != NONE, NO_ANSWER, question.column, is_fault=False)
+        kept.leave_out(~_is_long(column), _LONG, question.column)
         options = question.options or task.options
         labelled = table.options.get(question.column, ())
         if options == FOUND and set(column.texts) <= set(labelled):
@@ -249,6 +254,11 @@ def person_ids(task: TaskFile, table: Table) -> tuple[Sequence[str], np.ndarray]
         text = task.person.text(table.row(index, task.person.names))
         codes[index] = NONE if text is None else ids.setdefault(text, len(ids))
     return list(ids), codes
+
+
+def _is_long(column: Column) -> np.ndarray:
+    """Whether the text of each row is longer than any answer or question may be."""
+    return np.array([*(len(text) > _LONGEST for text in column.texts), False])[column.codes]
 
 
 def _leave_out_weights(task: TaskFile, table: Table, kept: KeptRows) -> None:

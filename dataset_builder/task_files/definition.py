@@ -21,8 +21,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -34,6 +35,7 @@ from spectrum_suite.errors import UserError, did_you_mean
 
 Shape = Literal["answer", "person", "question"]
 KINDS = ("icl", "distribution")
+_ON_HUB = re.compile(r"hf://datasets/(?P<dataset>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^/]+))?/(?P<path>.+)")
 OPEN, FOUND = "open", "found"
 SUFFIXES = (".yaml", ".yml")
 
@@ -60,20 +62,26 @@ class Question:
 
 
 @dataclass(frozen=True)
-class HubTable:
-    """A data set on the Hub as a table.
+class FetchedTable:
+    """A table that is not beside the task file.
 
     Attributes:
-        dataset: ``ORG/NAME``.
-        config: Its configuration; empty for the only one.
-        split: Its split.
-        revision: A commit, tag or branch; empty for the newest.
+        path: The name of its file, also where it lies beside the task file.
+        url: Its address, where it has one.
+        sha256: The checksum of what the address gives.
+        dataset: A data set on the Hub, ``ORG/NAME``.
+        revision: A commit, tag or branch of it; empty for the newest.
+        config: The configuration of which a split is the table; empty for the only one.
+        split: That split; empty where the table is a file of the data set.
     """
 
-    dataset: str
-    config: str = ""
-    split: str = "train"
+    path: str
+    url: str = ""
+    sha256: str = ""
+    dataset: str = ""
     revision: str = ""
+    config: str = ""
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,9 @@ class TaskFile:
     Attributes:
         path: The file.
         name: Of the task (key ``task``; default: the file's name).
-        table: A path below the file's folder, ``hf://datasets/ORG/NAME/PATH``, or a data set on the Hub.
+        table: A path below the file's folder, or a table that is fetched.
         kinds: ``icl``, ``distribution`` or both (key ``kind``).
+        source: A short name of where the table is from (default: that of the task).
         process: What an ``icl`` process is: a person or a question.
         options: Code or text in the table -> answer; ``found`` for those in the table, ``open`` for any.
         about: Column -> what it is called.
@@ -96,11 +105,12 @@ class TaskFile:
 
     path: Path
     name: str
-    table: str | HubTable
+    table: str | FetchedTable
     one_row_per: Shape
     kinds: tuple[str, ...] = ("icl",)
     process: Literal["person", "question"] = "person"
     reading: Reading = field(default_factory=Reading)
+    source: str = ""
     title: str = ""
     summary: str = ""
     homepage: str = ""
@@ -133,6 +143,11 @@ class TaskFile:
     people: float = 0.0
     held_out_questions: float = 0.0
     sequences: Sequences = field(default_factory=lambda: Sequences("one"))
+
+    @property
+    def table_path(self) -> str:
+        """The table's name among the files of the task."""
+        return self.table if isinstance(self.table, str) else self.table.path
 
     @property
     def person_columns(self) -> frozenset[str]:
@@ -252,13 +267,25 @@ class _Reader:
         name = self.text("task") or (default if _NAME.fullmatch(default) else f"task_{default}")
         return name if _NAME.fullmatch(name) else self.no("task", f"is {name!r}: use a-z, 0-9 and '_'")
 
-    def table(self) -> str | HubTable | None:
+    def table(self) -> str | FetchedTable | None:
         match self.entries.get("table"):
+            case str(path) if found := _ON_HUB.fullmatch(path.strip()):
+                return FetchedTable(found["path"], dataset=found["dataset"], revision=found["revision"] or "")
+            case str(path) if "://" in path:
+                return FetchedTable(PurePosixPath(urlsplit(path).path).name, url=path.strip())
             case str(path) if path.strip():
                 return path.strip()
+            case {"url": str(url), "sha256": str(sha256), **rest} if not rest:
+                return FetchedTable(PurePosixPath(urlsplit(url).path).name, url=url, sha256=sha256)
             case {"dataset": str(dataset), **rest} if rest.keys() <= {"config", "split", "revision"}:
-                return HubTable(dataset, **{key: str(value) for key, value in rest.items()})
-        return self.no("table", "is missing: give a file, or {dataset: ORG/NAME, config: ..., split: ...}")
+                which = {"split": "train"} | {key: str(value) for key, value in rest.items()}
+                name = "-".join(filter(None, (dataset.replace("/", "-"), which.get("config"), which["split"])))
+                return FetchedTable(f"{name}.parquet", dataset=dataset, **which)
+        return self.no(
+            "table",
+            "is not there: give a file, hf://datasets/ORG/NAME/FILE, {url: ADDRESS, sha256: CHECKSUM} or {dataset: "
+            "ORG/NAME, config: NAME, split: NAME, revision: COMMIT}",
+        )
 
     def shape(self) -> str | None:
         shape = self.one_of("one_row_per", get_args(Shape))
@@ -460,7 +487,7 @@ _FIELDS: dict[str, Callable[[_Reader], Any]] = {
     **{
         key: _text(key)
         for key in (
-            "title", "summary", "homepage", "citation", "creators", "attribution", "version", "question", "answer",
+            "source", "title", "summary", "homepage", "citation", "creators", "attribution", "version", "question", "answer",
             "weight", "responses",
         )
     },

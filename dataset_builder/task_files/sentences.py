@@ -87,5 +87,5 @@ def _of_row(tree: nodes.Template) -> Sequence[str]:
 @lru_cache(maxsize=1)
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=Missing, autoescape=False)
-    environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
+    environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False, default=str)
     return environment

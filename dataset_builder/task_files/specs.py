@@ -10,14 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from dataset_builder.task_files.answers import read_answers
-from dataset_builder.task_files.definition import HubTable, TaskFile, read_task_file
+from dataset_builder.task_files.definition import FetchedTable, TaskFile, read_task_file
 from dataset_builder.task_files.problems import Problems
 from dataset_builder.task_files.processes import Processes
 from dataset_builder.task_files.read_table import read_table
 from dataset_builder.task_files.shares import examples, read_shares
 from dataset_builder.task_files.table import NONE, Table
 from dataset_builder.task_spec import Dropped, Example, RawFiles, Source, SourceFile, TaskSpec
-from spectrum_suite.errors import UserError
 from spectrum_suite.seeding import stable_sample
 
 TRAIN, NEW_PEOPLE, NEW_QUESTIONS = "", "_new_people", "_new_questions"
@@ -45,16 +44,20 @@ def task_specs(path: Path) -> list[TaskSpec]:
 
 
 def _source(task: TaskFile) -> Source:
-    if isinstance(task.table, HubTable):
-        raise UserError(f"task file {str(task.path)!r}: a data set on the Hub is not read yet")
+    table = task.table if isinstance(task.table, FetchedTable) else FetchedTable(task.table)
     return Source(
-        name=task.name,
+        name=task.source or task.name,
         title=task.title or task.name,
         homepage=task.homepage,
         license=task.licence,
         redistributable=task.redistributable,
         citation=task.citation,
-        files=(SourceFile(task.path.name), SourceFile(task.table)),
+        files=(
+            SourceFile(task.path.name),
+            SourceFile(table.path, table.url or None, table.sha256 or None, config=table.config, split=table.split),
+        ),
+        hub=table.dataset,
+        revision=table.revision,
         commercial=task.commercial,
         creators=task.creators,
         attribution=task.attribution,
@@ -100,7 +103,7 @@ def read(task: TaskFile, part: Part, raw_files: RawFiles) -> Iterator[Example | 
     Raises:
         UserError: The table cannot be read.
     """
-    table = read_table(raw_files[task.table], task.columns(), task.reading)
+    table = read_table(raw_files[task.table_path], task.columns(), task.reading)
     problems = Problems()
     if task.one_row_per == "question":
         yield from _of_shares(task, part, table, problems)

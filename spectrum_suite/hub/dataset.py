@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,7 @@ def dataset_publication(
         notes=(
             *(f"left out: {name} (failed to build)" for name in failed),
             *left_out.values(),
+            *_personal(published),
             *_other_files(names, built, texts),
         ),
     )
@@ -174,6 +175,14 @@ def _check_shard(file: LocalFile, listed: Record) -> None:
         raise UserError(
             f"file {file.name!r} of the suite has {rows} rows, {REPORT} says {listed['rows']}: build it again"
         )
+
+
+def _personal(published: Mapping[str, Record]) -> Iterator[str]:
+    """A line for each kind of cell that looks like data on people."""
+    for name, record in published.items():
+        for what, cells in record.get("personal", {}).items():
+            where = record.get("first", {}).get(what, "")
+            yield f"MIND: task {name!r} has {cells} x {what} (first: {where}): make sure that it may be published"
 
 
 def _other_files(names: list[str], built: dict[str, Record], texts: Mapping[str, str]) -> list[str]:
