@@ -487,8 +487,8 @@ _FIELDS: dict[str, Callable[[_Reader], Any]] = {
     **{
         key: _text(key)
         for key in (
-            "source", "title", "summary", "homepage", "citation", "creators", "attribution", "version", "question", "answer",
-            "weight", "responses",
+            "source", "title", "summary", "homepage", "citation", "creators", "attribution", "version", "question",
+            "answer", "weight", "responses",
         )
     },
     "licence": lambda reader: reader.text("licence") or reader.text("license"),
