@@ -15,7 +15,7 @@ from dataset_builder.task_files.sentences import Clause, about, joined
 from dataset_builder.task_files.table import NONE, Table
 from dataset_builder.task_spec import MIN_DRAWS, Draw, Dropped, Example, Target
 
-_REMEMBERED = 50_000  # inputs already written
+_REMEMBERED = 50_000  # inputs and descriptions already written
 _FEW = f"answer of a person with fewer than {MIN_DRAWS} answers"
 _FEW_OF_PART = f"answer of a person with fewer than {MIN_DRAWS} answers in this part of the table"
 _FEW_OF_QUESTION = f"answer to a question with fewer than {MIN_DRAWS} answers"
@@ -40,6 +40,7 @@ class Processes:
         self._task, self._table, self._answers = task, table, answers
         self._people, self._questions = people, questions
         self._inputs = Inputs(task, table)
+        self._described_as: dict[tuple, tuple[str, ...]] = {}
         described = {name for each in task.descriptions for clause in each for name in clause.names}
         self._described = sorted({*described, *task.about} & set(table.columns))
 
@@ -146,7 +147,13 @@ class Processes:
         self, wanted: tuple[tuple[Clause, ...], ...], values: Mapping[str, Any], facts: Mapping[str, Any]
     ) -> tuple[str, ...]:
         values = {**values, "about": about(self._task.about, facts)}
-        return tuple(dict.fromkeys(text for clauses in wanted if (text := joined(clauses, values))))
+        key = tuple(values.items())
+        if key not in self._described_as:
+            if len(self._described_as) > _REMEMBERED:
+                self._described_as.clear()
+            texts = (joined(clauses, values) for clauses in wanted)
+            self._described_as[key] = tuple(dict.fromkeys(text for text in texts if text))
+        return self._described_as[key]
 
     def _value(self, name: str, rows: np.ndarray, problems: Problems) -> str | None:
         """The first value of a column among a person's rows."""
