@@ -12,7 +12,7 @@ from spectrum_suite.parser import PROGRAM, as_called
 from tests.train_command import REPOSITORY
 
 READERS = {
-    **dict.fromkeys(("list", "preview", "build"), None),
+    **dict.fromkeys(("list", "preview", "new-task", "build"), None),
     "annotate": annotate._parser("").parse_args,
     "calibrate": calibrate._parser("").parse_args,
     "demo": demo._parser("").parse_args,
