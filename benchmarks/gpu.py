@@ -32,125 +32,29 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import set_seed
 
 from benchmarks import option_scoring, training
+from benchmarks.gpu_work import Found
 from benchmarks.measuring import REPOSITORY
 from dataset_builder.build import BuildOptions, build
-from spectrum_suite.devices import best_device, device_name, has_dtype, peak_memory_gib
+from spectrum_suite.devices import best_device, device_name
 from spectrum_suite.errors import UserError, exit_on_user_error
-from spectrum_suite.formats.render import get_format
-from spectrum_suite.generation.logprobs import option_logprobs
-from spectrum_suite.generation.output_logprobs import output_logprobs
-from spectrum_suite.generation.sample import sample
 from spectrum_suite.json_files import write_whole
-from spectrum_suite.models import load_for_scoring
-from spectrum_suite.suite import draw_rows, task_rows
 
 TASKS = (*training.TASKS, "dist_urn")
 SHARES = {"losses": 0.2, "scores": 0.12, "training": 0.28, "options": 0.12, "run": 0.28}
 STEPS = 20
 LOSS_TOLERANCE, SCORE_TOLERANCE, EQUAL_SAMPLES = 0.05, 1e-3, 0.95
-OUTPUTS = 8
-"""Messages of a sequence whose outputs are scored, at most."""
 LARGEST_BATCH = 1024
 GAIN = 1.05
 """By how much a batch of twice the size must be faster, for a larger one to be tried."""
-
-Given = Mapping[str, Any]
-Found = dict[str, Any]
-
-
-def step_losses(given: Given) -> Found:
-    """The loss of each of the first steps."""
-    settings = Namespace(rows=4 * given["steps"], batch_size=4, max_length=256, **given)
-    set_seed(training.SEED)  # of the adapter's first weights
-    rows = training.rows_of(given["suite"], settings.rows)
-    with tempfile.TemporaryDirectory() as output:
-        trainer = training.ours(given["model"], rows, output, settings)
-        trainer.train()
-    return {"losses": [line["loss"] for line in trainer.state.log_history if "loss" in line]}
-
-
-def scores(given: Given) -> Found:
-    """Log-probabilities of options and outputs, and samples."""
-    model, tokenizer = load_for_scoring(given["model"], device=given["device"], dtype="float32")
-    items = draw_rows(task_rows(given["suite"], "dist_urn"), "dist_urn", limit=given["items"], seed=0)
-    prompts, options = items["messages"][:], items["options"][:]
-    sequences = [row[:OUTPUTS] for row in task_rows(given["suite"], training.TASKS[0])["messages"][: given["items"]]]
-    drawn = sample(model, tokenizer, prompts[:4], 25, max_new_tokens=8, seed=0)
-    return {
-        "options": [row.tolist() for row in option_logprobs(model, tokenizer, prompts, options)],
-        "outputs": [found.log_probs.tolist() for found in output_logprobs(model, tokenizer, sequences)],
-        "samples": [text for each in drawn for text in each.texts],
-    }
-
-
-def throughput(given: Given) -> Found:
-    """Trained tokens a second of one way of training, with one batch size."""
-    settings = Namespace(max_length=256, **given)
-    measured = training.measure(given["way"], given["model"], given["suite"], settings)
-    measured["peak_gib"] = peak_memory_gib(torch.device(given["device"]))
-    return measured
-
-
-def matmul_peak(given: Given) -> Found:
-    """What a large product of matrices in bfloat16 reaches, in operations a second: the peak that is to be had."""
-    device, size = torch.device(given["device"]), given["size"]
-    dtype = torch.bfloat16 if has_dtype(device, torch.bfloat16) else torch.float32
-    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    best = 0.0
-    for _ in range(given["rounds"]):
-        started = time.perf_counter()
-        for _ in range(4):
-            product = a @ b
-        product[0, 0].item()
-        best = max(best, 4 * 2 * size**3 / (time.perf_counter() - started))
-    return {"operations_per_second": best, "dtype": str(dtype).removeprefix("torch."), "size": size}
-
-
-def option_speed(given: Given) -> Found:
-    """Options a second by the clock, of one way of scoring."""
-    model, tokenizer = load_for_scoring(given["model"], device=given["device"])
-    text_format = get_format("colon", tokenizer)
-    rows = draw_rows(task_rows(given["suite"], "dist_urn"), "dist_urn", limit=given["items"], seed=0)
-    items = [
-        option_scoring.Item(
-            text_format.prompt(messages).removeprefix(text_format.bos), [f" {text}" for text in options]
-        )
-        for messages, options in zip(rows["messages"], rows["options"], strict=True)
-    ]
-    option_scoring.WAYS[given["way"]](model, tokenizer, items[:2])
-    started = time.perf_counter()
-    option_scoring.WAYS[given["way"]](model, tokenizer, items)
-    seconds = time.perf_counter() - started
-    n_options = sum(len(item.options) for item in items)
-    return {"options": n_options, "seconds": seconds, "options_per_second": n_options / seconds}
-
-
-def sampling_speed(given: Given) -> Found:
-    """Samples a second of one prompt, drawn at once by us or by one call of `generate`."""
-    from benchmarks.sampling import PROMPTS, sampler  # noqa: PLC0415  it reads Linux's account of a process
-
-    model, tokenizer = load_for_scoring(given["model"], device=given["device"])
-    draw = sampler(given["way"], model, tokenizer, PROMPTS["urn"], 16)
-    draw(2)
-    started = time.perf_counter()
-    draw(given["n"])
-    seconds = time.perf_counter() - started
-    return {"samples": given["n"], "seconds": seconds, "samples_per_second": given["n"] / seconds}
-
-
-WORK: dict[str, Callable[[Given], Found]] = {
-    work.__name__: work for work in (step_losses, scores, throughput, matmul_peak, option_speed, sampling_speed)
-}
 
 
 class Clock:
@@ -170,7 +74,7 @@ class Clock:
         given = {"device": self.settings.device, "suite": self.settings.suite} | given
         with tempfile.TemporaryDirectory() as folder:
             result = Path(folder, "result.json")
-            command = [sys.executable, "-m", "benchmarks.gpu", "--work", name, json.dumps(given), str(result)]
+            command = [sys.executable, "-m", "benchmarks.gpu_work", name, json.dumps(given), str(result)]
             failed = run_command(command, self.left)
             return {"failed": failed} if failed else json.loads(result.read_text(encoding="utf-8"))
 
@@ -440,17 +344,11 @@ def parser() -> argparse.ArgumentParser:
     add("--steps_per_second", type=float, default=4.0, help="run: what to expect of the device (default: 4)")
     add("--steps_of_run", type=int, help="run: exactly so many steps")
     add("--page", type=Path, metavar="JSON", help="write docs/gpu.md from this result, and do nothing else")
-    add("--work", nargs=3, help=argparse.SUPPRESS)
     return command
 
 
 def main(settings: Namespace) -> None:
-    """Do one piece of work in this process, or all parts in others."""
-    if settings.work:
-        name, given, result = settings.work
-        found = WORK[name](json.loads(given))
-        write_whole(Path(result), json.dumps(found))
-        return
+    """Do all parts, each in other processes."""
     if settings.page:
         from benchmarks.gpu_page import write_page  # noqa: PLC0415
 

@@ -19,7 +19,7 @@ import logging
 import math
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import partial
@@ -29,14 +29,22 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from spectrum_suite.compared_passes import (
+    IN_ROW,
+    ComparedTexts,
+    far_pass,
+    followed_pass,
+    largest_difference,
+    log_probs_of,
+    pack_pass,
+    padded_pass,
+    tree_pass,
+)
 from spectrum_suite.errors import UserError
-from spectrum_suite.lm_head import target_log_probs, unwatched
-from spectrum_suite.tree_attention import ROOT, TokenTree, core_model, padded_inputs, takes, tree_inputs
+from spectrum_suite.lm_head import unwatched
+from spectrum_suite.tree_attention import core_model, takes
 
 logger = logging.getLogger(__name__)
-
-TARGETS = 16
-"""Tokens whose log-probabilities are compared at each position."""
 
 PER_LEAK = {torch.float32: 5e-4, torch.float64: 1e-6, torch.float16: 0.05, torch.bfloat16: 0.2}
 """The largest difference that rounding explains, as a share of what a leak would make."""
@@ -47,13 +55,7 @@ LEAST = {torch.float32: 1e-4, torch.float64: 1e-8, torch.float16: 0.02, torch.bf
 _TIMES_NOISE = {torch.float32: 10, torch.float64: 10}
 """In longer texts rounding makes larger differences than in the short ones that are compared first."""
 
-_OTHER, _SHARED, _SIBLING, _BRANCH, _TAIL = (3, 4, 5, 4, 3)  # tokens of each part of the texts that are compared
 _FOLLOWED = 128  # tokens, at most, of a row of one text that is compared before training
-_IN_ROW = _OTHER + _SHARED + _SIBLING + _BRANCH
-_LONGEST = _OTHER + _SHARED + _SIBLING + _BRANCH + _TAIL
-_VOCABULARY = 50_000  # the tokens that are compared are among the first
-_PLACES = (1, 3, 4, 5, 7)  # of the text: in the shared part, at its end, and in the branch
-
 _Pass = Callable[..., torch.Tensor]
 
 
@@ -103,37 +105,8 @@ class Proof:
     cached_reach: int = 0
     responses: int = 2
     response_reach: int = 0
-    texts: _Texts | None = None
+    texts: ComparedTexts | None = None
     precision: torch.dtype = torch.float32
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """The texts that are compared.
-
-    Attributes:
-        other: What stands before them in a row.
-        shared: The beginning of two texts.
-        sibling: How the first continues.
-        branch: How the second continues.
-        targets: (places, ``TARGETS``), tokens whose log-probabilities are compared at ``_PLACES`` of the second text.
-        alone: Their log-probabilities where it is alone, of the same shape.
-        size: The largest difference that a full leak makes, in nats.
-    """
-
-    other: list[int]
-    shared: list[int]
-    sibling: list[int]
-    branch: list[int]
-    tail: list[int]
-    targets: torch.Tensor
-    alone: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
-    size: float = 0.0
-
-    @property
-    def text(self) -> list[int]:
-        """The text whose log-probabilities are compared."""
-        return self.shared + self.branch
 
 
 _lock = threading.Lock()
@@ -210,7 +183,7 @@ def require(model: PreTrainedModel, layout: Layout, length: int, *, option: str,
     if not reasons and length > proof.extent:
         reasons = [_beside(model, proof.texts, proof.precision, length)]
     if not any(reasons):
-        run, until = (_tree_pass, length) if layout is Layout.TREE else (_followed_pass, min(length, _FOLLOWED))
+        run, until = (tree_pass, length) if layout is Layout.TREE else (followed_pass, min(length, _FOLLOWED))
         reasons = [_at_length(model, proof, until, run)]
     if any(reasons):
         remedy = "leave it out" if layout is Layout.TREE else "use another model"
@@ -233,14 +206,14 @@ def positions_keep_apart(model: PreTrainedModel, length: int, *, autocast: torch
         UserError: As :func:`proof_of`.
     """
     proof = proof_of(model, autocast, watched=True)
-    return _at_length(model, proof, length, _pack_pass)
+    return _at_length(model, proof, length, pack_pass)
 
 
 def _at_length(model: PreTrainedModel, proof: Proof, length: int, run: _Pass) -> str:
     """Why a pass of a short row, or of one of ``length`` tokens, is not right; an empty string where both are."""
     if proof.texts is None:
         return next(iter(proof.refusals.values()))
-    for fill in (0, max(length - _IN_ROW, 0)):
+    for fill in (0, max(length - IN_ROW, 0)):
         reason, _ = _difference(model, proof.texts, proof.precision, partial(run, fill=fill))
         if reason:
             return reason
@@ -270,7 +243,7 @@ def check_repeats(model: PreTrainedModel, ids: Sequence[int], log_probs: torch.T
     Raises:
         UserError: It does.
     """
-    by_itself = _largest(alone(model, ids)[-len(log_probs) :].float().log_softmax(-1), log_probs)
+    by_itself = largest_difference(alone(model, ids)[-len(log_probs) :].float().log_softmax(-1), log_probs)
     if by_itself > proof_of(model).tolerance:
         raise UserError(not_the_same(model, by_itself))
 
@@ -290,19 +263,19 @@ def _precision(model: PreTrainedModel, autocast: torch.dtype | None) -> torch.dt
 
 def _prove(model: PreTrainedModel, precision: torch.dtype) -> Proof:
     """Compare passes of a few short texts."""
-    found = _Texts(*_texts(model))
-    right = _log_probs(alone(model, found.text), found)
+    found = ComparedTexts.of(model)
+    right = log_probs_of(alone(model, found.text), found)
     proof = Proof(tolerance=LEAST[precision], precision=precision)
     try:
-        padded, leaked = _padded(model, found)
+        padded, leaked = padded_pass(model, found)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # a model may raise anything
         proof.refusals[Layout.PADDED] = _reason(error)
         _check_causal(model, found, right, proof.tolerance)
         return proof
-    found = replace(found, alone=right, size=_largest(leaked, right))
-    if not (difference := _largest(padded, right)) <= max(proof.tolerance, PER_LEAK[precision] * found.size):
+    found = replace(found, alone=right, size=largest_difference(leaked, right))
+    if not (difference := largest_difference(padded, right)) <= max(proof.tolerance, PER_LEAK[precision] * found.size):
         _check_causal(model, found, right, proof.tolerance)
         proof.refusals[Layout.PADDED] = f"a padded pass differs from a plain one by {difference:.3g} nats"
         return proof
@@ -310,7 +283,7 @@ def _prove(model: PreTrainedModel, precision: torch.dtype) -> Proof:
     limit = getattr(core_model(model).config.get_text_config(), "max_position_embeddings", None)
     if limit and takes(model, "position_ids") and _beside(model, found, precision, limit):
         proof.extent = 0
-    reason, difference = _difference(model, found, precision, _tree_pass)
+    reason, difference = _difference(model, found, precision, tree_pass)
     if reason:
         proof.refusals[Layout.TREE] = reason
         return proof
@@ -319,7 +292,7 @@ def _prove(model: PreTrainedModel, precision: torch.dtype) -> Proof:
     return proof
 
 
-def _difference(model: PreTrainedModel, texts: _Texts, precision: torch.dtype, run: _Pass) -> tuple[str, float]:
+def _difference(model: PreTrainedModel, texts: ComparedTexts, precision: torch.dtype, run: _Pass) -> tuple[str, float]:
     """Why a pass does not have the numbers of a text alone, or an empty string; and the largest difference in nats."""
     try:
         found = run(model, texts)
@@ -327,7 +300,7 @@ def _difference(model: PreTrainedModel, texts: _Texts, precision: torch.dtype, r
         raise
     except Exception as error:  # a model may raise anything
         return f"it does not run such a pass ({_reason(error)})", math.nan
-    difference = _largest(found, texts.alone)
+    difference = largest_difference(found, texts.alone)
     if difference <= PER_LEAK[precision] * texts.size:
         return "", difference
     if not texts.size > LEAST[precision] / 100:
@@ -335,132 +308,36 @@ def _difference(model: PreTrainedModel, texts: _Texts, precision: torch.dtype, r
     return f"such a pass differs from plain ones by {difference:.3g} nats", difference
 
 
-def _texts(model: PreTrainedModel) -> Iterator[Any]:
-    """Tokens of the parts, and the targets; none of them has a meaning of its own to the model, as padding has."""
-    vocabulary = min(core_model(model).config.get_text_config().vocab_size, _VOCABULARY)
-    special: set[int] = set()
-    for config in (core_model(model).config, core_model(model).config.get_text_config()):
-        for name, value in config.to_dict().items():
-            if name.endswith(("token_id", "token_index", "token_ids")):
-                special |= set(value) if isinstance(value, list) else {value}
-    ordinary = [token for token in range(vocabulary) if token not in special]
-    draw = torch.Generator().manual_seed(0)
-    order = torch.randperm(len(ordinary), generator=draw).tolist()
-    tokens = [ordinary[index] for index in (order * _LONGEST)[:_LONGEST]]
-    for length in (_OTHER, _SHARED, _SIBLING, _BRANCH, _TAIL):
-        yield tokens[:length]
-        tokens = tokens[length:]
-    yield torch.randint(vocabulary, (len(_PLACES), TARGETS), generator=draw)
-
-
-def _beside(model: PreTrainedModel, texts: _Texts, precision: torch.dtype, length: int) -> str:
+def _beside(model: PreTrainedModel, texts: ComparedTexts, precision: torch.dtype, length: int) -> str:
     """Why a text does not keep its numbers in a pass with one of ``length`` tokens; an empty string where it does.
 
     Positions stand for the tokens. Where they have other numbers than a text without positions, as in models that count
     from another number than 0, far ones are compared with near ones.
     """
-    reason, _ = _difference(model, texts, precision, partial(_far_pass, length=length))
+    reason, _ = _difference(model, texts, precision, partial(far_pass, length=length))
     if not reason:
         return ""
-    near = replace(texts, alone=_far_pass(model, texts, len(texts.text + texts.tail)))
-    return _difference(model, near, precision, partial(_far_pass, length=length))[0]
+    near = replace(texts, alone=far_pass(model, texts, len(texts.text + texts.tail)))
+    return _difference(model, near, precision, partial(far_pass, length=length))[0]
 
 
-def _far_pass(model: PreTrainedModel, texts: _Texts, length: int) -> torch.Tensor:
-    """The text with tokens after it whose positions end with ``length``."""
-    ids = torch.tensor([texts.text + texts.tail], device=model.device)
-    positions = [*range(len(texts.text)), *range(length - len(texts.tail), length)]
-    inputs = {
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "position_ids": torch.tensor([positions], device=model.device),
-    }
-    return _scored(model, inputs, [(0, place) for place in _PLACES], texts)
-
-
-def _followed_pass(model: PreTrainedModel, texts: _Texts, fill: int = 0) -> torch.Tensor:
-    """The text with so many tokens after it."""
-    tree = TokenTree()
-    tree.extend(ROOT, texts.text + (texts.sibling * (fill + 1))[:fill])
-    return _scored(model, padded_inputs([tree], model), [(0, place) for place in _PLACES], texts)
-
-
-def _padded(model: PreTrainedModel, texts: _Texts) -> tuple[torch.Tensor, torch.Tensor]:
-    """The text with more after it in a padded row, and the text after all else in a row that is one text."""
-    before = texts.other + texts.shared + texts.sibling
-    rows = [texts.text + texts.tail, [*before, *texts.branch]]
-    trees = [TokenTree() for _ in rows]
-    for tree, ids in zip(trees, rows, strict=True):
-        tree.extend(ROOT, ids)
-    inputs = padded_inputs(trees, model)
-    leaked = [len(texts.other) + place if place < _SHARED else len(before) + place - _SHARED for place in _PLACES]
-    found = _scored(model, inputs, [*((0, place) for place in _PLACES), *((1, place) for place in leaked)], texts)
-    return found[: len(_PLACES)], found[len(_PLACES) :]
-
-
-def _tree_pass(model: PreTrainedModel, texts: _Texts, fill: int = 0) -> torch.Tensor:
-    """The text in a tree, after another text, a sibling that is longer by ``fill``, and their common beginning."""
-    tree = TokenTree()
-    tree.extend(ROOT, texts.other)
-    start = tree.extend(ROOT, texts.shared)
-    tree.extend(start, texts.sibling + (texts.sibling * (fill + 1))[:fill])
-    nodes = [start - _SHARED + 1 + place for place in range(_SHARED)]
-    end = tree.extend(start, texts.branch)
-    nodes += range(end - _BRANCH + 1, end + 1)
-    inputs = {"input_ids": torch.tensor([tree.ids], device=model.device)}
-    inputs |= tree_inputs(torch.tensor([tree.parents]), model)
-    return _scored(model, inputs, [(0, nodes[place]) for place in _PLACES], texts)
-
-
-def _pack_pass(model: PreTrainedModel, texts: _Texts, fill: int = 0) -> torch.Tensor:
-    """The text in a row after another one, longer by ``fill``, told apart by positions."""
-    other = texts.other + (texts.sibling * (fill + 1))[:fill]
-    tokens = torch.tensor([other + texts.text], device=model.device)
-    positions = [*range(len(other)), *range(len(texts.text))]
-    inputs = {"input_ids": tokens, "position_ids": torch.tensor([positions], device=model.device)}
-    return _scored(model, inputs, [(0, len(other) + place) for place in _PLACES], texts)
-
-
-def _scored(
-    model: PreTrainedModel, inputs: dict[str, Any], places: list[tuple[int, int]], texts: _Texts
-) -> torch.Tensor:
-    """The log-probabilities of the targets at places (row, index) that ascend, (places, ``TARGETS``)."""
-    positions = torch.zeros(inputs["input_ids"].shape, dtype=torch.bool)
-    positions[tuple(zip(*places, strict=True))] = True
-    targets = texts.targets.repeat(len(places) // len(_PLACES), 1)
-    position_index = torch.arange(len(places)).repeat_interleave(TARGETS)
-    found = target_log_probs(model, inputs, positions.to(model.device), position_index, targets.flatten())
-    return found.view(len(places), TARGETS)
-
-
-def _log_probs(logits: torch.Tensor, texts: _Texts) -> torch.Tensor:
-    """The same from the logits of a whole text."""
-    found = logits[list(_PLACES)].float().log_softmax(-1).cpu()
-    return found.gather(-1, texts.targets)
-
-
-def _check_causal(model: PreTrainedModel, texts: _Texts, right: torch.Tensor, tolerance: float) -> None:
+def _check_causal(model: PreTrainedModel, texts: ComparedTexts, right: torch.Tensor, tolerance: float) -> None:
     """Refuse a model whose probabilities depend on later tokens, or change by themselves.
 
     Raises:
         UserError: It is one.
     """
-    again = _largest(_log_probs(alone(model, texts.text), texts), right)
+    again = largest_difference(log_probs_of(alone(model, texts.text), texts), right)
     if again > tolerance:
         raise UserError(
             f"{name_of(model)} gives other probabilities each time (by {again:.3g} nats): it cannot be scored"
         )
-    later = _largest(_log_probs(alone(model, texts.text + texts.tail), texts), right)
+    later = largest_difference(log_probs_of(alone(model, texts.text + texts.tail), texts), right)
     if later > tolerance:
         raise UserError(
             f"{name_of(model)} is not a causal language model: tokens after a text change its probabilities by "
             f"{later:.3g} nats"
         )
-
-
-def _largest(found: torch.Tensor, right: torch.Tensor) -> float:
-    """The largest difference; what both rule out does not differ."""
-    return torch.where(found == right, 0.0, found - right).abs().max().item()
 
 
 def name_of(model: PreTrainedModel) -> str:

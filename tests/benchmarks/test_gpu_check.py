@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from benchmarks import gpu
+from benchmarks import gpu, gpu_work
 from benchmarks.gpu_carry import models, packages
 from benchmarks.gpu_page import page
 
@@ -33,7 +33,7 @@ def here(monkeypatch):
 
     def work(clock, name, **given):
         given = {"device": clock.settings.device, "suite": clock.settings.suite} | given
-        return instead.get(name, gpu.WORK[name])(given)
+        return instead.get(name, gpu_work.WORK[name])(given)
 
     monkeypatch.setattr(gpu.Clock, "work", work)
     monkeypatch.setattr(gpu.training, "TASKS", ("coinflip", "described_shares"))
@@ -54,7 +54,7 @@ def test_the_device_is_compared_with_the_cpu_and_measured(settings, here):
 
 
 def test_a_wrong_device_is_found_out(settings, here):
-    real = gpu.WORK["step_losses"]
+    real = gpu_work.WORK["step_losses"]
     calls = []
 
     def wrong(given):
@@ -92,7 +92,7 @@ def test_every_way_of_training_is_measured(settings, here, small_suite, model_fo
             "way": way, "model": str(model_folder("chatml")), "suite": str(small_suite), "device": "cpu", "rows": 8,
             "batch_size": 4, "method": "LoRA",
         }  # fmt: skip
-        found = gpu.WORK["throughput"](given)
+        found = gpu_work.WORK["throughput"](given)
         assert found["trained_tokens"] > 20
         assert found["trained_tokens_per_wall_second"] > 0
         assert found["seen_tokens"] <= found["run_tokens"]

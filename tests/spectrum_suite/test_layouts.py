@@ -79,7 +79,7 @@ def test_a_text_keeps_its_numbers_beside_one_for_which_rotary_embeddings_change(
 
 def test_a_model_is_proven_once_and_forgotten_with_it(monkeypatch, tokenizer):
     passes = []
-    monkeypatch.setattr(layouts, "_tree_pass", lambda *given, run=layouts._tree_pass: passes.append(1) or run(*given))
+    monkeypatch.setattr(layouts, "tree_pass", lambda *given, run=layouts.tree_pass: passes.append(1) or run(*given))
     model = tiny_model("llama", len(tokenizer))
     for _ in range(3):
         option_logprobs(model, tokenizer, ["Any"], [[" a", " b c"]])
@@ -92,7 +92,7 @@ def test_a_model_is_proven_once_and_forgotten_with_it(monkeypatch, tokenizer):
 
 def test_threads_that_share_a_model_prove_it_once(monkeypatch, tokenizer):
     passes = []
-    monkeypatch.setattr(layouts, "_tree_pass", lambda *given, run=layouts._tree_pass: passes.append(1) or run(*given))
+    monkeypatch.setattr(layouts, "tree_pass", lambda *given, run=layouts.tree_pass: passes.append(1) or run(*given))
     model = tiny_model("gemma3", len(tokenizer))
     found = []
     threads = [threading.Thread(target=lambda: found.append(proof_of(model).layout)) for _ in range(8)]

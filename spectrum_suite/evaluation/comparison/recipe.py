@@ -28,7 +28,8 @@ from typing import Any
 import yaml
 
 from spectrum_suite.errors import UserError, did_you_mean
-from spectrum_suite.evaluation.run import KINDS, tasks_of
+from spectrum_suite.evaluation.choices import KINDS
+from spectrum_suite.evaluation.measured_tasks import tasks_of
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.formats.tags import ALL_FORMATS
 from spectrum_suite.shipped import shipped

@@ -11,7 +11,7 @@ from trl import TrlParser
 
 from spectrum_suite.commands import train as command_line
 from spectrum_suite.commands.train import option_classes, read_command_line
-from spectrum_suite.commands.tuning import settings_of
+from spectrum_suite.commands.training_run import settings_of
 from spectrum_suite.errors import UserError
 from spectrum_suite.training.adaptation import AdaptationConfig
 from spectrum_suite.training.arguments import SpectrumArguments, TuningConfig

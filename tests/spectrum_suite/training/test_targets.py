@@ -343,7 +343,7 @@ def test_options_that_make_no_sense_are_refused(collate, options, line):
 
 def test_a_model_that_keeps_no_branches_apart_is_refused(targets, collate, trainer_of, monkeypatch):
     trainer = trainer_of("llama", targets(ROWS), collate())
-    monkeypatch.setattr("spectrum_suite.layouts._tree_pass", lambda model, texts: texts.alone + 1)
+    monkeypatch.setattr("spectrum_suite.layouts.tree_pass", lambda model, texts: texts.alone + 1)
     with pytest.raises(UserError, match="--objective distribution would give wrong losses with LlamaForCausalLM"):
         trainer.train()
 

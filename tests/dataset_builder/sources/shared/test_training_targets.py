@@ -14,7 +14,7 @@ from dataset_builder.sources.described import described_shares, known_shares
 from dataset_builder.sources.dice import dice_ways
 from dataset_builder.sources.shared.synthetic import HELD_OUT
 from dataset_builder.suite_builder import read_examples
-from spectrum_suite.evaluation.run import tasks_of
+from spectrum_suite.evaluation.measured_tasks import tasks_of
 from tests.tiny_models import COLORS, save_suite
 
 NAMES = [spec.name for spec in all_tasks() if spec.name.startswith("dist_train_") and spec.generate is not None]
