@@ -40,9 +40,9 @@ _WIDE = 200
 _COUNTED = 1_000  # rows that a preview reads to tell the size of a task
 _COUNTS = ("rows", "processes", "draws", "dropped rows", "seconds")
 _BUILD = """\
-Build tasks into a folder that load_dataset reads. Building more tasks into a suite adds to it. An interrupted build
-resumes where it stopped when the same command is given again; a task that has not changed is not built again. A task
-that cannot be built is named at the end and left out: the exit code is then 1, or 2 where nothing could be built.
+Build tasks into a folder that load_dataset reads. Building into an existing suite adds to it. An interrupted build
+resumes when the same command is run again; tasks that have not changed are not rebuilt. A task that cannot be built is
+left out and named at the end: the exit code is then 1, or 2 where nothing could be built.
 """
 
 

@@ -10,11 +10,11 @@ from spectrum_suite.errors import exit_on_user_error
 from spectrum_suite.parser import Parser, as_called
 
 _ABOUT = """\
-Find the markers of instruction data, or of tasks of the suite, and write the rows with a column `markers` as Parquet,
-to train on with `--objective markers`. Lengths, language, format and programming language are detected; what is known
-about a data set is given by --fixed and --columns, or in a plan for several data sets; quality comes from a column or a
-reward model; domain, task and format, where they are not known, from a model that tags. A report counts the examples
-with each marker. An interrupted command resumes.
+Annotate instruction data, or tasks of the suite, with markers, and write the rows with a column `markers` as Parquet,
+for training with `--objective markers`. Lengths, language, format and programming language are detected; what is known
+about a dataset is given with --fixed and --columns, or in a plan for several datasets; quality comes from a column or a
+reward model; domain, task and format, where unknown, from a model that tags them. A report counts the examples with
+each marker. An interrupted command resumes.
 """
 _EXAMPLES = """\
 examples:
@@ -44,22 +44,26 @@ def _parser(program: str) -> Parser:
     command = Parser(prog=program, description=as_called(_ABOUT, program), epilog=as_called(_EXAMPLES, program))
     add = command.add_argument
     command.add_config()
-    add("data", nargs="*", help="files (.json, .jsonl, .csv, .parquet), folders, or data sets on the Hub")
+    add("data", nargs="*", help="files (.json, .jsonl, .csv, .parquet), folders, or datasets on the Hub")
     add("--output", required=True, type=Path, help="folder of train.parquet, test.parquet and the report")
-    add("--fixed", nargs="+", default=[], metavar="CATEGORY=VALUE", help="markers of every row of the data")
-    add("--columns", nargs="+", default=[], metavar="CATEGORY=COLUMN", help="markers that are in columns of the data")
-    add("--layout", default="auto", help="of the data: auto goes by the columns, or name one")
-    add("--split", default="train", help="of data that is a folder or on the Hub (default: train)")
-    add("--limit", type=int, help="conversations of each data set, drawn at random")
-    add("--plan", type=Path, metavar="YAML", help="several data sets, with what is known about each")
-    add("--sources_dir", metavar="DIR", help="folder that the plan's paths are below (default: $SPECTRUM_SOURCES)")
+    add("--fixed", nargs="+", default=[], metavar="CATEGORY=VALUE", help="markers that every row of the data has")
+    add("--columns", nargs="+", default=[], metavar="CATEGORY=COLUMN", help="markers to take from columns of the data")
+    add("--layout", default="auto", help="layout of the data (default: inferred from its columns)")
+    add("--split", default="train", help="split of data in a folder or on the Hub (default: train)")
+    add("--limit", type=int, help="conversations to draw at random from each dataset")
+    add("--plan", type=Path, metavar="YAML", help="a plan: several datasets, with what is known about each")
+    add(
+        "--sources_dir",
+        metavar="DIR",
+        help="folder that paths in the plan are relative to (default: $SPECTRUM_SOURCES)",
+    )
     add("--suite", help="a built suite's folder, or a dataset on the Hub")
     add("--tasks", nargs="+", default=["all"], help="training tasks, each 'name' or 'name=rows' (default: all)")
-    add("--tokenizer", default="embedded:gemma-3-270m", help="of the model to tune; it counts the tokens")
-    add("--taxonomy", type=Path, metavar="YAML", help="categories of your own")
-    add("--reward_model", metavar="MODEL", help="a sequence classifier that says how good a completion is")
-    add("--tagger", metavar="MODEL", help="a model that says domain, task and format where they are not known")
-    add("--tagger_endpoint", metavar="URL", help="a completions server that has it")
+    add("--tokenizer", default="embedded:gemma-3-270m", help="tokenizer of the model to tune, which counts tokens")
+    add("--taxonomy", type=Path, metavar="YAML", help="a file of custom categories")
+    add("--reward_model", metavar="MODEL", help="a sequence classifier that scores completions")
+    add("--tagger", metavar="MODEL", help="a model that tags domain, task and format where they are unknown")
+    add("--tagger_endpoint", metavar="URL", help="a completions server that serves it")
     add("--max_tokens", type=int, help="leave out rows with a message of more tokens")
     add(
         "--held_out",
@@ -68,6 +72,6 @@ def _parser(program: str) -> Parser:
         metavar="PROMPTS",
         help="prompts to hold out, with all their rows (default: 0)",
     )
-    add("--seed", type=int, default=42, help="draws rows (default: 42)")
-    add("--num_proc", type=int, help="processes")
+    add("--seed", type=int, default=42, help="seed for drawing rows (default: 42)")
+    add("--num_proc", type=int, help="number of processes")
     return command

@@ -19,10 +19,10 @@ _LIMIT = 200
 
 _ABOUT = """\
 Fit a calibration of a model's distributions over options: one temperature for each kind of option set (numbers,
-letters, polar, ordered, texts) and a bias by the place at which a prompt names an option, by maximum likelihood on the
-training tasks of a suite. What does not help on tasks that were left out is not kept. Held-out tasks are refused.
+letters, polar, ordered, texts) and a position bias, by maximum likelihood on training tasks of a suite. What does not
+help on tasks left out of the fit is dropped. Held-out tasks are refused.
 
-It is written as calibration.json beside the model, which stays as it is; evaluate and demo use it with --calibration.
+It is written as calibration.json beside the model, which is not changed; evaluate and demo apply it with --calibration.
 """
 _EXAMPLES = """\
 examples:
@@ -108,8 +108,8 @@ def _parser(program: str) -> Parser:
     add("--output", type=Path, metavar="DIR", help="folder of calibration.json (default: the model's)")
     add("--format", default="auto", choices=("auto", *ALL_FORMATS), help="how the model is asked (default: auto)")
     add("--limit", type=int, default=_LIMIT, help=f"items per task at most (default: {_LIMIT})")
-    add("--orders", type=int, default=1, help="orders of the options in a prompt that lists them (default: 1)")
-    add("--seed", type=int, default=SEED, help=f"draws items and orders (default: {SEED})")
+    add("--orders", type=int, default=1, help="orders of the options, in prompts that list them (default: 1)")
+    add("--seed", type=int, default=SEED, help=f"seed for drawing items and orders (default: {SEED})")
     add("--batch_size", type=int, default=BATCH_SIZE, help=f"prompts per forward pass (default: {BATCH_SIZE})")
     add("--device", help="cpu, cuda, cuda:1, mps, xpu (default: the accelerator if there is one)")
     add("--dtype", help="float32, bfloat16 or float16 (default: bfloat16 on an accelerator, float32 elsewhere)")

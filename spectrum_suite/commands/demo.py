@@ -45,8 +45,8 @@ def _parser(program: str) -> Parser:
     add(
         "--base_format",
         default="colon",
-        help="how the base model is asked (default: colon); model_chat: as its own chat",
+        help="format of prompts to the base model (default: colon); model_chat: its own chat template",
     )
-    add("--tuned_format", default="auto", help="how the tuned model is asked (default: auto)")
+    add("--tuned_format", default="auto", help="format of prompts to the tuned model (default: auto)")
     add("--calibration", type=Path, metavar="PATH", help="calibration.json or its folder, of --tuned (or --base alone)")
     return command

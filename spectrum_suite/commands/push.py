@@ -42,15 +42,15 @@ The three-rule adapter, which `generate(custom_generate=...)` runs:
 
     python push_to_hub.py rule-adapter --repo_id ORG/rule-adapter
 
-The playground, as a Space with two models of the Hub:
+The playground, as a Space with two models from the Hub:
 
     python push_to_hub.py space demo --repo_id ORG/playground --tuned ORG/urns
 
-What would be sent, without sending anything:
+A dry run, which sends nothing:
 
     python push_to_hub.py dataset spectrum-suite --repo_id ORG/spectrum-suite --dry_run
 
-A token comes from HF_TOKEN or 'hf auth login'. Interrupted? The same command resumes.
+The token is that of HF_TOKEN or 'hf auth login'. Interrupted? The same command resumes.
 """
 
 MAIN = "main"
@@ -273,8 +273,12 @@ def parser(program: str = "push_to_hub.py") -> Parser:
     dataset.add_argument("--remove_tasks", action="store_true", help="remove tasks that the suite no longer has")
     _with_folder(_kind(kinds.add_parser, "metric", "a metric of metrics/", prepare_metric))
     space = _with_folder(_kind(kinds.add_parser, "space", "the playground of demo/", prepare_space))
-    space.add_argument("--base", metavar="ORG/NAME", help="its base model (default: what the tuned one is made from)")
-    space.add_argument("--tuned", metavar="ORG/NAME", help="its tuned model or adapter; SPECTRUM_TUNED changes it")
+    space.add_argument("--base", metavar="ORG/NAME", help="its base model (default: that of the tuned one)")
+    space.add_argument(
+        "--tuned",
+        metavar="ORG/NAME",
+        help="its tuned model or adapter; the Space's variable SPECTRUM_TUNED overrides it",
+    )
     _kind(kinds.add_parser, "rule-adapter", "the code of the three-rule adapter", prepare_rule_adapter)
     model = _with_folder(_kind(kinds.add_parser, "model", "an adapter of train_sft.py", prepare_model))
     add = model.add_argument
@@ -284,15 +288,15 @@ def parser(program: str = "push_to_hub.py") -> Parser:
         type=float,
         default=1.0,
         metavar="S",
-        help="with --merge: how much of what the adapter changes is merged: 0 would be the base, 1 (default) is all",
+        help="with --merge: scale of the adapter's update: 0 would be the base, 1 (default) is the full adapter",
     )
     add("--report", type=Path, nargs="+", default=[], help="report.json of an evaluation (default: beside the model)")
     add("--without_report", action="store_true", help="publish a model without an evaluation")
     add("--suite", type=Path, help="the suite that was trained on (default: the folder in the training report)")
     add("--dataset", metavar="ORG/NAME", help="that suite on the Hub")
-    add("--base_model", metavar="ORG/NAME", help="the base model on the Hub, if a folder was tuned")
-    add("--license", help="the base model's licence as the Hub calls it; known for embedded models")
-    add("--license_link", help="where its terms are")
+    add("--base_model", metavar="ORG/NAME", help="the base model on the Hub, if a local folder was tuned")
+    add("--license", help="the base model's licence, by the Hub's identifier; known for embedded models")
+    add("--license_link", help="link to its terms")
     add("--card_only", type=Path, metavar="FILE", help="only write the card, to this file")
     return command
 
@@ -307,11 +311,11 @@ def _kind(add: Callable[..., Parser], name: str, what: str, prepare: Callable[[N
     command.add_argument("--revision", default=MAIN, help="the branch; created from main if missing")
     command.add_argument("--create_pr", action="store_true", help="open a pull request instead of writing to main")
     command.add_argument("--dry_run", action="store_true", help="show every file, its size and action; send nothing")
-    command.add_argument("--message", help="the summary of the commit")
+    command.add_argument("--message", help="the commit message")
     command.add_argument(
         "--overwrite",
         action="store_true",
-        help="also replace and delete files that no earlier push made, or that were changed since; each is named",
+        help="also replace and delete files that no earlier push created or that have changed since; each is listed",
     )
     return command
 

@@ -10,7 +10,7 @@ from spectrum_suite.parser import Parser
 
 _ABOUT = """\
 Show a row of a built suite as a model is trained on it: the order of draws, the description (or its absence), the turn
-tokens, and on which tokens the loss falls. Trained tokens have a green background; in a pipe or a file, brackets.
+tokens, and the tokens that have a loss. Trained tokens have a green background, or brackets in a pipe or a file.
 """
 _EXAMPLES = """\
 examples:
@@ -22,8 +22,8 @@ examples:
   spectrum-suite show coinflip --max_length 60 | less              # trained spans in brackets
 
 what to look for:
-  every output is trained up to and with its end-of-turn token; headers, inputs and descriptions are not
-  without a description, the first output is context: nothing has said yet what it should be
+  every output is trained, its end-of-turn token included; headers, inputs and descriptions are not
+  without a description, the first output is context: nothing before it says what it should be
 """
 
 

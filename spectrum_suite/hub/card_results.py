@@ -147,7 +147,7 @@ def read_card_results(path: str | Path) -> CardResults:
 
 def _from_evaluation(report: Mapping[str, Any]) -> CardResults:
     settings, comparison = fit(report["settings"]), report["comparison"]
-    limit = f", at most {settings['limit']} items a task" if isinstance(settings["limit"], int) else ""
+    limit = f", at most {settings['limit']} items per task" if isinstance(settings["limit"], int) else ""
     return CardResults(
         f"From `evaluate_model.py`: format `{settings['format']}`, {settings['dtype']} on {settings['device']}, seed "
         f"{settings['seed']}{limit}.{_faults(report)}",

@@ -56,7 +56,9 @@ class AdaptationConfig(ModelConfig):
     )
     adapter_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "An adapter of the same base to train on, a folder or a Hub id; its rank and layers stay."},
+        metadata={
+            "help": "An adapter of the same base to continue, a folder or a Hub id; its rank and layers are kept."
+        },
     )
 
     def __post_init__(self) -> None:

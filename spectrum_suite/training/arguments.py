@@ -20,23 +20,25 @@ class SpectrumArguments:
     tasks: list[str] = field(
         default_factory=lambda: ["all"],
         metadata={
-            "help": "Training tasks, each 'name' or 'name=rows'; 'all' or 'all=rows' takes every one; a mixture, as in "
-            "'random_draws=500', takes so many rows of its tasks together."
+            "help": "Training tasks, each 'name' or 'name=rows'; 'all' or 'all=rows' takes every one; a mixture, such "
+            "as 'random_draws=500', takes that many rows from its tasks together."
         },
     )
-    rows: int | None = field(default=None, metadata={"help": "Rows in all, shared out over the tasks."})
+    rows: int | None = field(default=None, metadata={"help": "Total number of rows, divided among the tasks."})
     mixing_temperature: float = field(
         default=1.0,
-        metadata={"help": "Of the shares of --rows: 1 goes by the rows of a task, large values make tasks equal."},
+        metadata={
+            "help": "For dividing --rows: 1 is proportional to the rows of a task, large values make shares equal."
+        },
     )
     allow_held_out: bool = field(default=False, metadata={"help": "Train on held-out tasks too, where named."})
     objective: str = field(
         default="spectrum",
         metadata={
-            "help": "What is learnt: spectrum, draws of the suite's processes; distribution, its target distributions, "
-            "beside draws where --tasks names both; from --data instruction, responses to their instructions; "
-            "response, responses to nothing; single_task, the responses of one narrow task; markers, annotated rows "
-            "and their markers."
+            "help": "What to learn: spectrum, draws of the suite's processes; distribution, its target distributions, "
+            "with draws too where --tasks names both; from --data: instruction, responses to their instructions; "
+            "response, responses without instructions; single_task, the responses of one narrow task; markers, "
+            "annotated rows with their markers."
         },
     )
     data: list[str] = field(
@@ -47,87 +49,95 @@ class SpectrumArguments:
             "only for tasks that --tasks names."
         },
     )
-    layout: str = field(default="auto", metadata={"help": "Of --data: auto goes by the columns, or name one."})
+    layout: str = field(default="auto", metadata={"help": "Layout of --data; auto infers it from the columns."})
     data_split: str = field(
-        default="train", metadata={"help": "Split of --data; a part of it as in 'train[:300]', of files too."}
+        default="train", metadata={"help": "Split of --data, or part of one, such as 'train[:300]'; of files too."}
     )
     data_limit: int | None = field(
-        default=None, metadata={"help": "Conversations (rows of decisions) of each of --data, drawn at random."}
+        default=None, metadata={"help": "Conversations to draw at random from each of --data."}
+    )
+    data_limit: int | None = field(
+        default=None, metadata={"help": "Conversations (or rows of decisions) to draw at random from each of --data."}
     )
     marked: bool = field(
         default=True, metadata={"help": "Write markers; false is the baseline, on the same rows in the same order."}
     )
     markers_dropout: float = field(
-        default=0.5, metadata={"help": "Share of examples whose prompt shows no markers at all, drawn per epoch."}
+        default=0.5, metadata={"help": "Share of examples whose prompt shows no markers, drawn anew each epoch."}
     )
     markers_sample_dropout: float = field(
-        default=0.5, metadata={"help": "Share of its markers that any other prompt does not show, drawn per epoch."}
+        default=0.5, metadata={"help": "Share of markers that any other prompt leaves out, drawn anew each epoch."}
     )
     marker_categories: list[str] = field(
-        default_factory=lambda: ["all"], metadata={"help": "Categories of markers to write; all are those of the rows."}
+        default_factory=lambda: ["all"],
+        metadata={"help": "Categories of markers to write; all takes those of the rows."},
     )
-    marker_taxonomy: str | None = field(default=None, metadata={"help": "YAML file with categories of your own."})
+    marker_taxonomy: str | None = field(default=None, metadata={"help": "YAML file of custom categories."})
     train_on: str = field(
         default="outputs",
-        metadata={"help": "Where the loss falls: outputs; or, to compare, all tokens, or the last or first output."},
+        metadata={
+            "help": "What is trained: outputs; or, for ablations, all tokens, or only the last or the first output."
+        },
     )
     format: str = field(
         default="auto",
         metadata={"help": "auto, spectrum, colon, chat, tags, meaningless_tags or model_chat (its own chat template)."},
     )
     description_dropout: float = field(
-        default=0.2, metadata={"help": "Probability of leaving a description out, drawn per sequence and epoch."}
+        default=0.2, metadata={"help": "Probability of leaving out a description, drawn per sequence and epoch."}
     )
-    permute: bool = field(default=True, metadata={"help": "Put the draws into a new random order every epoch."})
+    permute: bool = field(default=True, metadata={"help": "Shuffle the draws of a row anew every epoch."})
     branching: float = field(
         default=0.0,
         metadata={
             "help": "Probability that a draw begins a sequence of its own after the description instead of following "
-            "the draw before it. Sequences of a row share tokens, so many draws cost little; 0 is the paper's way."
+            "the draw before it. Sequences of a row share tokens, so many draws cost little; 0 is the paper's method."
         },
     )
     task_branching: list[str] = field(
         default_factory=list,
-        metadata={"help": "The same for single tasks, each 'name=probability'; --branching is that of the others."},
+        metadata={"help": "Branching of single tasks, each 'name=probability'; --branching applies to the others."},
     )
     target_draws: float = field(
         default=32.0,
         metadata={
-            "help": "Draws that a row with a target counts as beside rows of draws; one of n_responses answers counts "
-            "as that many at most."
+            "help": "How many draws a row with a target counts as, beside rows of draws; at most its n_responses, "
+            "where it has them."
         },
     )
     target_smoothing: float = field(
         default=0.0,
         metadata={
-            "help": "Answers that are added to every option of a target that comes from n_responses answers; 0 takes "
-            "the shares as they are."
+            "help": "Pseudocount added to every option of a target that comes from n_responses answers; 0 takes the "
+            "shares as they are."
         },
     )
     target_brier: float = field(
         default=0.0,
         metadata={
             "help": "Weight of the Brier score of the distribution over a target's options, added to the cross-entropy "
-            "of each draw; the log's loss is the cross-entropy alone."
+            "of each draw; the logged loss is the cross-entropy alone."
         },
     )
     target_rps: float = field(
         default=0.0,
-        metadata={"help": "The same of the ranked probability score, for targets whose options are all numbers."},
+        metadata={
+            "help": "Weight of the ranked probability score, likewise, where a target's options are all numbers."
+        },
     )
     turn_tokens: str = field(
         default="train",
         metadata={
-            "help": "Embedding rows of the turn tokens: train them inside the adapter from what the base has; newline "
-            "trains them from the rows of line breaks, for a base that has never seen a turn; transplant:MODEL takes "
-            "those of a donor that knows them, of the same vocabulary; keep leaves them."
+            "help": "Embedding rows of the turn tokens: train trains them with the adapter, from those of the base; "
+            "newline does so from the rows of line breaks, for a base that has never seen a turn; transplant:MODEL "
+            "copies those of a donor with the same vocabulary; keep leaves them as they are."
         },
     )
-    merge: bool = field(default=False, metadata={"help": "Write base and adapter as one model, in merged/."})
+    merge: bool = field(default=False, metadata={"help": "Write base and adapter merged into one model, in merged/."})
     alignment_steps: int = field(
-        default=0, metadata={"help": "Measure alignment on held-out distributions every so many steps; 0 is never."}
+        default=0, metadata={"help": "Steps between measurements of alignment on held-out distributions; 0 is never."}
     )
-    alignment_items: int = field(default=10, metadata={"help": "Items of each task in that measurement."})
+    alignment_items: int = field(default=10, metadata={"help": "Items per task in that measurement."})
 
     def __post_init__(self) -> None:
         turn_token_source(self.turn_tokens)
@@ -140,7 +150,7 @@ class TuningConfig(SFTConfig):
     learning_rate: float = field(default=5e-4, metadata={"help": "The initial learning rate of AdamW."})
     num_train_epochs: float = field(default=1.0, metadata={"help": "Epochs; the order of draws is new in each."})
     lr_scheduler_type: str = field(default="linear", metadata={"help": "Learning rate schedule."})
-    logging_steps: float = field(default=10, metadata={"help": "Steps between two lines of the log."})
+    logging_steps: float = field(default=10, metadata={"help": "Steps between lines of the log."})
     bf16: bool = field(
         default_factory=trains_in_bfloat16,
         metadata={"help": "Mixed precision; on by default on accelerators that have it, and fast on some processors."},
@@ -154,7 +164,9 @@ class TuningConfig(SFTConfig):
     )
     resume_from_checkpoint: str | None = field(
         default="auto",
-        metadata={"help": "auto resumes from the latest complete checkpoint, never starts over; or a folder of one."},
+        metadata={
+            "help": "auto resumes from the latest complete checkpoint, never starts over; or a checkpoint's folder."
+        },
     )
     output_dir: str = field(default="outputs/spectrum", metadata={"help": "Where the adapter and its report go."})
 

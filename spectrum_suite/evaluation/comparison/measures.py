@@ -147,7 +147,7 @@ MEASURES = {
         Measure("ranking", "responses ranked right", "instruction", "higher", *_following("ranking", "pairs")),
         Measure("win_rate", "win rate", "instruction", "higher", _win_rate, Pooled(ratio)),
         Measure("ends", "ends by itself", "instruction", "higher", *_following("ends")),
-        Measure("new_instruction", "goes on to another", "instruction", "lower", *_following("new_instruction")),
+        Measure("new_instruction", "continues with another", "instruction", "lower", *_following("new_instruction")),
         Measure("repetition", "repetition", "instruction", "lower", *_following("repetition")),
     )
 }  # fmt: skip

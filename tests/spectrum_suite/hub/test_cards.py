@@ -310,9 +310,9 @@ def test_a_task_that_the_suite_does_not_hold_is_named(run):
         run.card()
 
 
-def test_a_card_without_results_says_so(run):
+def test_a_card_without_results_has_no_table_of_them(run):
     card = render_model_card(run.adapter, [])
-    assert "Nothing was measured when this card was written." in card.text
+    assert not table_rows(card, "`dist_urn`")
     assert "model-index" not in metadata(card)
 
 
@@ -349,7 +349,7 @@ def test_an_evaluation_alone_and_one_beside_another(run, tmp_path):
     card = render_model_card(run.adapter, [report])
     rows = [["this model", "0.0111 ± 0.0022", "0.965", "123"], ["uniform guess", "0.0333 ± 0.0044", "1.000", "123"]]
     assert table_rows(card, "`dist_urn`") == rows
-    assert "format `spectrum`, bfloat16 on cuda, seed 42, at most 1000 items a task." in card.text
+    assert re.search(r"`spectrum`, bfloat16 on cuda, seed 42, .*\b1000 items", card.text)
     report.write_text(json.dumps(EVALUATION | {"comparison": COMPARISON}))
     card = render_model_card(run.adapter, [report])
     interval = "this model minus `org/base-1b` in format `colon`, 95% interval"

