@@ -24,8 +24,8 @@ REPORT, PAGE = "decisions.json", "decisions.md"
 _BATCH_SIZE = 64
 
 _ABOUT = """\
-Answer rows of decisions (a state, typed questions, the true probabilities of their answers) and say how good the
-answers are: decisions.json and decisions.md, with tables by question, type and workflow beside the uniform guess.
+Evaluate a model's answers to rows of decisions (a state, typed questions, the true probabilities of their answers):
+decisions.json and decisions.md, with tables by question, type and workflow beside the uniform guess.
 """
 _EXAMPLES = """\
 examples:
@@ -126,15 +126,15 @@ def _parser(program: str) -> Parser:
     add("--format", default="auto", choices=("auto", *ALL_FORMATS), help="how the model is asked (default: auto)")
     add("--orders", type=int, default=1, help="orders of the options to average over (default: 1)")
     add("--calibration", type=Path, metavar="PATH", help="calibration.json or its folder, of this model")
-    add("--limit", type=int, help="rows at most, drawn at random")
-    add("--seed", type=int, default=SEED, help=f"draws rows and orders (default: {SEED})")
+    add("--limit", type=int, help="maximum number of rows, drawn at random")
+    add("--seed", type=int, default=SEED, help=f"seed for drawing rows and orders (default: {SEED})")
     add("--batch_size", type=int, default=_BATCH_SIZE, help=f"prompts per forward pass (default: {_BATCH_SIZE})")
     add(
         "--trained_on",
         choices=("nothing", "train"),
         help="write .eval_results/typed-decisions.yaml too; what of that benchmark the model was trained on",
     )
-    add("--data_revision", metavar="COMMIT", help="commit of the data set, for that file")
+    add("--data_revision", metavar="COMMIT", help="commit of the dataset, for that file")
     add("--source_url", metavar="URL", help="where the run can be looked at, for that file")
     add("--device", help="cpu, cuda, cuda:1, mps, xpu (default: the accelerator if there is one)")
     add("--dtype", help="float32, bfloat16 or float16 (default: bfloat16 on an accelerator, float32 elsewhere)")

@@ -54,9 +54,6 @@ class SpectrumArguments:
         default="train", metadata={"help": "Split of --data, or part of one, such as 'train[:300]'; of files too."}
     )
     data_limit: int | None = field(
-        default=None, metadata={"help": "Conversations to draw at random from each of --data."}
-    )
-    data_limit: int | None = field(
         default=None, metadata={"help": "Conversations (or rows of decisions) to draw at random from each of --data."}
     )
     marked: bool = field(
