@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import SUPPRESS, Action, Namespace, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, Action, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, get_args, get_type_hints
 
@@ -74,6 +74,30 @@ class Parser(TrlParser):
             self.error(f"{OPTION} has to be written out")
         return found, rest
 
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        """Parse, where nothing may be left over.
+
+        Raises:
+            UserError: As :meth:`parse_known_args`, or a word is not an option of this command.
+        """
+        found, unknown = self.parse_known_args(args, namespace)
+        self.refuse(unknown)
+        return found
+
+    def refuse(self, unknown: Sequence[str]) -> None:
+        """Name the first word that is not an option, if there is one.
+
+        Raises:
+            UserError: There is.
+        """
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            raise UserError(f"{name!r} is not an option{self.instead_of(_plain(name))}: see {self.prog} --help")
+
+    def add_subparsers(self, **options: Any) -> _SubParsersAction:
+        """Make room for commands below this one; each speaks of its own options and help."""
+        return super().add_subparsers(**{"parser_class": _Subcommand} | options)
+
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found.
 
@@ -122,6 +146,15 @@ class Parser(TrlParser):
             end = options.index("--")
             options, rest = options[:end], options[end:]
         return [_respelled(word, declared) for word in options] + rest
+
+
+class _Subcommand(Parser):
+    """A parser below another one, which would otherwise tell of its unknown options as if they were its own."""
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        found, unknown = super().parse_known_args(args, namespace)
+        self.refuse(unknown)
+        return found, []
 
 
 def as_called(text: str, program: str) -> str:

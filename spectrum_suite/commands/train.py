@@ -104,9 +104,7 @@ def read_command_line(words: Sequence[str], program: str = "train_sft.py") -> di
     names = [field.name for each in parser.dataclass_types for field in fields(each)]
     untouched = argparse.Namespace(**dict.fromkeys(names, _UNSET))
     parsed, unknown = parser.parse_known_args(words, untouched)
-    if unknown:
-        name = unknown[0].partition("=")[0].removeprefix("--").replace("-", "_")
-        raise UserError(f"{unknown[0]!r} is not an option{parser.instead_of(name)}: see --help for all")
+    parser.refuse(unknown)
     given = {name: value for name, value in vars(parsed).items() if value is not _UNSET}
     for name, value in given.items():
         if isinstance(value, float) and not math.isfinite(value):

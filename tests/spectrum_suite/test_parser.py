@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from spectrum_suite.commands import evaluate, push
+from spectrum_suite.commands.main import main
 from spectrum_suite.commands.train import read_command_line
 from spectrum_suite.errors import UserError
 from spectrum_suite.parser import Parser, as_called
@@ -35,8 +36,28 @@ def test_what_is_not_an_option_stays_as_it_is():
     parser.add_argument("rest", nargs="*")
     found = parser.parse_args(["--some_option=a_b", "c_d", "--", "--some_option"])
     assert (found.some_option, found.rest) == ("a_b", ["c_d", "--some_option"])
-    with pytest.raises(UserError, match=r"unrecognized arguments: --other_option: see p --help"):
+    with pytest.raises(UserError, match=r"'--other_option' is not an option, did you mean 'some_option'\?: see p "):
         parser.parse_args(["--other_option"])
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("build --tasks x --output y --row 3 --tusks 3", "'--tusks' is not an option, did you mean 'tasks'?"),
+        ("preview coinflip --sed 3", "'--sed' is not an option"),
+        ("preview coinflip cards", "'cards' is not an option"),
+        ("push metric m --repo_id a/b --dry-ran", "'--dry-ran' is not an option"),
+        ("train --model_name_or_path m --nonsense=1", "'--nonsense' is not an option"),
+        ("show --nonsense 1 m", "'--nonsense' is not an option"),
+    ],
+)
+def test_an_unknown_option_is_told_with_the_help_that_has_the_others(words, line, capsys):
+    command = words.split()[: 2 if words.startswith("push") else 1]
+    with pytest.raises(SystemExit, match="2"):
+        main(words.split())
+    said = capsys.readouterr().err.strip()
+    assert line in said
+    assert said.endswith(f": see spectrum-suite {' '.join(command)} --help")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
