@@ -7,7 +7,7 @@ import sys
 from functools import cache
 
 from dataset_builder import commands as builder
-from spectrum_suite.commands import annotate, calibrate, demo, evaluate, push, show, train
+from spectrum_suite.commands import annotate, calibrate, decide, demo, evaluate, push, serve, show, train
 from spectrum_suite.parser import PROGRAM, as_called
 from tests.train_command import REPOSITORY
 
@@ -15,9 +15,11 @@ READERS = {
     **dict.fromkeys(("list", "preview", "new-task", "build"), None),
     "annotate": annotate._parser("").parse_args,
     "calibrate": calibrate._parser("").parse_args,
+    "decide": decide._parser("").parse_args,
     "demo": demo._parser("").parse_args,
     "evaluate": evaluate.read,
     "push": push.parser().parse_args,
+    "serve": serve._parser("").parse_args,
     "show": show._parser("").parse_args,
     "train": train.read_command_line,
 }

@@ -36,7 +36,7 @@ is served unless --host says otherwise; where SPECTRUM_SERVE_KEY is set, clients
 """
 _EXAMPLES = """\
 examples:
-  spectrum-suite serve embedded:gemma-3-270m
+  spectrum-suite serve embedded:gemma-3-270m --format colon
   spectrum-suite serve outputs/quickstart --orders 2 --port 8001
   spectrum-suite serve Qwen/Qwen3-0.6B --read labels --confidence over_vocabulary
 """
