@@ -174,3 +174,21 @@ def _plain(name: str) -> str:
 def _respelled(word: str, declared: dict[str, str]) -> str:
     name, equals, value = word.partition("=")
     return declared.get(_plain(name), name) + equals + value if name.startswith("--") else word
+
+
+def parse_pairs(option: str, given: Sequence[str], example: str) -> dict[str, str]:
+    """``["source=Human"]`` as ``{"source": "Human"}``.
+
+    Args:
+        option: What it was given as, for the message.
+        given: The pairs.
+        example: One of them.
+
+    Raises:
+        UserError: One of them is no such pair.
+    """
+    pairs = [text.partition("=") for text in given]
+    for text, (name, _, value) in zip(given, pairs, strict=True):
+        if not name or not value:
+            raise UserError(f"{option} {text!r}: give a name and what belongs to it, e.g. {option} {example}")
+    return {name: value for name, _, value in pairs}

@@ -20,13 +20,14 @@ from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.served import ServedLM
 from spectrum_suite.markers.annotate import COLUMN, Annotator
 from spectrum_suite.markers.marker_counts import marker_report
-from spectrum_suite.markers.plan import Planned, load_plan, parse_pairs
+from spectrum_suite.markers.plan import Planned, load_plan
 from spectrum_suite.markers.provenance import task_markers
 from spectrum_suite.markers.quality import RewardModel
 from spectrum_suite.markers.sets import Finders, Provenance, annotate_draws, annotate_instructions, bucket_qualities
 from spectrum_suite.markers.tagger import Tagger
 from spectrum_suite.markers.taxonomy import TAXONOMY, Taxonomy, load_taxonomy
 from spectrum_suite.models import find_model, load_for_scoring, load_tokenizer, scoring_device
+from spectrum_suite.parser import parse_pairs
 from spectrum_suite.seeding import stable_sample
 from spectrum_suite.training.mixture import load_mixture
 
@@ -111,7 +112,10 @@ def _splits(rows: Dataset, held_out: int, seed: int) -> dict[str, Dataset]:
 
 
 def _planned(options: argparse.Namespace, taxonomy: Taxonomy) -> Iterator[Planned]:
-    known = Provenance(parse_pairs("--fixed", options.fixed), parse_pairs("--columns", options.columns))
+    known = Provenance(
+        parse_pairs("--fixed", options.fixed, "source=Human"),
+        parse_pairs("--columns", options.columns, "task=category"),
+    )
     for data in options.data:
         yield Planned(data, known, options.layout, options.split, options.limit)
     if options.plan:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from spectrum_suite.errors import UserError, exit_on_user_error
-from spectrum_suite.parser import Parser, as_called
+from spectrum_suite.parser import Parser, as_called, parse_pairs
 
 # What takes seconds to import is imported where it is used: help comes at once.
 if TYPE_CHECKING:
@@ -252,6 +252,7 @@ def model_options(arguments: Namespace) -> ModelOptions:
         suite=arguments.suite,
         dataset=arguments.dataset,
         base_model=arguments.base_model,
+        terms_of_data=parse_pairs("--terms_of_data", arguments.terms_of_data, "dolly='Databricks Dolly, CC BY-SA 3.0'"),
         license_name=arguments.license,
         license_link=arguments.license_link,
     )
@@ -297,6 +298,13 @@ def parser(program: str = "push_to_hub.py") -> Parser:
     add("--base_model", metavar="ORG/NAME", help="the base model on the Hub, if a local folder was tuned")
     add("--license", help="the base model's licence, by the Hub's identifier; known for embedded models")
     add("--license_link", help="link to its terms")
+    add(
+        "--terms_of_data",
+        nargs="+",
+        default=[],
+        metavar="NAME=TERMS",
+        help="where --data that was trained on is from, and under which terms, for the card",
+    )
     add("--card_only", type=Path, metavar="FILE", help="only write the card, to this file")
     return command
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ _RUN = {
     "hyperparameters": dict,
 }  # fmt: skip
 _TRAINING = _RUN | {
-    "base_model": str, "suite": str, "format": str, "family": str, "description_dropout": object, "branching": object,
-    "turn_tokens": object, "lora": dict, "dtype": object, "draws_too_long": COUNT, "trained_tokens": COUNT,
+    "base_model": str, "format": str, "family": str, "turn_tokens": object, "lora": dict, "dtype": object,
+    "draws_too_long": COUNT, "trained_tokens": COUNT,
     "log": Each({"loss": Number(), "step": COUNT}, list), "peak_rss_gib": Number(low=0), "device": str,
     "versions": Each(str), "objective?": str, "base_model_revision?": Maybe(str),
     "base_model_revision_name?": Maybe(str),
@@ -45,11 +45,23 @@ _TRAINING = _RUN | {
 }  # fmt: skip
 """What a card reads out of a training report."""
 
-_TARGETS = ("target_draws", "target_smoothing", "target_brier", "target_rps")
-"""Settings of training on target distributions."""
+_SETTINGS = (
+    "dtype", "description_dropout", "branching", "turn_tokens", "task_branching", "target_draws", "target_smoothing",
+    "target_brier", "target_rps", "data_limit", "marked", "markers_dropout", "markers_sample_dropout",
+    "marker_categories",
+)  # fmt: skip
+"""Our own settings that a card shows, of those that the objective goes by."""
 
-_OF_A_SUITE = ("spectrum", "distribution")
-"""The objectives that a card tells of: those that train on tasks of a suite."""
+_OF_SUITE = {"suite": str, "description_dropout": object, "branching": object}
+"""What it reads besides of a run on tasks of a suite."""
+
+SUITE_OBJECTIVES = ("spectrum", "distribution")
+_SPECTRUM_TAGS = ("spectrum-tuning", "distributional-modeling", "pluralistic-alignment", "calibration")
+TAGS = {
+    "instruction": "instruction-tuning", "response": "response-tuning", "single_task": "single-task-tuning",
+    "markers": "training-time-markers",
+}  # fmt: skip
+"""Objective that trains on a user's own data -> what the Hub finds such models by."""
 
 _NEWER = {"objective": "spectrum", "before": [], "task_branching": [], "base_model_revision": None}
 """What reports of earlier versions do not have, and what that means."""
@@ -77,6 +89,15 @@ class BaseModel:
 
 
 @dataclass(frozen=True)
+class OwnData:
+    """Data of a user's own that was trained on: its name, the rows used, and what the user says of its terms."""
+
+    name: str
+    rows: int
+    terms: str | None
+
+
+@dataclass(frozen=True)
 class TrainingTask:
     """A task that was trained on, how many of its rows were used, and what its suite says about it."""
 
@@ -99,6 +120,7 @@ def render_model_card(
     merged: bool = False,
     adapter_scale: float = 1.0,
     terms: Terms | None = None,
+    terms_of_data: Mapping[str, str] | None = None,
 ) -> ModelCard:
     """The card of an adapter that ``train_sft.py`` wrote; ``.save(adapter / "README.md")`` puts it in its place.
 
@@ -115,6 +137,7 @@ def render_model_card(
         merged: Whether the card is that of the adapter merged into its base model.
         adapter_scale: How much of the adapter's change was merged.
         terms: Those of the base model, where they are known better than by ``license_name``.
+        terms_of_data: Name of data of the user's own -> where it is from and under which terms, in Markdown.
 
     Raises:
         UserError: A file is missing, is not JSON or lacks an entry; the base model has no Hub id; or a licence is named
@@ -126,11 +149,12 @@ def render_model_card(
     if terms:
         base = replace(base, license_name=terms.license_name, license_link=terms.link, license_title=terms.title)
     dataset = dataset or _dataset_on_hub(training)
-    suite_seed, data = _training_data(training, Path(suite or training["suite"]))
+    suite_seed, data = _training_data(training, Path(suite or _suite_of(training))) if _tasks(training) else (None, [])
+    own_data = [OwnData(name, rows, (terms_of_data or {}).get(name)) for name, rows in _own_data(training).items()]
     training = fit(training)
     results = [read_card_results(path) for path in reports]
     name = repo_id.rpartition("/")[2] if repo_id else f"{base.hub_id.rpartition('/')[2]}-spectrum"
-    metadata = _metadata(name, base, data, results, dataset=dataset, merged=merged)
+    metadata = _metadata(name, base, data, results, objective=training["objective"], dataset=dataset, merged=merged)
     text = template("adapter.md.jinja").render(
         card_data=metadata.to_yaml(),
         name=name,
@@ -142,7 +166,9 @@ def render_model_card(
         base=base,
         training=training,
         settings=_settings(training),
+        of_suite=training["objective"] in SUITE_OBJECTIVES,
         data=data,
+        own_data=own_data,
         suite_seed=suite_seed,
         partial=[f"`{task.spec.name}`" for task in data if task.partial],
         languages=metadata.language,
@@ -217,20 +243,19 @@ def read_training(adapter: Path) -> dict[str, Any]:
     """What ``train_sft.py`` reported about an adapter.
 
     Raises:
-        UserError: The report is missing, is not JSON or lacks an entry, or it is of another objective.
+        UserError: The report is missing, is not JSON or lacks an entry, or it is of an objective that we do not know.
     """
     path = adapter / TRAINING_REPORT
     report = read_json(path, _TRAINED)
-    before = [run for run in _listed(report.get("before")) if isinstance(run, dict)]
-    objectives = {str(run.get("objective", "spectrum")) for run in (report, *before)}
-    if others := sorted(objectives - set(_OF_A_SUITE)):
-        raise UserError(
-            f"adapter {str(adapter)!r} was tuned with --objective {others[0]}, and a card tells only of a suite: write "
-            "its README.md, and publish it with 'hf upload'"
-        )
-    check_shape(report, _TRAINING, str(path))
-    found = {name: report[name] for name in (*_TRAINING, *_TARGETS) if name in report}
-    return found | {name: report.get(name, missing) for name, missing in _NEWER.items()}
+    report = {name: missing for name, missing in _NEWER.items() if name not in report} | report
+    for run in (report, *(run for run in _listed(report["before"]) if isinstance(run, dict))):
+        if run.get("objective", "spectrum") not in (*SUITE_OBJECTIVES, *TAGS):
+            raise UserError(
+                f"{path} is of the objective {run['objective']!r}, which this version does not know: update it"
+            )
+    shape = _TRAINING | (_OF_SUITE if report["objective"] in SUITE_OBJECTIVES else {})
+    check_shape(report, shape, str(path))
+    return {name: report[name] for name in dict.fromkeys((*shape, *_NEWER, *_SETTINGS)) if name in report}
 
 
 def _listed(value: Any) -> list[Any]:
@@ -239,11 +264,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _settings(training: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that was set, by the name of its flag."""
-    ours = {name: training[name] for name in ("dtype", "description_dropout", "branching", "turn_tokens")}
-    if training["task_branching"]:
-        ours["task_branching"] = training["task_branching"]
-    if training["objective"] == "distribution":
-        ours |= {name: training[name] for name in _TARGETS if name in training}
+    ours = {name: training[name] for name in _SETTINGS if name in training and training[name] not in (None, [])}
     merged = training["hyperparameters"] | training["lora"] | ours
     return {name: json.dumps(value).strip('"') for name, value in merged.items() if value is not None}
 
@@ -288,7 +309,7 @@ def _training_data(training: Mapping[str, Any], suite: Path) -> tuple[int, list[
     report = read_json(path, "give the built suite that was trained on with --suite")
     check_shape(report, {"seed": int, "tasks": Each({"status": str, "version": str})}, str(path))
     with whole(path):
-        rows = trained_rows(training)
+        rows = _tasks(training)
         records = {name: report["tasks"][name] for name in rows}
         tasks = [
             TrainingTask(recorded_task(name, record), number, record["version"], record["status"] == "partial")
@@ -306,6 +327,34 @@ def trained_rows(training: Mapping[str, Any]) -> Counter[str]:
     return rows
 
 
+def _suite_of(training: Mapping[str, Any]) -> str:
+    """The suite that the last run on one was of."""
+    named = [run["suite"] for run in (*training["before"], training) if run.get("suite")]
+    if not named:
+        raise UserError("the training report does not name the suite that was trained on: give it with --suite")
+    return named[-1]
+
+
+def _tasks(training: Mapping[str, Any]) -> Counter[str]:
+    """The same of tasks of a suite."""
+    return trained_rows(_runs_of(training, SUITE_OBJECTIVES))
+
+
+def _own_data(training: Mapping[str, Any]) -> Counter[str]:
+    """The same of a user's own data."""
+    return trained_rows(_runs_of(training, TAGS))
+
+
+def _runs_of(training: Mapping[str, Any], objectives: Collection[str]) -> dict[str, Any]:
+    """A training report with the rows of the runs of some objectives alone."""
+
+    def kept(run: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = run.get("objective", "spectrum") in objectives
+        return {**run, "rows_per_task": run["rows_per_task"] if wanted else {}}
+
+    return kept(training) | {"before": [kept(run) for run in training["before"]]}
+
+
 def with_names(training: Mapping[str, Any], **names: str) -> dict[str, Any]:
     """A training report with other names for what it names, in the runs that it resumed from too."""
     before = {"before": [run | names for run in training["before"]]} if "before" in training else {}
@@ -314,7 +363,7 @@ def with_names(training: Mapping[str, Any], **names: str) -> dict[str, Any]:
 
 def _dataset_on_hub(training: Mapping[str, Any]) -> str | None:
     """The suite that was trained on, if it came from a Hub."""
-    suite: str = training["suite"]
+    suite: str = training.get("suite", "")
     return suite if not Path(suite).is_dir() and _is_repo_id(suite) and suite.count("/") == 1 else None
 
 
@@ -324,6 +373,7 @@ def _metadata(
     data: Sequence[TrainingTask],
     results: Sequence[CardResults],
     *,
+    objective: str,
     dataset: str | None,
     merged: bool,
 ) -> ModelCardData:
@@ -340,10 +390,7 @@ def _metadata(
         language=sorted({language for task in data for language in task.spec.languages}),
         datasets=[dataset] if dataset else None,
         tags=[
-            "spectrum-tuning",
-            "distributional-modeling",
-            "pluralistic-alignment",
-            "calibration",
+            *([TAGS[objective]] if objective in TAGS else _SPECTRUM_TAGS),
             *([] if merged else ["lora"]),
             "trl",
             "sft",

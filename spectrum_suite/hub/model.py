@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -55,6 +55,7 @@ class ModelOptions:
         base_model: The base model on the Hub, where the training report names a folder.
         license_name: The base model's licence as the Hub calls it.
         license_link: Where its terms are.
+        terms_of_data: Name of data of one's own that was trained on -> where it is from and under which terms.
     """
 
     reports: tuple[Path, ...] = ()
@@ -66,6 +67,7 @@ class ModelOptions:
     base_model: str | None = None
     license_name: str | None = None
     license_link: str | None = None
+    terms_of_data: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.adapter_scale != 1 and not self.merge:
@@ -142,6 +144,7 @@ def model_card(
         license_name=options.license_name,
         license_link=options.license_link,
         terms=terms,
+        terms_of_data=options.terms_of_data,
         repo_id=repo_id,
         dataset=options.dataset,
         merged=options.merge,
@@ -290,9 +293,9 @@ def _nameless(configuration: Any) -> Any:
 
 def _shown_report(folder: Path, base: str, dataset: str | None) -> dict[str, Any]:
     """The training report, with names on the Hub in place of this machine's files and folders."""
-    report = _read(folder / TRAINING_REPORT)
-    fitting = fit(report)
-    return with_names(fitting, base_model=base, suite=dataset or fitting["suite"])
+    fitting = fit(_read(folder / TRAINING_REPORT))
+    names = {"base_model": base} | ({"suite": dataset or fitting["suite"]} if "suite" in fitting else {})
+    return with_names(fitting, **names)
 
 
 def _notes(dataset: str | None, reports: Sequence[Path]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,19 +68,6 @@ def load_plan(path: Path, sources: Path | None = None, taxonomy: Taxonomy = TAXO
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{path} has no list 'data': {_EXAMPLE}")
     return [_planned(path, entry, sources, taxonomy) for entry in entries]
-
-
-def parse_pairs(option: str, given: Sequence[str]) -> dict[str, str]:
-    """``["source=Human"]`` as ``{"source": "Human"}``.
-
-    Raises:
-        UserError: One of them is no such pair.
-    """
-    pairs = [text.partition("=") for text in given]
-    for text, (name, _, value) in zip(given, pairs, strict=True):
-        if not name or not value:
-            raise UserError(f"{option} {text!r}: give a category and what belongs to it, e.g. {option} source=Human")
-    return {name: value for name, _, value in pairs}
 
 
 def _planned(path: Path, entry: Any, sources: Path | None, taxonomy: Taxonomy) -> Planned:

@@ -140,9 +140,10 @@ def test_the_data_of_earlier_runs_is_told_too(run):
     assert table_rows(card, "`poisson`")[0][1] == "9"
     assert "Before that, this adapter was trained on 14 sequences in 3 steps" in card.text
     assert "Before that" not in (run.write() or run.card().text)
-    run.write(training=TRAINING | {"before": [before | {"objective": "response"}]})
-    with pytest.raises(UserError, match="tuned with --objective response"):
-        run.card()
+    run.write(training=TRAINING | {"before": [before | {"objective": "response", "rows_per_task": {"dolly": 14}}]})
+    mixed = run.card()
+    assert table_rows(mixed, "`coinflip`")[0][1] == "60"
+    assert table_rows(mixed, "`dolly`")[0] == ["14", "not stated when this card was written"]
 
 
 def test_the_model_index_holds_the_numbers_of_the_report(run, tmp_path):
@@ -297,10 +298,40 @@ def test_training_on_target_distributions_is_said(run):
     assert "| `target_rps` | 0.5 |" in text
 
 
-def test_an_adapter_of_another_objective_has_no_card(run):
-    report = json.loads(run.training_report.read_text())
-    run.training_report.write_text(json.dumps(report | {"objective": "response"}))
-    with pytest.raises(UserError, match="was tuned with --objective response, and a card tells only of a suite"):
+OWN = {
+    name: value
+    for name, value in TRAINING.items()
+    if name not in ("suite", "tasks", "description_dropout", "branching")
+} | {"rows_per_task": {"dolly": 120, "notes": 16}, "data": ["raw/dolly.jsonl", "raw/notes.jsonl"]}
+
+
+@pytest.mark.parametrize(
+    ("objective", "tag", "paper"),
+    [
+        ("instruction", "instruction-tuning", "2409.14254"),
+        ("response", "response-tuning", "2409.14254"),
+        ("single_task", "single-task-tuning", "2409.14254"),
+        ("markers", "training-time-markers", "2506.14702"),
+    ],
+)
+def test_the_card_of_a_model_tuned_on_data_of_ones_own(run, objective, tag, paper):
+    marked = {"marked": True, "marker_categories": ["length_tokens", "lang"]} if objective == "markers" else {}
+    run.write(training=OWN | {"objective": objective} | marked)
+    run.build_report.unlink()
+    card = run.card(terms_of_data={"dolly": "[Dolly](https://example.org), CC BY-SA 3.0"})
+    assert tag in card.data.tags
+    assert "spectrum-tuning" not in card.data.tags
+    assert table_rows(card, "`dolly`")[0] == ["120", "[Dolly](https://example.org), CC BY-SA 3.0"]
+    assert table_rows(card, "`notes`")[0] == ["16", "not stated when this card was written"]
+    assert f"url = {{https://arxiv.org/abs/{paper}}}" in card.text
+    assert "Spectrum Suite" not in card.text
+    assert ("markers={" in card.text) == (objective == "markers")
+    compile(re.search(r"```python\n(.*?)```", card.text, flags=re.DOTALL)[1], "card", "exec")
+
+
+def test_an_objective_of_a_later_version_has_no_card(run):
+    run.training_report.write_text(json.dumps(TRAINING | {"objective": "telepathy"}))
+    with pytest.raises(UserError, match="is of the objective 'telepathy', which this version does not know"):
         run.card()
 
 

@@ -137,7 +137,7 @@ def test_every_output_of_a_suite_row_has_markers(small_suite, tokenizer, tmp_pat
     [
         ([], "nothing to annotate"),
         (["--suite", "SUITE", "--tasks", "dist_urn"], "is held out for evaluation"),
-        (["DATA", "--fixed", "source"], "--fixed 'source': give a category"),
+        (["DATA", "--fixed", "source"], "--fixed 'source': give a name"),
         (["DATA", "--columns", "task=kinds"], "has no column 'kinds', did you mean 'kind'"),
         (["DATA", "--fixed", "source=Humans"], "marker 'source' is 'Humans', did you mean 'Human'"),
         (["DATA", "--held_out", "6"], "6 prompts are left, and --held_out asks for 6"),
