@@ -34,9 +34,11 @@ CONVERSATIONS = Features(
 Row = Mapping[str, Any]
 Conversation = list[Message]
 
-_ROLES = {"system": "description", "user": "input", "assistant": "output"}
+ROLES = {"system": "description", "user": "input", "assistant": "output"}
+"""The roles of chats -> ours."""
+
 _UNREADABLE = (DatasetsError, OSError, ValueError, TypeError, LookupError, NotImplementedError, csv.Error)
-_READERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
+_READERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,14 @@ def load_conversations(
     return draw_rows(Dataset.from_list(kept, features=features), stem, limit=limit, seed=seed)
 
 
-def read_data(data: str, split: str = "train", config: str | None = None) -> Dataset:
-    """The rows of a file (.json, .jsonl, .csv or .parquet), a folder that `datasets` reads, or a data set on a Hub.
+def read_data(data: str, split: str = "train", config: str | None = None, revision: str | None = None) -> Dataset:
+    """The rows of a file (.json, .jsonl, .csv, .tsv or .parquet), a folder that `datasets` reads, or one on a Hub.
 
     Args:
-        data: The file, the folder or the id of the data set.
-        split: Which rows.
-        config: Which configuration of a folder or data set; by default the one that `datasets` takes.
+        data: The path, or the id of a data set on a Hub.
+        split: Of a folder or a data set on a Hub; of a file ``train``, or a part of it such as ``train[:80%]``.
+        config: The configuration of a folder or a data set on a Hub; needed where there are several.
+        revision: Branch, tag or commit of a data set on a Hub.
 
     Raises:
         UserError: There is no such data or split, or it cannot be read.
@@ -143,13 +146,12 @@ def read_data(data: str, split: str = "train", config: str | None = None) -> Dat
         if path.is_file() and _READERS[path.suffix] == "json" and (exact := _json_with_dates(data, path, split)):
             return exact
         if path.is_file():
-            options = _all_text(path) if path.suffix == ".csv" else {}
+            options = _all_text(path) if _READERS[path.suffix] == "csv" else {}
             return load_dataset(
                 _READERS[path.suffix], data_files=str(path), split=split, **content_key([path]), **options
             )
-        if config is not None:
-            return load_dataset(data, config, split=split)
-        return _with_texts(data, load_dataset(data, split=split), split)
+        which = {name: value for name, value in (("name", config), ("revision", revision)) if value is not None}
+        return _with_texts(data, load_dataset(data, split=split, **which), split, which)
     except UserError:
         raise
     except _UNREADABLE as error:
@@ -171,11 +173,11 @@ def _json_with_dates(data: str, path: Path, split: str) -> Dataset | None:
     return json_rows(data, [path], split)
 
 
-def _with_texts(data: str, rows: Dataset, split: str) -> Dataset:
+def _with_texts(data: str, rows: Dataset, split: str, which: Mapping[str, str]) -> Dataset:
     """Rows of a folder or of a data set on a Hub, read again as text where its files are JSON with dates, or CSV."""
     if rows.info.builder_name == "csv":
-        return load_dataset(data, split=split, **_texts(rows.column_names))
-    return (hub_json_rows(data, split) if has_dates(rows.features) else None) or rows
+        return load_dataset(data, split=split, **which, **_texts(rows.column_names))
+    return (hub_json_rows(data, split, **which) if has_dates(rows.features) else None) or rows
 
 
 def _all_text(path: Path) -> dict[str, Any]:
@@ -184,15 +186,16 @@ def _all_text(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: A column appears twice, or a line has other fields than the header: they would be read as others.
     """
+    delimiter = "\t" if path.suffix == ".tsv" else ","
     with path.open(newline="", encoding="utf-8-sig") as file, _long_fields():
-        lines = csv.reader(file)
+        lines = csv.reader(file, delimiter=delimiter)
         header = next(lines, [])
         if twice := [name for name, count in Counter(header).items() if count > 1]:
             raise ValueError(f"the column {twice[0]!r} appears twice")
         for fields in lines:
             if fields and len(fields) != len(header):
                 raise ValueError(f"line {lines.line_num} has {len(fields)} fields for {len(header)} columns")
-    return _texts(header)
+    return _texts(header) | {"sep": delimiter}
 
 
 @contextmanager
@@ -256,7 +259,7 @@ def _messages(row: Row) -> Iterator[Conversation]:
     for position, message in enumerate(messages):
         if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
             raise TypeError(f"message {position} is {message!r}, without a 'role' and a 'content'")
-        role = _ROLES.get(message["role"], message["role"])
+        role = ROLES.get(message["role"], message["role"])
         dialogue.append({"role": role, "content": _text(message, "content")})
     yield from _answers(dialogue)
 

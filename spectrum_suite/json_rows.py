@@ -64,9 +64,15 @@ def json_rows(data: str, paths: Iterable[Path], split: str = "train") -> Dataset
     return _part(data, {"train": table}, split)
 
 
-def hub_json_rows(data: str, split: str) -> Dataset | None:
-    """The rows of a split of a folder or of a data set on a Hub whose files are JSON; None if they are others."""
-    builder = load_dataset_builder(data)
+def hub_json_rows(data: str, split: str, **which: str) -> Dataset | None:
+    """The rows of a split of a folder or of a data set on a Hub whose files are JSON; None if they are others.
+
+    Args:
+        data: The folder or the id.
+        split: See :func:`json_rows`.
+        which: ``name`` of the configuration and ``revision``, where there is a choice.
+    """
+    builder = load_dataset_builder(data, **which)
     if not isinstance(builder, Json) or builder.config.field is not None:
         return None
     files = DownloadManager().download_and_extract(

@@ -63,6 +63,16 @@ def check_rows(rows: Dataset, task: str, kind: str, *, columns: Iterable[str] = 
             raise UserError(f"task {task!r}, row {row['id']!r}: {error}") from error
 
 
+def check_row(row: Row, kind: str) -> None:
+    """Refuse one row that is not what its kind of task needs.
+
+    Raises:
+        TypeError: A column holds something of another type.
+        ValueError: It holds what cannot be.
+    """
+    _KINDS[kind][1](row)
+
+
 def _check_icl(row: Row) -> None:
     outputs = _check_messages(row["messages"])
     if not outputs:

@@ -7,7 +7,7 @@ import sys
 from functools import cache
 
 from dataset_builder import commands as builder
-from spectrum_suite.commands import annotate, calibrate, decide, demo, evaluate, push, serve, show, train
+from spectrum_suite.commands import annotate, calibrate, decide, demo, evaluate, export, push, serve, show, train
 from spectrum_suite.parser import PROGRAM, as_called
 from tests.train_command import REPOSITORY
 
@@ -18,6 +18,7 @@ READERS = {
     "decide": decide._parser("").parse_args,
     "demo": demo._parser("").parse_args,
     "evaluate": evaluate.read,
+    "export": export._parser("").parse_args,
     "push": push.parser().parse_args,
     "serve": serve._parser("").parse_args,
     "show": show._parser("").parse_args,

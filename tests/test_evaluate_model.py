@@ -1,11 +1,13 @@
 """The command from a checkpoint to a report: complete, taken up where it was, and clear about mistakes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
@@ -15,6 +17,7 @@ from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.evaluation.steerability.summarize_steerability import SteerabilityWork
 from spectrum_suite.lm import local as local_models
 from spectrum_suite.models import load_for_scoring
+from spectrum_suite.row_fingerprints import row_fingerprint
 from tests.completions_server import serving
 from tests.tiny_models import COLORS, DRAWS, save_model, save_suite
 
@@ -73,9 +76,10 @@ def test_a_report_says_what_was_run(command, model, tmp_path):
     assert {task: found["n"] for task, found in report["alignment"].items()} == {"colors": 3, "dice": 1}
     assert report["alignment"]["colors"]["n_available"] == len(COLORS)
     assert "| dice | 1 of 1 |" in (tmp_path / "out" / "report.md").read_text()
+    names = ("alignment", "alignment-colors", "alignment-dice")
     assert {path.name for path in (tmp_path / "out" / "plots").iterdir()} == {
-        "alignment.png", "alignment-colors.png", "alignment-dice.png",
-    }  # fmt: skip
+        f"{name}.{kind}" for name in names for kind in ("png", "pdf", "svg")
+    }
 
 
 def test_an_interrupted_run_goes_on_where_it_was(command, scored, tmp_path):
@@ -166,6 +170,82 @@ def test_plots_are_written_again_when_the_report_changes(command, tmp_path):
 def test_mistakes_are_named_and_leave_nothing(command, change, message, tmp_path):
     with pytest.raises(UserError, match=message):
         command(**change)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def people(tmp_path):
+    """Answers of people, a row each."""
+    rows = [
+        {
+            "who": f"p{n // 4}",
+            "ask": f"Question {n % 4}?",
+            "said": ("yes", "no")[n % 2],
+            "age": ("old", "young")[n // 8],
+        }
+        for n in range(16)
+    ]
+    Dataset.from_list(rows).to_parquet(tmp_path / "people.parquet")
+    return tmp_path / "people.parquet"
+
+
+@pytest.fixture
+def on_dataset(model, tmp_path):
+    """Runs the command on a dataset as it is; returns its report."""
+
+    def evaluate(*words):
+        fixed = ["--model", str(model), "--device", "cpu", "--output", str(tmp_path / "out")]
+        evaluate_model.run(evaluate_model.read([*fixed, *map(str, words)]))
+        return read_report(tmp_path / "out")
+
+    return evaluate
+
+
+OF_PEOPLE = ("--split", "train", "--columns", "process=who,input=ask,output=said")
+
+
+def test_a_dataset_as_it_is(on_dataset, people):
+    report = on_dataset("--dataset", people, *OF_PEOPLE)
+    assert report["suite"]["name"] == str(people)
+    assert report["suite"]["dataset"]["columns"] == {"process": "who", "input": "ask", "output": "said"}
+    assert (report["steerability"]["people"]["n"], report["alignment"], report["coverage"]) == (4, {}, {})
+
+
+def test_tables_by_group_and_by_question(on_dataset, people, tmp_path):
+    report = on_dataset("--dataset", people, *OF_PEOPLE, "--by", "age")
+    section = report["steerability"]["people"]
+    assert {group: cell["n"] for group, cell in section["by"]["age"].items()} == {"old": 2, "young": 2}
+    every = [loss for each in section["sequences"] for k, loss in zip(each["k"], each["losses"], strict=True) if k]
+    of_groups = [cell["loss"]["mean"] for cell in section["by"]["age"].values()]
+    assert sum(of_groups) / 2 == pytest.approx(sum(every) / len(every))
+    assert sum(each["n"] for each in section["questions"]) == len(every)
+    assert (tmp_path / "out" / "plots" / "groups-people.svg").is_file()
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "### people by age\n\n| age | sequences | loss |" in text
+    assert "### people, 4 questions\n\n| question | sequences | loss |" in text
+    assert "by" not in on_dataset("--dataset", people, *OF_PEOPLE)["steerability"]["people"]
+    assert not (tmp_path / "out" / "plots" / "groups-people.svg").exists()
+
+
+def test_groups_that_no_row_has(command, tmp_path):
+    with pytest.raises(UserError, match="--by 'age': no row of colors, dice has it; no row has a column 'groups'"):
+        command(by="age")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--dataset", "x", "--suite", "y"], "--dataset is measured in place of a suite: leave --suite out"),
+        (["--dataset", "x", "--tasks", "y"], "--dataset is measured in place of a suite: leave --tasks out"),
+        (["--suite", "x", "--columns", "input=y"], "--columns is for a dataset as it is: name it with --dataset"),
+        (["--suite", "x", "--split", "train"], "--split is for a dataset as it is"),
+        (["--dataset", "./none.csv"], "'./none.csv' not found"),
+    ],
+)
+def test_options_of_a_dataset_that_do_not_go_together(on_dataset, words, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        on_dataset(*words)
     assert not (tmp_path / "out").exists()
 
 
@@ -291,3 +371,19 @@ def test_an_address_with_a_key_in_it_is_refused_without_repeating_it(command, tm
         command(served=True, endpoint=f"http://user:{KEY}@localhost:8000/v1")
     assert KEY not in str(refused.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_rows_that_the_model_was_trained_on_are_named(command, model, suite, tmp_path, caplog):
+    tuned = tmp_path / "tuned"
+    shutil.copytree(model, tuned)
+    trained = {"colors": "".join(sorted(map(row_fingerprint, COLORS[1:]))), "more": row_fingerprint(DRAWS[0])}
+    (tuned / "training_report.json").write_text(json.dumps({"row_fingerprints": trained}))
+    before = command(tasks="colors dice", desiderata="alignment")
+    assert "trained_on" not in before["alignment"]["colors"]
+    report = command("own", tasks="colors dice", model=tuned)
+    assert report["alignment"]["colors"]["trained_on"] == [f"colors/{n}" for n in range(1, 5)]
+    assert "trained_on" not in report["alignment"]["dice"]
+    assert report["model"]["fingerprint"] == before["model"]["fingerprint"]  # the report is not of the weights
+    told = "the model was trained on 4 rows that it is measured on: colors/1, colors/2, colors/3 and 1 more"
+    assert f"colors: {told}" in caplog.text
+    assert f"- colors: {told} (4 of 5)" in (tmp_path / "own" / "report.md").read_text()

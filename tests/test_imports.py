@@ -20,7 +20,11 @@ LAYERS = (
     {"spectrum_suite.metrics", "metrics"},
     {"dataset_builder"},
     {"spectrum_suite.formats"},
-    {"spectrum_suite.suite", "spectrum_suite.suite_rows", "spectrum_suite.instruction_data"},
+    {
+        "spectrum_suite.suite", "spectrum_suite.suite_rows", "spectrum_suite.instruction_data", "spectrum_suite.groups",
+        "spectrum_suite.pinned_dataset", "spectrum_suite.row_fingerprints", "spectrum_suite.dataset_rows",
+        "spectrum_suite.dataset_suite",
+    },
     {
         "spectrum_suite.lm_head", "spectrum_suite.tree_attention", "spectrum_suite.layouts", "spectrum_suite.probe",
         "spectrum_suite.loading", "spectrum_suite.adapters", "spectrum_suite.embedded_model", "spectrum_suite.models",

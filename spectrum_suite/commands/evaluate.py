@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_OF_DATASET = ("split", "columns", "dataset_config", "dataset_revision")
+"""Options that say what is read of ``--dataset``."""
+
 _OF_RUNS = ("runs", "skip_missing", "train_missing")
 """Options that are for a comparison of many models alone."""
 
@@ -116,6 +119,11 @@ What an adapter costs and gains on the way from its base (0) to itself (1), one 
     python evaluate_model.py --model outputs/quickstart/adapter --suite spectrum-suite \\
         --adapter_scale 0 0.25 0.5 0.75 1 --output outputs/evaluation/scales
 
+A dataset of the Hub as it is, and how well each age group and country is met:
+
+    python evaluate_model.py --model outputs/quickstart/adapter --dataset org/opinions --split test \\
+        --columns messages=prompt,options=answers,probabilities=shares --by age,country --output outputs/evaluation/own
+
 Many models, listed in a recipe, on one page of tables and plots that checks the paper's claims:
 
     python evaluate_model.py --runs recipes/results/gemma-3-270m.yaml --output outputs/results/gemma-3-270m
@@ -144,6 +152,16 @@ class EvaluationArguments:
     suite: str | None = _option(
         None, "a built suite's folder, or a dataset on the Hub; not needed for what is measured on --data"
     )
+    dataset: str | None = _option(
+        None, "instead of a suite, a dataset as it is: its id on the Hub, hf://datasets/..., a file or a folder"
+    )
+    split: str = _option("test", "of --dataset, or a part of it such as 'test[:100]' (default: test; a file has train)")
+    columns: list[str] = _option(
+        [], "what columns of --dataset are: messages=NAME,options=NAME,probabilities=NAME, or input=NAME,output=NAME"
+    )
+    dataset_config: str | None = _option(None, "configuration of --dataset, where it has several")
+    dataset_revision: str | None = _option(None, "branch, tag or commit of --dataset (default: the latest)")
+    by: list[str] = _option([], "tables by group: attributes of the rows, as in age,country (default: none)")
     format: str = _option("auto", f"auto (what the tokenizer has tokens for), {', '.join(ALL_FORMATS)}")
     task_labels: bool = _option(False, "colon: each task's own label instead of 'Output', as in the paper")
     desiderata: list[str] = _option(list(KINDS), f"what to measure: {', '.join(DESIDERATA)} (default: the first three)")
@@ -309,9 +327,32 @@ def settings_of(arguments: EvaluationArguments) -> tuple[EvaluationSettings, lis
     if arguments.api == "completions":
         check_model_name(arguments.model)
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
-    options = {name: value for name, value in options.items() if name not in (*_OF_RUNS, *_OF_PLAN)}
+    options = {name: value for name, value in options.items() if name not in (*_OF_RUNS, *_OF_PLAN, *_OF_DATASET)}
+    options["by"] = tuple(asked_attributes(arguments))
+    options |= dataset_options(arguments) if arguments.dataset else {}
     scales = options.pop("adapter_scale")
     return EvaluationSettings(text_format=options.pop("format"), **options), scales
+
+
+def dataset_options(arguments: EvaluationArguments) -> dict[str, Any]:
+    """The settings of an evaluation on a dataset as it is."""
+    from spectrum_suite.dataset_suite import DatasetChoice, dataset_suite, parse_columns  # noqa: PLC0415 - seconds
+
+    choice = DatasetChoice(
+        arguments.dataset,
+        arguments.split,
+        parse_columns(arguments.columns),
+        arguments.dataset_config,
+        arguments.dataset_revision,
+        groups=tuple(asked_attributes(arguments)),
+    )
+    made = dataset_suite(choice)
+    return {"suite": str(made.folder), "tasks": (made.task,), "dataset": made.source}
+
+
+def asked_attributes(arguments: EvaluationArguments) -> list[str]:
+    """The attributes that tables are asked by, each once."""
+    return list(dict.fromkeys(name for word in arguments.by for name in word.split(",") if name))
 
 
 def compare_many(arguments: EvaluationArguments) -> None:
@@ -450,8 +491,20 @@ def check_data(arguments: EvaluationArguments) -> None:
         raise UserError(f"--desiderata {on_data[0]} is measured on instruction data: give it with --data")
     if arguments.data and not on_data:
         raise UserError(f"--data is for --desiderata {', '.join(ON_DATA)}: name one, or leave --data out")
-    if len(on_data) < len(arguments.desiderata) and not arguments.suite:
+    check_dataset(arguments)
+    if len(on_data) < len(arguments.desiderata) and not (arguments.suite or arguments.dataset):
         raise UserError("--suite is missing: give a built suite's folder, or a dataset on the Hub")
+
+
+def check_dataset(arguments: EvaluationArguments) -> None:
+    """Refuse what does not go with a dataset as it is, or is nothing without one."""
+    unchanged = EvaluationArguments(output=arguments.output)
+    for name in _OF_DATASET:
+        if not arguments.dataset and getattr(arguments, name) != getattr(unchanged, name):
+            raise UserError(f"--{name} is for a dataset as it is: name it with --dataset, or leave --{name} out")
+    for name in ("suite", "tasks"):
+        if arguments.dataset and getattr(arguments, name) != getattr(unchanged, name):
+            raise UserError(f"--dataset is measured in place of a suite: leave --{name} out")
 
 
 def check_addresses(arguments: EvaluationArguments) -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": ("spectrum_suite.commands.evaluate", "evaluate a model, or several side by side"),
     "decide": ("spectrum_suite.commands.decide", "evaluate a model's answers to rows of decisions"),
     "calibrate": ("spectrum_suite.commands.calibrate", "fit a temperature and a position bias to a trained model"),
+    "export": ("spectrum_suite.commands.export", "write the numbers of reports as CSV, Parquet or LaTeX"),
     "serve": ("spectrum_suite.commands.serve", "answer typed questions over HTTP, as System One and OpenAI have it"),
     "push": ("spectrum_suite.commands.push", "publish a dataset, a metric, a model or the playground on a Hub"),
     "demo": ("spectrum_suite.commands.demo", "open the playground: two models side by side in a browser"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 from transformers.integrations import get_reporting_integration_callbacks
 
+from spectrum_suite.dataset_suite import DatasetChoice, dataset_suite, parse_columns
 from spectrum_suite.errors import UserError, first_line
 from spectrum_suite.evaluation.measured_tasks import tasks_of
 from spectrum_suite.formats.render import Format
@@ -111,6 +112,7 @@ def prepare(arguments: SpectrumArguments, config: TuningConfig, model_config: Ad
     """
     objective = find_objective(arguments)
     check_output(Path(config.output_dir))
+    arguments, told = on_dataset(arguments)
     base = find_base(model_config)
     if arguments.merge and model_config.use_peft:
         check_can_be_whole(base.folder, base.name)
@@ -123,8 +125,30 @@ def prepare(arguments: SpectrumArguments, config: TuningConfig, model_config: Ad
     token_ids = [] if arguments.turn_tokens == KEEP else turn_token_ids(tokenizer, text_format)
     adapter = adapter_to_train_further(arguments, model_config, base, token_ids)
     data = objective.load(arguments, config, tokenizer, text_format)
-    settings = objective.settings(arguments)
+    settings = objective.settings(arguments) | told
     return Run(arguments, config, model_config, base, tokenizer, text_format, token_ids, adapter, data, settings)
+
+
+def on_dataset(arguments: SpectrumArguments) -> tuple[SpectrumArguments, dict[str, Any]]:
+    """The arguments with the suite that is made of ``--dataset``, and what a report says in their place.
+
+    What a recipe says of a suite does not count then.
+
+    Raises:
+        UserError: There is no such dataset, or its columns or rows are not what they should be.
+    """
+    if arguments.dataset is None:
+        return arguments, {}
+    choice = DatasetChoice(
+        arguments.dataset,
+        arguments.split,
+        parse_columns(arguments.columns),
+        arguments.dataset_config,
+        arguments.dataset_revision,
+    )
+    made = dataset_suite(choice)
+    told = {"suite": made.source["name"], "dataset": made.source}
+    return replace(arguments, suite=str(made.folder), tasks=[made.task], alignment_steps=0), told
 
 
 def find_base(model_config: AdaptationConfig) -> ModelFiles:

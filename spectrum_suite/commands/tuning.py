@@ -18,6 +18,8 @@ from spectrum_suite.errors import UserError, first_line
 from spectrum_suite.formats.render import Format
 from spectrum_suite.hub.cards import write_card
 from spectrum_suite.loading import read_config
+from spectrum_suite.row_fingerprints import ENTRY as ROW_FINGERPRINTS
+from spectrum_suite.row_fingerprints import packed_by_task
 from spectrum_suite.training import checkpoints
 from spectrum_suite.training.adaptation import (
     MERGED,
@@ -115,6 +117,7 @@ def tune(run: Run, decides: dict[str, Any], started: float) -> None:
     report |= {"base_model_revision": run.base.revision, "base_model_revision_name": asked}
     report |= {"rows_per_task": data.rows_per_task, "rows": len(data.tokenized), "draws_too_long": data.too_long}
     report |= {"targets_too_long": data.targets_too_long} if data.collator.targets else {}
+    report |= {ROW_FINGERPRINTS: packed_by_task(data.texts, data.rows_per_task)}
     report |= {"before": before} if before else {}
     finish(run.output, report, decides)
     write_card(run.output, merged=False)

@@ -14,17 +14,20 @@ from numpy.typing import ArrayLike
 
 from spectrum_suite.metrics.spectrum_alignment.scoring import bootstrap_interval, paired_difference_interval
 
+RESAMPLES = 10_000
 
-def interval(values: ArrayLike, *, seed: int = 0) -> list[float]:
+
+def interval(values: ArrayLike, *, n_resamples: int = RESAMPLES, seed: int = 0) -> list[float]:
     """The ends of the interval of the mean of ``values``; NaN entries are left out, and of fewer than two it is NaN."""
-    return list(bootstrap_interval(values, seed=seed))
+    return list(bootstrap_interval(values, n_resamples=n_resamples, seed=seed))
 
 
-def mean_of(values: Sequence[float | bool | None] | np.ndarray) -> dict[str, Any]:
+def mean_of(values: Sequence[float | bool | None] | np.ndarray, *, n_resamples: int = RESAMPLES) -> dict[str, Any]:
     """``mean``, ``ci95`` and ``n`` of the values that are neither None nor NaN; the mean is NaN where all are."""
     found = np.array(values, dtype=float)  # None becomes NaN
     n = int((~np.isnan(found)).sum())
-    return {"mean": float(np.nanmean(found)) if n else math.nan, "ci95": interval(found), "n": n}
+    mean = float(np.nanmean(found)) if n else math.nan
+    return {"mean": mean, "ci95": interval(found, n_resamples=n_resamples), "n": n}
 
 
 def paired_difference(mine: ArrayLike, theirs: ArrayLike) -> dict[str, Any]:

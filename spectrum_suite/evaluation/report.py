@@ -9,7 +9,8 @@
                     the tokenizer for a served model), base (the same of an adapter's base, or null),
                     adapter_scale (how much of the adapter's change was taken, where not all of it)
     suite           name (as given; null where there is none), fingerprint (of all scored items), task_versions (task ->
-                    its version, where the suite tells it; numbers on different versions must not be compared)
+                    its version, where the suite tells it; numbers on different versions must not be compared),
+                    dataset (with --dataset: name, config, split, revision (the commit, or null), columns)
     settings        format, task_labels, bos (its text as put before each prompt, or ""), dtype, device, load_in_4bit
                     (null for a served model), endpoint ({url, model} or null), rules (weights of the adapter that the
                     model is multiplied by, or null), smoothing, seed, limit, batch_size, max_length (of scored
@@ -72,6 +73,10 @@
         by_frequency    category -> the same by bucket (common, medium, tail), with win_rate where there is a judge
         items           [{id, instruction, markers, limit, nats_per_token, responses}]
     }
+    Sections of steerability and alignment have questions: [{question, n, measure -> {mean, ci95, n}}] (of draws those
+    that are in several sequences); and with --by, by: attribute -> group -> {n, measure -> {mean, ci95, n}}.
+    A section of steerability, alignment, instruction or markers has trained_on where the model was trained on any of
+    its rows: their ids, by the training report beside the model.
     failed          [{desideratum, task, prompting (of a coverage task, or null), reason}]: what could not be measured
     comparison      null, or {other: {model, format}, steerability, alignment and instruction: task -> metric ->
                     {difference, ci95, n}, coverage: prompting -> {tasks: task -> metric -> {difference, ci95}, mean:
@@ -86,11 +91,12 @@ A desideratum on data sets may be missing in reports of earlier versions. The me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spectrum_suite.errors import UserError
+from spectrum_suite.errors import UserError, first_line
 from spectrum_suite.json_files import read_json
 
 SCHEMA_VERSION = 2
@@ -118,6 +124,18 @@ def read_report(path: str | Path) -> Report:
             f"report {str(file)!r} is not of version {SCHEMA_VERSION}: write it with this evaluate_model.py"
         )
     return report
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Say on one line that a report is not what one of this version holds."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"report {str(path)!r} is damaged ({type(error).__name__}: {first_line(error)}): write it again with "
+            "evaluate_model.py"
+        ) from error
 
 
 def model_name(report: Mapping[str, Any]) -> str:

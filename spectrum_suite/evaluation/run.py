@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -24,6 +24,7 @@ from spectrum_suite.evaluation.choices import DESIDERATA, KINDS, ON_DATA
 from spectrum_suite.evaluation.compare_reports import CompareTask, comparison_section
 from spectrum_suite.evaluation.coverage.summarize_coverage import CoverageWork
 from spectrum_suite.evaluation.engine import find_engine
+from spectrum_suite.evaluation.group_tables import check_attributes
 from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.judge import JUDGE_TIMEOUT_S, EndpointJudge
 from spectrum_suite.evaluation.markers.summarize_markers import MarkersWork
@@ -31,16 +32,25 @@ from spectrum_suite.evaluation.measured_tasks import tasks_of
 from spectrum_suite.evaluation.memory import say_memory
 from spectrum_suite.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
 from spectrum_suite.evaluation.processes import Processes, processes
-from spectrum_suite.evaluation.report import REPORT, SCHEMA_VERSION, Report, Section, failure_text, read_report
+from spectrum_suite.evaluation.report import (
+    REPORT,
+    SCHEMA_VERSION,
+    Report,
+    Section,
+    damaged,
+    failure_text,
+    read_report,
+)
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.show_report import plot_names, remove_plots, write_plots, write_report
 from spectrum_suite.evaluation.steerability.summarize_steerability import SteerabilityWork
+from spectrum_suite.evaluation.trained_rows import trained_rows, trained_text
 from spectrum_suite.evaluation.work import DataWork, Work
 from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.held_folder import held
 from spectrum_suite.instruction_data import named_data
 from spectrum_suite.json_files import finite, write_json
-from spectrum_suite.lm.base import LM, kept
+from spectrum_suite.lm.base import LM, TokenLM, kept
 from spectrum_suite.lm.calibration_file import Calibration
 from spectrum_suite.lm.client import Endpoint, NoAnswerError
 from spectrum_suite.lm.local import LocalLM
@@ -153,6 +163,7 @@ class _Run:
         self.fingerprints: dict[Part, str] = {}
         self.results: dict[Part, Section] = {}
         self.failed: dict[Unit, str] = {}
+        self.trained_on: dict[tuple[str, str], list[str]] = {}
         self.compared: Report | None = None
 
     def unfinished(self) -> list[Part]:
@@ -164,8 +175,11 @@ class _Run:
             for task in tasks:
                 for name, depends in self._work(desideratum, task).parts():
                     self.fingerprints[Part(desideratum, task, name)] = fingerprint(self._model_depends | depends)
+        if settings.by:
+            check_attributes(settings.by, {work.task: work.drawn for work in self.works.values() if work.has_groups})
+        self._warn_of_trained_rows()
         if self.compared is not None:
-            with _damaged(settings.compare):
+            with damaged(settings.compare):
                 self._check_comparable(self.compared)
         for part, depends in self.fingerprints.items():
             kept = _read_kept(self._path(part), depends)
@@ -181,6 +195,16 @@ class _Run:
         on_suite = [name for name in settings.desiderata if name in KINDS]
         found = tasks_of(settings.suite, settings.tasks, on_suite) if on_suite else {}
         return found | {name: list(named_data(settings.data)) for name in settings.desiderata if name in ON_DATA}
+
+    def _warn_of_trained_rows(self) -> None:
+        """Say which of the measured rows the model was trained on, by its training report."""
+        if not isinstance(self.lm, TokenLM):  # nobody tells what a service was trained on
+            return
+        fingerprints = trained_rows(self.lm.files)
+        for (desideratum, task), work in self.works.items():
+            if found := work.trained_on(fingerprints):
+                self.trained_on[desideratum, task] = found
+                logger.warning("%s: %s", task, trained_text(found))
 
     def _check_comparable(self, other: Report) -> None:
         """Refuse, before anything is scored, another report with which nothing can be compared."""
@@ -263,6 +287,8 @@ class _Run:
                 continue
             try:
                 sections[desideratum][task] = work.section(done)
+                if found := self.trained_on.get((desideratum, task)):
+                    sections[desideratum][task]["trained_on"] = found
             except UserError as error:
                 self.failed[desideratum, task, None] = str(error)
         if not any(sections.values()):
@@ -271,7 +297,7 @@ class _Run:
             raise UserError(f"nothing could be measured: {reasons[0]}{others}")
         report = self._report(sections)
         if self.compared is not None:
-            with _damaged(self.settings.compare):
+            with damaged(self.settings.compare):
                 report["comparison"] = comparison_section(report, self.compared, self._comparers)
         self._write(report)
         return report
@@ -390,7 +416,8 @@ class _Run:
             "libraries": self._libraries,
             "model": self.lm.about | {"fingerprint": self.lm.fingerprint},
             "suite": {
-                "name": settings.suite,
+                "name": settings.dataset["name"] if settings.dataset else settings.suite,
+                **({"dataset": dict(settings.dataset)} if settings.dataset else {}),
                 "fingerprint": fingerprint({name: _fingerprints(tasks) for name, tasks in sections.items()}),
                 "task_versions": self._task_versions(sections),
             },
@@ -422,18 +449,6 @@ class _Run:
             ],
             "comparison": None,
         }
-
-
-@contextmanager
-def _damaged(path: Path) -> Iterator[None]:
-    """Say on one line that another report is not what one of this version holds."""
-    try:
-        yield
-    except (LookupError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"report {str(path)!r} is damaged ({type(error).__name__}: {first_line(error)}): write it again with "
-            "evaluate_model.py"
-        ) from error
 
 
 def _said(error: Exception) -> str:

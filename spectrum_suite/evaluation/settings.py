@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -38,6 +39,9 @@ class EvaluationSettings:
             known, its name there, or None for the only one.
         output: The folder of the report.
         suite: A built suite's folder, or a dataset on a Hub; what is measured on ``data`` needs none.
+        dataset: What the suite was made of, where it was made of a dataset as it is: ``name``, ``config``, ``split``,
+            ``revision`` and ``columns``.
+        by: Attributes of the rows by whose groups there are tables.
         desiderata: What to measure: ``steerability``, ``coverage``, ``alignment``; on ``data`` ``instruction``
             and ``markers``.
         tasks: Tasks of the kinds that these need; ``all`` is every one of the suite, ``icl`` tasks if held out.
@@ -91,6 +95,8 @@ class EvaluationSettings:
     model: str | None
     output: Path
     suite: str | None = None
+    dataset: Mapping[str, Any] | None = None
+    by: tuple[str, ...] = ()
     desiderata: tuple[str, ...] = ("alignment",)
     tasks: tuple[str, ...] = ("all",)
     text_format: str = "auto"

@@ -11,11 +11,20 @@ from jinja2 import Environment
 from matplotlib.figure import Figure
 
 from spectrum_suite.evaluation.alignment.show_alignment import summary_figure, task_figure
-from spectrum_suite.evaluation.coverage.show_coverage import coverage_markdown, write_coverage_plots
-from spectrum_suite.evaluation.markers.show_markers import markers_markdown, write_marker_plots
+from spectrum_suite.evaluation.coverage.show_coverage import coverage_figures, coverage_markdown
+from spectrum_suite.evaluation.figures import figure_names, save_figure
+from spectrum_suite.evaluation.markers.show_markers import marker_figures, markers_markdown
 from spectrum_suite.evaluation.report import REPORT, Report, failure_text, model_name
+from spectrum_suite.evaluation.show_groups import (
+    SHOWN,
+    groups_figure,
+    groups_markdown,
+    questions_markdown,
+    with_groups,
+)
 from spectrum_suite.evaluation.steerability.show_steerability import steerability_figure
 from spectrum_suite.evaluation.steerability.summarize_steerability import summary_by_group
+from spectrum_suite.evaluation.trained_rows import trained_lines
 from spectrum_suite.json_files import finite, write_json
 from spectrum_suite.markdown import markdown_templates
 
@@ -31,6 +40,8 @@ def markdown(report: Report) -> str:
     """The report as tables, without the items."""
     tables = {"coverage_tables": coverage_markdown(report["coverage"]) if report["coverage"] else ""}
     tables["marker_tables"] = markers_markdown(report.get("markers", {}))
+    tables |= {"group_tables": groups_markdown(report), "question_tables": questions_markdown(report)}
+    tables["trained_on"] = list(trained_lines(report))
     groups = finite(summary_by_group(report["steerability"].values()))
     return _environment().get_template("report.md.jinja").render(report=report, groups=groups, **tables)
 
@@ -41,7 +52,8 @@ def plot_names(report: Report) -> list[str]:
     names += ["steerability"] if report["steerability"] else []
     names += [f"markers-{name}" for name, section in report.get("markers", {}).items() if section["marked"]]
     names += ["coverage", "coverage-yield"] if report["coverage"] else []
-    return [f"{name}.png" for name in names]
+    names += [f"groups-{task}" for _, task, _ in with_groups(report)]
+    return [each for name in names for each in figure_names(name)]
 
 
 def remove_plots(report: Report, folder: Path, *, but_those_of: Report) -> None:
@@ -55,8 +67,9 @@ def remove_plots(report: Report, folder: Path, *, but_those_of: Report) -> None:
 def write_plots(report: Report, folder: Path) -> list[Path]:
     """Write the figures of what the report holds into ``folder``; returns the files.
 
-    They are ``alignment.png`` and an ``alignment-<task>.png`` per task, ``steerability.png``, ``coverage.png``,
-    ``coverage-yield.png`` and a ``markers-<data>.png`` per data set.
+    They are ``alignment`` and an ``alignment-<task>`` per task, ``steerability``, ``coverage``, ``coverage-yield``, a
+    ``markers-<data>`` per data set and a ``groups-<task>`` per task that was measured by group, each as PNG, PDF and
+    SVG.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Figure] = {}
@@ -65,11 +78,11 @@ def write_plots(report: Report, folder: Path) -> list[Path]:
         figures |= {f"alignment-{task}": task_figure(task, section) for task, section in report["alignment"].items()}
     if report["steerability"]:
         figures["steerability"] = steerability_figure(report["steerability"])
-    paths = [folder / f"{name}.png" for name in figures]
-    for path, figure in zip(paths, figures.values(), strict=True):
-        figure.savefig(path, dpi=130)
-    paths += write_marker_plots(report.get("markers", {}), folder)
-    return paths + (write_coverage_plots(report["coverage"], folder) if report["coverage"] else [])
+    figures |= marker_figures(report.get("markers", {}))
+    figures |= coverage_figures(report["coverage"]) if report["coverage"] else {}
+    for desideratum, task, section in with_groups(report):
+        figures[f"groups-{task}"] = groups_figure(task, section, SHOWN[desideratum])
+    return [path for name, figure in figures.items() for path in save_figure(figure, folder, name)]
 
 
 @cache

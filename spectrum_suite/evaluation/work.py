@@ -7,7 +7,7 @@ or the generations from one prompt.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from spectrum_suite.evaluation.report import Section
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.lm.base import Question, TokenLM
+from spectrum_suite.row_fingerprints import fingerprints_of
 from spectrum_suite.suite import draw_rows, task_rows
 from spectrum_suite.suite_rows import check_ids, check_rows
 
@@ -37,6 +38,9 @@ class Work(ABC):
     questions: tuple[Question, ...] = ()
     """What a model is asked."""
 
+    has_groups = False
+    """Whether there are tables by group."""
+
     def __init__(self, settings: EvaluationSettings, task: str) -> None:
         self.settings = settings
         self.task = task
@@ -52,6 +56,14 @@ class Work(ABC):
     @abstractmethod
     def section(self, results: Mapping[str, Section]) -> Section:
         """The task's part of the report, from the results of all parts."""
+
+    def trained_on(self, fingerprints: Collection[str]) -> list[str]:
+        """The ids of the measured rows that a model was trained on.
+
+        Args:
+            fingerprints: Of the rows that it was trained on.
+        """
+        return []
 
     @abstractmethod
     def not_comparable(self, theirs: Section) -> str | None:
@@ -94,6 +106,13 @@ class RowsWork(Work):
     def drawn(self) -> Dataset:
         """Those that are measured."""
         return draw_rows(self.rows, self.task, limit=self.settings.limit_of(self.task), seed=self.settings.seed)
+
+    def trained_on(self, fingerprints: Collection[str]) -> list[str]:
+        """See :class:`Work`."""
+        if not fingerprints or "messages" not in self.drawn.column_names:
+            return []
+        pairs = zip(self.drawn["id"][:], fingerprints_of(self.drawn), strict=True)
+        return [row_id for row_id, found in pairs if found in fingerprints]
 
     def some(self, part: str) -> Dataset:
         """The rows of a part, which is named after the first of them."""

@@ -17,6 +17,24 @@ class SpectrumArguments:
     """What to train on, and how it is written."""
 
     suite: str = field(default="spectrum-suite", metadata={"help": "A built suite's folder, or a dataset on the Hub."})
+    dataset: str | None = field(
+        default=None,
+        metadata={
+            "help": "Instead of a suite, a dataset as it is: its id on the Hub, hf://datasets/..., a file or a folder."
+        },
+    )
+    split: str = field(default="train", metadata={"help": "Of --dataset; a part of it as in 'train[:300]'."})
+    columns: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "What columns of --dataset are: input=NAME,output=NAME, messages=NAME, or with --objective "
+            "distribution messages=NAME,options=NAME,probabilities=NAME."
+        },
+    )
+    dataset_config: str | None = field(
+        default=None, metadata={"help": "Configuration of --dataset, if it has several."}
+    )
+    dataset_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit of --dataset."})
     tasks: list[str] = field(
         default_factory=lambda: ["all"],
         metadata={

@@ -33,8 +33,9 @@ from spectrum_suite.training.tokenize import tokenize_rows
 
 SUITE_OPTIONS = frozenset(
     {
-        "suite", "tasks", "rows", "mixing_temperature", "allow_held_out", "train_on", "description_dropout", "permute",
-        "branching", "task_branching", "alignment_steps", "alignment_items",
+        "suite", "dataset", "split", "columns", "dataset_config", "dataset_revision", "tasks", "rows",
+        "mixing_temperature", "allow_held_out", "train_on", "description_dropout", "permute", "branching",
+        "task_branching", "alignment_steps", "alignment_items",
     }
 )  # fmt: skip
 TARGET_OPTIONS = frozenset({"target_draws", "target_smoothing", "target_brier", "target_rps"})
@@ -58,6 +59,7 @@ class TrainingData:
         rows_per_task: Rows of each task or dataset, those that are too long included.
         too_long: Draws that were left out for being too long.
         targets_too_long: Rows with a target that were.
+        texts: The same rows as texts, those of a task next to one another, in the order of ``rows_per_task``.
     """
 
     tokenized: Dataset
@@ -66,6 +68,7 @@ class TrainingData:
     rows_per_task: dict[str, int]
     too_long: int
     targets_too_long: int = 0
+    texts: tuple[Dataset | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ def _spectrum(
     tokenized, too_long = tokenize_rows(
         mixture.rows, tokenizer, text_format, max_length=config.max_length, groups=mixture.group_of_row
     )
-    return TrainingData(tokenized, collator, mixture.groups, mixture.rows_per_task, too_long)
+    texts = (mixture.rows,)
+    return TrainingData(tokenized, collator, mixture.groups, mixture.rows_per_task, too_long, texts=texts)
 
 
 def _distribution(
@@ -173,7 +177,10 @@ def _distribution(
         first=n_draws,
     )
     tokenized = concatenate_datasets([*parts, targets])
-    return TrainingData(tokenized, collator, mixture.groups, mixture.rows_per_task, too_long, targets_too_long)
+    texts = (mixture.rows, mixture.targets)
+    return TrainingData(
+        tokenized, collator, mixture.groups, mixture.rows_per_task, too_long, targets_too_long, texts=texts
+    )
 
 
 def _mixture(arguments: SpectrumArguments, config: TuningConfig, *, with_targets: bool) -> Mixture:
@@ -255,7 +262,7 @@ def _implicit(
         rows, tokenizer, text_format, max_length=config.max_length, groups=groups
     )
     collator = _collator(config, tokenizer, text_format, description_dropout=0.0)
-    return TrainingData(tokenized, collator, tuple(rows_per_data), rows_per_data, too_long)
+    return TrainingData(tokenized, collator, tuple(rows_per_data), rows_per_data, too_long, texts=(rows,))
 
 
 def _markers(
@@ -290,7 +297,7 @@ def _markers(
     )
     if arguments.marked:
         tokenizer.chat_template = chat_template(tokenizer.chat_template)
-    return TrainingData(tokenized, collator, tuple(rows_per_data), rows_per_data, too_long)
+    return TrainingData(tokenized, collator, tuple(rows_per_data), rows_per_data, too_long, texts=(rows,))
 
 
 def _group_of_row(rows_per_data: Mapping[str, int]) -> list[int]:

@@ -200,7 +200,8 @@ HARMLESS = SEVERAL_PROCESSES | frozenset(TRACKERS) | frozenset(
         "log_level", "disable_tqdm", "report_to", "save_strategy", "save_steps", "save_total_limit", "merge",
         "alignment_steps", "alignment_items", "resume_from_checkpoint", "chat_template_path",
         # the same rows and weights from another place: their contents are compared
-        "suite", "adapter_name_or_path", "model_revision",
+        "suite", "dataset", "split", "columns", "dataset_config", "dataset_revision", "adapter_name_or_path",
+        "model_revision",
         # how batches are fetched, and what is kept or computed again to make them fit
         "dataloader_num_workers", "dataloader_pin_memory", "dataloader_prefetch_factor",
         "dataloader_multiprocessing_context", "gradient_checkpointing", "gradient_checkpointing_kwargs",
@@ -244,6 +245,9 @@ def _check_together(given: Mapping[str, Any], defaults: Mapping[str, Any], flags
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         for name in sorted(SEVERAL_PROCESSES & changed):
             raise UserError(f"--{name} is for several processes: start with accelerate launch, or leave it out")
+    for name in ("suite", "tasks", "alignment_steps"):
+        if now["dataset"] is not None and name in changed and (name in flags or "dataset" not in flags):
+            raise UserError(f"--dataset is trained on in place of a suite: leave --{name} out")
     told = set(now["report_to"] if isinstance(now["report_to"], list) else [now["report_to"]])
     for name in changed & TRACKERS.keys():
         if not TRACKERS[name] & told:
@@ -256,6 +260,8 @@ def _check_together(given: Mapping[str, Any], defaults: Mapping[str, Any], flags
 
 def _needs(now: Mapping[str, Any], flags: Container[str]) -> Iterator[tuple[str, str, bool]]:
     """Options that need another, that other, and whether it is on."""
+    for name in ("split", "columns", "dataset_config", "dataset_revision"):
+        yield name, "dataset", now["dataset"] is not None
     yield "alignment_items", "alignment_steps", now["alignment_steps"] > 0
     for name in ("dataloader_prefetch_factor", "dataloader_multiprocessing_context"):
         yield name, "dataloader_num_workers", now["dataloader_num_workers"] > 0

@@ -14,7 +14,8 @@ from spectrum_suite.parser import Parser, as_called
 from tests.train_command import REPOSITORY
 
 COMMANDS = [
-    "build", "preview", "annotate", "show", "train", "evaluate", "calibrate", "push dataset", "push model", "demo",
+    "build", "preview", "annotate", "show", "train", "evaluate", "calibrate", "export", "push dataset",
+    "push model", "demo",
 ]  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from spectrum_suite.evaluation.alignment.first_tokens import TOP_LOGPROBS
 from spectrum_suite.evaluation.alignment.option_orders import ask_in_orders, meant_probabilities, orders_section
 from spectrum_suite.evaluation.alignment.sampled import SAMPLES
 from spectrum_suite.evaluation.alignment.summarize_alignment import SMOOTHING, AlignmentItem, TaskAlignment
+from spectrum_suite.evaluation.group_tables import alignment_tables
 from spectrum_suite.evaluation.report import Section
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.work import RowsWork, seconds_of
@@ -132,6 +133,7 @@ class AlignmentWork(RowsWork):
     """
 
     kind = "distribution"
+    has_groups = True
 
     def __init__(self, settings: EvaluationSettings, task: str, calibration: Calibration | None = None) -> None:
         super().__init__(settings, task)
@@ -164,6 +166,7 @@ class AlignmentWork(RowsWork):
         if all(item.refused and item.bounds is None for item in items):
             raise UserError(f"no item of task {self.task!r} can be scored: {items[0].refused}")
         section = found.as_dict()
+        section |= alignment_tables(section["items"], self.drawn, self.settings.by)
         if self.settings.orders > 1:
             orders = [of_item for result in results.values() for of_item in result["orders"]]
             section["orders"] = orders_section(items, orders, most=self.settings.orders, smoothing=SMOOTHING)

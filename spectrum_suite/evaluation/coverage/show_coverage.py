@@ -6,7 +6,6 @@ All take the tasks' parts of a report, ``task -> prompting -> section`` (:meth:`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,14 +25,9 @@ _SHOWN = {"valid": 3, "unique": 3, "yield": 1, "reached": 3}  # and with how man
 _COLUMNS = 5
 
 
-def write_coverage_plots(sections: Sections, folder: Path) -> list[Path]:
-    """Write ``coverage.png`` and ``coverage-yield.png`` into ``folder``; returns the files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = {"coverage": valid_unique_figure(sections), "coverage-yield": yield_figure(sections)}
-    paths = [folder / f"{name}.png" for name in figures]
-    for path, figure in zip(paths, figures.values(), strict=True):
-        figure.savefig(path, dpi=130)
-    return paths
+def coverage_figures(sections: Sections) -> dict[str, Figure]:
+    """Name -> figure."""
+    return {"coverage": valid_unique_figure(sections), "coverage-yield": yield_figure(sections)}
 
 
 def coverage_markdown(sections: Sections) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -90,15 +89,9 @@ def _number(found: Mapping[str, Any] | None) -> str:
     return "-" if found is None else f"{found['mean']:.3f}"
 
 
-def write_marker_plots(sections: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Path]:
-    """Write ``markers-<data>.png`` for each data set that was measured on a model with markers; returns the files."""
-    paths = []
-    for name, section in sections.items():
-        if section["marked"]:
-            path = folder / f"markers-{name}.png"
-            length_figure(name, section).savefig(path, dpi=130)
-            paths.append(path)
-    return paths
+def marker_figures(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
+    """Name -> figure, for each data set that was measured on a model with markers."""
+    return {f"markers-{name}": length_figure(name, section) for name, section in sections.items() if section["marked"]}
 
 
 def length_figure(name: str, section: Mapping[str, Any]) -> Figure:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.group_tables import steerability_tables
 from spectrum_suite.evaluation.report import Section
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.steerability.closed_answers import Answers, ClosedAnswers, closed_answers
@@ -125,6 +126,17 @@ class TaskSteerability:
         """Metric of the summary -> its bootstrap 95% interval over sequences."""
         return bootstrap_intervals(with_examples(self.outputs()), seed=seed)
 
+    def cell(self, sequences: Sequence[ScoredSequence]) -> dict[str, Any]:
+        """``n`` sequences, and their ``loss``, ``accuracy`` and ``ece``, each as ``mean``, ``ci95`` and ``n``."""
+        part = replace(self, sequences=tuple(sequences))
+        summary, intervals = part.summary(), part.intervals()
+        cells = {
+            name: {"mean": summary[name], "ci95": list(intervals[name]), "n": len(sequences)}
+            for name in ("loss", "accuracy", "ece")
+            if not math.isnan(summary[name])
+        }
+        return {"n": len(sequences)} | cells
+
     def as_dict(self) -> dict[str, Any]:
         """The task's part of a report: JSON's types only, though numbers may be NaN."""
         found = asdict(self)
@@ -170,6 +182,7 @@ class SteerabilityWork(RowsWork):
 
     kind = "icl"
     questions = ("output_logprobs",)
+    has_groups = True
 
     def __init__(self, settings: EvaluationSettings, task: str, model: Callable[[], TokenLM]) -> None:
         super().__init__(settings, task)
@@ -229,7 +242,7 @@ class SteerabilityWork(RowsWork):
                 + ("raise --max_length" if self.max_length == self.settings.max_length else "the model takes no more")
             )
         lists = self.options.lists
-        section = TaskSteerability(
+        scored = TaskSteerability(
             task=self.task,
             capability=self.task in CAPABILITY_TASKS,
             options=lists[0] if len(lists) == 1 else lists or None,
@@ -240,8 +253,9 @@ class SteerabilityWork(RowsWork):
             sequences=sequences,
             rows_fingerprint=messages_fingerprint(self.drawn),
             seconds=seconds_of(results),
-        ).as_dict()
-        return finite(section)
+        )
+        tables = steerability_tables(scored.sequences, self.drawn, self.settings.by, scored.cell)
+        return finite(scored.as_dict() | tables)
 
     def not_comparable(self, theirs: Section) -> str | None:
         """See :class:`spectrum_suite.evaluation.work.Work`."""

@@ -3,7 +3,9 @@
 import pytest
 
 from spectrum_suite.evaluation.alignment.show_alignment import MAX_OPTIONS, spread, summary_figure, task_figure
-from spectrum_suite.evaluation.show_report import write_plots
+from spectrum_suite.evaluation.show_report import plot_names, write_plots
+
+NAMES = ("alignment", "alignment-colors", "alignment-silent")
 
 
 def item(name, divergence, *, target=(0.75, 0.25), model=(0.5, 0.5), options=("red", "blue")):
@@ -63,8 +65,14 @@ def test_files_of_a_report(tmp_path):
         "alignment": {"colors": section([item(0, 0.1), item(1, 0.2)]), "silent": nothing},
     }
     paths = write_plots(report, tmp_path / "plots")
-    assert [path.name for path in paths] == ["alignment.png", "alignment-colors.png", "alignment-silent.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    names = [f"{name}.{kind}" for name in NAMES for kind in ("png", "pdf", "svg")]
+    assert [path.name for path in paths] == names == plot_names(report)
+    begins = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
+    before = {path: path.read_bytes() for path in paths}
+    assert all(content.startswith(begins[path.suffix]) for path, content in before.items())
+    assert b"mean JS divergence" in before[tmp_path / "plots" / "alignment-colors.svg"]  # as text
+    write_plots(report, tmp_path / "plots")
+    assert {path: path.read_bytes() for path in paths} == before
     left, right = summary_figure(report).axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["colors", "silent"]
     assert left.lines[0].get_xdata()[0] == pytest.approx(0.1)

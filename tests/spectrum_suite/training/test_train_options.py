@@ -230,7 +230,8 @@ def test_a_tracker_that_is_not_installed_is_refused(outcome):
 
 
 SHOWN_ELSEWHERE = {
-    "output_dir", "suite", "adapter_name_or_path", "model_revision", "merge", "resume_from_checkpoint",
+    "output_dir", "suite", "dataset", "split", "columns", "dataset_config", "dataset_revision",  # test_train_dataset.py
+    "adapter_name_or_path", "model_revision", "merge", "resume_from_checkpoint",
     "chat_template_path",
     "alignment_steps", "alignment_items", "use_cpu",  # in test_train_sft.py, test_train_again.py and below
     "deepspeed", "dataloader_multiprocessing_context", "dataloader_prefetch_factor", "dataloader_pin_memory",
