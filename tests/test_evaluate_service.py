@@ -111,13 +111,67 @@ def test_a_dry_run_asks_nothing_and_leaves_nothing(command, tmp_path, caplog):
         assert not (tmp_path / "out" / "answers.sqlite").exists()
 
 
-def test_what_a_chat_service_cannot_is_said_part_by_part(command, caplog):
+TOSSES = [
+    {
+        "id": f"tosses/{row}",
+        "process": "p",
+        "messages": [
+            {"role": "description", "content": "Tosses of a coin."},
+            *({"role": "output", "content": side} for side in ("Heads", "Tails", "Heads")),
+        ],
+        "options": [["Heads", "Tails"]],
+        "source": "coins",
+        "n_outputs": 3,
+    }
+    for row in range(40)
+]
+
+
+def after(messages):
+    """Certain of what came before, and of nothing where nothing did."""
+    said = [message["content"] for message in messages if message["role"] == "assistant"]
+    return {said[-1]: 0.8, "It landed on its side": 0.2} if said else {"Heads": 0.5, "tails.": 0.5}
+
+
+def test_steerability_over_chat_is_the_accuracy_of_answers(command, tmp_path, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    suite = save_suite(tmp_path / "suite", tosses=TOSSES)
+    with chatting(after) as server:
+        report = command(server, suite=suite, desiderata="steerability", n=5)
+        again = command(server, "again", suite=suite, desiderata="steerability", n=5, compare=tmp_path / "out", seed=7)
+    section = report["steerability"]["tosses"]
+    assert section["by_k"]["k"] == [0, 1, 2]
+    right, *others = section["by_k"]["accuracy"]
+    assert right == pytest.approx(0.5, abs=4 * 0.5 / (200**0.5))  # 40 sequences of 5 answers
+    assert others == [0, 0]  # it repeats what was said, and the coin does not
+    assert section["summary"]["loss"] is section["summary"]["ece"] is None
+    assert section["ci95"]["ece"] == [None, None]
+    assert section["summary"]["accuracy"] == 0
+    assert section["not_measured"].keys() == {"loss", "loss_per_token", "ece"}
+    assert "tosses: loss is not measured: the loss needs the log-probabilities of given texts" in caplog.text
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "accuracy is the share of 5 answers to each output that is the true one" in text
+    assert "mean of 1 steerability task**" in text
+    assert again["comparison"]["steerability"]["tosses"]["accuracy"]["difference"] == 0
+
+
+def test_what_cannot_be_measured_over_chat_is_said_part_by_part(command, caplog, tmp_path):
+    tales = [
+        {"id": f"tales/{row}", "process": "p", "source": "tales", "n_outputs": 2, "messages": [
+            {"role": "output", "content": f"Tale {row}"}, {"role": "output", "content": f"Story {row}"},
+        ]}
+        for row in range(3)
+    ]  # fmt: skip
+    suite = save_suite(tmp_path / "suite", colors=COLORS, tales=tales)
     with chatting(answers) as server:
         with pytest.raises(SystemExit) as ended:
-            command(server, desiderata="alignment steerability coverage", generations=20, n=10)
+            command(server, suite=suite, desiderata="alignment steerability", n=10)
         assert ended.value.code == 1
-    assert "not measured" in caplog.text
-    assert "log-probabilities" in caplog.text
+    assert "not measured: tales (steerability)" in caplog.text
+    assert "needs the log-probabilities of given texts" in caplog.text
+    report = read_report(tmp_path / "out")
+    assert report["alignment"]["colors"]["n"] == len(COLORS)
+    assert not report["steerability"]
 
 
 def test_alignment_by_log_probabilities_is_refused_with_what_to_do(command):

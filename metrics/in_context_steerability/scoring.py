@@ -410,12 +410,13 @@ def _percentiles(
 
 
 def _shared(a: Outputs, b: Outputs) -> tuple[Outputs, Outputs]:
-    """The outputs that both have a loss for, in the same order."""
+    """The outputs that both have a loss for, in the same order; where one side has none at all, a right answer."""
+    by_loss = not any(np.isnan(side.loss).all() for side in (a, b))
     places = [
         {
             key: index
             for index, key in enumerate(zip(side.sequence.tolist(), side.k.tolist(), strict=True))
-            if not np.isnan(side.loss[index])
+            if not np.isnan((side.loss if by_loss else side.correct)[index])
         }
         for side in (a, b)
     ]

@@ -377,14 +377,7 @@ def compare_many(arguments: EvaluationArguments) -> None:
 def summary_lines(report: Report) -> Iterator[str]:
     """One line per task and desideratum."""
     for task, section in report["steerability"].items():
-        found = {name: value for name, value in section["summary"].items() if name in ("loss", "accuracy", "ece")}
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if value is not None)
-        failed = f", {section['n_failed']} of {section['n_outputs']} outputs without a number" * bool(
-            section["n_failed"]
-        )
-        yield f"{task}: {shown or 'no score'}, {section['n']} sequences{failed}"
-        for reason, count in section.get("without_options", {}).items():
-            yield f"{task}: no accuracy for {count} outputs, {reason}"
+        yield from steerability_lines(task, section)
     for task, promptings in report["coverage"].items():
         for prompting, section in promptings.items():
             valid, found = (section["scores"][metric]["mean"] for metric in ("valid", "yield"))
@@ -417,6 +410,18 @@ def summary_lines(report: Report) -> Iterator[str]:
         yield from beside_lines(task, section)
     if found := report.get("calibration"):
         yield f"all items: JS divergence {change_text(found)} by calibration"
+
+
+def steerability_lines(task: str, section: Mapping[str, Any]) -> Iterator[str]:
+    """What was measured on a task, and what was not and why."""
+    found = {name: value for name, value in section["summary"].items() if name in ("loss", "accuracy", "ece")}
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if value is not None)
+    failed = f", {section['n_failed']} of {section['n_outputs']} outputs without a number" * bool(section["n_failed"])
+    yield f"{task}: {shown or 'no score'}, {section['n']} sequences{failed}"
+    for metric, reason in section.get("not_measured", {}).items():
+        yield f"{task}: {metric} is not measured: {reason}"
+    for reason, count in section.get("without_options", {}).items():
+        yield f"{task}: no accuracy for {count} outputs, {reason}"
 
 
 def beside_lines(task: str, section: Mapping[str, Any]) -> Iterator[str]:

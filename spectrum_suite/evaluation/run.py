@@ -43,6 +43,7 @@ from spectrum_suite.evaluation.report import (
 )
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.show_report import plot_names, remove_plots, write_plots, write_report
+from spectrum_suite.evaluation.steerability.drawn_steerability import DrawnSteerabilityWork
 from spectrum_suite.evaluation.steerability.summarize_steerability import SteerabilityWork
 from spectrum_suite.evaluation.trained_rows import trained_rows, trained_text
 from spectrum_suite.evaluation.work import DataWork, Work
@@ -333,6 +334,8 @@ class _Run:
             return _DATA_WORK[desideratum](self.settings, task, self._preference)
         if desideratum == "alignment":
             return AlignmentWork(self.settings, task, self._calibration)
+        if self.settings.api == "chat":
+            return DrawnSteerabilityWork(self.settings, task)
         return SteerabilityWork(self.settings, task, lambda: self.lm)
 
     @cached_property

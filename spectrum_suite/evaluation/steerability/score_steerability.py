@@ -45,17 +45,20 @@ class ScoredSequence:
         log_probs: The log-probability of each option with its terminator, in nats; empty likewise.
         asked: The place of the output's options among the lists of the task, None without; empty likewise.
         failed: The k of outputs for which the model gave NaN instead of a number.
+        drawn: Answers that were drawn in the place of each output, if its numbers come from answers: ``log_probs`` are
+            then those of the shares of the options among them, and losses and tokens are not known.
     """
 
     id: str
     content: str
     k: tuple[int, ...]
     losses: tuple[float, ...]
-    tokens: tuple[int, ...]
+    tokens: tuple[int | None, ...]
     answers: tuple[int | None, ...] = ()
     log_probs: tuple[tuple[float, ...], ...] = ()
     asked: tuple[int | None, ...] = ()
     failed: tuple[int, ...] = ()
+    drawn: int = 0
 
     @classmethod
     def from_dict(cls, sequence: Mapping[str, Any]) -> ScoredSequence:
@@ -67,13 +70,16 @@ class ScoredSequence:
             for row, other in zip(sequence["log_probs"], unknown, strict=False)
         ]
         answers = tuple(sequence["answers"])
+        drawn = sequence.get("drawn", 0)
         return cls(
             id=sequence["id"],
             content=sequence["content"],
             k=k,
             losses=tuple(
-                other if loss is None else loss for loss, other in zip(sequence["losses"], unknown, strict=True)
+                (math.nan if drawn else other) if loss is None else loss
+                for loss, other in zip(sequence["losses"], unknown, strict=True)
             ),
+            drawn=drawn,
             tokens=tuple(sequence["tokens"]),
             answers=answers,
             log_probs=tuple(log_probs),

@@ -65,7 +65,8 @@ class TaskSteerability:
         capability: Whether the task asks for what a model knows.
         options: The closed answers of its outputs; where questions differ, the lists of them, among which
             :attr:`ScoredSequence.asked` says which it is. None where no output has any.
-        max_length: Tokens that every sequence fits in, in each format that it was cut for.
+        max_length: Tokens that every sequence fits in, in each format that it was cut for; None where its tokens are
+            not known.
         n_available: Rows in the suite, from which ``sequences`` were drawn.
         n_too_long: Drawn rows of which no scored output fits.
         without_options: Why outputs have no closed answers, and so neither accuracy nor calibration -> how many of the
@@ -73,18 +74,20 @@ class TaskSteerability:
         sequences: The scored sequences, in the order of the suite.
         rows_fingerprint: A hash of the drawn rows.
         seconds: Time spent on scoring.
+        not_measured: Metric -> why it is not measured; all that is not there is.
     """
 
     task: str
     capability: bool
     options: Answers | tuple[Answers, ...] | None
-    max_length: int
+    max_length: int | None
     n_available: int
     n_too_long: int
     sequences: tuple[ScoredSequence, ...]
     rows_fingerprint: str
     seconds: float
     without_options: Mapping[str, int] = field(default_factory=dict)
+    not_measured: Mapping[str, str] = field(default_factory=dict)
 
     def outputs(self) -> Outputs:
         """All scored outputs as arrays."""
@@ -96,6 +99,9 @@ class TaskSteerability:
             columns["tokens"] += sequence.tokens
         if self.options is None:
             return as_outputs(**columns)
+        if any(sequence.drawn for sequence in self.sequences):
+            right = [share for sequence in self.sequences for share in _right(sequence)]
+            return as_outputs(**columns, correct=right, confidence=right)  # calibration is then not measured
         correct, confidence = score_options(
             [row or None for sequence in self.sequences for row in sequence.log_probs],
             [answer for sequence in self.sequences for answer in sequence.answers],
@@ -140,15 +146,19 @@ class TaskSteerability:
     def as_dict(self) -> dict[str, Any]:
         """The task's part of a report: JSON's types only, though numbers may be NaN."""
         found = asdict(self)
-        return {name: value for name, value in found.items() if name != "sequences"} | {
-            "n": len(self.sequences),
-            "n_outputs": sum(len(sequence.k) for sequence in self.sequences),
-            "n_failed": sum(len(sequence.failed) for sequence in self.sequences),
+        tables = {
             "summary": self.summary(),
             "ci95": {name: list(interval) for name, interval in self.intervals().items()},
             "at_largest_k": self.at_largest_k(),
             "by_k": self.by_k(),
-            "reliability": self.reliability() if self.options else None,
+        }
+        unknown = {key for name in self.not_measured for key in (name, f"{name}_se")}
+        return {name: value for name, value in found.items() if name != "sequences"} | {
+            "n": len(self.sequences),
+            "n_outputs": sum(len(sequence.k) for sequence in self.sequences),
+            "n_failed": sum(len(sequence.failed) for sequence in self.sequences),
+            **{name: _without_numbers(table, unknown) for name, table in tables.items()},
+            "reliability": self.reliability() if self.options and not self.not_measured else None,
             "sequences": found["sequences"],
         }
 
@@ -157,7 +167,8 @@ class TaskSteerability:
         """The result in a report, from what :meth:`as_dict` made; None stands for a number that is not finite."""
         sequences = tuple(ScoredSequence.from_dict(sequence) for sequence in section["sequences"])
         names = ("task", "capability", "max_length", "n_available", "n_too_long", "rows_fingerprint", "seconds")
-        found = {name: section[name] for name in names} | {"without_options": section.get("without_options", {})}
+        found = {name: section[name] for name in names}
+        found |= {name: section.get(name, {}) for name in ("without_options", "not_measured")}
         lists = _lists(section["options"])
         return cls(**found, options=lists[0] if lists and len(lists) == 1 else lists, sequences=sequences)
 
@@ -259,7 +270,19 @@ class SteerabilityWork(RowsWork):
 
     def not_comparable(self, theirs: Section) -> str | None:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
-        return self.nothing_shared(sequence["id"] for sequence in theirs["sequences"])
+        return drawn_apart(drawn=False, theirs=theirs) or self.nothing_shared(
+            sequence["id"] for sequence in theirs["sequences"]
+        )
+
+
+def drawn_apart(*, drawn: bool, theirs: Section) -> str | None:
+    """Why numbers from answers cannot be compared with others, if the two sides differ in that."""
+    if drawn == bool(theirs.get("not_measured")):
+        return None
+    return (
+        "the accuracy of answers that are drawn is not that of the likeliest option: compare reports of one way, both "
+        "over chat or both by log-probabilities"
+    )
 
 
 def _with_own(written: list[Written], own: Written) -> list[Written]:
@@ -296,7 +319,7 @@ def paired_steerability(
     if any(of_mine[key] != of_theirs[key] for key in of_mine.keys() & of_theirs.keys()):
         mine, theirs = (replace(side, options=None) for side in (mine, theirs))
     a, b = (with_examples(side.outputs()) for side in (mine, theirs))
-    shared = _with_loss(a) & _with_loss(b)
+    shared = _scored(a) & _scored(b)
     if not shared:
         raise UserError(f"the two share no output of task {mine.task!r}: score both with the same seed and limit")
     return {
@@ -312,8 +335,25 @@ def _lists(options: Sequence[str] | Sequence[Sequence[str]] | None) -> tuple[Ans
     return (tuple(options),) if isinstance(options[0], str) else tuple(map(tuple, options))
 
 
-def _with_loss(outputs: Outputs) -> set[tuple[str, int]]:
-    known = ~np.isnan(outputs.loss)
+def _without_numbers(table: Mapping[str, Any], unknown: set[str]) -> dict[str, Any]:
+    """A table with NaN in place of what is not measured."""
+    return {
+        name: ([math.nan] * len(value) if isinstance(value, list) else math.nan) if name in unknown else value
+        for name, value in table.items()
+    }
+
+
+def _right(sequence: ScoredSequence) -> list[float]:
+    """The share of right ones among the answers that were drawn for each output; NaN where none were."""
+    return [
+        math.nan if answer is None else math.exp(shares[answer])
+        for answer, shares in zip(sequence.answers, sequence.log_probs, strict=True)
+    ]
+
+
+def _scored(outputs: Outputs) -> set[tuple[str, int]]:
+    """The outputs that have a loss; where none has, as of answers that are drawn, an accuracy."""
+    known = ~np.isnan(outputs.correct if np.isnan(outputs.loss).all() else outputs.loss)
     return set(zip(outputs.sequence[known].tolist(), outputs.k[known].tolist(), strict=True))
 
 
