@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,20 @@ def figure_names(name: str) -> list[str]:
 def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure in every kind; returns the files, the PNG first."""
     paths = [folder / each for each in figure_names(name)]
-    with rc_context(_STYLE):
+    with rc_context(_STYLE), _quiet_fonts():
         for path in paths:
             figure.savefig(path, dpi=_DPI, metadata=dict(METADATA[path.suffix[1:]]))
             figure.set_layout_engine("none")  # where everything stands is settled, and takes most of the time
     return paths
+
+
+@contextmanager
+def _quiet_fonts() -> Iterator[None]:
+    """Within, the log does not tell each table of each font that a PDF takes in."""
+    fonts = logging.getLogger("fontTools")
+    before = fonts.level
+    fonts.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        fonts.setLevel(before)

@@ -55,7 +55,8 @@ def test_of_many_options_the_likeliest_are_shown():
     assert "10 less likely options not shown" in axis.get_title(loc="left")
 
 
-def test_files_of_a_report(tmp_path):
+def test_files_of_a_report(tmp_path, caplog):
+    caplog.set_level("INFO")
     nothing = section([item(0, None, model=(float("nan"), None))], mean=None, se=None)
     report = {
         "model": {"name": "tuned"},
@@ -72,6 +73,7 @@ def test_files_of_a_report(tmp_path):
     assert all(content.startswith(begins[path.suffix]) for path, content in before.items())
     assert b"mean JS divergence" in before[tmp_path / "plots" / "alignment-colors.svg"]  # as text
     write_plots(report, tmp_path / "plots")
+    assert not caplog.records  # of fonts, say
     assert {path: path.read_bytes() for path in paths} == before
     left, right = summary_figure(report).axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["colors", "silent"]
