@@ -29,12 +29,14 @@ class Shown:
         columns: Measure -> its name.
         first: The measure that figures show, and by which questions are ranked: lower is better.
         label: Of its axis.
+        from_zero: Whether the axis begins at zero.
     """
 
     people: str
     columns: Mapping[str, str]
     first: str
     label: str
+    from_zero: bool
 
 
 SHOWN: Mapping[str, Shown] = {
@@ -46,12 +48,14 @@ SHOWN: Mapping[str, Shown] = {
         },
         "js_divergence",
         "JS divergence (nats), lower is better",
+        from_zero=True,
     ),
     "steerability": Shown(
         "sequences",
         {"loss": "loss", "accuracy": "accuracy", "ece": "calibration error"},
         "loss",
         "loss of an output (nats), lower is better",
+        from_zero=False,
     ),
 }  # fmt: skip
 """Desideratum -> what its tables by group and by question show."""
@@ -97,6 +101,8 @@ def groups_figure(task: str, section: Section, shown: Shown) -> Figure:
     for axis, (attribute, groups) in zip(axes, by.items(), strict=True):
         _draw(axis, groups, shown, attribute)
     axes[-1].set_xlabel(shown.label)
+    if shown.from_zero:
+        axes[-1].set_xlim(left=0)
     figure.suptitle(f"{task}: groups ({shown.people}) with 95% intervals", fontsize=11)
     handles, labels = axes[0].get_legend_handles_labels()
     if len(labels) > 1:
@@ -159,7 +165,6 @@ def _draw(axis: Axes, groups: Mapping[str, Section], shown: Shown, attribute: st
     names = [_tick(name, cell["n"]) for name, cell in groups.items()]
     axis.set(yticks=places, ylim=(len(groups) - 0.5, -0.5), ylabel=attribute.replace("$", r"\$"))
     axis.set_yticklabels(names, fontsize=8)
-    axis.set_xlim(left=0)
     axis.grid(axis="x", color="#e5e5e5")
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)

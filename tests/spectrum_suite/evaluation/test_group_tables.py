@@ -158,3 +158,6 @@ def test_the_figure_has_the_means_and_the_intervals(report):
     ends = [sorted(segment[:, 0]) for segment in bars.get_segments()]
     assert ends == [pytest.approx([0.1, 0.3]), pytest.approx([0.2, 0.6])]
     assert country.get_ylabel() == "country"
+    assert age.get_xlim() == country.get_xlim()
+    assert age.get_xlim()[0] == 0
+    assert age.get_xlim()[1] > 0.6  # no interval goes beyond
