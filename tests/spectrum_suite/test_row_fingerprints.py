@@ -5,6 +5,8 @@ import json
 import pytest
 from datasets import Dataset
 
+from spectrum_suite.hub.fit_names import fit
+from spectrum_suite.hub.secret_scan import found_in
 from spectrum_suite.row_fingerprints import DIGITS, ENTRY, packed_by_task, row_fingerprint, trained_fingerprints
 
 
@@ -71,3 +73,11 @@ def test_a_report_without_them(tmp_path, content):
     if content is not None:
         path.write_text(content)
     assert trained_fingerprints(path) == frozenset()
+
+
+def test_they_are_published_as_they_are():
+    rows = Dataset.from_list([{"id": str(n), **messages((f"Question {n}?", "yes"))} for n in range(500)])
+    report = {ENTRY: packed_by_task([rows], {"people": 500})}
+    assert len(report[ENTRY]["people"]) == 500 * DIGITS
+    assert fit(report) == report  # no path of this machine
+    assert found_in(json.dumps(report)) is None  # no secret
