@@ -26,8 +26,9 @@ def shares(yes):
 
 
 @pytest.fixture
-def opinions(hub, tmp_path):
+def opinions(hub, tmp_path, monkeypatch):
     """The commits of a dataset of two configurations, before and after its shares were changed."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     api = HfApi(hub.url, token=hub.write_token)
     api.create_repo(DATASET, repo_type="dataset")
     for yes in (0.25, 0.75):
