@@ -19,6 +19,7 @@ from dataset_builder.registry import known_tasks, naming, own_files, select_task
 from dataset_builder.task_spec import TaskSpec
 from spectrum_suite.errors import UserError, exit_on_user_error
 from spectrum_suite.parser import Parser, as_called
+from spectrum_suite.shipped import shipped
 
 if TYPE_CHECKING:
     from dataset_builder.build import BuildOptions
@@ -211,7 +212,7 @@ def _new_task(options: argparse.Namespace) -> None:
     output = options.output or options.table.with_suffix(".yaml")
     if output.exists():
         raise UserError(f"{str(output)!r} exists: give another --output, or remove it")
-    text = new_task(options.table, output.parent)
+    text = new_task(Path(shipped(options.table)), output.parent)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
     _console().print(f"{output}: correct what was guessed, then look at its rows with preview {output}",

@@ -22,6 +22,7 @@ from dataset_builder.task_files.definition import SUFFIXES, yaml_files
 from dataset_builder.task_files.specs import task_specs
 from dataset_builder.task_spec import TaskSpec
 from spectrum_suite.errors import UserError, did_you_mean, first_line
+from spectrum_suite.shipped import shipped
 
 WORDS = {
     "all": lambda spec: True,
@@ -101,7 +102,7 @@ def naming(words: Iterable[str], files: Iterable[Path] = ()) -> Iterator[list[st
 def own_files(words: Iterable[str]) -> dict[str, Path]:
     """Those of the words that name task files or folders of them, and not tasks."""
     names = {*WORDS, *(spec.name for spec in all_tasks())}
-    paths = {word: Path(word).expanduser() for word in words if word not in names}
+    paths = {word: Path(shipped(word)).expanduser() for word in words if word not in names}
     return {word: path for word, path in paths.items() if path.suffix.lower() in SUFFIXES or path.is_dir()}
 
 

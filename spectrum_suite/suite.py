@@ -33,6 +33,7 @@ from dataset_builder.task_spec import Group
 from spectrum_suite.content_key import content_key
 from spectrum_suite.errors import UserError, did_you_mean, first_line
 from spectrum_suite.seeding import generator
+from spectrum_suite.shipped import shipped
 
 KIND_COLUMNS = {
     "distribution": {"messages", "options", "probabilities"},
@@ -62,7 +63,7 @@ def located(suite: str) -> str:
     Raises:
         UserError: A task file is wrong.
     """
-    path = Path(suite).expanduser()
+    path = Path(shipped(suite)).expanduser()
     is_folder = path.is_dir() and not (path / "README.md").is_file()
     if path.suffix.lower() in SUFFIXES or (is_folder and any(each.suffix in SUFFIXES for each in path.iterdir())):
         from dataset_builder.cached_suite import cached_suite  # noqa: PLC0415 - with the packages of the builder

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -49,7 +49,7 @@ class Question:
     """A question as a column of the table, in a table with one row per person.
 
     Attributes:
-        column: The column with its answers.
+        column: The column with its answers; with a ``*``, all columns that fit and are not used otherwise.
         text: The question; empty for what the table says of the column, or its name.
         options: Code or text in the table -> answer; None for those of the task.
         ordered: Whether the options are an ordered scale; None as the task says.
@@ -167,6 +167,19 @@ class TaskFile:
         names += [question.column for question in self.questions]
         names += list(self.options) if self.one_row_per == "question" and isinstance(self.options, Mapping) else []
         return [name for name in dict.fromkeys([*names, *sorted(self.sentence_columns)]) if name]
+
+    def with_columns(self, known: Sequence[str]) -> TaskFile:
+        """The same with patterns of columns replaced by the columns of a table that fit them, in order."""
+        used = {*self.person_columns, self.weight, *self.about, *(question.column for question in self.questions)}
+        found: dict[str, Question] = {}
+        for question in self.questions:
+            fitting = [question.column]
+            if "*" in question.column and question.column not in known:
+                pattern = re.compile(".*".join(map(re.escape, question.column.split("*"))), re.DOTALL)
+                fitting = [name for name in known if name not in used and pattern.fullmatch(name)] or fitting
+            for name in fitting:
+                found.setdefault(name, replace(question, column=name))
+        return replace(self, questions=tuple(found.values()))
 
 
 OF_EVERY_SENTENCE = frozenset({"question", "options", "about"})

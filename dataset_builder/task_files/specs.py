@@ -13,7 +13,7 @@ from dataset_builder.task_files.answers import read_answers
 from dataset_builder.task_files.definition import FetchedTable, TaskFile, read_task_file
 from dataset_builder.task_files.problems import Problems
 from dataset_builder.task_files.processes import Processes
-from dataset_builder.task_files.read_table import read_table
+from dataset_builder.task_files.read_table import column_names, read_table
 from dataset_builder.task_files.shares import examples, read_shares
 from dataset_builder.task_files.table import NONE, Table
 from dataset_builder.task_spec import Dropped, Example, RawFiles, Source, SourceFile, TaskSpec
@@ -103,6 +103,7 @@ def read(task: TaskFile, part: Part, raw_files: RawFiles) -> Iterator[Example | 
     Raises:
         UserError: The table cannot be read.
     """
+    task = task.with_columns(column_names(raw_files[task.table_path], task.reading))
     table = read_table(raw_files[task.table_path], task.columns(), task.reading)
     problems = Problems()
     if task.one_row_per == "question":
