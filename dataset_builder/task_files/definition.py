@@ -205,7 +205,8 @@ def _entries(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         where = f" (line {place.line + 1})" if place else ""
-        raise UserError(f"task file {str(path)!r} is not YAML{where}: {getattr(error, 'problem', error)}") from error
+        why = f"{getattr(error, 'problem', error)}; put texts with '?', ':', ',' or '#' into quotes"
+        raise UserError(f"task file {str(path)!r} is not YAML{where}: {why}") from error
     if not isinstance(entries, dict):
         raise UserError(f"task file {str(path)!r} is not a mapping: write lines such as 'table: food.csv'")
     return entries

@@ -1,0 +1,94 @@
+"""What is guessed of a table, and that it is a task file that works."""
+
+import numpy as np
+import pytest
+import yaml
+
+from dataset_builder.commands import main
+from dataset_builder.task_files.definition import read_task_file
+from dataset_builder.task_files.new_task import new_task
+from tests.dataset_builder.task_files.tables import read_all
+from tests.documents import REPOSITORY
+
+
+def guessed(tmp_path, table, name="table.csv"):
+    path = tmp_path / name
+    path.write_text(table)
+    text = new_task(path, tmp_path)
+    file = tmp_path / "guess.yaml"
+    file.write_text(text)
+    return yaml.safe_load(text), text, file
+
+
+def people(n=30):
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{10_000 + i},{['M', 'F'][i % 2]},{['old', 'young'][i % 3 % 2]},2024-01-{i % 28 + 1:02d},"
+        f"{rng.choice(['Yes', 'No', 'yes'])},{rng.integers(1, 6)},Some long remark number {i}"
+        for i in range(n)
+    ]
+    return "Response ID,Gender,Age group,Submit date,Do you cook?,How much?,Comments\n" + "\n".join(rows) + "\n"
+
+
+def test_one_row_per_person_is_told_by_ids_that_no_two_rows_share(tmp_path):
+    found, text, file = guessed(tmp_path, people())
+    assert (found["one_row_per"], found["person"]) == ("person", "Response ID")
+    assert found["about"] == ["Gender", "Age group"]
+    assert list(found["questions"]) == ["Do you cook?", "How much?"]
+    assert found["questions"]["Do you cook?"]["options"] == ["No", "Yes"]
+    assert found["questions"]["How much?"]["options"] == ["1", "2", "3", "4", "5"]
+    assert "Say what they mean" in text
+    assert "# not used: Comments, which is no question by its name" in text
+    examples, _ = read_all(file)
+    assert len(examples) == round(0.8 * 30)
+
+
+def test_one_row_per_answer_is_told_by_pairs_that_no_two_rows_share(tmp_path):
+    found, text, file = guessed(tmp_path, (REPOSITORY / "recipes/tasks/food.csv").read_text(), "food.csv")
+    keys = {key: found[key] for key in ("one_row_per", "person", "question", "answer", "about")}
+    assert keys == {
+        "one_row_per": "answer", "person": "respondent", "question": "question", "answer": "answer",
+        "about": ["age", "country"],
+    }  # fmt: skip
+    assert sorted(found["options"]) == ["Always", "Never", "Often", "Seldom", "Sometimes"]
+    assert "guessed, since 'respondent' and 'question' recur, and 100% of rows have a pair of their own" in text
+    assert read_all(file)[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "total"),
+    [
+        ("Fruit?,25,75,\nMeat?,50,50,\n", None),
+        ("Fruit?,.25,.75,\nMeat?,1,0,\n", None),
+        ("Fruit?,3,4,7\nMeat?,5,0,5\n", "n"),
+    ],
+)
+def test_one_row_per_question_is_told_by_sums(tmp_path, rows, total):
+    found, _, file = guessed(tmp_path, f"question,Never,Often,n\n{rows}")
+    assert (found["one_row_per"], found["question"], found["options"]) == ("question", "question", ["Never", "Often"])
+    assert found.get("responses") == total
+    read_task_file(file)
+
+
+def test_what_looks_like_data_on_people_is_said(tmp_path):
+    table = people().replace("Some long remark number 3", "write to x.y@mail.example.org")
+    _, text, _ = guessed(tmp_path, table)
+    assert "# MIND: column 'Comments' looks like an e-mail address" in text
+
+
+def test_columns_with_the_same_name_or_none_are_not_used(tmp_path):
+    table = people().replace("Do you cook?,How much?", ",How much?").replace("Submit date", "Gender")
+    found, text, _ = guessed(tmp_path, table)
+    assert "Gender" not in str(found)
+    assert "# not used: Gender, which has the name of another column" in text
+    assert '# not used: "", which has no name' in text
+
+
+def test_the_command_does_not_write_over_a_file(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text(people())
+    main(["new-task", str(tmp_path / "t.csv")])
+    assert (tmp_path / "t.yaml").is_file()
+    with pytest.raises(SystemExit) as stopped:
+        main(["new-task", str(tmp_path / "t.csv")])
+    assert stopped.value.code == 2
+    assert "exists: give another --output" in capsys.readouterr().err
