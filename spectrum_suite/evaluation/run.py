@@ -33,7 +33,6 @@ from spectrum_suite.evaluation.memory import say_memory
 from spectrum_suite.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
 from spectrum_suite.evaluation.processes import Processes, processes
 from spectrum_suite.evaluation.report import (
-    REPORT,
     SCHEMA_VERSION,
     Report,
     Section,
@@ -42,7 +41,7 @@ from spectrum_suite.evaluation.report import (
     read_report,
 )
 from spectrum_suite.evaluation.settings import EvaluationSettings
-from spectrum_suite.evaluation.show_report import plot_names, remove_plots, write_plots, write_report
+from spectrum_suite.evaluation.show_report import replace_report
 from spectrum_suite.evaluation.steerability.drawn_steerability import DrawnSteerabilityWork
 from spectrum_suite.evaluation.steerability.summarize_steerability import SteerabilityWork
 from spectrum_suite.evaluation.trained_rows import trained_rows, trained_text
@@ -300,20 +299,8 @@ class _Run:
         if self.compared is not None:
             with damaged(self.settings.compare):
                 report["comparison"] = comparison_section(report, self.compared, self._comparers)
-        self._write(report)
+        replace_report(report, self.settings.output)
         return report
-
-    def _write(self, report: Report) -> None:
-        """Write the report and its plots, replacing those of an earlier report."""
-        path, plots = self.settings.output / REPORT, self.settings.output / "plots"
-        before = _content(path)
-        if before is not None:
-            remove_plots(before, plots, but_those_of=report)
-        write_report(report, self.settings.output)
-        names = plot_names(report)
-        there = all((plots / name).is_file() for name in names)
-        if names and (_content(path) != before or not there):  # drawing them takes longer than all else
-            write_plots(report, plots)
 
     @cached_property
     def lm(self) -> LM:
@@ -457,16 +444,6 @@ class _Run:
 def _said(error: Exception) -> str:
     """What an error says on one line; that of a library with its kind."""
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
-
-
-def _content(path: Path) -> dict[str, Any] | None:
-    """A report without the time at which it was written; None where there is none of ours."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    ours = isinstance(content, dict) and content.get("schema_version") == SCHEMA_VERSION
-    return content | {"created": None} if ours else None
 
 
 def _fingerprints(sections: Mapping[str, Section]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from spectrum_suite.evaluation.alignment.show_alignment import summary_figure, t
 from spectrum_suite.evaluation.coverage.show_coverage import coverage_figures, coverage_markdown
 from spectrum_suite.evaluation.figures import figure_names, save_figure
 from spectrum_suite.evaluation.markers.show_markers import marker_figures, markers_markdown
-from spectrum_suite.evaluation.report import REPORT, Report, failure_text, model_name
+from spectrum_suite.evaluation.report import REPORT, SCHEMA_VERSION, Report, failure_text, model_name
 from spectrum_suite.evaluation.show_groups import (
     SHOWN,
     groups_figure,
@@ -29,11 +30,34 @@ from spectrum_suite.json_files import finite, write_json
 from spectrum_suite.markdown import markdown_templates
 
 
+def replace_report(report: Report, folder: Path) -> None:
+    """Write a report and its plots into ``folder``, in place of those of an earlier report."""
+    path, plots = folder / REPORT, folder / "plots"
+    before = _content(path)
+    if before is not None:
+        remove_plots(before, plots, but_those_of=report)
+    write_report(report, folder)
+    names = plot_names(report)
+    there = all((plots / name).is_file() for name in names)
+    if names and (_content(path) != before or not there):  # drawing them takes longer than all else
+        write_plots(report, plots)
+
+
 def write_report(report: Report, folder: Path) -> None:
     """Write ``report.json`` and ``report.md`` into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / REPORT, report)
     (folder / "report.md").write_text(markdown(report), encoding="utf-8")
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    """A report without the time at which it was written; None where there is none of ours."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(content, dict) and content.get("schema_version") == SCHEMA_VERSION
+    return content | {"created": None} if ours else None
 
 
 def markdown(report: Report) -> str:
