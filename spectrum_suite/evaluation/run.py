@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -40,6 +39,7 @@ from spectrum_suite.evaluation.report import (
     failure_text,
     read_report,
 )
+from spectrum_suite.evaluation.report_content import report_of
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.show_report import replace_report
 from spectrum_suite.evaluation.steerability.drawn_steerability import DrawnSteerabilityWork
@@ -56,7 +56,6 @@ from spectrum_suite.lm.client import Endpoint, NoAnswerError
 from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.service import Plan, PlannedError
 from spectrum_suite.models import scoring_device, torch_dtype
-from spectrum_suite.suite import task_versions
 
 logger = logging.getLogger(__name__)
 
@@ -295,7 +294,16 @@ class _Run:
             reasons = list(self.failed.values())
             others = f" (and {len(reasons) - 1} more tasks failed)" if len(reasons) > 1 else ""
             raise UserError(f"nothing could be measured: {reasons[0]}{others}")
-        report = self._report(sections)
+        report = report_of(
+            self.settings,
+            self.lm,
+            sections,
+            libraries=self._libraries,
+            conditions=self._conditions,
+            processes=self.team.count,
+            calibration=self._calibrated(sections),
+            failed=self.failed,
+        )
         if self.compared is not None:
             with damaged(self.settings.compare):
                 report["comparison"] = comparison_section(report, self.compared, self._comparers)
@@ -375,12 +383,6 @@ class _Run:
     def _conditions(self) -> dict[str, Any]:
         return {**self.lm.writing, **self.lm.conditions, "smoothing": SMOOTHING}
 
-    def _task_versions(self, sections: Mapping[str, Mapping[str, Section]]) -> dict[str, str]:
-        """Task -> its version, for those that were measured and of which the suite tells it."""
-        versions = task_versions(self.settings.suite) if self.settings.suite else {}
-        measured = {task for name in KINDS for task in sections[name]}
-        return {task: versions[task] for task in sorted(measured & versions.keys())}
-
     @cached_property
     def _libraries(self) -> dict[str, str]:
         return {name: version(name) for name in LIBRARIES}
@@ -397,68 +399,10 @@ class _Run:
     def _path(self, part: Part) -> Path:
         return self.settings.output / "tasks" / f"{part.desideratum}-{part.task}-{part.name}.json"
 
-    def _report(self, sections: Mapping[str, Mapping[str, Section]]) -> Report:
-        settings = self.settings
-        judge = {"url": settings.judge, "model": settings.judge_model, "tasks": list(settings.judge_tasks)}
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "libraries": self._libraries,
-            "model": self.lm.about | {"fingerprint": self.lm.fingerprint},
-            "suite": {
-                "name": settings.dataset["name"] if settings.dataset else settings.suite,
-                **({"dataset": dict(settings.dataset)} if settings.dataset else {}),
-                "fingerprint": fingerprint({name: _fingerprints(tasks) for name, tasks in sections.items()}),
-                "task_versions": self._task_versions(sections),
-            },
-            "settings": {"rules": None}
-            | self._conditions
-            | {
-                "estimate": settings.estimate,
-                **({} if settings.estimate == "logprobs" else {"n": settings.n, "precision": settings.precision}),
-                "task_labels": settings.task_labels,
-                "seed": settings.seed,
-                "limit": settings.limit,
-                "batch_size": settings.batch_size,
-                "max_length": settings.max_length,
-                "generations": settings.generations,
-                "first_line": settings.first_line,
-                "judge": judge if settings.judge else None,
-                "likelihood_judge": settings.likelihood_judge,
-                "data": named_data(settings.data),
-                "max_new_tokens": settings.max_new_tokens,
-                "processes": self.team.count,
-            },
-            **({} if self.lm.account is None else {"service": self.lm.account}),
-            "seconds": round(sum(section["seconds"] for section in _timed(sections)), 2),
-            **sections,
-            **self._calibrated(sections),
-            "failed": [
-                {"desideratum": desideratum, "task": task, "prompting": prompting, "reason": reason}
-                for (desideratum, task, prompting), reason in self.failed.items()
-            ],
-            "comparison": None,
-        }
-
 
 def _said(error: Exception) -> str:
     """What an error says on one line; that of a library with its kind."""
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
-
-
-def _fingerprints(sections: Mapping[str, Section]) -> dict[str, Any]:
-    """Task -> the fingerprint of its rows; that of its row for each prompting of a coverage task."""
-    return {
-        task: section.get("rows_fingerprint") or [part["row_fingerprint"] for part in section.values()]
-        for task, section in sections.items()
-    }
-
-
-def _timed(sections: Mapping[str, Mapping[str, Section]]) -> Iterator[Section]:
-    """Every section that holds the seconds spent on it."""
-    for name, tasks in sections.items():
-        for section in tasks.values():
-            yield from section.values() if name == "coverage" else (section,)
 
 
 def _read_kept(path: Path, depends: str) -> Section | None:
