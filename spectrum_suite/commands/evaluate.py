@@ -119,7 +119,7 @@ What an adapter costs and gains on the way from its base (0) to itself (1), one 
     python evaluate_model.py --model outputs/quickstart/adapter --suite spectrum-suite \\
         --adapter_scale 0 0.25 0.5 0.75 1 --output outputs/evaluation/scales
 
-A dataset of the Hub as it is, and how well each age group and country is met:
+A dataset of the Hub in place of a suite, with results by age group and country:
 
     python evaluate_model.py --model outputs/quickstart/adapter --dataset org/opinions --split test \\
         --columns messages=prompt,options=answers,probabilities=shares --by age,country --output outputs/evaluation/own
@@ -153,15 +153,18 @@ class EvaluationArguments:
         None, "a built suite's folder, or a dataset on the Hub; not needed for what is measured on --data"
     )
     dataset: str | None = _option(
-        None, "instead of a suite, a dataset as it is: its id on the Hub, hf://datasets/..., a file or a folder"
+        None, "a dataset in place of a suite: a Hub id, hf://datasets/..., a file or a folder"
     )
-    split: str = _option("test", "of --dataset, or a part of it such as 'test[:100]' (default: test; a file has train)")
+    split: str = _option(
+        "test", "split of --dataset, or part of one, such as 'test[:100]' (default: test; a file has train)"
+    )
     columns: list[str] = _option(
-        [], "what columns of --dataset are: messages=NAME,options=NAME,probabilities=NAME, or input=NAME,output=NAME"
+        [],
+        "roles of the columns of --dataset: messages=NAME,options=NAME,probabilities=NAME, or input=NAME,output=NAME",
     )
     dataset_config: str | None = _option(None, "configuration of --dataset, where it has several")
     dataset_revision: str | None = _option(None, "branch, tag or commit of --dataset (default: the latest)")
-    by: list[str] = _option([], "tables by group: attributes of the rows, as in age,country (default: none)")
+    by: list[str] = _option([], "attributes of the rows to report by group, such as age,country (default: none)")
     format: str = _option("auto", f"auto (what the tokenizer has tokens for), {', '.join(ALL_FORMATS)}")
     task_labels: bool = _option(False, "colon: each task's own label instead of 'Output', as in the paper")
     desiderata: list[str] = _option(list(KINDS), f"what to measure: {', '.join(DESIDERATA)} (default: the first three)")

@@ -303,7 +303,7 @@ def parser(program: str = "push_to_hub.py") -> Parser:
         nargs="+",
         default=[],
         metavar="NAME=TERMS",
-        help="where --data that was trained on is from, and under which terms, for the card",
+        help="source and terms of the --data that was trained on, for the card",
     )
     add("--card_only", type=Path, metavar="FILE", help="only write the card, to this file")
     return command

@@ -124,9 +124,9 @@ def _parser(program: str) -> Parser:
     command.add_config()
     add = command.add_argument
     add("model", help="a folder, a Hub id, or embedded:gemma-3-270m; a checkpoint or an adapter")
-    add("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1, this machine alone)")
-    add("--port", type=int, default=8000, help="where to listen (default: 8000)")
-    add("--served_name", metavar="NAME", help="what clients call the model (default: as it is named here)")
+    add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
+    add("--port", type=int, default=8000, help="port to listen on (default: 8000)")
+    add("--served_name", metavar="NAME", help="the model's name for clients (default: as given here)")
     add(
         "--read", choices=("options", "labels"), default="options", help="what is scored: whole names, or vLLM's labels"
     )
@@ -138,9 +138,9 @@ def _parser(program: str) -> Parser:
     )
     add("--format", default="auto", choices=("auto", *ALL_FORMATS), help="how the model is asked (default: auto)")
     add("--orders", type=int, default=1, help="orders of the options to average over (default: 1)")
-    add("--seed", type=int, default=SEED, help=f"draws the orders (default: {SEED})")
+    add("--seed", type=int, default=SEED, help=f"seed for drawing orders (default: {SEED})")
     add("--calibration", type=Path, metavar="PATH", help="calibration.json or its folder, of this model")
-    add("--max_length", type=int, default=_MAX_LENGTH, help=f"most tokens of a question (default: {_MAX_LENGTH})")
+    add("--max_length", type=int, default=_MAX_LENGTH, help=f"maximum tokens of a question (default: {_MAX_LENGTH})")
     add("--device", help="cpu, cuda, cuda:1, mps, xpu (default: the accelerator if there is one)")
     add("--dtype", help="float32, bfloat16 or float16 (default: bfloat16 on an accelerator, float32 elsewhere)")
     add("--base", help="base model of an adapter (default: the one that it names)")

@@ -19,15 +19,13 @@ class SpectrumArguments:
     suite: str = field(default="spectrum-suite", metadata={"help": "A built suite's folder, or a dataset on the Hub."})
     dataset: str | None = field(
         default=None,
-        metadata={
-            "help": "Instead of a suite, a dataset as it is: its id on the Hub, hf://datasets/..., a file or a folder."
-        },
+        metadata={"help": "A dataset in place of a suite: a Hub id, hf://datasets/..., a file or a folder."},
     )
-    split: str = field(default="train", metadata={"help": "Of --dataset; a part of it as in 'train[:300]'."})
+    split: str = field(default="train", metadata={"help": "Split of --dataset, or part of one, such as 'train[:300]'."})
     columns: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "What columns of --dataset are: input=NAME,output=NAME, messages=NAME, or with --objective "
+            "help": "Roles of the columns of --dataset: input=NAME,output=NAME, messages=NAME, or with --objective "
             "distribution messages=NAME,options=NAME,probabilities=NAME."
         },
     )
