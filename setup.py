@@ -16,7 +16,7 @@ setup(
     package_dir=INSIDE,
     package_data={
         "spectrum_suite": ["**/*.jinja", "py.typed"],
-        "dataset_builder": ["templates/*.jinja", "templates/licences/*.txt", "py.typed"],
+        "dataset_builder": ["templates/*.jinja", "templates/*.py.txt", "templates/licences/*.txt", "py.typed"],
         **{name: ["*.md", "*.txt", "**/*.csv", "**/*.yaml"] for name in INSIDE},
     },
 )

@@ -124,9 +124,10 @@ def _add_build(parser: Parser) -> None:
     parser.add_argument(
         "--as",
         dest="shape",
-        choices=("suite", "decisions"),
+        choices=("suite", "decisions", "lm-eval"),
         default="suite",
-        help="decisions: tasks with closed answers as rows of typed decisions, with eval.yaml (default: suite)",
+        help="decisions: tasks with closed answers as rows of typed decisions; lm-eval: distribution tasks for "
+        "lm-evaluation-harness (default: suite)",
     )
     parser.add_argument(
         "--licences",
@@ -264,8 +265,8 @@ def _build_named(names: Sequence[str], options: argparse.Namespace) -> None:
         strict=options.strict,
         licences=options.licences,
     )
-    if options.shape == "decisions":
-        _build_decisions(names, how)
+    if options.shape != "suite":
+        _export(options.shape, names, how)
         return
     report = build(names, how)
     table = Table(Column("task", overflow="fold"), "status", *(Column(name, justify="right") for name in _COUNTS))
@@ -288,18 +289,21 @@ def _build_named(names: Sequence[str], options: argparse.Namespace) -> None:
             sys.exit(1)
 
 
-def _build_decisions(tasks: Sequence[str], how: BuildOptions) -> None:
-    from dataset_builder.decision_set import build_decisions  # noqa: PLC0415 - as above
+def _export(shape: str, names: Sequence[str], options: BuildOptions) -> None:
+    from dataset_builder.decision_set import DECISIONS  # noqa: PLC0415 - as above
+    from dataset_builder.export import export  # noqa: PLC0415
+    from dataset_builder.lm_eval_set import LM_EVAL  # noqa: PLC0415
 
+    how = {"decisions": DECISIONS, "lm-eval": LM_EVAL}[shape]
+    written, left_out = export(how, names, options)
     table = Table(Column("task", overflow="fold"), Column("rows", justify="right"))
-    written, left_out = build_decisions(tasks, how)
     for name, rows in written.items():
         table.add_row(name, f"{rows:,}")
     console = _console()
     console.print(table)
     for name, why in left_out.items():
         console.print(f"left out: {name} ({why})", soft_wrap=True, highlight=False)
-    console.print(f"decisions in {how.output}", soft_wrap=True, highlight=False)
+    console.print(f"{how.name} in {options.output}", soft_wrap=True, highlight=False)
 
 
 def _show_failed(console: Console, failed: Mapping[str, Record]) -> None:

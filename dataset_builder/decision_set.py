@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,15 +14,11 @@ import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from dataset_builder.build import build
-from dataset_builder.build_task import BuildOptions
 from dataset_builder.card import license_of, shared_sections, sources_of
 from dataset_builder.decision_rows import QUESTION, SCHEMA, decision_rows
+from dataset_builder.export import Export, Rows, built_tasks, task_rows, write_texts
 from dataset_builder.licences import licence_files
-from dataset_builder.registry import get_task
-from dataset_builder.suite_folder import Record, has_rows
 from dataset_builder.task_spec import TaskSpec
-from spectrum_suite.errors import UserError
 
 CARD, EVAL = "README.md", "eval.yaml"
 NAME = "Spectrum decisions"
@@ -50,59 +43,20 @@ class Written:
     most_options: int
 
 
-def build_decisions(names: Iterable[str], options: BuildOptions) -> tuple[dict[str, int], dict[str, str]]:
-    """Build tasks and write those with closed answers as rows of decisions.
-
-    Args:
-        names: Tasks, or the words of :data:`dataset_builder.registry.WORDS`.
-        options: How to build; the output becomes the data set of decisions.
-
-    Returns:
-        Task -> its rows, and task that was left out -> why.
-
-    Raises:
-        UserError: As :func:`dataset_builder.build.build`, no task has closed answers, or the output holds something
-            that was not written so.
-    """
-    output = options.output
-    if output.exists() and (not output.is_dir() or (any(output.iterdir()) and not (output / EVAL).is_file())):
-        raise UserError(f"output {str(output)!r} holds something else than decisions: give another '--output'")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as work:
-        suite, staging = Path(work) / "suite", Path(work) / "decisions"
-        report = build(names, replace(options, output=suite))
-        written = list(_write_tasks(suite, staging, report))
-        if not written:
-            raise UserError("none of these tasks has closed answers to decide between: name others, such as dist_urn")
-        _write_documents(staging, written, report)
-        if output.exists():
-            shutil.rmtree(output)
-        os.replace(staging, output)  # noqa: PTH105
-    rows = {each.spec.name: each.rows for each in written}
-    return rows, {name: _why(record) for name, record in report["tasks"].items() if name not in rows}
-
-
-def _why(record: Record) -> str:
-    if has_rows(record):
-        return "it has no closed answers"
-    return record["error"] or f"its raw files are {record['status']}"
-
-
-def _write_tasks(suite: Path, output: Path, report: Mapping[str, Any]) -> Iterator[Written]:
-    for name, record in report["tasks"].items():
-        spec = get_task(name)
-        if not has_rows(record) or spec.kind == "coverage":
+def write_decisions(suite: Path, folder: Path, report: Mapping[str, Any]) -> Rows:
+    """Write the tasks of a built suite that have closed answers; returns the rows of each."""
+    written = []
+    for spec in built_tasks(report):
+        if spec.kind == "coverage":
             continue
-        rows = decision_rows(_rows(suite / name), name, spec.kind, spec.split, of_people=spec.read is not None)
-        found = _write(rows, output / name / f"{spec.split}.parquet")
-        if found:
-            yield Written(spec, *found)
-
-
-def _rows(folder: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted(folder.glob("*.parquet")):
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=1000):
-            yield from batch.to_pylist()
+        rows = decision_rows(
+            task_rows(suite, spec.name), spec.name, spec.kind, spec.split, of_people=spec.read is not None
+        )
+        if found := _write(rows, folder / spec.name / f"{spec.split}.parquet"):
+            written.append(Written(spec, *found))
+    if written:
+        _write_documents(folder, written, report)
+    return {each.spec.name: each.rows for each in written}
 
 
 def _write(rows: Iterator[dict[str, Any]], path: Path) -> tuple[int, int] | None:
@@ -143,9 +97,7 @@ def _write_documents(folder: Path, written: list[Written], report: Mapping[str, 
         **shared_sections(specs),
         seed=report["seed"],
     )
-    for name, text in {CARD: f"{card}\n", EVAL: _eval_yaml(written), **licence_files(specs)}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+    write_texts(folder, {CARD: f"{card}\n", EVAL: _eval_yaml(written), **licence_files(specs)})
 
 
 def _eval_yaml(written: list[Written]) -> str:
@@ -158,3 +110,6 @@ def _eval_yaml(written: list[Written]) -> str:
         "tasks": [{"id": spec.name, "config": spec.name, "split": spec.split} for spec in held_out],
     }
     return yaml.safe_dump(content, sort_keys=False)
+
+
+DECISIONS = Export("decisions", EVAL, "closed answers to decide between", write_decisions)

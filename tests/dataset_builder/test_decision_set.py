@@ -10,7 +10,8 @@ from huggingface_hub import DatasetCard
 from dataset_builder.build import BuildOptions
 from dataset_builder.commands import main
 from dataset_builder.decision_rows import decision_rows
-from dataset_builder.decision_set import build_decisions
+from dataset_builder.decision_set import DECISIONS
+from dataset_builder.export import export
 from spectrum_suite.decisions.rows import load_decisions
 from spectrum_suite.errors import UserError
 
@@ -84,9 +85,9 @@ def test_each_process_is_asked_once_and_open_answers_never():
 @pytest.fixture(scope="module")
 def decisions(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sets") / "decisions"
-    rows, left_out = build_decisions(["dist_urn", "geometric", "dist_train_shares"], BuildOptions(folder, max_rows=4))
+    rows, left_out = export(DECISIONS, ["dist_urn", "geometric", "dist_train_shares"], BuildOptions(folder, max_rows=4))
     assert rows == {"dist_train_shares": 4, "dist_urn": 4}
-    assert left_out == {"geometric": "it has no closed answers"}
+    assert left_out == {"geometric": "it does not have closed answers to decide between"}
     return folder
 
 
@@ -121,7 +122,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys):
 
 def test_tasks_without_closed_answers_are_refused(tmp_path):
     with pytest.raises(UserError, match="none of these tasks has closed answers"):
-        build_decisions(["geometric"], BuildOptions(tmp_path / "out", max_rows=2))
+        export(DECISIONS, ["geometric"], BuildOptions(tmp_path / "out", max_rows=2))
     assert list(tmp_path.iterdir()) == []
 
 
