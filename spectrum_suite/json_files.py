@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,30 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text in one step, so that there is never half a file."""
+    """Write a text in one step, so that there is never half a file.
+
+    Raises:
+        UserError: As :func:`in_one_step`.
+    """
+    with in_one_step(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def in_one_step(path: Path) -> Iterator[Path]:
+    """The path of a file beside ``path`` that takes its place once it is written, and goes where that fails.
+
+    Raises:
+        UserError: ``path`` is a folder, a device, or anything else that is not a file, which must not be replaced.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{str(path)!r} is not a file, and is not replaced by one: give another name")
     part = path.with_name(f".{path.name}.partial")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)  # noqa: PTH105
+    try:
+        yield part
+        os.replace(part, path)  # noqa: PTH105
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def kept_answers(cache: Path | None, name: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.report_numbers import ALL, ReportNumber
+from spectrum_suite.json_files import in_one_step
 
 _TYPES = {"value": pa.float64(), "low": pa.float64(), "high": pa.float64(), "n": pa.int64()}
 _SCHEMA = pa.schema([(each.name, _TYPES.get(each.name, pa.string())) for each in fields(ReportNumber)])
@@ -34,12 +34,8 @@ def export(numbers: Sequence[ReportNumber], path: Path) -> None:
     """
     check_kind(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.partial")
-    try:
+    with in_one_step(path) as part:
         KINDS[path.suffix](numbers, part)
-        os.replace(part, path)  # noqa: PTH105 - in one step
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def check_kind(path: Path) -> None:

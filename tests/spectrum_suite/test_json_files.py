@@ -1,6 +1,7 @@
 """JSON is read with one line that says what is wrong, and written whole."""
 
 import math
+import os
 
 import pytest
 
@@ -13,6 +14,15 @@ def test_what_is_written_is_read(tmp_path):
     write_json(path, {"ü": [1, 2.5, None]})
     assert read_json(path, "make it") == {"ü": [1, 2.5, None]}
     assert [found.name for found in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_not_a_file_is_not_replaced_by_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(UserError, match="is not a file, and is not replaced by one"):
+            write_json(path, {"a": 1})
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_what_json_lacks_leaves_the_file_as_it_was(tmp_path):
