@@ -150,7 +150,7 @@ def _fetch(source: Source, file: SourceFile, unreachable: dict[str, str]) -> dic
         unreachable[host] = str(error)
         raise
     if not (found := _matches(folder, file.path)):
-        raise DownloadError(f"nothing at {file.url or source.homepage} is called so")
+        raise DownloadError(f"nothing at {file.url or source.homepage or source.hub} is called so")
     return found
 
 
@@ -181,7 +181,7 @@ def _how_to_get(spec: TaskSpec, missing: Mapping[str, str], sources_dir: Path | 
     path, why = next(iter(missing.items()))
     more = f" (and {len(missing) - 1} more files)" if len(missing) > 1 else ""
     if source.root is not None:
-        where = f"not found in {str(source.root)!r}"
+        where = f"not found in {str(source.root)!r}" + f", and {why}" * bool(source.hub or source.files[-1].url)
         return f"task {spec.name!r}: file {path!r}{more} {where}: put it there, or check its name"
     revision = f", revision {source.revision}" if source.revision else ""
     folder = str(sources_dir) if sources_dir else "SOURCES"
