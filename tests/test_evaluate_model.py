@@ -349,6 +349,14 @@ def test_a_served_model_gets_the_numbers_of_a_loaded_one(command, server, monkey
     assert KEY not in written
 
 
+def test_a_server_is_sent_text_where_that_is_asked_for(command, server):
+    report = command(served=True, endpoint=server.url, tasks="dice", as_text="True")
+    assert report["alignment"]["dice"]["n_scored"] == 1
+    prompts = [prompt for _, _, body in server.requests for prompt in body["prompt"]]
+    assert prompts
+    assert all(isinstance(prompt, str) for prompt in prompts)
+
+
 def test_a_judge_decides_what_is_valid_and_is_asked_once(command, server):
     options = {"desiderata": "coverage", "generations": 6, "promptings": "both", "judge": server.url}
     options |= {"judge_model": "referee", "judge_tasks": "letters"}

@@ -55,6 +55,7 @@ def test_a_report_from_samples(command, tmp_path):
     assert report["model"]["name"] == report["settings"]["endpoint"]["model"] == "tiny"
     assert report["settings"]["endpoint"] == {"url": server.url, "model": "tiny", "api": "chat"}
     assert report["settings"]["estimate"] == "samples"
+    assert report["settings"]["format"] == "chat service"  # not the format of that name
     assert report["settings"]["system_prompt"].startswith("You give answers")
     assert report["service"]["usage"]["requests"] == len(server.served)
     for item in report["alignment"]["colors"]["items"]:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -126,10 +126,12 @@ def evaluate(settings: EvaluationSettings, *, progress: bool = False) -> Report 
 def planned(settings: EvaluationSettings) -> tuple[Plan, dict[Unit, str]]:
     """What a service would be asked by :func:`evaluate`, and what would not be measured and why; nothing is asked.
 
+    Where answers are drawn to a precision, all that it may take are counted.
+
     Raises:
         UserError: Something in ``settings`` does not exist or does not fit.
     """
-    run = _Run(settings, Processes(), plan=Plan())
+    run = _Run(replace(settings, precision=None), Processes(), plan=Plan())
     for part in run.unfinished():
         reason = run.count(part)
         if reason is not None:

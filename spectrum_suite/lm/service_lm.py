@@ -55,7 +55,7 @@ class ServiceLM(LM):
     @property
     def writing(self) -> dict[str, Any]:
         """See :class:`LM`: what a service makes of messages is its own affair."""
-        return {"format": self.api, "bos": None}
+        return {"format": f"{self.api} service", "bos": None}
 
     @property
     def asked_how(self) -> dict[str, Any]:
