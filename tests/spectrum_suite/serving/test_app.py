@@ -12,6 +12,7 @@ import pytest
 
 from spectrum_suite import decide
 from spectrum_suite.decisions.decide import Reader
+from spectrum_suite.lm.systemone_service import question_of, read_answer, state_of
 from spectrum_suite.serving.bodies import LARGEST_BODY
 from tests.spectrum_suite.serving.service import ASKED, HEADERS, NAME, TEAM, TONE, URGENT, Client, serving
 
@@ -41,6 +42,19 @@ def test_what_vllm_takes_is_taken(ask):
     assert status == 200
     assert list(found["answers"]) == ["team", "urgent", "tone"]
     assert ask({name: value for name, value in ASKED.items() if name != "model"})[0] == 200
+
+
+def test_our_own_client_reads_the_answers(ask, served):
+    """An evaluation asks a decision service so."""
+    prompt = [{"role": "description", "content": "An urn."}, {"role": "input", "content": "Which ball?"}]
+    for ordered in (False, True):
+        state, question = state_of(prompt), question_of(["red", "dark blue"], ordered)
+        status, found = ask({"model": NAME, "state": state, "questions": {"answer": question}})
+        assert status == 200
+        (kept,) = read_answer(found)
+        expected = decide(*served, state, {"answer": question})
+        assert kept["probabilities"] == pytest.approx(expected.answers["answer"]["probabilities"], abs=1e-5)
+        assert kept["label_mass"] == pytest.approx(expected.diagnostics["answer"]["label_mass"], abs=1e-5)
 
 
 @pytest.fixture(scope="module")
