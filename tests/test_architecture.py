@@ -29,7 +29,7 @@ WORD = "zyzzyvalidators"
 DEPTH = 5
 LARGEST_COUNT = 500
 """Token ids of the word up to this one are not followed: positions and indices of tokens are numbers, too."""
-BESIDE = {"spectrum_suite/training/mixture.py", "dataset_builder/card.py"}
+BESIDE = {"spectrum_suite/training/mixture.py", "dataset_builder/card.py", "spectrum_suite/fingerprints.py"}
 """Files that hand on whole tables, or describe rows."""
 
 

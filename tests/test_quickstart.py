@@ -102,7 +102,7 @@ def test_the_base_model_is_asked_in_the_format_that_training_tasks_choose(output
 def test_it_leaves_an_adapter_a_card_and_plots(output):
     assert (output / "adapter" / "adapter_model.safetensors").is_file()
     assert "described_shares" in (output / "adapter" / "README.md").read_text()
-    assert {path.suffix for path in (output / "tuned" / "alignment" / "plots").iterdir()} == {".png"}
+    assert {path.suffix for path in (output / "tuned" / "alignment" / "plots").iterdir()} == {".png", ".pdf", ".svg"}
     assert (output / "results.md").is_file()
 
 

@@ -12,10 +12,12 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation import run as run_module
+from spectrum_suite.evaluation.figures import figure_names
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.evaluation.run import LOCK, complete, evaluate
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.lm import client
+from spectrum_suite.models import find_model
 from tests.completions_server import serving
 from tests.tiny_models import DRAWS, item, save_model, save_suite, tiny_model
 
@@ -262,9 +264,11 @@ def test_a_folder_holds_the_plots_of_its_report_and_what_others_put_there(comman
     (plots / "mine.png").write_bytes(b"mine")
     assert (plots / "coverage.png").is_file()
     command(desiderata="alignment", tasks="dice")
-    assert {path.name for path in plots.iterdir()} == {"alignment.png", "alignment-dice.png", "mine.png"}
+    assert {path.name for path in plots.iterdir()} == {
+        *figure_names("alignment"), *figure_names("alignment-dice"), "mine.png",
+    }  # fmt: skip
     command(desiderata="steerability")
-    assert {path.name for path in plots.iterdir()} == {"steerability.png", "mine.png"}
+    assert {path.name for path in plots.iterdir()} == {*figure_names("steerability"), "mine.png"}
     (plots / "steerability.png").unlink()
     command(desiderata="steerability")
     assert (plots / "steerability.png").is_file()
@@ -324,6 +328,6 @@ def test_limits_of_any_size_share_their_rows(command, tmp_path):
 def test_the_fingerprint_is_that_of_the_weights(model, suite, tmp_path):
     settings = EvaluationSettings(str(model), tmp_path / "out", str(suite), tasks=("dice",), device="cpu")
     report = evaluate(settings)
-    assert report["model"]["fingerprint"] == run_module.find_model(str(model)).fingerprint()
+    assert report["model"]["fingerprint"] == find_model(str(model)).fingerprint()
     again = evaluate(replace(settings, output=tmp_path / "again"))
     assert json.dumps(again["model"]) == json.dumps(report["model"])
