@@ -87,51 +87,55 @@ def shares_prefixes(model: PreTrainedModel) -> bool:
     return proof_of(model).layout is Layout.TREE
 
 
-def ancestors(parents: torch.Tensor) -> torch.Tensor:
-    """Which token comes before which in the text: boolean tensor of shape (rows, length, length).
-
-    Entry [r, i, j] says that token j of row r is token i or one of its ancestors. A token that is padding attends to
-    itself, so that no line of the mask is empty.
-
-    Args:
-        parents: (rows, length), the index of the token before each token, -1 for none; a parent comes before its
-            children.
-    """
-    length = parents.shape[1]
-    found = torch.eye(length, dtype=torch.bool, device=parents.device).repeat(len(parents), 1, 1)
-    steps = torch.arange(-1, length - 1, device=parents.device)
-    forks = (parents != steps).any(0).nonzero()
-    start = int(forks[0]) if len(forks) else length  # until there, every row is one line
-    found[:, :start] |= torch.ones(length, length, dtype=torch.bool, device=parents.device).tril()[:start]
-    rows = torch.arange(len(parents), device=parents.device)
-    for index in range(start, length):
-        parent = parents[:, index]
-        found[:, index] |= found[rows, parent] & (parent >= 0)[:, None]
-    return found
-
-
 def tree_inputs(parents: torch.Tensor, model: PreTrainedModel) -> dict[str, Any]:
     """The attention mask and the positions of rows that are trees.
 
     Args:
-        parents: (rows, length), the index of the token before each, or ``ROOT``.
+        parents: (rows, length), the index of the token before each, or ``ROOT``; a parent comes before its children.
+            A token that is padding has none, and attends to itself, so that no line of the mask is empty.
         model: The model that will get them, with or without an adapter.
     """
-    attends = ancestors(parents)
-    positions = attends.sum(-1) - 1
-    return {
-        "attention_mask": masks_for_model(attends, positions, model),
-        "position_ids": positions.to(model.device),
-    }
+    columns = zip(*map(_walk, parents.tolist()), strict=True)
+    walk, last, positions = (torch.tensor(column, dtype=torch.int32).to(model.device) for column in columns)
+    attends = walk[:, :, None] >= walk[:, None, :]
+    attends &= walk[:, :, None] <= last[:, None, :]
+    return {"attention_mask": masks_for_model(attends, positions, model), "position_ids": positions.long()}
+
+
+def _walk(parents: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+    """A walk over a tree, one branch after another: what is below a token follows it at once.
+
+    Returns:
+        For each token its place on the walk, that of the last token below it (its own where none is), and how many
+        tokens come before it in its texts.
+    """
+    below, free, depth = ([0] * (len(parents) + 1) for _ in range(3))  # the last entry, at ``ROOT``, is of them all
+    for token in reversed(range(len(parents))):
+        below[parents[token]] += below[token] + 1
+    walk, depth[ROOT] = [], -1
+    for token, parent in enumerate(parents):
+        walk.append(free[parent])
+        free[parent] += below[token] + 1
+        free[token] = walk[-1] + 1
+        depth[token] = depth[parent] + 1
+    return walk, [place + more for place, more in zip(walk, below, strict=False)], depth[:-1]
 
 
 def padded_inputs(trees: Sequence[TokenTree], model: PreTrainedModel) -> dict[str, Any]:
-    """Tokens and padding mask of trees that are lines, padded at their ends; the mask where the model takes one."""
+    """Tokens of trees that are lines, padded at their ends; a mask where the model takes one."""
     length = max(len(tree.ids) for tree in trees)
     fill = trees[0].ids[0]  # any token does: nothing attends to it
     tokens = torch.tensor([tree.ids + [fill] * (length - len(tree.ids)) for tree in trees], device=model.device)
-    mask = torch.tensor([[1] * len(tree.ids) + [0] * (length - len(tree.ids)) for tree in trees], device=model.device)
-    return {"input_ids": tokens} | ({"attention_mask": mask} if takes(model, "attention_mask") else {})
+    return {"input_ids": tokens} | ({"attention_mask": causal_mask(tokens)} if takes(model, "attention_mask") else {})
+
+
+def causal_mask(tokens: torch.Tensor) -> torch.Tensor:
+    """The mask of rows, (rows, length), that are padded at their ends, if at all: all ones.
+
+    No token sees what comes after it, padding included. Zeros there would make `transformers` spell out a mask of
+    (rows, 1, length, length), and PyTorch take slower attention than the causal one.
+    """
+    return torch.ones_like(tokens)
 
 
 def takes(model: PreTrainedModel, name: str) -> bool:
@@ -157,8 +161,9 @@ def masks_for_model(
     config = model.config.get_text_config()
     masks = {"full_attention": mask}
     if window := getattr(config, "sliding_window", None):
-        distance = positions[:, :, None] - positions[:, None, :]
-        masks["sliding_attention"] = mask & (distance < window)
+        masks["sliding_attention"] = mask
+        if mask.shape[-1] > window:
+            masks["sliding_attention"] = mask & (positions[:, None, :] > positions[:, :, None] - window)
     attention, dtype = config._attn_implementation, model.dtype
     masks = {kind: _in_heads(found.to(model.device), attention, dtype) for kind, found in masks.items()}
     if getattr(config, "layer_types", None) is None:

@@ -121,8 +121,9 @@ class SpectrumCollator:
             ``input_ids``, ``labels``, ``attention_mask`` (0 for padding) and ``groups``, for every label the ``group``
             of its row. Packed lines have ``position_ids`` too, which start from 0 in each sequence. With ``branching``
             the lines are trees, with ``parents`` (-1 where a sequence begins and for padding), ``labels`` of shape
-            (lines, most targets in a line) and ``sources``, the index of the token that each target follows. With
-            ``targets`` there are ``weights``, how many draws each label counts as, float32; 0 where there is no label.
+            (lines, most targets in a line) and ``sources``, the index of the token that each target follows; where no
+            tree has branches and none shares a line there are no ``parents``. With ``targets`` there are ``weights``,
+            how many draws each label counts as, float32; 0 where there is no label.
 
         Raises:
             UserError: A row gives a sequence with nothing to train on; the message has its id.
@@ -323,10 +324,11 @@ class SpectrumCollator:
         sources = [np.array(tree.sources) + begin for tree, begin in zip(made, begins, strict=True)]
         targets = [tree.targets for tree in made]
         weights = [tree.weights or [1.0] * len(tree.targets) for tree in made] if self.targets else []
+        plain = len(lines) == len(made) and all(tree.is_line for tree in made)  # whose mask need not be spelled out
         return {
             **({"weights": _padded(weights, lines, 0, np.float32)} if self.targets else {}),
             "input_ids": _padded([tree.ids for tree in made], lines, self.pad_token_id),
-            "parents": _padded(parents, lines, ROOT),
+            **({} if plain else {"parents": _padded(parents, lines, ROOT)}),
             "labels": _padded(targets, lines, IGNORED),
             "sources": _padded(sources, lines, 0),
             "attention_mask": _padded([np.ones(len(tree.ids)) for tree in made], lines, 0),

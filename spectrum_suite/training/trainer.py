@@ -31,7 +31,7 @@ from spectrum_suite.training.collator import IGNORED, PACKED_LENGTH, SpectrumCol
 from spectrum_suite.training.counts import RunCounts
 from spectrum_suite.training.losses import FrozenHead, logits_are_plain, states_before, token_nll
 from spectrum_suite.training.option_terms import option_terms
-from spectrum_suite.tree_attention import ROOT, takes, tree_inputs
+from spectrum_suite.tree_attention import ROOT, causal_mask, takes, tree_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +135,8 @@ class SpectrumTrainer(SFTTrainer):
             inputs |= tree_inputs(inputs.pop("parents"), plain_model)
         elif "position_ids" in inputs or not takes(plain_model, "attention_mask"):
             inputs.pop("attention_mask")  # transformers tells packed sequences apart by their positions
+        else:
+            inputs["attention_mask"] = causal_mask(inputs["input_ids"])
         rows = torch.arange(len(labels), device=labels.device)[:, None]
         places = (sources + rows * inputs["input_ids"].shape[1])[trained]
         scored, position_index = torch.unique(places, return_inverse=True)

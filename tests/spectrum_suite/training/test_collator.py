@@ -238,6 +238,14 @@ def test_without_its_description_nothing_branches_off():
     assert tree.trained_outputs == 4
 
 
+def test_without_branches_and_with_a_line_each_rows_have_no_parents():
+    rows = [many_draws(5, row=row) for row in range(2)]
+    plain = collator(branching=1.0, description_dropout=1.0, max_length=500)
+    assert "parents" in plain(rows)  # which share a line
+    assert "parents" not in plain(rows[:1])
+    assert "parents" in collator(branching=1.0, description_dropout=0.0, max_length=500)(rows[:1])
+
+
 def labelled(found):
     """The spans of labels of a sequence."""
     spans, before = [], IGNORED

@@ -15,6 +15,7 @@ from spectrum_suite.training.arguments import TuningConfig, for_our_collator
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.tokens import turn_token_ids
 from spectrum_suite.training.trainer import SpectrumTrainer, in_one_line
+from tests.squares import Squares
 
 TOLERANCE = 1e-5
 """Relative difference of losses that float32 sums in another order may have."""
@@ -170,6 +171,27 @@ def test_branches_have_the_loss_of_separate_rows(adapted, trainer_on, tokenized_
     )
     expected = plain_loss(model, one_by_one(apart)).item()
     assert trainer.compute_loss(model, trainer.data_collator(rows)).item() == pytest.approx(expected, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
+@pytest.mark.parametrize("branching", [0.0, 1.0])
+def test_plain_rows_are_trained_without_a_mask_of_the_square_of_their_length(
+    adapted, trainer_on, tokenized_rows, architecture, branching
+):
+    """With branching, too, a row without a description is one sequence."""
+    trainer = trainer_on(adapted(architecture), collator={"branching": branching})
+    rows = [row for row in tokenized_rows if not row["description"]][-1:] if branching else list(tokenized_rows)[:8]
+    batch = trainer.data_collator(rows)
+    assert "parents" not in batch
+    trainer.compute_loss(trainer.model, dict(batch))  # finds out first what the model can do
+    with Squares(batch["input_ids"].shape[1]) as squares:
+        found = trainer.compute_loss(trainer.model, dict(batch))
+        found.backward()
+    assert not squares.made
+    plain = SpectrumCollator(trainer.data_collator.start, trainer.data_collator.separator, 0, 200)(rows)
+    assert branching or not plain["attention_mask"].all()
+    expected = plain_loss(trainer.model.eval(), plain).item()
+    assert found.item() == pytest.approx(expected, rel=TOLERANCE)
 
 
 def test_four_bit_trains_on_a_processor(adapted, trainer_on, tokenized_rows):
