@@ -427,8 +427,24 @@ def steerability_lines(task: str, section: Mapping[str, Any]) -> Iterator[str]:
         yield f"{task}: no accuracy for {count} outputs, {reason}"
 
 
+def drawn_text(found: Mapping[str, Any]) -> str:
+    """What the answers to the items of a task tell."""
+    corrected, perfect = found["corrected"]["js_divergence"], found["perfect"]["js_divergence"]
+    if corrected["mean"] is None:
+        return "no divergence without bias, which takes two answers that are options"
+    low, high = corrected["ci95"]
+    interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
+    same = found["indistinguishable"]
+    return (
+        f"{corrected['mean']:.4f}{interval} nats without bias (a perfect sampler has {perfect:.4f} with it), "
+        f"{same['n']} of {same['of']} items not distinguishable from the truth by {found['n']['mean']:.4g} answers"
+    )
+
+
 def beside_lines(task: str, section: Mapping[str, Any]) -> Iterator[str]:
-    """What calibration and other orders of the options do to a task, where they were asked for."""
+    """What answers tell of a task, and what calibration and other orders of the options do, where they were asked."""
+    if "corrected" in (found := section.get("drawn", {})):
+        yield f"{task}: {drawn_text(found)}"
     if found := section.get("calibrated"):
         unknown = f", {found['unknown']} items of a kind that it does not know" * bool(found["unknown"])
         yield f"{task}: {change_text(found['difference']['js_divergence'])} by calibration{unknown}"
@@ -483,9 +499,13 @@ def check_estimate(arguments: EvaluationArguments) -> None:
         raise UserError(f"no estimate {arguments.estimate!r}: there are {', '.join(ESTIMATES)}")
     if arguments.precision is not None and not arguments.precision > 0:
         raise UserError(f"--precision is {arguments.precision}: give a positive number of nats, such as 0.02")
+    if arguments.precision is not None and arguments.estimate != "samples":
+        raise UserError("--precision is for answers that are drawn: leave it out, or give --estimate samples")
+    if arguments.precision is not None and arguments.dry_run:
+        raise UserError("--dry_run cannot tell when intervals are narrow: leave --precision out, for --n answers each")
+    if arguments.estimate == "samples" and arguments.n == 1:
+        raise UserError("--n is 1: a single answer tells nothing of a distribution, draw at least 2")
     if arguments.estimate == "logprobs":
-        if arguments.precision is not None:
-            raise UserError("--precision is for answers that are drawn: leave it out, or give --estimate samples")
         return
     for name in ("calibration", "task_labels"):
         if getattr(arguments, name):

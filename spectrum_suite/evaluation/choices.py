@@ -15,7 +15,7 @@ DESIDERATA = (*KINDS, *ON_DATA)
 Prompting = Literal["description", "examples", "both"]
 PROMPTINGS: tuple[Prompting, ...] = ("description", "examples", "both")
 
-ESTIMATES = ("logprobs", "samples", "top_logprobs", "systemone")
+ESTIMATES = ("logprobs", "top_logprobs", "samples", "verbalized", "sequence", "systemone")
 """Ways to estimate a model's distribution over the options of an item."""
 
 APIS = ("completions", "chat", "systemone")

@@ -37,11 +37,19 @@
         messages, texts, items
     }
     alignment       task -> {
+        estimate        {name (of the way to estimate a distribution) and what it depends on: n, precision, ...}
         n_available, n, n_scored, n_failed (items for which the model gave NaN), refused (why items were not asked ->
         how many), seconds, rows_fingerprint,
         model           metric -> {mean, se}
         uniform         the same of the uniform guess
-        items           [{id, options, target, log_probs, probabilities, scores, uniform, refused (or null)}]
+        skill           divergence -> {skill (1 - divergence / that of the uniform guess), ci95, n}
+        drawn           where answers were drawn: {n {least, mean, most}, answers, others (why answers are no option ->
+                        how many), reasoning (characters), corrected (metric -> {mean, ci95, n}), skill (of these),
+                        interval_width, perfect and record (metric -> mean: what a perfect sampler of the target would
+                        get, and what people's answers are away from their population), indistinguishable {n, of},
+                        sums_off (of written distributions)}
+        items           [{id, options, target, log_probs, probabilities, scores, uniform, refused (or null), ordered,
+                        drawn (or null: n, counts, others, plug_in, corrected, ci95, perfect, record, p_value)}]
         calibrated      with --calibration: {kinds (of option set -> items), unknown (items of other kinds), model (as
                         above), difference (metric -> {difference, ci95, n}: after minus before), worse, js_divergence
                         (of each item)}
@@ -49,6 +57,7 @@
                         ci95, n}, model (of the mean over orders), difference (metric -> mean over orders minus the
                         given order)}
     }
+    alignment_mean  js_divergence (corrected, where answers were drawn) and skill -> {mean, ci95, n}: over tasks
     calibration     with --calibration: its suite, items and kinds, and difference, ci95, n and worse of all items
     instruction     name of a data set -> {
         n, n_available, seconds, rows_fingerprint

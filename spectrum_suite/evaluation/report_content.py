@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from spectrum_suite.evaluation.alignment.skill import means_over_tasks
 from spectrum_suite.evaluation.choices import KINDS
 from spectrum_suite.evaluation.report import SCHEMA_VERSION, Report, Section
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.instruction_data import named_data
+from spectrum_suite.json_files import finite
 from spectrum_suite.lm.base import LM
 from spectrum_suite.suite import task_versions
 
@@ -71,6 +73,7 @@ def report_of(
         **({} if lm.account is None else {"service": lm.account}),
         "seconds": round(sum(section["seconds"] for section in _timed(sections)), 2),
         **sections,
+        **({"alignment_mean": finite(means)} if (means := means_over_tasks(sections["alignment"])) else {}),
         **calibration,
         "failed": [
             {"desideratum": desideratum, "task": task, "prompting": prompting, "reason": reason}

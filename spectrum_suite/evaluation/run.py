@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from spectrum_suite.errors import UserError, first_line
 from spectrum_suite.evaluation.alignment.calibrated import about_model, pooled_difference
+from spectrum_suite.evaluation.alignment.item_scores import SMOOTHING
 from spectrum_suite.evaluation.alignment.score_alignment import AlignmentWork
-from spectrum_suite.evaluation.alignment.summarize_alignment import SMOOTHING
 from spectrum_suite.evaluation.choices import DESIDERATA, KINDS, ON_DATA
 from spectrum_suite.evaluation.compare_reports import CompareTask, comparison_section
 from spectrum_suite.evaluation.coverage.summarize_coverage import CoverageWork

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import Environment, Undefined
 from matplotlib.figure import Figure
 
 from spectrum_suite.evaluation.alignment.show_alignment import summary_figure, task_figure
@@ -62,10 +62,13 @@ def _content(path: Path) -> dict[str, Any] | None:
 
 def markdown(report: Report) -> str:
     """The report as tables, without the items."""
-    tables = {"coverage_tables": coverage_markdown(report["coverage"]) if report["coverage"] else ""}
+    tables: dict[str, Any] = {"coverage_tables": coverage_markdown(report["coverage"]) if report["coverage"] else ""}
     tables["marker_tables"] = markers_markdown(report.get("markers", {}))
     tables |= {"group_tables": groups_markdown(report), "question_tables": questions_markdown(report)}
     tables["trained_on"] = list(trained_lines(report))
+    tables["drawn_tasks"] = {
+        task: section for task, section in report["alignment"].items() if "corrected" in section.get("drawn", {})
+    }
     groups = finite(summary_by_group(report["steerability"].values()))
     return _environment().get_template("report.md.jinja").render(report=report, groups=groups, **tables)
 
@@ -119,6 +122,7 @@ def _environment() -> Environment:
         "interval": _with_interval,
         "estimate": _estimate,
         "within": _within,
+        "number": _number,
     }
     return environment
 
@@ -146,7 +150,7 @@ def _within(cell: Mapping[str, Any], name: str = "mean") -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None or isinstance(value, Undefined) else f"{value:.4f}"
 
 
 def _signed(value: float | None) -> str:

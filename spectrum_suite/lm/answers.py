@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,13 @@ class DrawnOptions:
         choices: Of each answer the place of its option, in the order of the draws; None where it is none of them.
         others: Why an answer is no option -> how many.
         reasoning: Characters of reasoning that were taken out of all answers.
+        by: What was matched to options: the first tokens of answers, or whole answers.
     """
 
     choices: tuple[int | None, ...]
     others: Mapping[str, int]
     reasoning: int = 0
+    by: Literal["tokens", "answers"] = "answers"
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ class LM(ABC):
         prompts: Sequence[Sequence[Message]],
         n: int,
         *,
-        request: str | None = None,
+        requests: Sequence[str] | None = None,
         first: int = 0,
         max_new_tokens: int | None = None,
         seed: int,
@@ -236,9 +236,9 @@ class LM(ABC):
         Args:
             prompts: The messages of each.
             n: Answers per prompt.
-            request: What is asked for where it is not one answer to the prompt, such as a distribution as JSON: it
-                takes the place of what an engine asks for by itself (a chat's system prompt), or follows the last
-                message.
+            requests: What is asked for with each prompt where it is not one answer to it, such as a distribution as
+                JSON: it takes the place of what an engine asks for by itself (a chat's system prompt), or follows the
+                last message.
             first: How many answers to each prompt were drawn before with this seed: these are the next ones, so that
                 10 and then 20 more are the 30 of one call.
             max_new_tokens: Tokens of an answer at most; by default what the engine finds fit for a short one.
@@ -361,13 +361,13 @@ class TokenLM(LM):
         prompts: Sequence[Sequence[Message]],
         n: int,
         *,
-        request: str | None = None,
+        requests: Sequence[str] | None = None,
         first: int = 0,
         max_new_tokens: int | None = None,
         seed: int,
     ) -> list[list[Answer]]:
         """See :class:`LM`. A request is the last paragraph of the last input, or an input of its own."""
-        asked = prompts if request is None else [with_request(prompt, request) for prompt in prompts]
+        asked = prompts if requests is None else list(map(with_request, prompts, requests))
         drawn = self.sample(asked, n, first=first, max_new_tokens=max_new_tokens or MAX_ANSWER_TOKENS, seed=seed)
         return [[Answer(text, ended) for text, ended in zip(found.texts, found.ended, strict=True)] for found in drawn]
 
@@ -408,7 +408,7 @@ def begun_options(samples: Samples, options: Sequence[TokenIds]) -> DrawnOptions
     ]
     left = [text for text, choice in zip(samples.texts, choices, strict=True) if choice is None]
     others = Counter(OTHER if text.strip() else EMPTY for text in left)
-    return DrawnOptions(tuple(choices), dict(others))
+    return DrawnOptions(tuple(choices), dict(others), by="tokens")
 
 
 def with_request(messages: Sequence[Message], request: str) -> list[Message]:

@@ -99,7 +99,7 @@ class ChatLM(ServiceLM):
         prompts: Sequence[Sequence[Message]],
         n: int,
         *,
-        request: str | None = None,
+        requests: Sequence[str] | None = None,
         first: int = 0,
         max_new_tokens: int | None = None,
         seed: int,
@@ -113,11 +113,11 @@ class ChatLM(ServiceLM):
         """
         if n < 1 or first < 0:
             raise UserError(f"{n} answers from number {first} on: give a number of at least 1, from 0 on")
-        system = self.system_prompt if request is None else request
+        systems = [self.system_prompt] * len(prompts) if requests is None else requests
         limit = max_new_tokens or MAX_ANSWER_TOKENS
         seen: Counter[str] = Counter()
         wanted = []
-        for prompt in prompts:
+        for prompt, system in zip(prompts, systems, strict=True):
             body = self.manner.body(prompt, system, limit)
             written = str(body["messages"])
             wanted.append(Draws(body, range(first, first + n), f"{seed} {seen[written]}", limit))

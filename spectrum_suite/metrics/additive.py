@@ -46,6 +46,11 @@ class Cells:
         """Options of the target."""
         return len(self.target)
 
+    @property
+    def range(self) -> list[float]:
+        """The least and the greatest distance that there can be, of a model that gives one option all it has."""
+        return [0.0, float(self.between(np.eye(self.n_options)).max())]
+
     def chances(self, shares: np.ndarray) -> np.ndarray:
         """Shares or counts of options, (..., n_options), as those of cells, (..., n_cells)."""
         return shares.cumsum(axis=-1)[..., :-1] if self.distance in CUMULATIVE else shares

@@ -69,7 +69,7 @@ def finite_sample(
         ``n`` (the answers that count); ``plug_in``, ``corrected``, ``perfect`` and ``record`` (metric -> number), and
         ``ci95`` (metric -> both ends), for ``js_divergence``, ``total_variation``, ``brier``, ``wasserstein`` and
         ``rps`` of ordered options, and ``mode_match``; and ``p_value``. ``record`` is None without ``n_responses``.
-        Numbers are NaN where no answer counts; corrected ones and intervals want at least two.
+        Numbers are NaN where no answer counts, and of fewer than two an interval is all that can be.
     """
     target, counts = np.asarray(target, dtype=float), np.asarray(counts, dtype=np.int64)
     target = target / target.sum()
@@ -79,7 +79,7 @@ def finite_sample(
     found: dict[str, Any] = {"n": n}
     if n == 0:
         nothing = dict.fromkeys([*cells, "mode_match"], np.nan)
-        empty = {name: [np.nan, np.nan] for name in nothing}
+        empty = {name: each.range for name, each in cells.items()} | {"mode_match": [0.0, 1.0]}
         return found | dict.fromkeys(("plug_in", "corrected", "perfect"), nothing) | {
             "record": _record(cells, target, n_responses, draw), "ci95": empty, "p_value": np.nan
         }  # fmt: skip
@@ -93,13 +93,20 @@ def finite_sample(
         "plug_in": {name: float(each.between(shares)) for name, each in cells.items()} | {"mode_match": mode},
         "corrected": {name: each.corrected for name, each in sampled.items()}
         | {"mode_match": 2 * mode - float(again.mean())},
-        "ci95": {name: each.interval() if n > 1 else [np.nan, np.nan] for name, each in sampled.items()}
+        "ci95": {name: each.interval() if n > 1 else cells[name].range for name, each in sampled.items()}
         | {"mode_match": _of_flag(again)},
         "perfect": {name: each.expected(n) for name, each in cells.items()}
         | {"mode_match": float(mode_match(target[None], samples[0] / n).mean())},
         "record": _record(cells, target, n_responses, draw),
         "p_value": p_value(target, counts, n_responses=n_responses, smoothing=smoothing, draw=draw),
     }
+
+
+def perfect_sampler(target: ArrayLike, n: int, *, ordered: bool = False, smoothing: float = 1e-6) -> Numbers:
+    """Distance -> what ``n`` answers of the target itself are away from it, on average; at least one."""
+    target = np.asarray(target, dtype=float)
+    target = target / target.sum()
+    return {name: Cells(name, target, smoothing).expected(n) for name in distances(ordered)}
 
 
 def distances(ordered: bool) -> tuple[Distance, ...]:
@@ -135,7 +142,7 @@ class _Sampled:
         self.corrected = float(self._estimate(cells, counts))
         self.simulated = self._estimate(cells, samples)  # (places, draws)
         self.truths = np.maximum.accumulate(cells.between(line))
-        self.largest = float(cells.between(np.eye(cells.n_options)).max())
+        self.largest = cells.range[1]
 
     def _estimate(self, cells: Cells, counts: np.ndarray) -> np.ndarray:
         return self.table[cells.chances(counts), np.arange(self.table.shape[1])].sum(axis=-1)

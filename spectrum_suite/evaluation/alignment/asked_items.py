@@ -6,46 +6,41 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from datasets import Dataset
 
-from spectrum_suite.evaluation.alignment.summarize_alignment import SMOOTHING, AlignmentItem
-from spectrum_suite.metrics.spectrum_alignment import scoring
+from spectrum_suite.evaluation.alignment.item_scores import are_ordered, item_scores, uniform_scores
+from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentItem
 
 
 def items_of_masses(
-    ids: Sequence[str],
-    options: Sequence[Sequence[str]],
-    targets: Sequence[Sequence[float]],
-    masses: Sequence[Sequence[float] | None],
-    refused: Sequence[str | None],
+    rows: Dataset, masses: Sequence[Sequence[float] | None], refused: Sequence[str | None]
 ) -> tuple[AlignmentItem, ...]:
     """Compare distributions with their targets; all arguments hold one entry per item.
 
     Args:
-        ids: Of the items.
-        options: Their options.
-        targets: Their true distributions.
+        rows: The items.
         masses: The probability that the model answers with each option, in all at most 1; None where it was not told.
         refused: Why it was not told, if so.
     """
+    options, targets, ordered = rows["options"][:], rows["probabilities"][:], are_ordered(rows)
     shares = [
         np.full(len(texts), np.nan) if mass is None else np.array(mass, dtype=float)
         for mass, texts in zip(masses, options, strict=True)
     ]
-    scores = scoring.score_items(targets, shares, smoothing=SMOOTHING)
-    guesses = [np.full(len(texts), 1 / len(texts)) for texts in options]
-    uniform = scoring.score_items(targets, guesses, smoothing=SMOOTHING)
+    scores, uniform = item_scores(targets, shares, ordered), uniform_scores(targets, ordered)
     return tuple(
         AlignmentItem(
-            id=ids[index],
+            id=item_id,
             options=tuple(options[index]),
             target=tuple(targets[index]),
             log_probs=tuple(_log(share) for share in shares[index].tolist()),
             probabilities=tuple(_normalized(shares[index])),
-            scores={name: float(values[index]) for name, values in scores.items()},
-            uniform={name: float(values[index]) for name, values in uniform.items()},
+            scores=scores[index],
+            uniform=uniform[index],
             refused=refused[index],
+            ordered=ordered[index],
         )
-        for index in range(len(ids))
+        for index, item_id in enumerate(rows["id"])
     )
 
 

@@ -26,7 +26,8 @@ from datasets import Dataset
 
 from spectrum_suite.evaluation.alignment.asked_items import items_of_masses
 from spectrum_suite.evaluation.alignment.estimates import Estimate
-from spectrum_suite.evaluation.alignment.summarize_alignment import SMOOTHING, AlignmentItem
+from spectrum_suite.evaluation.alignment.item_scores import SMOOTHING
+from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentItem
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.formats.render import Message
 from spectrum_suite.lm.answers import FirstTokens
@@ -103,7 +104,7 @@ def by_top_logprobs(lm: LM, rows: Dataset, *, settings: EvaluationSettings) -> t
     found = [option_masses(*row) for row in zip(lm.first_tokens(prompts), options, prompts, strict=True)]
     masses = [each.own.tolist() if each.exact else None for each in found]
     refused = [None if each.exact else OPEN for each in found]
-    items = items_of_masses(rows["id"][:], options, targets, masses, refused)
+    items = items_of_masses(rows, masses, refused)
     return tuple(
         replace(item, bounds=(item.scores["js_divergence"],) * 2 if each.exact else js_bounds(each, target))
         for item, each, target in zip(items, found, targets, strict=True)

@@ -12,18 +12,21 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.alignment.calibrated import calibrated_section
+from spectrum_suite.evaluation.alignment.comparable import estimate_of, why_not_comparable
 from spectrum_suite.evaluation.alignment.decided import SYSTEMONE
 from spectrum_suite.evaluation.alignment.estimates import Estimate
 from spectrum_suite.evaluation.alignment.first_tokens import TOP_LOGPROBS
+from spectrum_suite.evaluation.alignment.item_scores import SMOOTHING, are_ordered, by_item, uniform_scores
 from spectrum_suite.evaluation.alignment.option_orders import ask_in_orders, meant_probabilities, orders_section
 from spectrum_suite.evaluation.alignment.sampled import SAMPLES
-from spectrum_suite.evaluation.alignment.summarize_alignment import SMOOTHING, AlignmentItem, TaskAlignment
+from spectrum_suite.evaluation.alignment.sequence import SEQUENCE
+from spectrum_suite.evaluation.alignment.summarize_alignment import AlignmentItem, TaskAlignment
+from spectrum_suite.evaluation.alignment.verbalized import VERBALIZED
 from spectrum_suite.evaluation.group_tables import alignment_tables
 from spectrum_suite.evaluation.report import Section
 from spectrum_suite.evaluation.settings import EvaluationSettings
@@ -66,6 +69,7 @@ def score_items(lm: TokenLM, rows: Dataset, *, task_labels: bool = False) -> tup
         rows["probabilities"][:],
         [found.log_probs for found in scores],
         [found.token_ids for found in scores],
+        ordered=are_ordered(rows),
     )
     return tuple(replace(item, refused=found.refused) for item, found in zip(items, scores, strict=True))
 
@@ -84,13 +88,16 @@ def score_alignment(
     targets: Sequence[Sequence[float]],
     log_probs: Sequence[torch.Tensor],
     token_ids: Sequence[Sequence[TokenIds]],
+    *,
+    ordered: Sequence[bool] | None = None,
 ) -> tuple[AlignmentItem, ...]:
     """Compare log-probabilities of options with their targets; all arguments hold one entry per item."""
+    ordered = [False] * len(ids) if ordered is None else ordered
     exclusive = [exclusive_log_probs(found, tokens) for found, tokens in zip(log_probs, token_ids, strict=True)]
-    scores = scoring.score_items(targets, exclusive, prediction_type="log_probabilities", smoothing=SMOOTHING)
-    uniform = scoring.score_items(
-        targets, [np.full(len(texts), 1 / len(texts)) for texts in options], smoothing=SMOOTHING
+    found = scoring.score_items(
+        targets, exclusive, prediction_type="log_probabilities", smoothing=SMOOTHING, ordered=any(ordered)
     )
+    scores, uniform = by_item(found, ordered), uniform_scores(targets, ordered)
     return tuple(
         AlignmentItem(
             id=item_id,
@@ -98,8 +105,9 @@ def score_alignment(
             target=tuple(targets[index]),
             log_probs=tuple(log_probs[index].tolist()),
             probabilities=tuple(torch.softmax(exclusive[index], dim=0).tolist()),
-            scores={name: float(values[index]) for name, values in scores.items()},
-            uniform={name: float(values[index]) for name, values in uniform.items()},
+            scores=scores[index],
+            uniform=uniform[index],
+            ordered=ordered[index],
         )
         for index, item_id in enumerate(ids)
     )
@@ -117,10 +125,19 @@ def _by_logprobs(lm: TokenLM, rows: Dataset, *, settings: EvaluationSettings) ->
 ESTIMATES: dict[str, Estimate] = {
     "logprobs": Estimate("option_logprobs", _by_logprobs, lambda _: {}),
     "samples": SAMPLES,
+    "verbalized": VERBALIZED,
+    "sequence": SEQUENCE,
     "top_logprobs": TOP_LOGPROBS,
     "systemone": SYSTEMONE,
 }
 """``--estimate`` -> how it is done; the names are those of :data:`spectrum_suite.evaluation.choices.ESTIMATES`."""
+
+
+METRICS = 2
+"""Raised when the numbers of an item change: what was kept before is then measured anew."""
+
+_SAID_OF_TARGETS = ("ordered", "n_responses")
+"""Columns with what a row says of its target, which not every suite has."""
 
 
 class AlignmentWork(RowsWork):
@@ -146,7 +163,9 @@ class AlignmentWork(RowsWork):
         self.check()
         orders = {"orders": self.settings.orders, "seed": self.settings.seed} if self.settings.orders > 1 else {}
         for part in self.names():
-            depends = {"rows": items_fingerprint(self.some(part)), "task_labels": self.settings.task_labels}
+            rows = self.some(part)
+            depends = {"rows": items_fingerprint(rows), "task_labels": self.settings.task_labels, "metrics": METRICS}
+            depends |= {name: rows[name][:] for name in _SAID_OF_TARGETS if name in rows.column_names}
             yield part, depends | orders | self.estimate.depends(self.settings)
 
     def score(self, part: str, lm: TokenLM) -> Section:
@@ -165,7 +184,7 @@ class AlignmentWork(RowsWork):
         found = TaskAlignment(self.task, len(self.rows), items, fingerprint, seconds_of(results))
         if all(item.refused and item.bounds is None for item in items):
             raise UserError(f"no item of task {self.task!r} can be scored: {items[0].refused}")
-        section = found.as_dict()
+        section = {"estimate": self._estimate, **found.as_dict()}
         section |= alignment_tables(section["items"], self.drawn, self.settings.by)
         if self.settings.orders > 1:
             orders = [of_item for result in results.values() for of_item in result["orders"]]
@@ -176,4 +195,10 @@ class AlignmentWork(RowsWork):
 
     def not_comparable(self, theirs: Section) -> str | None:
         """See :class:`spectrum_suite.evaluation.work.Work`."""
-        return self.nothing_shared(item["id"] for item in theirs["items"])
+        reason = why_not_comparable(self._estimate, estimate_of(theirs))
+        return reason or self.nothing_shared(item["id"] for item in theirs["items"])
+
+    @property
+    def _estimate(self) -> dict[str, Any]:
+        """How distributions are estimated, for the report."""
+        return {"name": self.settings.estimate} | self.estimate.depends(self.settings)

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.alignment.comparable import shared_metrics, value, why_not_comparable_items
+from spectrum_suite.evaluation.alignment.skill import skills
+from spectrum_suite.evaluation.alignment.summarize_drawn import drawn_section
 from spectrum_suite.evaluation.intervals import paired_difference
 from spectrum_suite.evaluation.report import Section
 from spectrum_suite.metrics.spectrum_alignment.scoring import summarize
 
 Scores = Mapping[str, float]
-
-SMOOTHING = 1e-6
-"""As in the paper's evaluation; see ``metrics/spectrum_alignment``."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class AlignmentItem:
             asked.
         uniform: The same metrics of the uniform guess.
         refused: Why it is not asked, or gives no number, if so.
+        ordered: Whether its options are in order, from one end of a scale to the other.
+        drawn: What was drawn to estimate the probabilities and what that tells, where they are an estimate: see
+            :mod:`spectrum_suite.evaluation.alignment.sampled`.
         bounds: Between what the Jensen-Shannon divergence lies, in nats; None where it is not a matter of bounds.
     """
 
@@ -48,6 +51,8 @@ class AlignmentItem:
     scores: Scores
     uniform: Scores
     refused: str | None = None
+    ordered: bool = False
+    drawn: Mapping[str, Any] | None = None
     bounds: tuple[float, float] | None = None
 
     @property
@@ -68,6 +73,8 @@ class AlignmentItem:
             options=tuple(item["options"]),
             target=tuple(item["target"]),
             refused=item.get("refused"),
+            ordered=item.get("ordered", False),
+            drawn=item.get("drawn"),
             bounds=tuple(item["bounds"]) if item.get("bounds") else None,
             log_probs=tuple(unknown if value is None else value for value in item["log_probs"]),
             probabilities=tuple(math.nan if value is None else value for value in item["probabilities"]),
@@ -104,17 +111,19 @@ class TaskAlignment:
     def as_dict(self) -> dict[str, Any]:
         """The task's part of a report: JSON's types only, though numbers may be NaN."""
         summary, uniform = self.summary(), self.uniform_summary()
-        metrics = list(self.items[0].scores)
+        metrics = list(_columns([item.scores for item in self.items]))
         return {
             "n_available": self.n_available,
             "n": int(summary["n"]),
-            "n_scored": int(summary["n_scored"]),
+            "n_scored": sum(not math.isnan(item.scores["js_divergence"]) for item in self.items),
             "n_failed": sum(item.failed for item in self.items),
             "refused": dict(Counter(item.refused for item in self.items if item.refused)),
             "seconds": self.seconds,
             "rows_fingerprint": self.rows_fingerprint,
             "model": {name: {"mean": summary[name], "se": summary[f"{name}_se"]} for name in metrics},
             "uniform": {name: {"mean": uniform[name], "se": uniform[f"{name}_se"]} for name in metrics},
+            "skill": skills([item.scores for item in self.items], [item.uniform for item in self.items]),
+            **drawn_section([item.drawn for item in self.items], [item.uniform for item in self.items]),
             **self._bounds(),
             "items": [asdict(item) for item in self.items],
         }
@@ -137,13 +146,17 @@ class TaskAlignment:
 def compare_alignment(task: str, mine: Section, theirs: Section) -> dict[str, dict[str, Any]]:
     """Metric -> ``mine`` minus ``theirs``, item by item, as ``difference``, ``ci95`` (paired bootstrap) and ``n``.
 
+    Of answers that are independent the corrected numbers are compared; see
+    :mod:`spectrum_suite.evaluation.alignment.comparable`.
+
     Args:
         task: The task's name.
         mine: Its part of a report.
         theirs: Its part of another.
 
     Raises:
-        UserError: They share no item, or an item has other options or another target in one of them.
+        UserError: They share no item, an item has other options or another target in one of them, or they are by ways
+            to estimate a distribution that make no numbers to compare.
     """
     others = {item["id"]: item for item in theirs["items"]}
     pairs = [(item, others[item["id"]]) for item in mine["items"] if item["id"] in others]
@@ -154,13 +167,16 @@ def compare_alignment(task: str, mine: Section, theirs: Section) -> dict[str, di
             raise UserError(
                 f"item {item['id']!r} of task {task!r} is not the same in both reports: evaluate both on one suite"
             )
+    if reason := why_not_comparable_items(mine, theirs):
+        raise UserError(reason)
+    sides = list(zip(*pairs, strict=True))
     return {
-        metric: paired_difference(*([item["scores"][metric] for item in side] for side in zip(*pairs, strict=True)))
-        for metric in pairs[0][0]["scores"]
-        if metric in pairs[0][1]["scores"]
+        metric: paired_difference(*([value(item, metric) for item in side] for side in sides))
+        for metric in shared_metrics(mine, theirs)
     }
 
 
 def _columns(scores: Sequence[Scores]) -> dict[str, np.ndarray]:
-    """Per-item scores as one array of shape (n_items,) per metric."""
-    return {name: np.array([item[name] for item in scores]) for name in scores[0]}
+    """Per-item scores as one array of shape (n_items,) per metric; NaN where an item lacks it."""
+    names = dict.fromkeys(name for item in scores for name in item)
+    return {name: np.array([item.get(name, math.nan) for item in scores]) for name in names}

@@ -137,7 +137,7 @@ def test_equal_prompts_and_later_answers_are_drawn_anew(tmp_path):
 
 def test_a_request_takes_the_place_of_the_system_prompt():
     with chatting(votes) as server:
-        lm_of(server).answers([PROMPT], 1, request="Write JSON.", max_new_tokens=500, seed=1)
+        lm_of(server).answers([PROMPT], 1, requests=["Write JSON."], max_new_tokens=500, seed=1)
         assert server.served[-1]["messages"][0]["content"] == "Write JSON.\n\nVotes on a proposal."
         assert server.served[-1]["max_tokens"] == 500
 

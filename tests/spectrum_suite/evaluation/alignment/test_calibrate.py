@@ -14,9 +14,9 @@ from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.alignment.calibrate import calibrate
 from spectrum_suite.evaluation.alignment.calibrated import calibrated_section
+from spectrum_suite.evaluation.alignment.item_scores import SMOOTHING
 from spectrum_suite.evaluation.alignment.option_orders import ask_in_orders, meant_probabilities, orders_section
 from spectrum_suite.evaluation.alignment.score_alignment import score_items
-from spectrum_suite.evaluation.alignment.summarize_alignment import SMOOTHING
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.json_files import write_json
 from spectrum_suite.lm.base import OptionScores
