@@ -150,7 +150,8 @@ class EvaluationArguments:
     output: Path = field(metadata={"help": "folder of the report"})
     model: str | None = _option(None, "a folder, a Hub id, or embedded:gemma-3-270m; a checkpoint or an adapter")
     suite: str | None = _option(
-        None, "a built suite's folder, or a dataset on the Hub; not needed for what is measured on --data"
+        None,
+        "a built suite's folder, a task file, or a dataset on the Hub; not needed for what is measured on --data",
     )
     dataset: str | None = _option(
         None, "a dataset in place of a suite: a Hub id, hf://datasets/..., a file or a folder"

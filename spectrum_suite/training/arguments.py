@@ -16,7 +16,10 @@ from spectrum_suite.training.tokens import turn_token_source
 class SpectrumArguments:
     """What to train on, and how it is written."""
 
-    suite: str = field(default="spectrum-suite", metadata={"help": "A built suite's folder, or a dataset on the Hub."})
+    suite: str = field(
+        default="spectrum-suite",
+        metadata={"help": "A built suite's folder, a task file (.yaml), or a dataset on the Hub."},
+    )
     dataset: str | None = field(
         default=None,
         metadata={"help": "A dataset in place of a suite: a Hub id, hf://datasets/..., a file or a folder."},
