@@ -147,7 +147,7 @@ def test_a_vote_passes_the_files_that_are_listed(model, tmp_path):
     words = arguments(folder, tmp_path / "suite", tmp_path / "run", "--tasks", *tasks, "--max_steps", "1")
     with Follower(ids) as seen:
         build(tasks, options)
-        train.main([*words, "--save_strategy", "no", "--per_device_train_batch_size", "16"])
+        train.main([*words, "--save_strategy", "no", "--per_device_train_batch_size", "16", "--max_length", "400"])
     _, listed = walk("A vote to the loss")
     assert set(seen.passed) - BESIDE <= set(listed), seen.passed
     assert set(listed) <= set(seen.reached), seen.reached
