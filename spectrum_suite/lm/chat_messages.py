@@ -122,4 +122,5 @@ def _top(choice: Json) -> list[tuple[str, float]] | None:
     tokens = (choice.get("logprobs") or {}).get("content") or []
     if not tokens:
         return None
-    return [(each["token"], float(each["logprob"])) for each in tokens[0].get("top_logprobs") or []]
+    told = ((each["token"], float(each["logprob"])) for each in tokens[0].get("top_logprobs") or [])
+    return list(dict.fromkeys(told))  # the token that was drawn may be told once more

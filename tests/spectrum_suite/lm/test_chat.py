@@ -93,6 +93,12 @@ def test_what_a_service_says_of_an_answer():
     assert one(message={"content": "a", "reasoning": "hmm"}).reasoning == 3
 
 
+def test_a_likely_token_that_is_told_twice_counts_once():
+    top = [{"token": token, "logprob": log_prob} for token, log_prob in (("b", -1.5), ("a", -0.5), ("b", -1.5))]
+    choice = {"message": {"content": "b"}, "logprobs": {"content": [{"token": "b", "top_logprobs": top}]}}
+    assert read_completion({"choices": [choice]})[0]["top"] == [("b", -1.5), ("a", -0.5)]
+
+
 @pytest.mark.parametrize("response", [{}, {"choices": []}, {"choices": None}, {"choices": [{}]}, {"error": "busy"}])
 def test_what_is_no_completion(response):
     with pytest.raises((ValueError, LookupError, TypeError, AttributeError)):
