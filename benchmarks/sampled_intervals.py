@@ -2,7 +2,7 @@
 
     python -m dataset_builder build --tasks dist_coinflip dist_binomial dist_categorical dist_global_oqa \\
         --sources_dir SOURCES --output SUITE
-    python -m benchmarks.sampled_intervals --suite SUITE            # half an hour on a core
+    python -m benchmarks.sampled_intervals --suite SUITE
 
 The model is the embedded Gemma 3 270M in float32 on the CPU, in the format ``colon``. Of each task the same number of
 items is drawn, among those whose options have at most ``--tokens`` tokens and hold at least ``--coverage`` of the
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=15, help="of each task")
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--tokens", type=int, default=2)
-    parser.add_argument("--coverage", type=float, default=0.05)
+    parser.add_argument("--coverage", type=float, default=0.01)
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     lm = LocalLM(find_model(MODEL), "colon", torch.device("cpu"), torch.float32)
@@ -88,6 +88,9 @@ def main() -> None:
         rows = some_rows(
             lm, arguments.suite, task, count=arguments.items, tokens=arguments.tokens, coverage=arguments.coverage
         )
+        if not len(rows):
+            print(f"{task}: no item's options hold {arguments.coverage} of the model's mass", flush=True)
+            continue
         for exact, found in zip(score_items(lm, rows), by_samples(lm, rows, settings=settings), strict=True):
             items.append(as_dict(exact, found))
         held = summary(items, "js_divergence")

