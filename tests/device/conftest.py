@@ -17,6 +17,14 @@ from tests.tiny_models import tiny_model
 collect_ignore_glob = [] if os.environ.get("SIMULATED_DEVICE") else ["test_*.py"]
 
 
+MISTAKES = {
+    "left on the CPU": (lambda found: found + torch.zeros(found.shape[-1]), "same device"),
+    "float64": (lambda found: found + 0 * found.sum(dtype=torch.float64).float(), "float64"),
+    "numpy": (lambda found: found + 0 * float(found.detach().numpy().sum()), "numpy"),
+}
+"""What changes no number on a CPU and cannot run on a GPU, and what is said there."""
+
+
 def forget_the_device():
     """Let accelerate look again which device there is."""
     for state in (AcceleratorState, GradientState, PartialState):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from spectrum_suite import lm_head
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.generation.output_logprobs import output_logprobs
@@ -10,6 +11,8 @@ from spectrum_suite.generation.respond import respond
 from spectrum_suite.generation.rule_adapter import Rules
 from spectrum_suite.generation.sample import rule_adapter, sample
 from spectrum_suite.generation.table import option_table
+from spectrum_suite.layouts import proof_of
+from tests.device.conftest import MISTAKES
 
 COIN = [{"role": "description", "content": "A coin is tossed."}]
 URN = [{"role": "description", "content": "An urn has 6 red and 4 blue balls, and one is drawn."}]
@@ -19,6 +22,12 @@ DRAWS = [*COIN, *({"role": "output", "content": text} for text in ("Heads", "Tai
 @pytest.fixture
 def tokenizer(tokenizer_of):
     return tokenizer_of("chatml")
+
+
+def shown_by(model):
+    """What was found out about a model: what fails on the device is refused there, and goes a slower way."""
+    proof = proof_of(model)
+    return proof.layout, set(proof.refusals), proof.caches, proof.responses
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3", "mistral", "bloom"])
@@ -43,6 +52,23 @@ def test_scoring_waits_once_a_pass(pair, tokenizer, device):
         option_logprobs(there, tokenizer, [COIN], [options])
         waits.append(device.waits)
     assert waits[0] == waits[1] <= 4
+
+
+def plant(monkeypatch, mistake):
+    """Logits go through a mistake before they become log-probabilities."""
+    plain = lm_head.chosen_log_probs
+    monkeypatch.setattr(lm_head, "chosen_log_probs", lambda logits, *more: plain(mistake(logits), *more))
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_scoring_would_show(pair, tokenizer, monkeypatch, name):
+    mistake, said = MISTAKES[name]
+    plant(monkeypatch, mistake)
+    here, there = pair("llama")
+    for model in (here, there):
+        option_logprobs(model, tokenizer, [COIN], [["Heads", "Tails"]])
+    assert shown_by(there) != shown_by(here)
+    assert any(said in reason for reason in proof_of(there).refusals.values())
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3", "bloom"])
