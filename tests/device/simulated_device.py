@@ -35,7 +35,12 @@ _INDEXES = {
     aten._index_put_impl_.default,
     aten._unsafe_index.Tensor,
 }
-_WAITS = {aten._local_scalar_dense.default: "item", aten.equal.default: "equal"}
+_WAITS = {
+    aten._local_scalar_dense.default: "item",
+    aten.item.default: "item",  # in inference mode operations come as they were called, not as what they are made of
+    aten.is_nonzero.default: "item",
+    aten.equal.default: "equal",
+}
 _SIZE_DEPENDS_ON_VALUES = {
     "nonzero",
     "masked_select",

@@ -5,6 +5,7 @@ import torch
 
 from spectrum_suite import lm_head
 from spectrum_suite.formats.render import get_format
+from spectrum_suite.generation import sample as sampling
 from spectrum_suite.generation.logprobs import option_logprobs
 from spectrum_suite.generation.output_logprobs import output_logprobs
 from spectrum_suite.generation.respond import respond
@@ -40,18 +41,30 @@ def test_option_scores_are_those_of_the_cpu(pair, tokenizer, architecture, devic
     for mine, other in zip(found, expected, strict=True):
         assert mine.device.type == "cpu"
         torch.testing.assert_close(mine, other, atol=1e-5, rtol=0)
+    assert shown_by(there) == shown_by(here)
 
 
-def test_scoring_waits_once_a_pass(pair, tokenizer, device):
-    _, there = pair("llama")
+def waits_of_scoring(model, tokenizer, device):
+    """How often the host waits while it scores two options, and thirty."""
     many = [f"side {number}" for number in range(30)]
-    option_logprobs(there, tokenizer, [COIN], [many])  # what is proven once of a model, for rows of that length
+    option_logprobs(model, tokenizer, [COIN], [many])  # what is proven once of a model, for rows of that length
     waits = []
     for options in (["Heads", "Tails"], many):
         device.clear()
-        option_logprobs(there, tokenizer, [COIN], [options])
+        option_logprobs(model, tokenizer, [COIN], [options])
         waits.append(device.waits)
+    return waits
+
+
+def test_scoring_waits_once_a_pass(pair, tokenizer, device):
+    waits = waits_of_scoring(pair("llama")[1], tokenizer, device)
     assert waits[0] == waits[1] <= 4
+
+
+def test_a_wait_for_each_token_of_scoring_would_show(pair, tokenizer, device, monkeypatch):
+    plant(monkeypatch, lambda logits: logits + 0 * sum(row[0].item() for row in logits))
+    waits = waits_of_scoring(pair("llama")[1], tokenizer, device)
+    assert waits[1] > waits[0]
 
 
 def plant(monkeypatch, mistake):
@@ -84,19 +97,43 @@ def test_samples_are_those_of_the_cpu(pair, tokenizer, architecture, rules):
     found = []
     for model in pair(architecture):
         adapter = rule_adapter(model, tokenizer, None, Rules()) if rules else None
-        found.append(sample(model, tokenizer, [COIN, URN], 6, max_new_tokens=8, seed=1, rules=adapter))
-    assert found[0] == found[1]
+        found.append((sample(model, tokenizer, [COIN, URN], 6, max_new_tokens=8, seed=1, rules=adapter), model))
+    (there, _), (here, _) = found
+    assert there == here
+    assert len({str(shown_by(model)) for _, model in found}) == 1
 
 
-def test_sampling_waits_once_a_token(pair, tokenizer, device):
-    _, there = pair("llama")
-    sample(there, tokenizer, [COIN], 1, max_new_tokens=2, seed=1)
+def waits_of_a_token(model, tokenizer, device):
+    """How often the host waits for the next token of six samples."""
+    sample(model, tokenizer, [COIN], 1, max_new_tokens=2, seed=1)
     waits = []
     for size in (8, 16):
         device.clear()
-        sample(there, tokenizer, [COIN], 6, max_new_tokens=size, seed=1)
+        sample(model, tokenizer, [COIN], 6, max_new_tokens=size, seed=1)
         waits.append(device.waits)
-    assert (waits[1] - waits[0]) / 8 <= 3
+    return (waits[1] - waits[0]) / 8
+
+
+def test_sampling_waits_once_a_token(pair, tokenizer, device):
+    assert waits_of_a_token(pair("llama")[1], tokenizer, device) <= 3
+
+
+def test_a_wait_for_each_sample_would_show(pair, tokenizer, device, monkeypatch):
+    plain = sampling.draw_tokens
+    monkeypatch.setattr(
+        sampling, "draw_tokens",
+        lambda logits, *more: plain(logits + 0 * sum(row[0].item() for row in logits), *more),
+    )  # fmt: skip
+    assert waits_of_a_token(pair("llama")[1], tokenizer, device) > 3
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_sampling_would_show(pair, tokenizer, monkeypatch, name):
+    mistake, said = MISTAKES[name]
+    plain = sampling.draw_tokens
+    monkeypatch.setattr(sampling, "draw_tokens", lambda logits, *more: plain(mistake(logits), *more))
+    with pytest.raises((RuntimeError, TypeError), match=said):
+        sample(pair("llama")[1], tokenizer, [COIN], 2, max_new_tokens=2, seed=1)
 
 
 def test_tables_and_greedy_responses_are_those_of_the_cpu(pair, tokenizer):

@@ -57,9 +57,15 @@ def test_what_cuda_allows_is_allowed(device):
     assert x.tolist() == [6, 8, 3]
 
 
-def test_every_wait_for_the_device_is_counted(device):
+@pytest.mark.parametrize("inference", [False, True])
+def test_every_wait_for_the_device_is_counted(device, inference):
+    with torch.inference_mode(inference):
+        every_wait_is_counted(device)
+
+
+def every_wait_is_counted(device):
     x = torch.arange(3.0, device=NAME)
-    assert device.waits == 0
+    device.clear()
     x.sum().item()
     bool(x.any())
     x.cpu()

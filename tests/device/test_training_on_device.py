@@ -8,13 +8,14 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.suite import task_rows
 from spectrum_suite.training import adaptation
+from spectrum_suite.training import trainer as trainer_module
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model
 from spectrum_suite.training.arguments import TuningConfig, for_our_collator
 from spectrum_suite.training.collator import SpectrumCollator
 from spectrum_suite.training.tokenize import tokenize_rows
 from spectrum_suite.training.tokens import turn_token_ids
 from spectrum_suite.training.trainer import SpectrumTrainer
-from tests.device.conftest import forget_the_device
+from tests.device.conftest import MISTAKES, forget_the_device
 from tests.device.simulated_device import NAME
 from tests.tiny_models import tiny_model
 
@@ -82,8 +83,8 @@ def test_losses_and_weights_are_those_of_the_cpu(device, trained, architecture, 
         torch.testing.assert_close(weight, expected_weights[name], atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("collator", COLLATORS)
-def test_a_step_waits_for_the_device_a_few_times_whatever_its_tokens(device, trained, collator):
+def waits_of_two_steps(trained, device, collator):
+    """How often the host waits in two steps, of two rows and of four."""
     waits = []
     for size, steps in ((2, 1), (2, 3), (4, 1), (4, 3)):
         device.clear()
@@ -96,8 +97,32 @@ def test_a_step_waits_for_the_device_a_few_times_whatever_its_tokens(device, tra
             logging_steps=50,
         )
         waits.append(device.waits)
-    of_two_steps = (waits[1] - waits[0], waits[3] - waits[2])
-    assert max(of_two_steps) <= 2 * WAITS_OF_A_STEP, (of_two_steps, device)
+    return waits[1] - waits[0], waits[3] - waits[2]
+
+
+@pytest.mark.parametrize("collator", COLLATORS)
+def test_a_step_waits_for_the_device_a_few_times_whatever_its_tokens(device, trained, collator):
+    waits = waits_of_two_steps(trained, device, collator)
+    assert max(waits) <= 2 * WAITS_OF_A_STEP, (waits, device)
+
+
+def plant(monkeypatch, mistake):
+    """The loss of each token goes through a mistake."""
+    plain = trainer_module.token_nll
+    monkeypatch.setattr(trainer_module, "token_nll", lambda *given: mistake(plain(*given)))
+
+
+def test_a_wait_for_each_token_would_show(device, trained, monkeypatch):
+    plant(monkeypatch, lambda nats: nats + 0 * sum(each.item() for each in nats.detach()))
+    assert max(waits_of_two_steps(trained, device, "plain")) > 2 * WAITS_OF_A_STEP
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_a_step_would_show(device, trained, monkeypatch, name):
+    mistake, said = MISTAKES[name]
+    plant(monkeypatch, mistake)
+    with pytest.raises((RuntimeError, TypeError), match=said):
+        trained("llama", {}, steps=1, on_device=True)
 
 
 def test_weights_in_4_bits_are_refused_where_there_are_no_kernels(device, trained, monkeypatch):
