@@ -199,7 +199,7 @@ def test_the_key_is_in_no_log_file_or_report(command, monkeypatch, tmp_path, cap
         return {"red": 0.5, KEY: 0.5}  # a service that repeats what it was told
 
     with chatting(telling, key=KEY) as server:
-        command(server, n=20)
+        command(server, n=20, tasks="colors")
         assert all(body for body in server.served)
         server.key = "another"
         with pytest.raises(UserError, match="wants a key") as refused:
@@ -275,7 +275,11 @@ def test_a_service_without_log_probabilities(command):
 
 @pytest.mark.parametrize(
     ("estimate", "message"),
-    [("systemone", "is for --api systemone"), ("logprobs", "--estimate samples"), ("sequence", "no estimate")],
+    [
+        ("systemone", "is for --api systemone"),
+        ("logprobs", "--estimate samples"),
+        ("sequence", "no answer is an option"),
+    ],
 )
 def test_ways_that_a_chat_service_does_not_have(estimate, message, command):
     with chatting(answers) as server, pytest.raises(UserError, match=message):

@@ -126,7 +126,7 @@ MISTAKES = {
     ),
     "data for the suite": (
         ["--data", "{pairs}"],
-        "--data means nothing to --objective spectrum, but to instruction, response, single_task",
+        "--data means nothing to --objective spectrum, but to distribution, instruction, response, single_task",
     ),
     "a suite for responses": (
         ["--objective", "response", "--data", "{pairs}"],

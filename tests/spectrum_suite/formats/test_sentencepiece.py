@@ -223,7 +223,7 @@ def test_a_folder_with_a_tokenizer_model_alone_is_read(tmp_path):
     (tmp_path / "tokenizer.model").write_bytes(trained_model("bpe"))
     config = {"tokenizer_class": "LlamaTokenizer", "legacy": True, "add_bos_token": True, "bos_token": "<s>"}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"eos_token": "</s>", "unk_token": "<unk>"}))
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": 1200}))
     tokenizer = load_tokenizer(find_model(str(tmp_path), weights=False))
     heads = prompt_token_ids(tokenizer, ["Output: Heads"])[0]
     assert tokenizer.decode(heads, skip_special_tokens=True) == "Output: Heads"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builder.build import BuildOptions, build
+from dataset_builder.recorded_tasks import recorded_task
 from dataset_builder.registry import get_task
 from dataset_builder.suite_folder import SUITE_VERSION
 from spectrum_suite.errors import UserError
@@ -192,15 +193,15 @@ def test_what_does_not_say_is_published_on_request(suite):
 
 
 def test_what_must_not_be_passed_on_is_not_published_on_request_either(suite, monkeypatch):
-    monkeypatch.setattr("spectrum_suite.hub.dataset.get_task", forbidden)
+    monkeypatch.setattr("spectrum_suite.hub.dataset.recorded_task", forbidden)
     found = dataset_publication(suite, "org/suite", include_unlicensed=True)
     assert not any("polis" in name for name in published_files(found))
     assert "forbids redistribution)" in found.notes[0]
 
 
-def forbidden(name):
+def forbidden(name, record):
     """The task, with Polis's terms made stricter."""
-    spec = get_task(name)
+    spec = recorded_task(name, record)
     return replace(spec, source=replace(spec.source, redistributable="no")) if name == "polis_vote" else spec
 
 
@@ -250,7 +251,7 @@ def test_a_task_with_a_path_for_a_name_is_refused(suite, tmp_path):
     report = json.loads((folder / "build_report.json").read_text())
     report["tasks"]["../coinflip"] = report["tasks"]["coinflip"]
     (folder / "build_report.json").write_text(json.dumps(report))
-    with pytest.raises(UserError, match=r"task '../coinflip' not found"):
+    with pytest.raises(UserError, match=r"task '../coinflip' of the suite is not one"):
         dataset_publication(folder, "org/suite")
 
 

@@ -12,7 +12,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.sample import Samples
 from spectrum_suite.lm import client, served
-from spectrum_suite.lm.base import Question
+from spectrum_suite.lm.base import SERVICES_ONLY, Question
 from spectrum_suite.lm.client import Endpoint
 from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.served import ServedLM
@@ -26,7 +26,7 @@ PROMPTS = [
 ]
 OPTIONS = [["1", "10", "100", "12", "2", "1"], ["Heads", "Tails", "Heads up"], ["é", "日本", "🎲"]]
 
-QUESTIONS = get_args(Question)
+QUESTIONS = tuple(question for question in get_args(Question) if question not in SERVICES_ONLY)
 
 SIDES = ["Heads", "Tails", "It stands"]
 COIN = [

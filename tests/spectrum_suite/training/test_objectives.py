@@ -16,7 +16,7 @@ from spectrum_suite.training.objectives import OBJECTIVES, find_objective, row_b
     [
         ({"objective": "response", "branching": 1.0}, "--branching means nothing to --objective response, but to spec"),
         ({"objective": "single_task", "tasks": ["coinflip"]}, "--tasks means nothing to --objective single_task"),
-        ({"data_limit": 5}, "--data_limit means nothing to --objective spectrum, but to instruction, response, single"),
+        ({"data_limit": 5}, "--data_limit means nothing to --objective spectrum, but to distribution, instruction"),
     ],
 )
 def test_an_option_of_another_objective_is_refused(given, message):
