@@ -21,9 +21,8 @@ from safetensors.torch import load_file, save
 
 from spectrum_suite.errors import UserError, exit_on_user_error
 from spectrum_suite.evaluation.report import REPORT
-from spectrum_suite.hub.fit_names import fit_values
 from spectrum_suite.hub.local_files import LocalFile
-from spectrum_suite.hub.model import ModelOptions, model_publication
+from spectrum_suite.hub.model import VOCABULARY, ModelOptions, model_publication
 from spectrum_suite.json_files import read_json, write_json
 from spectrum_suite.shipped import own_folder
 from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
@@ -32,7 +31,6 @@ LARGEST = 12 * 10**6
 """Bytes of the weights of a checkpoint, at most."""
 
 _WEIGHTS, _CONFIGURATION = "adapter_model.safetensors", "adapter_config.json"
-_VOCABULARY = ("tokenizer.json", "tokenizer.model")
 
 
 def pack(run: Path, folder: Path) -> None:
@@ -58,8 +56,8 @@ def pack(run: Path, folder: Path) -> None:
     with TemporaryDirectory() as scratch:
         options = ModelOptions(without_report=True)
         published = model_publication(run, f"spectrum-suite/{folder.name}", options, Path(scratch))
-        files = {file.name: _content(file) for file in published.files if file.name not in _VOCABULARY}
-    configuration = fit_values(json.loads(files[_CONFIGURATION])) | {"base_model_name_or_path": base}
+        files = {file.name: _content(file) for file in published.files if file.name not in VOCABULARY}
+    configuration = json.loads(files[_CONFIGURATION]) | {"base_model_name_or_path": base}
     files |= {_WEIGHTS: weights, _CONFIGURATION: (json.dumps(configuration, indent=2) + "\n").encode()}
     report = json.loads(files[TRAINING_REPORT]) | {"base_model": base}
     files |= {TRAINING_REPORT: (json.dumps(report, indent=1) + "\n").encode(), "README.md": published.card.encode()}

@@ -68,6 +68,22 @@ class DatasetChoice:
     groups: tuple[str, ...] = ()
 
 
+def asked_dataset(arguments: Any, groups: Sequence[str] = ()) -> DatasetChoice:
+    """What the options ``--dataset``, ``--split``, ``--columns`` and so on of a command name.
+
+    Raises:
+        UserError: As :func:`parse_columns`.
+    """
+    return DatasetChoice(
+        arguments.dataset,
+        arguments.split,
+        parse_columns(arguments.columns),
+        arguments.dataset_config,
+        arguments.dataset_revision,
+        groups=tuple(groups),
+    )
+
+
 @dataclass(frozen=True)
 class DatasetSuite:
     """The suite that was made of a dataset.

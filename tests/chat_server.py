@@ -10,8 +10,9 @@ import random
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.in_thread import answering
 
 PIECE = 4
 WRONG = {"json": b'{"choices": [', "html": b"<html></html>", "list": b"[]", "error": b'{"error": {"message": "busy"}}'}
@@ -205,13 +206,5 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
 def chatting(distribution, **options):
-    with ChatServer(distribution, **options) as found:
-        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield found
-        finally:
-            found.shutdown()
-            thread.join()
+    return answering(ChatServer(distribution, **options))

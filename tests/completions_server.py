@@ -2,10 +2,11 @@
 
 import json
 import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import torch
+
+from tests.in_thread import answering
 
 
 class Server(ThreadingHTTPServer):
@@ -89,11 +90,5 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
 def serving(model, tokenizer):
-    with Server(model, tokenizer) as found:
-        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield found
-        found.shutdown()
-        thread.join()
+    return answering(Server(model, tokenizer))

@@ -2,8 +2,9 @@
 
 import json
 import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.in_thread import answering
 
 
 class SystemOneServer(ThreadingHTTPServer):
@@ -67,13 +68,5 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
 def deciding(shares, **options):
-    with SystemOneServer(shares, **options) as found:
-        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield found
-        finally:
-            found.shutdown()
-            thread.join()
+    return answering(SystemOneServer(shares, **options))

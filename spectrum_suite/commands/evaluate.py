@@ -340,17 +340,9 @@ def settings_of(arguments: EvaluationArguments) -> tuple[EvaluationSettings, lis
 
 def dataset_options(arguments: EvaluationArguments) -> dict[str, Any]:
     """The settings of an evaluation on a dataset as it is."""
-    from spectrum_suite.dataset_suite import DatasetChoice, dataset_suite, parse_columns  # noqa: PLC0415 - seconds
+    from spectrum_suite.dataset_suite import asked_dataset, dataset_suite  # noqa: PLC0415 - seconds
 
-    choice = DatasetChoice(
-        arguments.dataset,
-        arguments.split,
-        parse_columns(arguments.columns),
-        arguments.dataset_config,
-        arguments.dataset_revision,
-        groups=tuple(asked_attributes(arguments)),
-    )
-    made = dataset_suite(choice)
+    made = dataset_suite(asked_dataset(arguments, asked_attributes(arguments)))
     return {"suite": str(made.folder), "tasks": (made.task,), "dataset": made.source}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 from transformers.integrations import get_reporting_integration_callbacks
 
-from spectrum_suite.dataset_suite import DatasetChoice, dataset_suite, parse_columns
+from spectrum_suite.dataset_suite import asked_dataset, dataset_suite
 from spectrum_suite.errors import UserError, first_line
 from spectrum_suite.evaluation.measured_tasks import tasks_of
 from spectrum_suite.formats.render import Format
@@ -139,14 +139,7 @@ def on_dataset(arguments: SpectrumArguments) -> tuple[SpectrumArguments, dict[st
     """
     if arguments.dataset is None:
         return arguments, {}
-    choice = DatasetChoice(
-        arguments.dataset,
-        arguments.split,
-        parse_columns(arguments.columns),
-        arguments.dataset_config,
-        arguments.dataset_revision,
-    )
-    made = dataset_suite(choice)
+    made = dataset_suite(asked_dataset(arguments))
     told = {"suite": made.source["name"], "dataset": made.source}
     return replace(arguments, suite=str(made.folder), tasks=[made.task], alignment_steps=0), told
 

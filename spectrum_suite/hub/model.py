@@ -32,8 +32,8 @@ EVAL_RESULTS = ".eval_results/spectrum-suite.yaml"
 
 _ADAPTER_WEIGHTS, _SAMPLING, _TOKENIZER = "adapter_model.safetensors", "generation_config.json", "tokenizer_config.json"
 _TEMPLATE = "chat_template.jinja"
-_VOCABULARY = {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt"}
-_TOKENIZER_FILES = _VOCABULARY | {"added_tokens.json", "special_tokens_map.json", _TEMPLATE}
+VOCABULARY = {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt"}
+_TOKENIZER_FILES = VOCABULARY | {"added_tokens.json", "special_tokens_map.json", _TEMPLATE}
 _OF_THIS_MACHINE = ("is_local", "local_files_only", "name_or_path")
 _KEYS = {
     "model_name", "model-index", "base_model", "base_model_relation", "library_name", "pipeline_tag", "license",
@@ -236,9 +236,9 @@ def _check_sampling(path: Path) -> None:
 def _tokenizer_files(folder: Path, names: Sequence[str]) -> list[LocalFile]:
     """The files of the tokenizer besides its settings; its vocabulary is the base model's where the folder has none."""
     found = {name: folder / name for name in sorted(_TOKENIZER_FILES & set(names))}
-    if not _VOCABULARY & found.keys():
+    if not VOCABULARY & found.keys():
         base = find_model(str(folder), weights=False).base.folder
-        found |= {name: base / name for name in sorted(_VOCABULARY) if (base / name).is_file()}
+        found |= {name: base / name for name in sorted(VOCABULARY) if (base / name).is_file()}
     for path in found.values():
         _check_tokenizer_file(path)
     return [LocalFile(name, path) for name, path in found.items()]

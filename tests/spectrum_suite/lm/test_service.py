@@ -254,8 +254,8 @@ def test_an_interruption_at_any_moment_loses_no_answer(interruptions, tmp_path):
     with chatting(by_question) as server:
         right = drawn(server, AnswerStore(), wanted, at_once=2)
     with chatting(by_question, latency_s=0.01) as server:
-        done, found = interrupted_runs(server, tmp_path / "a", wanted, interruptions, 0.5)
-        assert done < interruptions, "some of them came in time"
+        done, found = interrupted_runs(server, tmp_path / "a", wanted, interruptions, 0.2)
+        assert done < interruptions / 2
         assert found == right
         assert len(server.served) == 4 * len(wanted)
         assert not asked_twice(server)
