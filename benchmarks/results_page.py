@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spectrum_suite.errors import UserError, exit_on_user_error
+from spectrum_suite.evaluation.comparison.page import FIGURES as OF_A_PAGE
 from spectrum_suite.evaluation.comparison.page import claims_at_a_glance, markdown, write_figures
 from spectrum_suite.evaluation.comparison.run_results import read_results
 
@@ -47,7 +48,8 @@ def page(runs: Path) -> str:
     parts = [INTRODUCTION.format(claims=claims_at_a_glance(list(found.values())))]
     for path, results in found.items():
         told = path.with_suffix(".md")
-        section = markdown(results, [f"results/{path.stem}-runs.png"], level=2)
+        names = [f"{path.stem}-{figure}.png" for figure in OF_A_PAGE]
+        section = markdown(results, [f"results/{name}" for name in names if (FIGURES / name).is_file()], level=2)
         if told.is_file():
             title, _, rest = section.partition("\n")
             section = f"{title}\n\n{told.read_text(encoding='utf-8').strip()}\n{rest}"

@@ -70,10 +70,12 @@
     }
     markers         name of a data set -> {
         n, n_available, seconds, rows_fingerprint, marked (whether the model's tokenizer takes markers), n_failed
-        accuracy        category -> {inferred, ci95, majority, n}; null without markers, as the next four
+        accuracy        category -> {inferred, ci95, majority, n}; null without markers, as the next three
         own_length_error  median relative error of the length that the model announces, against its own response's
         length_curve    [{wanted, mean, median, quartiles}], tokens
-        moved           category -> value -> {set, not_set}: the share of responses that have the value
+        length_correlation {spearman, ci95, n}: of the tokens wanted and got, over all responses
+        moved           category -> value -> {set, not_set}: the share of responses that have the value; set is null
+                        without markers
         problems        what was wrong with lists -> how often
         length_violation  {words, fixed} -> {mean, ci95, n}: said in words, and set as a marker (or null)
         lines_in_language {inferred, fixed} -> the same: every line is in the language

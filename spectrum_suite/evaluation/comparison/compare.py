@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -61,7 +61,7 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
             before = next((other for other in runs if other.name == run.before), None)
             other = before and partial(report_folder, output, before, next(iter(found[before.name])))
             measured.append(_measure(recipe, run, found[run.name], output, other, progress=progress))
-    versions = task_versions(recipe.suite)
+    versions = task_versions(recipe.suite) if recipe.suite else {}
     results = Results(
         title=recipe.title,
         command=f"python evaluate_model.py --runs {recipe.path.as_posix()} --output {output.as_posix()}"
@@ -73,6 +73,7 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
         libraries={name: version(name) for name in LIBRARIES},
         runs=tuple(measured),
         missing=tuple(run.name for run in recipe.runs if run not in runs),
+        one_table=recipe.one_table and asdict(recipe.one_table),
     )
     chosen = {task for part in recipe.choose.values() for task in part.get("tasks", ())}
     used = results.measured_tasks | results.trained_tasks | chosen
@@ -123,18 +124,21 @@ def _measure(
     """A run's scores, in the format that suits its first model best, compared with the reports in ``other``, if any."""
     first = next(iter(models.values()))
     tried = _try_formats(recipe, run, first.name, output / run.name / FORMATS, progress=progress)
-    formats = {name: _lowest(tried[recipe.criterion(name)]) if tried else run.formats[0] for name in recipe.measure}
+    formats = {
+        name: _lowest(tried[recipe.criterion(name)]) if tried else run.formats[0] for name in recipe.measured(run)
+    }
     seeds = []
     asked: dict[str, str] = {}
     for seed, files in models.items():
         reports = {}
-        for name in recipe.measure:
+        for name, text_format in formats.items():
             settings = recipe.evaluation(
                 name,
                 run,
                 files.name,
-                formats[name],
+                text_format,
                 report_folder(output, run, seed, name),
+                seed=seed,
                 compare=other and other(name),
             )
             reports[name] = complete(evaluate(settings, progress=progress))

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from spectrum_suite.evaluation.comparison.marker_scores import INFERRED
 from spectrum_suite.evaluation.comparison.pooling import Pooled, Sample, Units, ratio
-from spectrum_suite.evaluation.comparison.scores import Scores
+from spectrum_suite.evaluation.comparison.scores import EXAMPLES, Scores
 from spectrum_suite.metrics.in_context_steerability.scoring import METRICS, metrics_of_sums
 
 _IS_ANSWER = 1e-6  # a guess whose divergence is below this on all items of a task is the answer to it
@@ -53,6 +54,15 @@ def _steerability(scores: Scores, *, capability: bool) -> Sample:
     }
 
 
+def _after(scores: Scores, *, examples: int) -> Sample:
+    """The losses of the outputs with just so many examples before them, of the tasks that ask to follow a process."""
+    return _of_means(
+        (task, section["after"][str(examples)]["ids"], section["after"][str(examples)]["loss"])
+        for task, section in scores.get("steerability", {}).items()
+        if not section["capability"] and str(examples) in section.get("after", {})
+    )
+
+
 def _coverage(scores: Scores, *, metric: str) -> Sample:
     """The tasks, for every way of prompting."""
     return _of_means((prompting, part["ids"], part[metric]) for prompting, part in scores.get("coverage", {}).items())
@@ -60,7 +70,8 @@ def _coverage(scores: Scores, *, metric: str) -> Sample:
 
 def _alignment(scores: Scores, *, column: str) -> Sample:
     """The items of all tasks."""
-    return _of_means((task, section["ids"], section[column]) for task, section in scores.get("alignment", {}).items())
+    found = scores.get("alignment", {}).items()
+    return _of_means((task, section["ids"], section[column]) for task, section in found if column in section)
 
 
 def _over_uniform(scores: Scores) -> Sample:
@@ -85,6 +96,51 @@ def _win_rate(scores: Scores) -> Sample:
     """One number for every data set, where there was a judge."""
     found = scores.get("instruction", {}).items()
     return _of_means((name, [name], section["win_rate"]) for name, section in found if section["win_rate"])
+
+
+def _markers(scores: Scores, *, part: str, column: str) -> Sample:
+    """The rows of every data set, one column of a part of what is kept of them."""
+    return _of_means(
+        (name, section["ids"], section[part][column])
+        for name, section in scores.get("markers", {}).items()
+        if column in section[part]
+    )
+
+
+def _language(scores: Scores, *, column: str) -> Sample:
+    """The rows of every data set and language."""
+    return _of_means(
+        (f"{name}, {language}", section["ids"], found[column])
+        for name, section in scores.get("markers", {}).items()
+        for language, found in section["language"].items()
+        if column in found
+    )
+
+
+def _over_majority(scores: Scores, *, category: str) -> Sample:
+    """Right inferences minus those of always writing the most frequent value."""
+    return _of_means(
+        (
+            name,
+            section["ids"],
+            [None if right is None else right - found for right, found in zip(*_right(section, category), strict=True)],
+        )
+        for name, section in scores.get("markers", {}).items()
+        if category in section["inferred"]
+    )
+
+
+def _right(section: dict[str, Any], category: str) -> tuple[list[int | None], list[int | None]]:
+    found = section["inferred"][category]
+    return found["right"], found["majority"]
+
+
+def _correlation(scores: Scores) -> Sample:
+    """One number for every data set."""
+    found = scores.get("markers", {}).items()
+    return _of_means(
+        (name, [name], [section["correlation"]["spearman"]]) for name, section in found if section["correlation"]
+    )
 
 
 def _minus(value: float | None, other: float) -> float | None:
@@ -118,6 +174,10 @@ def _following(column: str, ids: str = "ids") -> tuple[Callable[[Scores], Sample
     return partial(_instruction, column=column, ids=ids), Pooled(ratio)
 
 
+def _marking(part: str, column: str) -> tuple[Callable[[Scores], Sample], Pooled]:
+    return partial(_markers, part=part, column=column), Pooled(ratio)
+
+
 def _aligning(column: str) -> tuple[Callable[[Scores], Sample], Pooled]:
     return partial(_alignment, column=column), Pooled(ratio, over_units=True)
 
@@ -128,6 +188,13 @@ MEASURES = {
         Measure("loss", "loss of an output (nats)", "steerability", "lower", *_steering("loss")),
         Measure("accuracy", "accuracy", "steerability", "higher", *_steering("accuracy")),
         Measure("ece", "calibration error", "steerability", "lower", *_steering("ece")),
+        *(
+            Measure(
+                f"loss_{examples}", f"loss after {examples} examples", "steerability", "lower",
+                partial(_after, examples=examples), Pooled(ratio),
+            )
+            for examples in EXAMPLES
+        ),
         Measure(
             "capability_loss", "loss, capability (nats)", "steerability", "lower", *_steering("loss", capability=True)
         ),
@@ -143,12 +210,28 @@ MEASURES = {
             "over_uniform", "JS minus the uniform guess's (nats)", "alignment", "lower",
             _over_uniform, Pooled(ratio, over_units=True), digits=4,
         ),
+        Measure("calibrated", "JS after calibration (nats)", "alignment", "lower", *_aligning("calibrated"), digits=4),
         Measure("coverage", "mass on the answers", "alignment", "higher", *_aligning("coverage")),
         Measure("ranking", "responses ranked right", "instruction", "higher", *_following("ranking", "pairs")),
         Measure("win_rate", "win rate", "instruction", "higher", _win_rate, Pooled(ratio)),
         Measure("ends", "ends by itself", "instruction", "higher", *_following("ends")),
         Measure("new_instruction", "continues with another", "instruction", "lower", *_following("new_instruction")),
         Measure("repetition", "repetition", "instruction", "lower", *_following("repetition")),
+        Measure("too_long_said", "too long, limit said", "markers", "lower", *_marking("too_long", "said")),
+        Measure("too_long_set", "too long, limit set", "markers", "lower", *_marking("too_long", "set")),
+        Measure("correlation", "rank correlation of tokens wanted and got", "markers", "higher", _correlation,
+                Pooled(ratio)),
+        Measure("language_set", "in the language, set", "markers", "higher", partial(_language, column="set"),
+                Pooled(ratio)),
+        Measure("language_not_set", "in the language, not set", "markers", "higher",
+                partial(_language, column="not_set"), Pooled(ratio)),
+        *(
+            Measure(f"{category}_over_majority", f"{category} inferred, over the most frequent", "markers", "higher",
+                    partial(_over_majority, category=category), Pooled(ratio))
+            for category in INFERRED
+        ),
+        Measure("nats", "nats per token of responses", "markers", "lower", *_marking("nats", "inferred")),
+        Measure("nats_set", "nats per token, their markers set", "markers", "lower", *_marking("nats", "fixed")),
     )
 }  # fmt: skip
 """By name. Alignment is pooled over the items of all tasks; the others are means over tasks."""

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from dataset_builder.registry import all_tasks
 from spectrum_suite.evaluation.comparison.claims import Claim, check_claims, samples
+from spectrum_suite.evaluation.comparison.marker_tables import marker_tables, wanted_figure
 from spectrum_suite.evaluation.comparison.measures import MEASURES, Measure, uniform_is_the_answer
 from spectrum_suite.evaluation.comparison.pooling import Estimate, difference, estimate
 from spectrum_suite.evaluation.comparison.run_results import RESULTS, Measured, Results, write_results
@@ -23,10 +24,25 @@ from spectrum_suite.markdown import markdown_table, markdown_templates
 
 PAGE = "results.md"
 
+FIGURES = ("runs", "wanted")
+"""Those that a page may have."""
+
 _NAMED = 8
 """So many tasks of one version are named; of more, the number is told, and ``results.json`` has them all."""
 
-_AGAINST_BASE = ("loss", "accuracy", "ece", "valid", "yield", "js_divergence", "coverage", "ranking", "ends")
+_AGAINST_BASE = (
+    "loss",
+    "accuracy",
+    "ece",
+    "valid",
+    "yield",
+    "js_divergence",
+    "coverage",
+    "ranking",
+    "ends",
+    "too_long_said",
+    "nats",
+)
 
 _SHOWN = ("loss", "ece", "yield", "js_divergence")
 _COLORS = {
@@ -70,6 +86,8 @@ def markdown(results: Results, images: Sequence[str] = (), *, level: int = 1) ->
         claims=checked,
         unchecked=list(dict.fromkeys(claim.text.partition(":")[0] for claim in claims if not claim.was_checked)),
         tables={desideratum: _cross_table(results, desideratum) for desideratum in results.measure},
+        one_table=results.one_table and _one_table(results),
+        marker_tables=marker_tables(results),
         base=base_of(results),
         differences=_differences(results),
         similarities=_similarities(results),
@@ -83,6 +101,8 @@ def markdown(results: Results, images: Sequence[str] = (), *, level: int = 1) ->
 def versions_text(results: Results) -> str:
     """Which versions of the suite's tasks the numbers are on, and which of these have newer ones by now."""
     known = results.task_versions
+    if results.suite is None:
+        return ""
     if not known:
         return "The suite does not say which versions its tasks have."
     newest = {spec.name: spec.version for spec in all_tasks()}
@@ -131,8 +151,8 @@ def _at_a_glance(claim: Claim | None) -> str:
 
 
 def base_of(results: Results) -> Measured | None:
-    """The run that the others are compared with: the base model, or the instruction-tuned one if there is none."""
-    return results.first("base") or results.first("instruction-tuned")
+    """The run that the others are compared with: the base model, the instruction-tuned one, or the first of all."""
+    return results.first("base") or results.first("instruction-tuned") or next(iter(results.runs), None)
 
 
 def _cross_table(results: Results, desideratum: str) -> str:
@@ -143,6 +163,18 @@ def _cross_table(results: Results, desideratum: str) -> str:
         if any(cell is not None for cell in cells):
             rows.append([run.name, *map(_estimate, cells, _measures(desideratum))])
     return _table(["run", *(measure.label for measure in _measures(desideratum))], rows)
+
+
+def _one_table(results: Results) -> str:
+    """The measures that the recipe asks for, of every run, and how long it was tuned."""
+    measures = [MEASURES[name] for name in results.one_table["measures"]]
+    rows = [
+        [run.name, *(_estimate(_of_run(run, measure), measure) for measure in measures), _training(run)]
+        for run in results.runs
+    ]
+    return markdown_table(
+        ["run", *(measure.label for measure in measures), "tuned on"], rows, f"l{'r' * len(measures)}l"
+    )
 
 
 def _differences(results: Results) -> str:
@@ -275,11 +307,15 @@ def _settings(part: dict[str, Any]) -> str:
 
 
 def write_figures(results: Results, folder: Path, prefix: str) -> list[Path]:
-    """Write ``<prefix>runs.png`` into ``folder``; returns the files."""
+    """Write ``<prefix>runs.png``, and with markers ``<prefix>wanted.png``, into ``folder``; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{prefix}runs.png"
     runs_figure(results).savefig(path, dpi=110, metadata={"Software": None})
-    return [path]
+    paths = [path]
+    if wanted := wanted_figure(results):
+        paths.append(folder / f"{prefix}wanted.png")
+        wanted.savefig(paths[-1], dpi=110, metadata={"Software": None})
+    return paths
 
 
 def runs_figure(results: Results) -> Figure:

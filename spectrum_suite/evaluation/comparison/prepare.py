@@ -1,4 +1,4 @@
-"""Build the suite of a recipe and train its models, by the commands that the recipe names; what is there is kept."""
+"""What a recipe needs, by the commands that it names: a suite, annotated data, a calibration, and trained models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from spectrum_suite.errors import UserError
@@ -17,10 +17,14 @@ logger = logging.getLogger(__name__)
 _PROGRAMS = {
     ("python", "-m", "dataset_builder", "build"): "build",
     ("spectrum-suite", "build"): "build",
+    ("spectrum-suite", "annotate"): "annotate",
+    ("spectrum-suite", "calibrate"): "calibrate",
     ("python", "train_sft.py"): "train",
     ("spectrum-suite", "train"): "train",
 }
 """How a command in a recipe may begin -> which of our commands it is. Nothing else in a recipe is ever run."""
+
+_DOES = {"build": "building the suite", "annotate": "annotating data", "calibrate": "calibrating"}
 
 _TRAINED, _SETTINGS = "training_report.json", ".spectrum_run"
 """What a finished run of training leaves, and what it compares its own settings with when it is called again."""
@@ -30,19 +34,19 @@ _SOME_TASKS_FAILED = 1
 
 
 def prepare(recipe: Recipe) -> None:
-    """Build the suite and train the models of a recipe.
+    """Build the suite, annotate the data and train the models of a recipe.
 
-    Both commands keep what is finished and resume what was interrupted; a model of other settings than the recipe's is
-    refused by the training command. A model without a record of its settings is left as it is.
+    A build and a training keep what is finished and resume what was interrupted; a model of other settings than the
+    recipe's is refused by the training command. A model without a record of its settings is left as it is.
 
     Raises:
         UserError: A command is not one of ours, or it failed.
     """
     commands = {run.name: list(_commands(run)) for run in recipe.runs}  # read first, so that a mistake costs no time
-    if recipe.build:
-        code = _call(_words(recipe.build, "build"))
-        if code not in (0, _SOME_TASKS_FAILED):
-            raise UserError("building the suite stopped: see the line above")
+    for words in [_words(command, "build", _DOES) for command in recipe.build]:
+        code = _call(words)
+        if code and (words[0], code) != ("build", _SOME_TASKS_FAILED):
+            raise UserError(f"{_DOES[words[0]]} stopped: see the line above")
     for run in recipe.runs:
         for model, words in commands[run.name]:
             folder = Path(model)
@@ -56,16 +60,17 @@ def _commands(run: Run) -> Iterator[tuple[str, list[str]]]:
     """Each model of a run, and the command that trains it; nothing where it is not trained here."""
     for seed, model in run.models().items():
         if run.train:
-            yield model, _words(run.train.replace("{seed}", str(seed)), f"train, run {run.name!r}")
+            yield model, _words(run.train.replace("{seed}", str(seed)), f"train, run {run.name!r}", ("train",))
 
 
-def _words(command: str, where: str) -> list[str]:
-    """The command of ours that a recipe names, and its arguments."""
+def _words(command: str, where: str, programs: Container[str]) -> list[str]:
+    """The command of ours that a recipe names, one of some programs, and its arguments."""
     words = shlex.split(command)
-    for begins, program in _PROGRAMS.items():
+    begun = {begins: program for begins, program in _PROGRAMS.items() if program in programs}
+    for begins, program in begun.items():
         if tuple(words[: len(begins)]) == begins:
             return [program, *words[len(begins) :]]
-    known = " or ".join(repr(" ".join(begins)) for begins in _PROGRAMS)
+    known = " or ".join(repr(" ".join(begins)) for begins in begun)
     raise UserError(f"{where}: {command!r} cannot be run from a recipe: begin it with {known}")
 
 

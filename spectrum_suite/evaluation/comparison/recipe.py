@@ -16,6 +16,7 @@ runs:
     model: outputs/spectrum/{seed}
     seeds: [1, 2, 3]
     train: python train_sft.py --config recipes/spectrum.yaml --seed {seed} --output_dir outputs/spectrum/{seed}
+one_table: {title: Do I need to tune?, measures: [js_divergence, yield, loss]}    # of all runs, before the others
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from typing import Any
 import yaml
 
 from spectrum_suite.errors import UserError, did_you_mean
-from spectrum_suite.evaluation.choices import KINDS
+from spectrum_suite.evaluation.choices import KINDS, ON_DATA
+from spectrum_suite.evaluation.comparison.measures import MEASURES
 from spectrum_suite.evaluation.measured_tasks import tasks_of
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.formats.tags import ALL_FORMATS
@@ -45,7 +47,7 @@ ABLATIONS = (
 )  # fmt: skip
 """What an ablation leaves out or does otherwise."""
 
-MEASURED = (*KINDS, "instruction")
+MEASURED = (*KINDS, *ON_DATA)
 """The desiderata that runs are compared on."""
 
 CRITERIA = ("steerability", "alignment")
@@ -54,6 +56,7 @@ CRITERIA = ("steerability", "alignment")
 LABELLED = "+label"
 """After a format's name: each task's own label is written in place of ``Output``."""
 
+_OPTIONAL = ("suite", "settings", "choose", "build", "optional", "one_table")
 _SEED = "{seed}"
 _OWN = {"model", "output", "desiderata", "text_format", "task_labels", "compare", "suite"}
 """Settings that a recipe gives in a place of their own."""
@@ -66,13 +69,15 @@ class Run:
     Attributes:
         name: Its name on the page.
         group: One of :data:`GROUPS`.
-        model: A path, a Hub id or an embedded model; ``{seed}`` in it stands for each of the seeds.
+        model: A path, a Hub id or an embedded model; ``{seed}`` in it, in ``train`` and in ``settings`` stands
+            for each of the seeds.
         formats: How it may be asked; of several, the best on training tasks is taken.
         seeds: Of its trainings; none for a model that is there once.
         train: The command that trains it; it is on the page, and ``--train_missing`` runs it.
         against: An earlier run that this one is compared with, item by item; for an ablation its counterpart, the run
             that does everything as the method says.
         ablates: What an ablation leaves out, one of :data:`ABLATIONS`.
+        measure: The desiderata that it is measured on; all of the recipe where none is named.
         settings: What is set otherwise for this run alone.
     """
 
@@ -84,16 +89,37 @@ class Run:
     train: str | None = None
     against: str | None = None
     ablates: str | None = None
+    measure: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def models(self) -> dict[int | None, str]:
         """Seed -> the model that was trained with it; None for the only one."""
         return {seed: self.model.replace(_SEED, str(seed)) for seed in self.seeds} or {None: self.model}
 
+    def settings_of(self, seed: int | None) -> dict[str, Any]:
+        """What is set otherwise for the model of a seed."""
+        return {
+            name: value.replace(_SEED, str(seed)) if isinstance(value, str) else value
+            for name, value in self.settings.items()
+        }
+
     @property
     def before(self) -> str | None:
         """The run that this one is set against before and after tuning; None for an ablation."""
         return None if self.ablates else self.against
+
+
+@dataclass(frozen=True)
+class OneTable:
+    """A table of all runs.
+
+    Attributes:
+        title: What it answers.
+        measures: Its columns, of :data:`spectrum_suite.evaluation.comparison.measures.MEASURES`.
+    """
+
+    title: str
+    measures: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -103,24 +129,30 @@ class Recipe:
     Attributes:
         path: The file.
         title: What the page is called.
-        suite: The suite.
+        suite: The suite; None where all is measured on instruction data.
         settings: Of every evaluation.
         measure: Desideratum -> settings of its evaluation.
         choose: The same, of the evaluations by which formats are chosen.
         runs: The runs.
-        build: The command that builds the suite, for ``--train_missing``.
+        build: The commands that build the suite or annotate data, for ``--train_missing``.
         optional: Tasks that are measured only where the suite has them.
+        one_table: The title and the measures of a table that answers the question of the recipe, if it has one.
     """
 
     path: Path
     title: str
-    suite: str
+    suite: str | None
     settings: Mapping[str, Any]
     measure: Mapping[str, Mapping[str, Any]]
     choose: Mapping[str, Mapping[str, Any]]
     runs: tuple[Run, ...]
-    build: str | None = None
+    build: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    one_table: OneTable | None = None
+
+    def measured(self, run: Run) -> tuple[str, ...]:
+        """The desiderata that a run is measured on."""
+        return tuple(name for name in self.measure if name in (run.measure or self.measure))
 
     def evaluation(
         self,
@@ -130,10 +162,11 @@ class Recipe:
         text_format: str,
         output: Path,
         *,
+        seed: int | None = None,
         choosing: bool = False,
         compare: Path | None = None,
     ) -> EvaluationSettings:
-        """The settings of one evaluation of a model, which may be compared with an earlier report."""
+        """The settings of one evaluation of a run's model, which may be compared with an earlier report."""
         part = (self.choose if choosing else self.measure)[desideratum]
         name, labelled = text_format.removesuffix(LABELLED), text_format.endswith(LABELLED)
         return EvaluationSettings(
@@ -144,7 +177,7 @@ class Recipe:
             text_format=name,
             task_labels=labelled,
             compare=compare,
-            **{**self.settings, **part, **run.settings},
+            **{**self.settings, **part, **run.settings_of(seed)},
         )
 
     def criterion(self, desideratum: str) -> str:
@@ -153,6 +186,8 @@ class Recipe:
 
     def without_missing_tasks(self) -> Recipe:
         """The same recipe without those of its optional tasks that the suite does not have."""
+        if not self.optional:
+            return self
         missing = set(self.optional) - task_infos(self.suite, ["all"]).keys()
         measure = {
             desideratum: part | {"tasks": tuple(task for task in part["tasks"] if task not in missing)}
@@ -177,17 +212,18 @@ def read_recipe(path: str | Path) -> Recipe:
     except yaml.YAMLError as error:
         raise UserError(f"recipe {str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
     where = f"recipe {str(path)!r}"
-    _check_names(where, content, ("title", "suite", "measure", "runs"), ("settings", "choose", "build", "optional"))
+    _check_names(where, content, ("title", "measure", "runs"), _OPTIONAL)
     recipe = Recipe(
         path=path,
         title=content["title"],
-        suite=content["suite"],
+        suite=content.get("suite"),
         settings=_settings(where, content.get("settings") or {}),
         measure=_parts(f"{where}, measure", content["measure"], MEASURED),
         choose=_parts(f"{where}, choose", content.get("choose") or {}, CRITERIA),
         runs=tuple(_run(where, run) for run in content["runs"]),
-        build=content.get("build"),
+        build=_several(content.get("build")),
         optional=tuple(content.get("optional") or ()),
+        one_table=_one_table(f"{where}, one_table", content["one_table"]) if "one_table" in content else None,
     )
     _check_runs(where, recipe)
     return recipe
@@ -200,6 +236,8 @@ def check_tasks(recipe: Recipe) -> None:
         UserError: One of both.
     """
     measured: set[str] = set()
+    if recipe.suite is None and {*recipe.measure, *recipe.choose} & KINDS.keys():
+        raise UserError(f"recipe {str(recipe.path)!r}: tasks are those of a suite: give its 'suite'")
     for desideratum, part in recipe.measure.items():
         if desideratum in KINDS:
             measured |= set(tasks_of(recipe.suite, part.get("tasks", ("all",)), [desideratum])[desideratum])
@@ -238,9 +276,24 @@ def _run(where: str, content: Any) -> Run:
     return run
 
 
+def _several(commands: str | list[str] | None) -> tuple[str, ...]:
+    """One command, or a list of them."""
+    return (commands,) if isinstance(commands, str) else tuple(commands or ())
+
+
+def _one_table(where: str, content: Any) -> OneTable:
+    names = [item.name for item in fields(OneTable)]
+    _check_names(where, content, names, names)
+    for name in content["measures"]:
+        _check_known(where, "measure", name, MEASURES)
+    return OneTable(content["title"], tuple(content["measures"]))
+
+
 def _check_runs(where: str, recipe: Recipe) -> None:
     names = [run.name for run in recipe.runs]
     for run in recipe.runs:
+        for desideratum in run.measure:
+            _check_known(f"{where}, run {run.name!r}", "desideratum that is measured", desideratum, recipe.measure)
         if names.count(run.name) > 1:
             raise UserError(f"{where} has two runs {run.name!r}: give each a name of its own")
         if len(run.formats) > 1 and not recipe.choose:
@@ -253,6 +306,12 @@ def _check_runs(where: str, recipe: Recipe) -> None:
             _check_known(f"{where}, run {run.name!r}", "run", run.against, names)
         if run.before and run.before not in names[: names.index(run.name)]:
             raise UserError(f"{where}, run {run.name!r} is compared with {run.before!r}: list that run before it")
+        other = next((other for other in recipe.runs if other.name == run.before), run)
+        if not_there := set(recipe.measured(run)) - set(recipe.measured(other)):
+            raise UserError(
+                f"{where}, run {run.name!r} is compared with {other.name!r}, which is not measured on "
+                f"{', '.join(sorted(not_there))}: measure both on the same"
+            )
 
 
 def _parts(where: str, content: Any, known: tuple[str, ...]) -> dict[str, dict[str, Any]]:

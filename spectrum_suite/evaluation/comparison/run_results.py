@@ -85,24 +85,26 @@ class Results:
         title: What the page is called.
         command: What was run.
         created: When the last of it was, ISO 8601, UTC.
-        suite: The suite's name.
+        suite: The suite's name; None where all is measured on instruction data.
         measure: Desideratum -> settings of its evaluation.
         choose: The same, of the evaluations by which formats were chosen.
         libraries: Versions, by package name.
         runs: Those that were measured.
         missing: Names of those that were not there.
+        one_table: ``title`` and ``measures`` of the table that the recipe asks for.
         task_versions: Task of the suite -> its version, for all that were measured, trained on or chosen formats by.
     """
 
     title: str
     command: str
     created: str
-    suite: str
+    suite: str | None
     measure: Mapping[str, Mapping[str, Any]]
     choose: Mapping[str, Mapping[str, Any]]
     libraries: Mapping[str, str]
     runs: tuple[Measured, ...]
     missing: tuple[str, ...] = ()
+    one_table: Mapping[str, Any] | None = None
     task_versions: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -1,10 +1,13 @@
 """What a comparison needs of a report: sums per item, sequence or task, small enough to be kept in a repository.
 
-    alignment       task -> {rows (a fingerprint), ids, js_divergence, coverage, uniform (the guess's divergence)}
-    steerability    task -> {rows, capability, ids, sums}, the columns of ``sums_per_sequence`` of
-                    metrics/in_context_steerability, over the outputs with an example before them
+    alignment       task -> {rows (a fingerprint), ids, js_divergence, coverage, uniform (the guess's divergence),
+                    calibrated (the divergence after calibration, where there is one)}
+    steerability    task -> {rows, capability, ids, sums, after}: sums are the columns of ``sums_per_sequence`` of
+                    metrics/in_context_steerability, over the outputs with an example before them; after has, for some
+                    numbers of examples, the loss of the output of each sequence with just so many before it
     coverage        prompting -> {ids (the tasks), valid, unique, yield}
     instruction     data set -> {rows, ids, ends, new_instruction, repetition, pairs (their ids), ranking, win_rate}
+    markers         data set -> see :mod:`spectrum_suite.evaluation.comparison.marker_scores`
 
 Lists hold one entry per id; an entry without a value is null.
 """
@@ -16,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.evaluation.comparison.marker_scores import marker_scores
+from spectrum_suite.evaluation.comparison.rounded import rounded
 from spectrum_suite.evaluation.instruction.score_instruction import Ranking
 from spectrum_suite.evaluation.report import Report, Section
 from spectrum_suite.evaluation.steerability.summarize_steerability import TaskSteerability
@@ -24,7 +29,8 @@ from spectrum_suite.metrics.in_context_steerability.scoring import sums_per_sequ
 Scores = dict[str, dict[str, Any]]
 """Desideratum -> what is kept of it."""
 
-DIGITS = 6
+EXAMPLES = (0, 4, 16)
+"""Numbers of examples after which the loss is kept by itself."""
 
 
 def scores_of(report: Report) -> Scores:
@@ -38,7 +44,7 @@ def check_same_rows(first: Scores, other: Scores) -> None:
     Raises:
         UserError: The two must not be compared.
     """
-    for desideratum in ("alignment", "steerability", "instruction"):
+    for desideratum in ("alignment", "steerability", "instruction", "markers"):
         mine, theirs = first.get(desideratum, {}), other.get(desideratum, {})
         for task in mine.keys() & theirs.keys():
             if mine[task]["rows"] != theirs[task]["rows"] or _outputs(mine[task]) != _outputs(theirs[task]):
@@ -55,10 +61,11 @@ def _alignment(sections: dict[str, Section]) -> dict[str, Any]:
         task: {
             "rows": section["rows_fingerprint"],
             "ids": [item["id"] for item in section["items"]],
-            "js_divergence": _rounded(item["scores"]["js_divergence"] for item in section["items"]),
-            "coverage": _rounded(item["scores"]["coverage"] for item in section["items"]),
-            "uniform": _rounded(item["uniform"]["js_divergence"] for item in section["items"]),
+            "js_divergence": rounded(item["scores"]["js_divergence"] for item in section["items"]),
+            "coverage": rounded(item["scores"]["coverage"] for item in section["items"]),
+            "uniform": rounded(item["uniform"]["js_divergence"] for item in section["items"]),
         }
+        | ({"calibrated": rounded(section["calibrated"]["js_divergence"])} if "calibrated" in section else {})
         for task, section in sections.items()
     }
 
@@ -66,12 +73,17 @@ def _alignment(sections: dict[str, Section]) -> dict[str, Any]:
 def _steerability(sections: dict[str, Section]) -> dict[str, Any]:
     found = {}
     for task, section in sections.items():
-        outputs = with_examples(TaskSteerability.from_dict(section).outputs())
+        outputs = TaskSteerability.from_dict(section).outputs()
+        shown = with_examples(outputs)
+        after = {str(k): outputs.where(outputs.k == k) for k in EXAMPLES}
         found[task] = {
             "rows": section["rows_fingerprint"],
             "capability": section["capability"],
-            "ids": np.unique(outputs.sequence).tolist(),
-            "sums": [_rounded(row) for row in sums_per_sequence(outputs).tolist()],
+            "ids": np.unique(shown.sequence).tolist(),
+            "sums": [rounded(row) for row in sums_per_sequence(shown).tolist()],
+            "after": {
+                k: {"ids": some.sequence.tolist(), "loss": rounded(some.loss)} for k, some in after.items() if len(some)
+            },
         }
     return found
 
@@ -83,7 +95,7 @@ def _coverage(sections: dict[str, dict[str, Section]]) -> dict[str, Any]:
             columns = found.setdefault(prompting, {"ids": [], "valid": [], "unique": [], "yield": []})
             columns["ids"].append(task)
             for metric in ("valid", "unique", "yield"):
-                columns[metric] += _rounded([section["scores"][metric]["mean"]])
+                columns[metric] += rounded([section["scores"][metric]["mean"]])
     return found
 
 
@@ -93,12 +105,12 @@ def _instruction(sections: dict[str, Section]) -> dict[str, Any]:
             "rows": section["rows_fingerprint"],
             "ids": [item["id"] for item in section["items"]],
             **{
-                measure: _rounded(item["scores"][measure] for item in section["items"])
+                measure: rounded(item["scores"][measure] for item in section["items"])
                 for measure in ("ends", "new_instruction", "repetition")
             },
             "pairs": [" | ".join(pair) for pair in section["ranking"]["pairs"]],
             "ranking": Ranking((), tuple(map(tuple, section["ranking"]["margins"]))).scores,
-            "win_rate": section["win_rate"] and _rounded([section["win_rate"]["win_rate"]]),
+            "win_rate": section["win_rate"] and rounded([section["win_rate"]["win_rate"]]),
             "similarity": section["similarity"] and _similarity(section["similarity"]),
         }
         for name, section in sections.items()
@@ -108,8 +120,8 @@ def _instruction(sections: dict[str, Section]) -> dict[str, Any]:
 def _similarity(section: Section) -> dict[str, Any]:
     """To which narrow task, and the correlation of how near instructions and how like responses are."""
     return {name: section[name] for name in ("to", "n")} | {
-        "correlation": _rounded([section["correlation"]])[0],
-        "ci95": _rounded(section["ci95"]),
+        "correlation": rounded([section["correlation"]])[0],
+        "ci95": rounded(section["ci95"]),
     }
 
 
@@ -118,14 +130,6 @@ _KEPT = {
     "steerability": _steerability,
     "coverage": _coverage,
     "instruction": _instruction,
+    "markers": marker_scores,
 }
 """Desideratum -> what makes the kept part of its part of a report."""
-
-
-def _rounded(values: Any) -> list[float | None]:
-    return [None if value is None or not np.isfinite(value) else _short(value) for value in values]
-
-
-def _short(value: float) -> float | int:
-    value = round(value, DIGITS)
-    return int(value) if value == int(value) else value

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from spectrum_suite.evaluation import intervals
 from spectrum_suite.markers.code_type import detect_code_type
@@ -15,9 +17,12 @@ from spectrum_suite.markers.language import detect_language
 from spectrum_suite.markers.marker_counts import RARE
 from spectrum_suite.markers.structure import detect_format
 from spectrum_suite.markers.taxonomy import TAXONOMY, Markers, Taxonomy, Value
+from spectrum_suite.seeding import generator
 
 COMMON = 0.25
 """A value with at least this share of the examples is common; with less than :data:`RARE` it is of the long tail."""
+CORRELATIONS = 1000
+"""Resamples for the interval of a rank correlation."""
 BUCKETS = ("common", "medium", "tail")
 LINE_LETTERS = 20
 """A line with fewer letters is too short to tell its language; kana, Han and Hangul count as three."""
@@ -67,6 +72,31 @@ def n_words(text: str) -> int:
 def violates(text: str, limit: int, *, ended: bool) -> bool:
     """Whether a response is longer than ``limit`` words; one that did not come to its end counts as too long."""
     return not ended or n_words(text) > limit
+
+
+def length_correlation(got: Mapping[int, Sequence[int]]) -> dict[str, Any]:
+    """Spearman's rank correlation of the tokens that were wanted and those that came, over all responses.
+
+    Args:
+        got: Tokens wanted -> the tokens of each row's response; the same rows for each.
+
+    Returns:
+        ``spearman``, its ``ci95`` (bootstrap over rows) and ``n`` rows; NaN where all responses are equally long.
+    """
+    tokens = np.array(list(got.values()))  # (wanted, rows)
+    rows = tokens.shape[1]
+    draws = generator(0, "length correlation", rows).integers(rows, size=(CORRELATIONS, rows))
+    resampled = np.array([_rank_correlation(list(got), tokens[:, draw]) for draw in draws])
+    known = resampled[~np.isnan(resampled)]
+    interval = np.quantile(known, [0.025, 0.975]).tolist() if len(known) else [math.nan, math.nan]
+    return {"spearman": _rank_correlation(list(got), tokens), "ci95": interval, "n": rows}
+
+
+def _rank_correlation(wanted: Sequence[int], tokens: np.ndarray) -> float:
+    """Of tokens (wanted, rows)."""
+    if np.ptp(tokens) == 0:
+        return math.nan
+    return float(spearmanr(np.repeat(wanted, tokens.shape[1]), tokens.ravel()).statistic)
 
 
 def lines_in(text: str, lang: str) -> bool | None:

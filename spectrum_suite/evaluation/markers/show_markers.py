@@ -53,7 +53,12 @@ def _length_table(section: Mapping[str, Any]) -> str:
         [point["wanted"], f"{point['median']:g}", f"{point['mean']:.1f}", "{:g} to {:g}".format(*point["quartiles"])]
         for point in section["length_curve"]
     ]
-    return markdown_table(["tokens wanted", "median", "mean", "quartiles"], rows, "rrrl")
+    table = markdown_table(["tokens wanted", "median", "mean", "quartiles"], rows, "rrrl")
+    found = section["length_correlation"]
+    if found["spearman"] is None:
+        return table
+    low, high = found["ci95"]
+    return f"{table}\n\nRank correlation of wanted and got: {found['spearman']:.2f} [{low:.2f}, {high:.2f}]."
 
 
 def _moved_table(section: Mapping[str, Any]) -> str:

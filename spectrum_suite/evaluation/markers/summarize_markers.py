@@ -5,7 +5,8 @@ A model is asked for the same responses in several ways, after arXiv 2506.14702,
     inferred      nothing is set; a model that was tuned with markers writes them first
     words         a limit of length is said in the words of the instruction, nothing is set
     fixed         the limit is set as the marker ``length_tokens``, and the instruction says nothing of it
-    set           ``length_tokens`` is 10, 50 or 200; or ``lang``, ``format`` or ``code_type`` is a frequent value
+    set           ``length_tokens`` is 10, 25, 50, 100 or 200; or ``lang``, ``format`` or ``code_type`` is a frequent
+                  value
 
 A model whose tokenizer takes no markers is asked without any, as the baseline of the others.
 """
@@ -28,6 +29,7 @@ from spectrum_suite.evaluation.markers.score_markers import (
     SHOWN,
     by_bucket,
     frequency_buckets,
+    length_correlation,
     lines_in,
     marker_accuracy,
     mean_of,
@@ -52,10 +54,10 @@ PART = 16
 LIMITS = (10, 25, 50)
 """Words at most that conversations are limited to, one after another. A word has at least one token, so a marker of as
 many tokens keeps within the limit."""
-WANTED = (10, 50, 200)
+WANTED = (10, 25, 50, 100, 200)
 """Numbers of tokens that are asked for, to be compared with what comes."""
-VALUES = 2
-"""Values of a category that are set, the most frequent ones of the data."""
+VALUES = {"lang": 5, "format": 2, "code_type": 2}
+"""So many values of a category are set, the most frequent ones of the data."""
 MIN_ROWS = 2
 """Rows with a value, for it to be set: a model has hardly learned a value that occurs once."""
 
@@ -152,7 +154,7 @@ class MarkersWork(DataWork):
         found += [Setting("length_tokens", wanted) for wanted in WANTED]
         for category in SHOWN:
             counts = Counter(markers[category] for markers in self.truth if category in markers)
-            frequent = [value for value, count in counts.most_common(VALUES) if count >= MIN_ROWS]
+            frequent = [value for value, count in counts.most_common(VALUES[category]) if count >= MIN_ROWS]
             found += [Setting(category, value) for value in frequent]
         return found
 
@@ -209,7 +211,12 @@ class MarkersWork(DataWork):
                 "length_curve": [self._curve_point(answers[f"length_tokens={wanted}"], wanted) for wanted in WANTED]
                 if marked
                 else None,
-                "moved": self._moved(answers) if marked else None,
+                "length_correlation": length_correlation(
+                    {wanted: [each.tokens for each in answers[f"length_tokens={wanted}"]] for wanted in WANTED}
+                )
+                if marked
+                else None,
+                "moved": self._moved(answers),
                 "lines_in_language": self._languages(answers),
                 "nats_per_token": {name: mean_of(values) for name, values in likelihood.items()},
                 "n_failed": sum(value is None for values in likelihood.values() for value in values),

@@ -183,6 +183,43 @@ def test_the_scores_that_are_kept_are_those_of_the_reports(recipe, compare, trai
     assert f"| base | {sum(divergences) / len(divergences):.4f} ± " in page
 
 
+def test_a_run_is_measured_on_what_it_names_and_one_table_answers(recipe, compare, trained, tmp_path):
+    """The second run draws from each seed's own file of rules, which is the paper's for one of them."""
+    (tmp_path / "rules-1.yaml").write_text("ending: {end: 0.0}")
+    runs = [
+        {"name": "base", "group": "base", "model": str(trained / "base"), "formats": ["spectrum"]},
+        {
+            "name": "tuned",
+            "group": "spectrum",
+            "model": str(trained / "tuned-{seed}"),
+            "seeds": [1],
+            "formats": ["spectrum"],
+            "measure": ["alignment"],
+            "settings": {"rules": str(tmp_path / "rules-{seed}.yaml")},
+        },
+    ]
+    path = recipe(runs=runs, one_table={"title": "Which one?", "measures": ["js_divergence", "yield", "loss_0"]})
+    assert read_recipe(path).evaluation(
+        "alignment", read_recipe(path).runs[1], "m", "spectrum", tmp_path, seed=1
+    ).rules == str(tmp_path / "rules-1.yaml")
+    del runs[1]["settings"]
+    out = compare(
+        recipe(runs=runs, one_table={"title": "Which one?", "measures": ["js_divergence", "yield", "loss_0"]})
+    )
+    assert not (out / "tuned" / "1" / "steerability").exists()
+    page = (out / "results.md").read_text()
+    table = page.partition("## Which one?")[2].partition("##")[0]
+    assert "| run | JS divergence (nats) | yield | loss after 0 examples | tuned on |" in table
+    (line,) = [line for line in table.splitlines() if line.startswith("| tuned |")]
+    assert line.endswith("| - | - | 1,200 tokens in 2 minutes on cpu |")
+    (line,) = [line for line in table.splitlines() if line.startswith("| base |")]
+    first = [
+        sequence["losses"][0]
+        for sequence in read_report(out / "base" / "steerability")["steerability"]["draws"]["sequences"]
+    ]
+    assert f"| {sum(first) / len(first):.3f} ± " in line
+
+
 def test_what_is_missing_is_named_or_left_out(recipe, compare, trained, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     path = recipe(runs=[
@@ -220,6 +257,11 @@ def test_what_is_missing_is_named_or_left_out(recipe, compare, trained, tmp_path
         ({"runs": [{"name": "a", "group": "base", "model": "m"}] * 2}, "two runs 'a'"),
         ({"runs": [{"name": "a", "group": "ablation", "ablates": "permutation", "model": "m", "against": "b"}]},
          "no run 'b'"),
+        ({"runs": [{"name": "a", "group": "base", "model": "m", "measure": ["markers"]}]}, "measured 'markers'"),
+        ({"runs": [{"name": "a", "group": "base", "model": "m", "measure": ["alignment"]},
+                   {"name": "b", "group": "base", "model": "m", "against": "a"}]}, "'a', which is not measured on cov"),
+        ({"one_table": {"title": "T", "measures": ["los"]}}, "no measure 'los', did you mean 'loss'"),
+        ({"suite": None}, "give its 'suite'"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_recipe_is_named(recipe, compare, tmp_path, changes, message):
@@ -307,6 +349,12 @@ def test_a_build_or_a_training_that_fails_stops_the_rest(recipe, monkeypatch):
         prepare.prepare(read_recipe(recipe(build="spectrum-suite build --tasks all --output suite")))
     with pytest.raises(UserError, match="training run 'tuned' stopped"):
         prepare.prepare(read_recipe(recipe()))
+    for command in ("spectrum-suite evaluate", "python train_sft.py"):
+        with pytest.raises(UserError, match=r"cannot be run from a recipe.*or 'spectrum-suite calibrate'$"):
+            prepare.prepare(read_recipe(recipe(build=command)))
+    monkeypatch.setattr(prepare, "_call", lambda words: 1)  # what fails in part is a build alone
+    with pytest.raises(UserError, match="annotating data stopped"):
+        prepare.prepare(read_recipe(recipe(build=["spectrum-suite build --output s", "spectrum-suite annotate a.csv"])))
 
 
 RECIPES = sorted(path.stem for path in (REPOSITORY / "recipes" / "results").glob("*.yaml"))
@@ -317,9 +365,9 @@ def test_the_recipes_of_the_repository_are_understood(name):
     path = REPOSITORY / "recipes" / "results" / f"{name}.yaml"
     assert f"recipes/results/{name}.yaml" in path.read_text(encoding="utf-8").splitlines()[0]
     found = read_recipe(path)
-    assert found.runs[0].group in {"base", "instruction-tuned"}
-    assert "alignment" in found.measure
-    assert found.build
+    assert found.runs[0].group in {"base", "instruction-tuned", "markers"}
+    assert found.suite is None or "alignment" in found.measure
+    assert found.suite is None or found.build
 
 
 def test_the_published_checkpoints_stand_beside_base_and_instruct():
@@ -351,8 +399,9 @@ def test_the_commands_of_a_recipe_make_its_suite_and_models(name, called, monkey
     monkeypatch.chdir(tmp_path)  # where no model is
     prepare.prepare(recipe)
     monkeypatch.chdir(REPOSITORY)
-    (build, *words) = called
-    read_command(shlex.join(["spectrum-suite", *build]))
-    assert build[-2:] == ["--output", recipe.suite]
+    built, words = called[: len(recipe.build)], called[len(recipe.build) :]
+    for each in built:
+        read_command(shlex.join(["spectrum-suite", *each]))
+    assert [each[-1] for each in built if each[0] == "build"] == [recipe.suite] * (recipe.suite is not None)
     trained = [model for run in recipe.runs if run.train for model in run.models().values()]
     assert [read_command_line(each[1:])["output_dir"] for each in words] == trained

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,14 @@ from transformers import AutoTokenizer
 
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.markers.summarize_markers import LIMITS, MarkersWork, Setting
+from spectrum_suite.evaluation.comparison import page
+from spectrum_suite.evaluation.comparison.marker_scores import marker_scores
+from spectrum_suite.evaluation.comparison.marker_tables import wanted_figure
+from spectrum_suite.evaluation.comparison.measures import MEASURES
+from spectrum_suite.evaluation.comparison.pooling import estimate
+from spectrum_suite.evaluation.comparison.run_results import Measured, Results, SeedResult
+from spectrum_suite.evaluation.comparison.scores import check_same_rows
+from spectrum_suite.evaluation.markers.summarize_markers import LIMITS, WANTED, MarkersWork, Setting
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.evaluation.show_report import markdown
@@ -112,11 +120,12 @@ def test_a_model_that_obeys_keeps_to_what_is_set(measured, tokenizer_of):
     assert section["length_violation"]["words"]["mean"] == sum(said) / N
     tokens = [
         len(tokenizer_of("llama3").encode(" ".join((ENGLISH.split() * 20)[:n]), add_special_tokens=False))
-        for n in (10, 50, 200)
+        for n in WANTED
     ]
     assert [(point["wanted"], point["median"]) for point in section["length_curve"]] == list(
-        zip((10, 50, 200), tokens, strict=True)
+        zip(WANTED, tokens, strict=True)
     )
+    assert section["length_correlation"] == {"spearman": pytest.approx(1), "ci95": pytest.approx([1, 1]), "n": N}
     assert section["problems"] == {}
     french, english = (section["moved"]["lang"][name] for name in ("French", "English"))
     assert (french["set"]["mean"], french["not_set"]["mean"], english["set"]["mean"]) == (1, 0, 1)
@@ -146,12 +155,10 @@ def test_likelihood_is_that_of_the_text_behind_its_list(measured, tokenizer_of):
 
 def test_a_model_without_markers_is_asked_without_any(measured):
     section = measured(False)
-    assert (section["marked"], section["accuracy"], section["length_curve"], section["moved"]) == (
-        False,
-        None,
-        None,
-        None,
-    )
+    assert not section["marked"]
+    assert [section[name] for name in ("accuracy", "length_curve", "length_correlation")] == [None] * 3
+    french, english = (section["moved"]["lang"][name] for name in ("French", "English"))
+    assert (french["set"], french["not_set"]["mean"], english["not_set"]["mean"]) == (None, 0, 1)
     assert section["length_violation"]["words"]["mean"] > 0
     assert section["length_violation"]["fixed"] is None
     assert set(section["nats_per_token"]) == {"inferred"}
@@ -176,8 +183,46 @@ def test_the_limit_is_said_in_words_or_set_as_a_marker(data, tmp_path):
     assert work.prompt(1, Setting("fixed")) == mark_prompt(asked, {"length_tokens": 25})
     assert work.prompt(1, Setting("lang", "French")) == mark_prompt(asked, {"lang": "French"})
     assert [(each.name, each.value) for each in work.settings_of_rows[3:]] == [
-        ("length_tokens", 10), ("length_tokens", 50), ("length_tokens", 200), ("lang", "English"), ("lang", "French"),
+        *(("length_tokens", wanted) for wanted in WANTED), ("lang", "English"), ("lang", "French"),
     ]  # fmt: skip
+
+
+def test_runs_are_compared_by_what_their_markers_do(measured):
+    """The limits are 10, 25 and 50 words in turn; the obedient model writes 30 where nothing is set."""
+    scores = [{"markers": marker_scores({"cities": measured(marked)})} for marked in (True, False)]
+    check_same_rows(*scores)
+    marked, plain = ({name: found and found.value for name, found in _estimates(each).items()} for each in scores)
+    assert marked == {
+        "too_long_said": 0.7, "too_long_set": 0, "correlation": 1, "language_set": 1, "language_not_set": 0.5,
+        "task_over_majority": 0, "domain_over_majority": None, "nats": plain["nats"],
+        "nats_set": pytest.approx(plain["nats"] / 2),
+    }  # fmt: skip
+    asked = ("too_long_said", "language_not_set", "nats")
+    assert {name for name, value in plain.items() if value is not None} == set(asked)
+
+
+def test_the_page_shows_tokens_languages_and_frequent_kinds(measured):
+    runs = tuple(
+        Measured(
+            name, "markers", None, None, None, {"markers": "chat"}, {},
+            (SeedResult(None, name, "f", None, {"markers": marker_scores({"cities": measured(marked)})}, 1.0, "cpu"),),
+        )
+        for name, marked in (("marked", True), ("plain", False))
+    )  # fmt: skip
+    results = Results("Tiny", "command", "2026-01-02", None, {"markers": {}}, {}, {}, runs)
+    told = page.markdown(results)
+    assert "| run | data | 10 | 25 | 50 | 100 | 200 | rank correlation |" in told
+    assert "| marked | cities | French | 100% [100%, 100%] of 20 | 0% [0%, 0%] of 20 |" in told
+    assert "| plain | cities | French | - | 0% [0%, 0%] of 20 |" in told
+    assert "| plain | cities | task | " in told
+    assert "Versions of the suite's tasks" not in told
+    assert [line.get_label() for line in wanted_figure(results).axes[0].containers] == ["marked, cities"]
+    assert wanted_figure(replace(results, runs=runs[1:])) is None
+
+
+def _estimates(scores):
+    of_markers = [measure for measure in MEASURES.values() if measure.desideratum == "markers"]
+    return {measure.name: estimate([measure.sample(scores)], measure.pooled) for measure in of_markers}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 from spectrum_suite.evaluation.markers.score_markers import (
     by_bucket,
     frequency_buckets,
+    length_correlation,
     lines_in,
     marker_accuracy,
     mean_of,
@@ -63,3 +64,10 @@ def test_values_are_common_or_of_the_tail():
 def test_what_cannot_be_said_does_not_count():
     assert mean_of([True, None, False]) | {"ci95": None} == {"mean": 0.5, "ci95": None, "n": 2}
     assert mean_of([None]) is None
+
+
+def test_tokens_wanted_and_got_are_ranked_over_all_rows():
+    """Ranks 1.5, 1.5, 3.5, 3.5 of what was wanted, and 1, 3, 2, 4 of what came: 1 + 1 of 5 are explained twice."""
+    found = length_correlation({10: [8, 30], 20: [25, 40]})
+    assert (found["spearman"], found["n"]) == (pytest.approx(2 / np.sqrt(4 * 5)), 2)
+    assert np.isnan(length_correlation({10: [8, 8], 20: [8, 8]})["spearman"])
