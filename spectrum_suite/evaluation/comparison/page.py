@@ -156,13 +156,15 @@ def base_of(results: Results) -> Measured | None:
 
 
 def _cross_table(results: Results, desideratum: str) -> str:
-    """Every run, and its numbers of one desideratum, with standard errors."""
-    rows = []
-    for run in results.runs:
-        cells = [_of_run(run, measure) for measure in _measures(desideratum)]
-        if any(cell is not None for cell in cells):
-            rows.append([run.name, *map(_estimate, cells, _measures(desideratum))])
-    return _table(["run", *(measure.label for measure in _measures(desideratum))], rows)
+    """Every run, and its numbers of one desideratum, with standard errors; without what no run has."""
+    found = {measure: [_of_run(run, measure) for run in results.runs] for measure in _measures(desideratum)}
+    measures = [measure for measure, estimates in found.items() if any(estimates)]
+    rows = [
+        [run.name, *(_estimate(found[measure][place], measure) for measure in measures)]
+        for place, run in enumerate(results.runs)
+        if any(found[measure][place] for measure in measures)
+    ]
+    return _table(["run", *(measure.label for measure in measures)], rows)
 
 
 def _one_table(results: Results) -> str:
