@@ -80,5 +80,5 @@ def test_the_finished_file_of_the_survey_is_strictly_right_but_for_capitals(tmp_
     assert {record["status"] for record in records.values()} == {"built"}
     faults = {reason for record in records.values() for reason in (*record["dropped"], *record["cleaned"])}
     assert {reason for reason in faults if "fewer than" not in reason} == {
-        "answer whose blanks or capitals are not those of its option"
+        "answer that is spelled otherwise than its option"
     }

@@ -13,6 +13,7 @@ from dataset_builder.task_files.numbers import numbers
 from dataset_builder.task_files.options import (
     MOST_FOUND,
     Resolved,
+    codes_of_no_answer,
     in_order,
     resolve_found,
     resolve_listed,
@@ -22,10 +23,13 @@ from dataset_builder.task_files.personal_data import note_personal, personal_ids
 from dataset_builder.task_files.problems import Problems
 from dataset_builder.task_files.sentences import Clause
 from dataset_builder.task_files.table import NONE, Column, Table
+from dataset_builder.task_files.table_repairs import without_totals
 
 NO_ANSWER = "cell without an answer"
 _NOT_LISTED = "answer that is not among the options"
-_RESPELLED = "answer whose blanks or capitals are not those of its option"
+_RESPELLED = "answer that is spelled otherwise than its option"
+_BROKEN = "answer with a line break: is a quote in the file not closed?"
+_NO_ANSWER_CODE = "answer that looks like a code for none: add it to 'also_missing', or list the options"
 _LONGEST = 20_000
 _LONG = f"text of more than {_LONGEST:,} characters"
 _MANY = f"question with more than {MOST_FOUND} different answers, taken for an open one: list its options if it is not"
@@ -100,6 +104,8 @@ class AnswerPerRow:
         question, answer = table[task.question], table[task.answer]
         self._question = question.codes
         kept = KeptRows(table, problems)
+        if task.person in table.columns:
+            without_totals(table, task.person, kept)
         kept.leave_out(self._person != NONE, "row without a person")
         kept.leave_out(question.codes != NONE, "row without a question", task.question)
         kept.leave_out(answer.codes != NONE, NO_ANSWER, task.answer, is_fault=False)
@@ -107,6 +113,8 @@ class AnswerPerRow:
             kept.leave_out(~_is_long(table[name]), _LONG, name)
         _leave_out_weights(task, table, kept)
         resolved = _resolved(task.options, answer, task.answer, kept)
+        if task.options == FOUND:
+            _note_odd(answer, task.answer, kept)
         self._output = np.append(resolved.places, NONE)[answer.codes]
         kept.leave_out(self._is_first(kept.mask), "further answer of a person to the same question", task.question)
         self._rows = np.flatnonzero(kept.mask)
@@ -173,6 +181,8 @@ class PersonPerRow:
         self._output: list[np.ndarray] = []
         self.asked: list[Asked] = []
         kept = KeptRows(table, problems)
+        if task.person in table.columns:
+            without_totals(table, task.person, kept)
         if task.person:
             kept.leave_out(self._person != NONE, "row without a person")
             first = np.zeros(len(table), bool)
@@ -187,6 +197,8 @@ class PersonPerRow:
         kept.leave_out(column.codes != NONE, NO_ANSWER, question.column, is_fault=False)
         kept.leave_out(~_is_long(column), _LONG, question.column)
         options = question.options or task.options
+        if options == FOUND:
+            _note_odd(column, question.column, kept)
         labelled = table.options.get(question.column, ())
         if options == FOUND and set(column.texts) <= set(labelled):
             options = {text: text for text in labelled}
@@ -286,6 +298,14 @@ def _resolved(options: Mapping[str, str] | str, column: Column, name: str, kept:
     kept.leave_out(np.append(resolved.places != NONE, True)[column.codes], _NOT_LISTED, name)
     kept.mend(np.append(resolved.respelled, False)[column.codes], _RESPELLED, name)
     return resolved
+
+
+def _note_odd(column: Column, name: str, kept: KeptRows) -> None:
+    """Note answers that were found and may be none."""
+    used = [column.texts[code] for code in np.unique(column.codes[kept.mask & (column.codes != NONE)])]
+    odd = {_BROKEN: [text for text in used if "\n" in text], _NO_ANSWER_CODE: codes_of_no_answer(used)}
+    for what, texts in odd.items():
+        kept.mend(np.array([*(text in texts for text in column.texts), False])[column.codes], what, name)
 
 
 def _options(options: Mapping[str, str] | str, found: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,15 +19,17 @@ docs/your-own-data.md lists every key.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import unescape
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import yaml
 
-from dataset_builder.task_files.read_table import Reading
+from dataset_builder.task_files.reading import Reading
 from dataset_builder.task_files.sentences import Clause
 from dataset_builder.task_files.table import MISSING
 from dataset_builder.task_spec import Group, Mix, Sequences
@@ -40,7 +42,9 @@ OPEN, FOUND = "open", "found"
 SUFFIXES = (".yaml", ".yml")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_WHOLE_NUMBER = re.compile(r"^(-?\d+)\.0+$")
+_WHOLE_NUMBER = re.compile(r"^(-?\d+)(?:\.0+|,00?)$")
+_UNSEEN = {"Cc", "Cf"}
+_MARKS = {ord(sign): plain for plain, signs in {"'": "‘’‚‛", '"': "“”„‟", "-": "‐‑‒–—−"}.items() for sign in signs}
 _SCALES = ("auto", "shares", "percentages", "counts")
 
 
@@ -315,10 +319,27 @@ class _Reader:
         return tuple(dict.fromkeys(kinds))
 
     def reading(self) -> Reading | None:
-        missing = self.texts("missing")
+        missing, also = self.texts("missing"), self.texts("also_missing") or ()
+        if missing is None:
+            missing = tuple(text for text in MISSING if text not in self.listed())
         settings = {key: self.text(key) or "" for key in ("encoding", "separator", "sheet")}
         settings["separator"] = {"\\t": "\t", "tab": "\t"}.get(settings["separator"], settings["separator"])
-        return Reading(**settings, missing=MISSING if missing is None else missing)
+        return Reading(**settings, header=self.header(), missing=(*missing, *also))
+
+    def header(self) -> tuple[int, ...]:
+        value = self.entries.get("header")
+        rows = [] if value is None else value if isinstance(value, list) else [value]
+        if not all(type(row) is int and row > 0 for row in rows):
+            self.no("header", f"is {value!r}: give the number of the row with the names of the columns, or several")
+            return ()
+        return tuple(rows)
+
+    def listed(self) -> set[str]:
+        """Every text in lists of options."""
+        questions = self.entries.get("questions")
+        entries = [self.entries, *(questions.values() if isinstance(questions, dict) else ())]
+        lists = [entry.get("options") for entry in entries if isinstance(entry, dict)]
+        return {_plain(item) for options in lists if isinstance(options, (list, dict)) for item in options}
 
     def person(self) -> str | Clause | None:
         text = self.text("person")
@@ -403,7 +424,7 @@ class _Reader:
         if value is None or value in (OPEN, FOUND):
             return value
         if isinstance(value, dict):
-            pairs = {_plain(code): str(text).strip() for code, text in value.items()}
+            pairs = {_plain(code): _plain(text) for code, text in value.items()}
         elif isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value):
             pairs = {_plain(item): _plain(item) for item in value}
         else:
@@ -412,8 +433,10 @@ class _Reader:
             return self.no("options", "has an option twice")
         if len(set(pairs.values())) < 2 or not all(pairs.values()):  # noqa: PLR2004
             return self.no("options", "needs at least two different answers, none of them empty")
-        same = _same_but_for_case(pairs.values())
-        return self.no("options", f"has {same}, which differ in blanks or capitals alone") if same else pairs
+        same = _spelled_alike(pairs.values())
+        if same:
+            return self.no("options", f"has {same}, which differ in blanks, capitals or marks alone")
+        return pairs | {str(code).lower(): pairs[_plain(code)] for code in value if isinstance(code, bool)}
 
     def share(self, key: str) -> float | None:
         held_out = self.entries.get("hold_out")
@@ -447,11 +470,14 @@ def _plain(value: Any) -> str:
 
 
 def spelling(text: str) -> str:
-    """What two spellings of an answer share that differ in blanks, capitals or the notation of a whole number alone."""
+    """What two spellings of a text share: they differ in blanks, capitals, kinds of quotes and dashes, HTML entities,
+    characters that are not seen, or the notation of a whole number."""
+    text = " ".join(unicodedata.normalize("NFC", unescape(text)).translate(_MARKS).split())
+    text = "".join(sign for sign in text if unicodedata.category(sign) not in _UNSEEN)
     return _WHOLE_NUMBER.sub(r"\1", " ".join(text.split()).casefold())
 
 
-def _same_but_for_case(texts: Any) -> str:
+def _spelled_alike(texts: Any) -> str:
     seen: dict[str, str] = {}
     for text in dict.fromkeys(texts):
         if (first := seen.setdefault(spelling(text), text)) != text:
@@ -530,8 +556,8 @@ _FIELDS: dict[str, Callable[[_Reader], Any]] = {
 """Field of a :class:`TaskFile` -> how it is read."""
 
 _OTHER_NAMES = {
-    "task", "kind", "encoding", "separator", "sheet", "missing", "license", "description", "population",
-    "hold_out",
+    "task", "kind", "encoding", "separator", "sheet", "header", "missing", "also_missing", "license", "description",
+    "population", "hold_out",
 }  # fmt: skip
 _KEYS = (_FIELDS.keys() - {"name", "kinds", "reading", "people", "held_out_questions"}) | _OTHER_NAMES
 

@@ -24,11 +24,12 @@ _ABOUT = (
     r"household.*|children|census.?region|generation|class"
 )
 _WEIGHT = r"weights?|w|wt|weighting"
-_TOTAL = r"n|total|base|respondents|responses|n.?responses|sample|sample.?size|count"
+_TOTAL = r"n|total|sum|base|respondents|responses|n.?responses|sample|sample.?size|count"
 _LEFT_OUT = (
     r"(?:start|end|submit(?:ted)?|created|updated)?.?(?:time|date|timestamp)s?|duration|ip.?address|.*comments?|notes?|"
     r"unnamed.*"
 )
+_FEWEST = 5  # values of which it tells something that each is there once
 _SHOWN = 6  # answers in a comment
 _MOST_ABOUT = 30  # values of a column that tells groups apart
 _SHORT = 30  # characters of a column's name
@@ -90,26 +91,20 @@ def _per_question(table: Table) -> Guess | None:
     ]
     values = [name for name, column in table.columns.items() if _is_number(column) and not _named(_WEIGHT, name)]
     totals = [name for name in values if _named(_TOTAL, name)]
-    shares = [
-        name
-        for name in values
-        if name not in totals and not re.fullmatch(r"(?i)(?:.*[ _.-])?(?:id|year|no|nr|index)", name)
-    ]
+    shares = [name for name in values if name not in totals and not _is_index(name, table[name])]
     if not texts or len(shares) < 2:  # noqa: PLR2004
         return None
     sums = np.nansum([_values(table[name]) for name in shares], axis=0)
+    totals = [name for name in totals if not set(numbers(table[name].texts)) <= {1, 100}]  # of the shares, not answers
+    shown = ", ".join(shares[:_SHOWN])
     for whole in (1.0, 100.0):
         fits = np.abs(sums - whole) <= 0.01 * whole * len(shares)  # each may be rounded
         if fits.mean() >= _COVERED:
-            return _of_shares(
-                table,
-                texts,
-                shares,
-                totals,
-                f"{', '.join(shares[:_SHOWN])} sum to {whole:g} in {fits.mean():.0%} of rows",
-            )
+            return _of_shares(table, texts, shares, totals, f"{shown} sum to {whole:g} in {fits.mean():.0%} of rows")
     if totals and (np.abs(sums - _values(table[totals[0]])) < 0.5).mean() >= _COVERED:  # noqa: PLR2004
-        return _of_shares(table, texts, shares, totals, f"{', '.join(shares[:_SHOWN])} sum to {totals[0]!r}")
+        return _of_shares(table, texts, shares, totals, f"{shown} sum to {totals[0]!r}")
+    if any(_named(_QUESTION, name) for name in texts) and all(_is_counts(table[name]) for name in shares):
+        return _of_shares(table, texts, shares, totals, f"no two rows have the same question, and {shown} are counts")
     return None
 
 
@@ -118,6 +113,19 @@ def _of_shares(table: Table, texts: Sequence[str], shares: list[str], totals: Se
     keys = {"question": question} | ({"responses": totals[0]} if totals else {})
     others = [name for name in table.columns if name not in {question, *shares, *totals}]
     return Guess("question", why, keys, shares, left_out=dict.fromkeys(others, "is no share"))
+
+
+def _is_counts(column: Column) -> bool:
+    values = numbers(column.texts)
+    return bool(((values >= 0) & (values == np.floor(values))).all())
+
+
+def _is_index(name: str, column: Column) -> bool:
+    """Whether a column numbers the rows, or says when they are from; "No" may be an answer."""
+    values = _values(column)
+    return (values[0] in (0, 1) and bool((np.diff(values) == 1).all())) or (
+        re.fullmatch(r"(?i)(?:.*[ _.-])?(?:id|year|nr|index)|no\.|.*[ _.-]no", name.strip()) is not None
+    )
 
 
 def _is_number(column: Column) -> bool:
@@ -185,7 +193,7 @@ def _per_person(table: Table) -> Guess:
 
 
 def _is_id(table: Table, name: str, column: Column) -> bool:
-    ends = re.search(r"(?i)(?:^|[ _.-])(?:id|nr|no|key|code)$|id$", name.strip()) is not None
+    ends = re.search(r"(?i)(?:^|[ _.-])(?:id|nr|no\.|key|code)$|[ _.-]no$|id$", name.strip()) is not None
     return distinct(column) == len(table) > 1 and (ends or _named(_PERSON, name))
 
 
@@ -198,4 +206,6 @@ def _no_question(name: str, column: Column) -> str:
     found = len({*resolve_found(column.texts, np.bincount(column.codes[column.codes != NONE])).places.tolist()})
     if found == 1:
         return f"has one value, {column.texts[0][:40]!r}"
+    if _FEWEST < found == _filled(column):
+        return "has no value twice"
     return f"has {found} different values" if found > MOST_FOUND else ""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dataset_builder.task_files.guess import Guess, distinct, guess_shape
-from dataset_builder.task_files.options import MOST_FOUND, in_order, resolve_found
+from dataset_builder.task_files.options import MOST_FOUND, codes_of_no_answer, in_order, resolve_found
 from dataset_builder.task_files.personal_data import looks_personal
-from dataset_builder.task_files.read_table import Reading, column_names, read_table, separator
+from dataset_builder.task_files.read_csv import separator
+from dataset_builder.task_files.read_table import column_names, guessed_header, read_table
+from dataset_builder.task_files.reading import Reading
 from dataset_builder.task_files.table import NONE, Column, Table
 from spectrum_suite.errors import UserError
 
@@ -27,28 +30,39 @@ def new_task(path: Path, beside: Path) -> str:
     Raises:
         UserError: The table cannot be read.
     """
-    reading = Reading()
+    reading = Reading(header=guessed_header(path, Reading()))
     names = column_names(path, reading)
     usable = [name for name in names if name.strip() and names.count(name) == 1]
     if not usable:
         raise UserError(f"table {path.name!r} has no column with a name of its own: give its first row names")
     table = read_table(path, usable, reading)
     guess = guess_shape(table)
+    if codes := _codes_of_no_answer(table, guess):
+        reading = replace(reading, missing=(*reading.missing, *codes))
+        table = read_table(path, usable, reading)
+        guess = guess_shape(table)
     for name in dict.fromkeys(names):
         if name not in usable:
             guess.left_out[name] = "has no name" if not name.strip() else "has the name of another column"
-    return "\n".join(_Writer(table, guess, path, beside).lines()) + "\n"
+    return "\n".join(_Writer(table, guess, beside, reading, codes).lines()) + "\n"
+
+
+def _codes_of_no_answer(table: Table, guess: Guess) -> list[str]:
+    """Texts of columns with answers or descriptions that seem to mean there is none."""
+    columns = {*guess.about, *(guess.questions if guess.shape == "person" else ()), guess.keys.get("answer")} - {None}
+    found = {code for name in columns for code in codes_of_no_answer(table[name].texts)}
+    return sorted(found, key=float)
 
 
 class _Writer:
     """Writes a guess as YAML, with comments on what was guessed."""
 
-    def __init__(self, table: Table, guess: Guess, path: Path, beside: Path) -> None:
-        self.table, self.guess, self.path = table, guess, path
+    def __init__(self, table: Table, guess: Guess, beside: Path, reading: Reading, codes: Sequence[str]) -> None:
+        self.table, self.guess, self.path, self.reading, self.codes = table, guess, table.path, reading, codes
         try:
-            self.relative = path.resolve().relative_to(beside.resolve()).as_posix()
+            self.relative = self.path.resolve().relative_to(beside.resolve()).as_posix()
         except ValueError:
-            self.relative = str(path.resolve())
+            self.relative = str(self.path.resolve())
 
     def lines(self) -> Iterator[str]:
         guess, name = self.guess, self.path.name
@@ -61,7 +75,11 @@ class _Writer:
         yield ""
         yield f"table: {_quoted(self.relative)}"
         if self.path.suffix.lower() in (".csv", ".txt"):
-            yield f"separator: {_quoted(separator(self.path, Reading()))}  # guessed from the first line"
+            yield f"separator: {_quoted(separator(self.path, self.reading))}  # guessed from the first line"
+        if self.reading.header:
+            yield f"header: {list(self.reading.header)}  # guessed: the rows with the names of the columns"
+        if self.codes:
+            yield f"also_missing: {_list(self.codes)}  # guessed: codes that mean there is no answer"
         yield f"one_row_per: {guess.shape}  # guessed, since {guess.why}"
         yield from getattr(self, f"_{guess.shape}")()
         yield from self._personal()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,9 @@ MOST_FOUND = 20
 """A question with more different answers than this is an open one, unless its options are listed."""
 
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
+_HIGH_CODES = {77, 88, 97, 98, 99, 777, 888, 997, 998, 999, 7777, 8888, 9997, 9998, 9999}
+_FAR = 5  # times the highest answer that a code is, at least
+_SCALE = 5  # ends of a scale around 0
 
 
 class Resolved(NamedTuple):
@@ -42,7 +45,7 @@ def resolve_listed(texts: Sequence[str], options: Mapping[str, str]) -> Resolved
 
 
 def resolve_found(texts: Sequence[str], counts: np.ndarray) -> Resolved:
-    """Take texts that differ in blanks or capitals alone for one answer, which is written in the way most rows have."""
+    """Take texts that are spelled alike for one answer, which is written in the way most rows have."""
     most: dict[str, int] = {}
     for place, text in enumerate(texts):
         key = spelling(text)
@@ -55,6 +58,24 @@ def resolve_found(texts: Sequence[str], counts: np.ndarray) -> Resolved:
 def resolve_open(texts: Sequence[str]) -> Resolved:
     """Every text is an answer."""
     return Resolved(texts, np.arange(len(texts), dtype=np.int32), np.zeros(len(texts), bool))
+
+
+def codes_of_no_answer(texts: Iterable[str]) -> tuple[str, ...]:
+    """Numbers among the answers to a question that seem to mean there is none: -99 or 99 beside a scale from 1 to 5."""
+    texts = list(texts)
+    numbers = {text: int(float(text)) for text in texts if re.fullmatch(r"-?\d+(?:\.0+)?", text)}
+    codes = {text: number for text, number in numbers.items() if number < 0 or number in _HIGH_CODES}
+    rest = [number for text, number in numbers.items() if text not in codes]
+    if len(numbers) < len(texts):  # most answers are words
+        return tuple(codes)
+    if len(rest) < 2:  # noqa: PLR2004
+        return ()
+    lowest, highest = min(rest), max(rest)
+    return tuple(
+        text
+        for text, number in codes.items()
+        if (number >= _FAR * highest if number > 0 else lowest > 0 or -number > max(highest, _SCALE))
+    )
 
 
 def in_order(options: Sequence[str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from dataset_builder.task_files.table import NONE, Column, Table
 _EMAIL = re.compile(r"[\w.+'%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})*\.[^\W\d_]{2,24}\b")
 _PHONE = re.compile(r"(?<![\w.-])(?:\+\d{1,3}[ ./-]?|\(?0)\d{1,5}\)?(?:[ ./-]?\d{2,5}){2,4}(?![\w-])|"
                     r"(?<![\w.-])\(?\d{3}\)?[ .-]\d{3}[.-]\d{4}(?![\w-])")  # fmt: skip
+_DATE = re.compile(r"\d{1,2}([./-])\d{1,2}\1(?:\d\d|\d{4})")
 _NAME_OF_COLUMN = re.compile(
     r"(?:(?:first|last|full|given|family|middle|maiden)?[ _.-]?names?|fore[ _.-]?names?|sur[ _.-]?names?|"
     r"vor[ _.-]?name|nach[ _.-]?name|pr[ée]nom|nom(?: de famille)?|apellidos?|nombres?|cognome|nome)",
@@ -33,7 +34,8 @@ def is_email(text: str) -> bool:
 
 def is_phone(text: str) -> bool:
     """Whether a text has a telephone number in it."""
-    return any(sum(sign.isdigit() for sign in found[0]) >= _DIGITS for found in _PHONE.finditer(text))
+    found = (each[0] for each in _PHONE.finditer(text))
+    return any(sum(map(str.isdigit, each)) >= _DIGITS and not _DATE.fullmatch(each) for each in found)
 
 
 def note_personal(table: Table, problems: Problems) -> None:

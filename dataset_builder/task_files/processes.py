@@ -88,21 +88,28 @@ class Processes:
         """One process per question, and per question and value of each column in ``by``."""
         problems = Problems()
         all_weights = weights(self._task, self._table)
-        for place, rows in self._answers.by_question(self._people, self._questions):
+        for place, answered in self._answers.by_question(self._people, self._questions):
             asked = self._answers.asked[place]
             if len(asked.options) < 2:  # noqa: PLR2004
-                problems.drop("answer to a question without closed answers", int(self._table.numbers[rows[0]]),
-                              rows=len(rows))  # fmt: skip
+                problems.drop("answer to a question without closed answers", int(self._table.numbers[answered[0]]),
+                              rows=len(answered))  # fmt: skip
                 continue
+            counts = all_weights[answered] > 0
+            if not counts.all():
+                first = answered[np.argmin(counts)]
+                problems.drop("answer whose weight is zero, in shares", int(self._table.numbers[first]),
+                              rows=int((~counts).sum()), is_fault=False)  # fmt: skip
+            rows = answered[counts]
             codes = self._answers.outputs(place, rows)
             for group, chosen in self._groups(rows):
                 own, own_codes = rows[chosen], codes[chosen]
-                total = all_weights[own].sum()
-                if len(own) < self._task.at_least or total <= 0:
+                if len(own) < self._task.at_least:
                     what = "answer to a question" + (f" by a group of '{next(iter(group))}'" if group else "")
                     why = f"{what} with fewer than {self._task.at_least} answers"
-                    problems.drop(why, int(self._table.numbers[own[0]]), rows=len(own), is_fault=False)
+                    if len(own):
+                        problems.drop(why, int(self._table.numbers[own[0]]), rows=len(own), is_fault=False)
                     continue
+                total = all_weights[own].sum()
                 sums = np.bincount(own_codes, all_weights[own], minlength=len(asked.outputs))
                 found = {asked.outputs[code]: float(sums[code] / total) for code in np.unique(own_codes)}
                 yield self._target(

@@ -17,6 +17,7 @@ from dataset_builder.task_files.problems import Problems
 from dataset_builder.task_files.processes import Inputs
 from dataset_builder.task_files.sentences import about, joined
 from dataset_builder.task_files.table import NONE, Table
+from dataset_builder.task_files.table_repairs import without_totals
 from dataset_builder.task_spec import Example, Target
 from spectrum_suite.errors import UserError
 
@@ -51,6 +52,7 @@ def read_shares(task: TaskFile, table: Table, problems: Problems) -> Shares:
     note_personal(table, problems)
     raw, offered = _numbers(task, table)
     kept = KeptRows(table, problems)
+    without_totals(table, task.question, kept)
     for place, column in enumerate(task.options):
         kept.leave_out(~(offered & np.isnan(raw))[:, place], "share that is not a number", column)
         kept.leave_out(~(offered & (raw < 0))[:, place], "share below zero", column)

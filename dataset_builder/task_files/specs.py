@@ -16,6 +16,7 @@ from dataset_builder.task_files.processes import Processes
 from dataset_builder.task_files.read_table import column_names, read_table
 from dataset_builder.task_files.shares import examples, read_shares
 from dataset_builder.task_files.table import NONE, Table
+from dataset_builder.task_files.table_repairs import spelled_alike
 from dataset_builder.task_spec import Dropped, Example, RawFiles, Source, SourceFile, TaskSpec
 from spectrum_suite.seeding import stable_sample
 
@@ -109,6 +110,7 @@ def read(task: TaskFile, part: Part, raw_files: RawFiles) -> Iterator[Example | 
     if task.one_row_per == "question":
         yield from _of_shares(task, part, table, problems)
         return
+    table = spelled_alike(table, [*filter(None, [task.question]), *task.about], problems)
     answers = read_answers(task, table, problems)
     yield from problems.items()
     keys = [f"{asked.key} {asked.text}" for asked in answers.asked]

@@ -14,8 +14,11 @@ from spectrum_suite.errors import UserError, did_you_mean
 NONE = -1
 """The code of a cell without a text."""
 
-MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "<NA>")
-"""Texts that mean there is no value, unless a task says otherwise."""
+MISSING = (
+    "", "NA", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "NaN", "nan", "NaT", "NULL", "null", "#NULL!", "<NA>",
+    "#DIV/0!", "#NAME?", "#NUM!", "#REF!", "#VALUE!", ".", "-", "--", "\N{EN DASH}", "\N{EM DASH}",
+)  # fmt: skip
+"""Texts that mean there is no value, unless a task says otherwise or lists one of them as an option."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 
 from dataset_builder.task_files.answers import NO_ANSWER
 from dataset_builder.task_files.numbers import numbers
+from dataset_builder.task_files.personal_data import is_phone
 from dataset_builder.task_spec import Draw
 from spectrum_suite.errors import UserError
 from tests.dataset_builder.task_files.tables import ANSWERS, PER_ANSWER, PER_QUESTION, read_all, written
@@ -25,6 +26,9 @@ def clean(tmp_path, task=ICL):
         pytest.param(UMLAUT.replace("\n", "\r\n"), "utf-8-sig", id="byte order mark and Windows line ends"),
         pytest.param(UMLAUT, "cp1252", id="Windows-1252"),
         pytest.param(UMLAUT, "utf-16", id="UTF-16"),
+        pytest.param(UMLAUT, "utf-16-le", id="UTF-16 without a mark"),
+        pytest.param("sep=;\n" + UMLAUT.replace(",", ";"), "utf-8", id="separator that Excel is told"),
+        pytest.param(UMLAUT.replace("who,age", " who , age "), "utf-8", id="blanks in the header"),
         pytest.param(UMLAUT.replace(",", ";"), "utf-8", id="semicolons"),
         pytest.param(UMLAUT.replace(",", "\t"), "utf-8", id="tabs"),
         pytest.param(UMLAUT.replace("\n", "\n\n"), "utf-8", id="blank lines"),
@@ -76,7 +80,7 @@ def test_answers_that_differ_in_blanks_or_capitals_are_one_answer(tmp_path):
     examples, noted = read_all(written(tmp_path, ICL, table))
     assert [example.draws for example in examples] == [example.draws for example in clean(tmp_path)[0]]
     ((what, rows, first, kept),) = noted
-    assert ("blanks or capitals" in what, rows, kept) == (True, 3, True)
+    assert ("spelled otherwise" in what, rows, kept) == (True, 3, True)
     assert first == "row 1, column 'answer': 'often'"
 
 
@@ -89,8 +93,102 @@ def test_of_answers_that_are_found_the_usual_spelling_stands(tmp_path):
     assert {(rows, first) for _, rows, first, _ in noted} == {(1, "row 7, column 'answer': 'OFTEN'")}
 
 
+@pytest.mark.parametrize(
+    ("usual", "other"),
+    [
+        ("Café", "Cafe\u0301"), ("Don't know", "Don’t know"), ("18-29", "18–29"), ("R&D", "R&amp;D"),
+        ("Very often", "Very\u00a0\u200boften"), ("Often", "Of\u00adten"), ("1", "1,0"), ("No", "\x00No"),
+    ],
+)  # fmt: skip
+def test_answers_that_look_the_same_are_one_answer(tmp_path, usual, other):
+    task = SHARES.replace("options: [Never, Sometimes, Often]", "options: found")
+    table = ANSWERS.replace("Often", usual).replace("bob,,Ghana,Fruit?,Never\n", f'bob,,Ghana,Fruit?,"{other}"\n')
+    (fruit, _), noted = read_all(written(tmp_path, task, table + "dee,,,Fruit?,Never\n"))
+    assert dict(zip(fruit.target.options, fruit.target.probabilities, strict=True)) == {usual: 0.75, "Never": 0.25}
+    assert [(what, rows) for what, rows, *_ in noted] == [("answer that is spelled otherwise than its option", 1)]
+
+
+def test_groups_and_questions_that_are_spelled_in_two_ways_are_one(tmp_path):
+    table = ANSWERS.replace("bob,,Ghana,Meat?", "bob,,ghana ,MEAT?").replace("18-29,Chile,Fruit?", "18–29,Chile,Fruit?")
+    examples, noted = read_all(written(tmp_path, SHARES + "by: [age, country]\n", table))
+    assert [example.process for example in examples if "country" in example.process] == [
+        "00000/country=Ghana", "00001/country=Ghana",
+    ]  # fmt: skip
+    assert [example.target.n_responses for example in examples if not example.groups] == [3, 3]
+    assert noted >= {
+        ("text that is spelled otherwise than in most rows", 3, "row 4, column 'question': 'MEAT?'", True),
+    }
+
+
+@pytest.mark.parametrize("row", ["Total,,,,\n", "Total:,,,Fruit?,Often\n", "Sum,,,,6\nGrand Total,,,,6\n"])
+def test_rows_of_totals_below_the_data_are_left_out(tmp_path, row):
+    examples, noted = read_all(written(tmp_path, SHARES, ANSWERS + row))
+    assert [example.target.n_responses for example in examples] == [3, 3]
+    assert {(what, rows) for what, rows, *_ in noted} == {("row of totals below the data", row.count("\n"))}
+
+
+def test_a_person_who_is_called_like_a_total_within_the_data_is_none(tmp_path):
+    examples, noted = read_all(written(tmp_path, SHARES, ANSWERS.replace("bob,", "Sum,")))
+    assert [example.target.n_responses for example in examples] == [3, 3]
+    assert noted == set()
+
+
+@pytest.mark.parametrize(
+    ("answers", "codes"),
+    [
+        ("1 2 3 4 5 -99 99", 2), ("1 2 3 -1", 1), ("Never Often -9", 1), ("20 45 90 999", 1),
+        ("-1 0 1", 0), ("-3 -2 0 2 3", 0), ("18 77 88 99", 0), ("0 50 99 100", 0), ("1 2 3 8 9", 0), ("-2 Often 3", 1),
+    ],
+)  # fmt: skip
+def test_answers_that_are_found_and_look_like_codes_for_none_are_told(tmp_path, answers, codes):
+    task = SHARES.replace("options: [Never, Sometimes, Often]", "options: found")
+    rows = [f"p{n},,,Fruit?,{answer}" for n, answer in enumerate(answers.split())]
+    _, noted = read_all(written(tmp_path, task, "\n".join([ANSWERS.splitlines()[0], *rows]) + "\n"))
+    found = {rows for what, rows, *_ in noted if what.startswith("answer that looks like a code for none")}
+    assert found == ({codes} if codes else set())
+
+
+def test_codes_that_mean_no_answer_are_added_to_what_is_missing(tmp_path):
+    task = SHARES.replace("options: [Never, Sometimes, Often]", "options: found") + "also_missing: [-99, Refused]\n"
+    table = ANSWERS + "dee,,,Fruit?,-99\neve,,,Fruit?,Refused\nfay,,,Fruit?,N/A\n"
+    (fruit, _), noted = read_all(written(tmp_path, task, table))
+    assert fruit.target.options == ("Never", "Often")
+    assert noted == {(NO_ANSWER, 3, "row 7, column 'answer'", False)}
+
+
+@pytest.mark.parametrize("sign", ["-", ".", "NA", "#NULL!"])
+def test_a_sign_for_nothing_is_an_answer_where_it_is_listed(tmp_path, sign):
+    table = ANSWERS.replace("Never", sign)
+    (listed, *_), noted = read_all(written(tmp_path, SHARES.replace("Never,", f'"{sign}",'), table))
+    assert (listed.target.n_responses, noted) == (3, set())
+    found = SHARES.replace("options: [Never, Sometimes, Often]", "options: found")
+    (fruit, *_), noted = read_all(written(tmp_path, found, table + "dee,,,Fruit?,Sometimes\n"))
+    assert fruit.target.options == ("Often", "Sometimes")
+    assert (NO_ANSWER, 2) in {(what, rows) for what, rows, *_ in noted}
+
+
+def test_a_quote_that_closes_rows_later_is_told(tmp_path):
+    task = SHARES.replace("options: [Never, Sometimes, Often]", "options: found")
+    table = ANSWERS + 'dee,,,Fruit?,"Often\neve,,,Fruit?,Often\nfay,,,Fruit?,Never"\n'
+    _, noted = read_all(written(tmp_path, task, table))
+    ((what, rows, first, _),) = noted
+    assert (what, rows) == ("answer with a line break: is a quote in the file not closed?", 1)
+    assert first.startswith("row 7, column 'answer': 'Often\\neve")
+
+
+def test_truth_values_are_yes_and_no_where_those_are_the_options(tmp_path):
+    for options in ("[yes, no]", "{true: Yes, false: No}"):
+        task = SHARES.replace("[Never, Sometimes, Often]", options)
+        (fruit, _), noted = read_all(written(tmp_path, task, ANSWERS.replace("Often", "true").replace("Never", "False")
+                                             .replace("Sometimes", "Yes")))  # fmt: skip
+        assert dict(zip(fruit.target.options, fruit.target.probabilities, strict=True)) == pytest.approx(
+            {"Yes": 2 / 3, "No": 1 / 3}
+        )
+        assert {rows for _, rows, *_ in noted} == {2}  # False is written as false
+
+
 def test_options_that_differ_in_capitals_alone_cannot_be_listed(tmp_path):
-    with pytest.raises(UserError, match="'Often' and 'often', which differ in blanks or capitals alone"):
+    with pytest.raises(UserError, match="'Often' and 'often', which differ in blanks, capitals or marks alone"):
         read_all(written(tmp_path, ICL.replace("Sometimes, Often]", "Sometimes, Often, often]"), ANSWERS))
 
 
@@ -261,6 +359,14 @@ def test_a_comma_that_may_separate_thousands_or_decimals_is_no_number():
     assert numbers(["1 234", "1\u202f234,5"]).tolist() == [1234, 1234.5]
 
 
+@pytest.mark.parametrize("last", ["Total,1.2,0.3,1.5", "Sum:,40,10,50", "TOTAL,0.4,0.1,0.5"])
+def test_a_row_of_totals_is_no_question(tmp_path, last):
+    table = MIXED + f"Fruit?,0.25,0.25,0.5\nMeat?,1,0,0\n{last}\n"
+    examples, noted = read_all(written(tmp_path, PER_QUESTION, table))
+    assert [example.target.input for example in examples] == ["Fruit?", "Meat?"]
+    assert [(what, rows) for what, rows, *_ in noted] == [("row of totals below the data", 1)]
+
+
 # Data on people
 
 
@@ -276,6 +382,11 @@ def test_what_looks_like_data_on_people_is_said(tmp_path):
         ("cell that looks like a telephone number", 2, "row 2, column 'contact'", True),
         ("cell that looks like a person's name", 6, "row 1, column 'name'", True),
     }
+
+
+@pytest.mark.parametrize(("text", "is_one"), [("02/01/2024", False), ("1-12-2024", False), ("020 7946 0018", True)])
+def test_a_date_is_no_telephone_number(text, is_one):
+    assert is_phone(text) is is_one
 
 
 def test_people_who_are_told_apart_by_addresses_are_numbered(tmp_path):

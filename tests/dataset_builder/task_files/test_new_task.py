@@ -70,6 +70,51 @@ def test_one_row_per_question_is_told_by_sums(tmp_path, rows, total):
     read_task_file(file)
 
 
+@pytest.mark.parametrize(
+    ("rows", "total"),
+    [
+        ("question,Yes,No\nA?,3,4\nB?,8,1\nTotal,11,5\n", None),
+        ("question,Yes,No,Total\nA?,10,20,30\nB?,11,19,30\n", "Total"),
+        ("question,Yes,No,Total\nA?,.25,.75,1.00\nB?,.5,.5,1.00\n", None),
+        ("question,Yes,No,Sum\nA?,25%,75%,100%\nB?,50%,50%,100%\n", None),
+        ("No.,question,Yes,No\n1,A?,25,75\n2,B?,50,50\n", None),
+    ],
+    ids=["row of totals", "counts", "whole of shares", "whole of percentages", "numbered rows"],
+)
+def test_no_is_an_answer_and_the_whole_of_shares_is_no_number_of_answers(tmp_path, rows, total):
+    found, _, file = guessed(tmp_path, rows)
+    assert (found["one_row_per"], found["question"], found["options"]) == ("question", "question", ["Yes", "No"])
+    assert found.get("responses") == total
+    examples, _ = read_all(file)
+    assert {example.target.n_responses for example in examples} <= {None, 7, 9, 30}
+
+
+def test_codes_for_no_answer_are_guessed_and_said(tmp_path):
+    rows = [
+        f"{i},{(20, 30, -99)[i % 3]},{(1, 2, 3, -99, 99)[i % 5]},{('Yes', '-', 'No', 'No')[i % 4]}" for i in range(30)
+    ]
+    found, text, file = guessed(tmp_path, "\n".join(["id,age,q1,q2", *rows]) + "\n")
+    assert found["also_missing"] == ["-99", "99"]
+    assert "# guessed: codes that mean there is no answer" in text
+    assert found["questions"]["q1"]["options"] == ["1", "2", "3"]
+    assert found["questions"]["q2"]["options"] == ["No", "Yes"]
+    examples, _ = read_all(file)
+    assert {value for example in examples for _, value in example.groups} == {"20", "30"}
+
+
+def test_a_header_below_a_title_is_guessed_and_said(tmp_path):
+    found, _, file = guessed(tmp_path, "Survey of 2024,,,,,,\n,,,,,,\n" + people())
+    assert (found["header"], found["person"]) == ([3], "Response ID")
+    assert len(read_all(file)[0]) == round(0.8 * 30)
+
+
+def test_columns_with_a_value_of_its_own_in_each_row_are_no_questions(tmp_path):
+    rows = [f"{1000 + i},{1950 + i},{('Yes', 'No')[i % 2]}" for i in range(9)]
+    found, text, _ = guessed(tmp_path, "\n".join(["case id,born in,q", *rows]) + "\n")
+    assert list(found["questions"]) == ["q"]
+    assert "# not used: born in, which has no value twice" in text
+
+
 def test_what_looks_like_data_on_people_is_said(tmp_path):
     table = people().replace("Some long remark number 3", "write to x.y@mail.example.org")
     _, text, _ = guessed(tmp_path, table)

@@ -149,7 +149,7 @@ def test_a_strict_build_tells_all_faults_at_once_and_leaves_nothing(tmp_path, fo
         build(["food"], BuildOptions(tmp_path / "suite", own=(food,), strict=True))
     line = str(error.value)
     assert "1 x answer that is not among the options (first: row 7, column 'answer': 'Oftn')" in line
-    assert "1 x answer whose blanks or capitals are not those of its option (first: row 8" in line
+    assert "1 x answer that is spelled otherwise than its option (first: row 8" in line
     assert "1 x answer of a person with fewer than 2 answers (first: row 8)" in line
     assert "without an answer" not in line  # not to answer is no fault
     assert "\n" not in line

@@ -61,9 +61,10 @@ def test_a_weight_counts_an_answer_several_times(tmp_path):
         ANSWERS.replace("who,", "w,who,").replace("ann,", "3,ann,").replace("bob,", "1,bob,").replace("cy,", "0,cy,")
     )
     task = PER_ANSWER.format(kind="distribution") + "weight: w\n"
-    (fruit, _), _ = read_all(written(tmp_path, task, table))
+    (fruit, _), noted = read_all(written(tmp_path, task, table))
+    assert ("answer whose weight is zero, in shares", 2, "row 5", False) in noted
     assert fruit.target.probabilities == (0.25, 0, 0.75)
-    assert fruit.target.n_responses == 3
+    assert fruit.target.n_responses == 2  # the answer that does not count is none of them
 
 
 def test_one_row_per_person_has_a_column_for_each_question(tmp_path):
