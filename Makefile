@@ -14,16 +14,21 @@ SMOKE = $(addprefix tests/, \
     spectrum_suite/generation/test_logprobs.py spectrum_suite/generation/test_sample.py spectrum_suite/lm/test_client.py \
     spectrum_suite/markers/test_structure.py metrics/test_alignment_scoring.py dataset_builder/sources/test_wvs.py)
 
-.PHONY: help quickstart test test-slow bounds gpu-check lint clean
+.PHONY: help demo quickstart results test test-slow bounds gpu-check lint clean
 
 help:
+	@echo "make demo         open the playground: the embedded model and the tuned one that comes with it, side by side"
 	@echo "make quickstart   build a suite, tune the embedded model on it, evaluate it before and after, write its card"
 	@echo "make test         lint, then run every test that takes less than a minute"
 	@echo "make test-slow    run the other tests"
 	@echo "make bounds       try the oldest and the newest packages that pyproject.toml allows, each in build/bounds/"
 	@echo "make gpu-check    compare this machine's accelerator with its CPU and measure it, in eight minutes, offline"
+	@echo "make results      measure the checkpoints, and what they are compared with, and write docs/results.md; hours"
 	@echo "make lint         check style and format"
 	@echo "make clean        remove .venv and caches, but no suites and outputs"
+
+demo: $(INSTALLED)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m demo --tuned embedded:gemma-3-270m-spectrum --open
 
 quickstart: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/python quickstart.py
@@ -43,6 +48,14 @@ bounds-%:
 	build/bounds/$*/bin/uv pip install --python build/bounds/$*/bin/python --resolution $* --editable '.[dev]'
 	build/bounds/$*/bin/python -m pip install --disable-pip-version-check --no-deps --requirement requirements-no-deps.txt
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 build/bounds/$*/bin/python -m pytest $(SMOKE)
+
+# each is made again by itself, too: make results-markers; it resumes where it was interrupted
+RESULTS := spectrum markers
+results: $(addprefix results-, $(RESULTS))
+
+results-%: $(INSTALLED)
+	HF_HUB_OFFLINE=1 $(BIN)/python evaluate_model.py --runs recipes/results/$*.yaml --output outputs/results/$* --train_missing
+	$(BIN)/python -m benchmarks.results_page outputs/results/$*/results.json
 
 gpu-check: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.gpu

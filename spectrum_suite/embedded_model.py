@@ -96,7 +96,8 @@ def embedded_model_path(name: str = "gemma-3-270m") -> Path:
         if name in tuned:
             return tuned[name]
         known = *EMBEDDED_MODELS, *tuned
-        raise UserError(f"no embedded model {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}")
+        others = "" if tuned else "; tuned ones are in the folder checkpoints/ of a clone of the repository"
+        raise UserError(f"no embedded model {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}{others}")
     model = EMBEDDED_MODELS[name]
     folder = _folder(name)
     if folder.is_dir():

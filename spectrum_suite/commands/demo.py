@@ -15,6 +15,7 @@ ABOUT = """\
 The playground: how a base model and a tuned one answer a prompt, side by side.
 
     python -m demo --tuned outputs/quickstart/adapter
+    python -m demo --tuned embedded:gemma-3-270m-spectrum --open
 
 The address of the page is printed. Without options, the models are those named by the environment variables
 SPECTRUM_BASE and SPECTRUM_TUNED (on a Space, its variables), or the embedded Gemma 3 270M alone.
@@ -33,7 +34,7 @@ def main(words: Sequence[str], program: str = "python -m demo") -> None:
         tuned = options.tuned or os.environ.get("SPECTRUM_TUNED")
         base = options.base or os.environ.get("SPECTRUM_BASE") or (None if tuned else EMBEDDED)
         models = load_models(base, tuned, calibration=options.calibration, **formats)
-        page(models).launch()
+        page(models).launch(inbrowser=options.open)
 
 
 def _parser(program: str) -> Parser:
@@ -48,5 +49,6 @@ def _parser(program: str) -> Parser:
         help="format of prompts to the base model (default: colon); model_chat: its own chat template",
     )
     add("--tuned_format", default="auto", help="format of prompts to the tuned model (default: auto)")
+    add("--open", action="store_true", help="open the page in a browser")
     add("--calibration", type=Path, metavar="PATH", help="calibration.json or its folder, of --tuned (or --base alone)")
     return command

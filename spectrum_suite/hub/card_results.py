@@ -26,8 +26,17 @@ METRICS = {
     "ece": "expected calibration error",
     "valid": "share of valid generations",
     "yield": "different valid generations",
+    "ranking": "responses ranked above those to other instructions",
+    "ends": "responses that end by themselves",
+    "said": "responses longer than a limit in words of the instruction",
+    "set": "responses longer than a limit that is set as a marker",
+    "spearman": "rank correlation of tokens wanted and got",
+    "language": "responses with every line in the language that is set",
 }
-"""Metrics of steerability and coverage that a card shows, and what they are."""
+"""Metrics that a card shows beside divergences, and what they are."""
+
+ON_SUITE = ("steerability", "coverage")
+"""The desiderata of these metrics whose tasks are those of the suite."""
 
 _ROUNDING = 1e-6
 _DIVERGENCE = Number(-_ROUNDING, math.log(2) + _ROUNDING, optional=True)
@@ -45,6 +54,17 @@ _SECTIONS = {
     "alignment": {"n": COUNT, "n_failed?": COUNT, "model": _SCORED, "uniform": _SCORED},
     "steerability": {"n": COUNT, "n_failed?": COUNT, "summary": _STEERABILITY},
     "coverage": Each({"n": COUNT, "scores": _COVERAGE}),
+    "instruction": {
+        "n": COUNT,
+        "ranking": {"capability": _SHARE},
+        "format": {"ends": {"mean": _SHARE}},
+    },
+    "markers": {
+        "n": COUNT,
+        "length_violation": {"words": {"mean": _SHARE}, "fixed": Maybe({"mean": _SHARE})},
+        "lines_in_language": {"fixed": Maybe({"mean": _SHARE})},
+        "length_correlation": Maybe({"spearman": Number(-1, 1, optional=True)}),
+    },
 }
 _EVALUATION = {
     "settings": {"format": str, "dtype": object, "device": object, "seed": object, "limit": object},
@@ -54,7 +74,7 @@ _EVALUATION = {
             "alignment?": Each({"js_divergence": _DIFFERENCE | {"ci95": _INTERVAL}, "coverage?": _DIFFERENCE}),
         }
     ),
-    "alignment": dict, "steerability?": dict, "coverage?": dict,
+    "alignment": dict, "steerability?": dict, "coverage?": dict, "instruction?": dict, "markers?": dict,
     "failed?": Each({"desideratum": str, "task": Maybe(str), "reason": str}, list),
 }  # fmt: skip
 """What a card reads out of reports, and within which bounds it can be."""
@@ -99,12 +119,12 @@ class MetricValue:
     """One number about this model other than a divergence.
 
     Attributes:
-        desideratum: ``steerability`` or ``coverage``.
-        task: The task.
-        metric: Its name in the report.
+        desideratum: What it tells about.
+        task: The task, or the data set.
+        metric: One of :data:`METRICS`.
         value: The mean.
         se: Its standard error, or None.
-        n: Sequences, or generations.
+        n: Sequences, generations or responses.
         prompting: What the prompt held (coverage).
     """
 
@@ -152,7 +172,7 @@ def _from_evaluation(report: Mapping[str, Any]) -> CardResults:
         f"From `evaluate_model.py`: format `{settings['format']}`, {settings['dtype']} on {settings['device']}, seed "
         f"{settings['seed']}{limit}.{_faults(report)}",
         tuple(_from_section(name, section, comparison) for name, section in _measured(report, "alignment")),
-        tuple(_measures(report)),
+        (*_measures(report), *_measures_on_data(report)),
     )
 
 
@@ -188,6 +208,30 @@ def _measures(report: Mapping[str, Any]) -> Iterator[MetricValue]:
                     yield MetricValue(
                         "coverage", fit_text(task), metric, value, _known(found["se"]), section["n"], prompting
                     )
+
+
+def _measures_on_data(report: Mapping[str, Any]) -> Iterator[MetricValue]:
+    """What a report says about instruction following and markers."""
+    for desideratum, numbers in (("instruction", _of_instruction), ("markers", _of_markers)):
+        for data, section in _measured(report, desideratum):
+            for metric, value in numbers(section).items():
+                if value is not None:
+                    yield MetricValue(desideratum, fit_text(data), metric, value, None, section["n"])
+
+
+def _of_instruction(section: Mapping[str, Any]) -> dict[str, float | None]:
+    return {
+        "ranking": _known(section["ranking"]["capability"]),
+        "ends": _known(section["format"]["ends"]["mean"]),
+    }
+
+
+def _of_markers(section: Mapping[str, Any]) -> dict[str, float | None]:
+    shares = {name: section["length_violation"][label] for name, label in (("said", "words"), ("set", "fixed"))}
+    shares["language"] = section["lines_in_language"]["fixed"]
+    correlation = section["length_correlation"] or {"spearman": None}
+    means = {name: found and _known(found["mean"]) for name, found in shares.items()}
+    return means | {"spearman": _known(correlation["spearman"])}
 
 
 def _measured(report: Mapping[str, Any], desideratum: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -259,7 +303,8 @@ def model_index(results: Sequence[CardResults], suite: str) -> list[EvalResult] 
             for (metric, label), value in values.items()
             if value is not None
         ]
-    measures = {(part.task, part.label): part for table in results for part in table.measures}
+    parts = [part for table in results for part in table.measures if part.desideratum in ON_SUITE]
+    measures = {(part.task, part.label): part for part in parts}
     found += [
         _entry(suite, part.task, part.desideratum.capitalize(), (part.metric, part.label.capitalize(), part.value))
         for part in measures.values()

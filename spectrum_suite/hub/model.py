@@ -28,6 +28,9 @@ from spectrum_suite.json_files import read_json
 from spectrum_suite.models import ADAPTER, find_model, load_merged
 from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
 
+REPORTS = "reports"
+"""A folder beside an adapter."""
+
 EVAL_RESULTS = ".eval_results/spectrum-suite.yaml"
 
 _ADAPTER_WEIGHTS, _SAMPLING, _TOKENIZER = "adapter_model.safetensors", "generation_config.json", "tokenizer_config.json"
@@ -153,8 +156,13 @@ def model_card(
 
 
 def find_reports(folder: Path) -> list[Path]:
-    """What may be evaluations of an adapter: in its folder, and in the one above."""
+    """What may be the evaluation of an adapter: in its folder, and in the one above."""
     return [place / REPORT for place in (folder, folder.resolve().parent) if (place / REPORT).is_file()]
+
+
+def kept_reports(folder: Path) -> tuple[Path, ...]:
+    """The evaluations that lie beside an adapter, one for each desideratum, as with those that come with us."""
+    return tuple(sorted((folder / REPORTS).glob("*.json")))
 
 
 def _reports_of_comparison(folder: Path, adapter_scale: float) -> tuple[Path, ...]:
@@ -171,11 +179,11 @@ def _checked_reports(folder: Path, options: ModelOptions) -> tuple[tuple[Path, .
     Raises:
         UserError: A report that was given is about other weights, or does not say about which; or there is none.
     """
-    if options.reports:
-        for path in options.reports:
+    if given := options.reports or (() if options.without_report else kept_reports(folder)):
+        for path in given:
             if why := _not_about(read_json(path, "give a report with '--report'"), folder, options.adapter_scale):
                 raise UserError(f"report {str(path)!r} {why}: measure this one with evaluate_model.py")
-        return options.reports, ()
+        return given, ()
     if options.without_report:
         return (), ()
     not_used = []

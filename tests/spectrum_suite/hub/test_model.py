@@ -209,6 +209,29 @@ def test_a_report_is_found_beside_the_adapter_and_above_it(trained, tmp_path):
         above.unlink()
 
 
+def test_reports_that_are_kept_beside_an_adapter_are_all_told(copy, tmp_path):
+    (copy / "reports").mkdir()
+    path = evaluation(tmp_path, find_model(str(copy)).fingerprint())
+    report = json.loads(path.read_text())
+    shares = {"words": {"mean": 0.75}, "fixed": {"mean": 0.125}}
+    markers = {"n": 60, "length_violation": shares, "lines_in_language": {"fixed": {"mean": 0.875}},
+               "length_correlation": {"spearman": 0.625}}  # fmt: skip
+    for name, sections in (
+        ("alignment", {"alignment": report["alignment"]}),
+        ("markers", {"alignment": {}, "markers": {"questions": markers}}),
+    ):
+        kept = {key: value for key, value in report.items() if key not in ("alignment", "steerability", "coverage")}
+        (copy / "reports" / f"{name}.json").write_text(json.dumps(kept | sections))
+    found = publication(copy, tmp_path)
+    assert [note.rpartition("/")[2] for note in found.notes if "results" in note] == ["alignment.json", "markers.json"]
+    for told in ("limit that is set as a marker | 0.125", "limit in words of the instruction | 0.75", "0.875", "0.625"):
+        assert told in found.card
+    assert "questions" not in str(yaml.safe_load(found.card.split("---")[1])["model-index"])
+    (copy / "reports" / "old.json").write_text(json.dumps(report | {"model": {"fingerprint": "0" * 16}}))
+    with pytest.raises(UserError, match=r"report '.*old.json' is about another model than"):
+        publication(copy, tmp_path)
+
+
 def test_a_report_about_another_model_is_refused(trained, tmp_path):
     path = evaluation(tmp_path, "0123456789abcdef")
     with pytest.raises(UserError, match=r"report '.*report.json' is about another model than"):
