@@ -50,7 +50,7 @@ bounds-%:
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 build/bounds/$*/bin/python -m pytest $(SMOKE)
 
 # each is made again by itself, too: make results-markers; it resumes where it was interrupted
-RESULTS := spectrum markers
+RESULTS := spectrum markers implicit
 results: $(addprefix results-, $(RESULTS))
 
 results-%: $(INSTALLED)

@@ -91,6 +91,7 @@ def markdown(results: Results, images: Sequence[str] = (), *, level: int = 1) ->
         base=base_of(results),
         differences=_differences(results),
         similarities=_similarities(results),
+        win_rates=_win_rates(results),
         of_tasks=_of_tasks(results),
         images=images,
         verdicts=Counter(claim.verdict for claim in checked),
@@ -202,6 +203,25 @@ def _similarities(results: Results) -> str:
                     value, low, high = ("-" if number is None else f"{number:+.2f}" for number in values)
                     rows.append([run.name, found["to"], str(found["n"]), f"{value} [{low}, {high}]"])
     return _table(["run", "narrow task", "instructions", "rank correlation"], rows) if rows else ""
+
+
+def _win_rates(results: Results) -> str:
+    """Of the runs that were compared with another, by a judge."""
+    rows = []
+    for run in results.runs:
+        for seed in run.seeds:
+            for data, section in seed.scores.get("instruction", {}).items():
+                if found := section.get("over_other"):
+                    rates = [_rate(found, name) for name in ("win_rate", "length_controlled")]
+                    rows.append([run.name, found["other"], data, str(found["n"]), *rates, found["judge"]])
+    columns = ["run", "over", "data", "instructions", "win rate", "at equal lengths", "judge"]
+    return markdown_table(columns, rows, "lllrrrl") if rows else ""
+
+
+def _rate(found: Mapping[str, Any], name: str) -> str:
+    """``0.62 [0.55, 0.69]``."""
+    low, high = found[f"{name}_ci95"]
+    return f"{found[name]:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _of_tasks(results: Results) -> dict[str, str]:

@@ -6,7 +6,8 @@
                     metrics/in_context_steerability, over the outputs with an example before them; after has, for some
                     numbers of examples, the loss of the output of each sequence with just so many before it
     coverage        prompting -> {ids (the tasks), valid, unique, yield}
-    instruction     data set -> {rows, ids, ends, new_instruction, repetition, pairs (their ids), ranking, win_rate}
+    instruction     data set -> {rows, ids, ends, new_instruction, repetition, pairs (their ids), ranking, win_rate,
+                    over_other (the win rate over the run that it is compared with, where there is a judge)}
     markers         data set -> see :mod:`spectrum_suite.evaluation.comparison.marker_scores`
 
 Lists hold one entry per id; an entry without a value is null.
@@ -32,10 +33,17 @@ Scores = dict[str, dict[str, Any]]
 EXAMPLES = (0, 4, 16)
 """Numbers of examples after which the loss is kept by itself."""
 
+_WINS = ("judge", "n", "win_rate", "win_rate_ci95", "length_controlled", "length_controlled_ci95")
+
 
 def scores_of(report: Report) -> Scores:
     """What is kept of the desiderata that a report has."""
-    return {name: keep(report[name]) for name, keep in _KEPT.items() if report.get(name)}
+    found = {name: keep(report[name]) for name, keep in _KEPT.items() if report.get(name)}
+    compared = (report["comparison"] or {}).get("instruction", {})
+    for name, section in found.get("instruction", {}).items():
+        if wins := compared.get(name, {}).get("win_rate"):
+            section["over_other"] = {"other": report["comparison"]["other"]["model"], **{k: wins[k] for k in _WINS}}
+    return found
 
 
 def check_same_rows(first: Scores, other: Scores) -> None:

@@ -139,11 +139,18 @@ def test_responses_beside_those_of_a_narrow_task(recipe, compare, trained, tmp_p
             ("tuned-1", "single-task", {"similar_to": str(data)}),
         )
     ]
-    measure = {"instruction": {"data": [str(data)], "max_new_tokens": 4}}
+    runs[1]["against"] = "base"
+    judge = str(trained / "tuned-2")
+    measure = {"instruction": {"data": [str(data)], "max_new_tokens": 4, "likelihood_judge": judge}}
     out = compare(recipe(runs=runs, measure=measure, choose={}))
-    (line,) = [line for line in (out / "results.md").read_text().splitlines() if "| sums |" in line]
+    page = (out / "results.md").read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith("| tuned-1 | sums |")]
     low, high = found.section()["ci95"]
     assert line == f"| tuned-1 | sums | 8 | +0.98 [{low:+.2f}, {high:+.2f}] |"
+    wins = read_report(out / "tuned-1" / "instruction")["comparison"]["instruction"]["sums"]["win_rate"]
+    low, high = wins["win_rate_ci95"]
+    told = f"| tuned-1 | {trained / 'base'} | sums | 8 | {wins['win_rate']:.2f} [{low:.2f}, {high:.2f}] |"
+    assert told in page
 
 
 def test_each_model_is_loaded_once_in_a_row(recipe, compare, monkeypatch):
