@@ -1,4 +1,4 @@
-"""Where the folders of a checkout lie in the package; everything else is in pyproject.toml."""
+"""Where the folders of a checkout are in the package; everything else is in pyproject.toml."""
 
 from setuptools import find_packages, setup
 
@@ -9,7 +9,7 @@ INSIDE = {
     "spectrum_suite.metrics.output_coverage": "metrics/output_coverage",
     "spectrum_suite.metrics.spectrum_alignment": "metrics/spectrum_alignment",
 }
-"""Folder of the package -> where it lies in a checkout; see `spectrum_suite.shipped`."""
+"""Folder of the package -> where it is in a checkout; see `spectrum_suite.shipped`."""
 
 setup(
     packages=[*find_packages(include=["spectrum_suite*", "dataset_builder*"]), *INSIDE],

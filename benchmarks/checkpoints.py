@@ -26,9 +26,10 @@ from dataset_builder.registry import all_tasks
 from spectrum_suite.errors import UserError, exit_on_user_error
 from spectrum_suite.evaluation.choices import DESIDERATA, ON_DATA
 from spectrum_suite.hub.local_files import LocalFile
-from spectrum_suite.hub.model import REPORTS, VOCABULARY, ModelOptions, kept_reports, model_publication
+from spectrum_suite.hub.model import REPORTS, ModelOptions, kept_reports, model_publication
 from spectrum_suite.json_files import read_json, write_json
 from spectrum_suite.lm.calibration_file import CALIBRATION
+from spectrum_suite.models import find_vocabulary
 from spectrum_suite.shipped import own_folder
 from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
 
@@ -49,7 +50,7 @@ def pack(run: Path, folder: Path) -> None:
         folder: The checkpoint; one of an earlier run is replaced.
 
     Raises:
-        UserError: It is no such run, or its weights are too large.
+        UserError: It is not such a run, or its weights are too large.
     """
     base = read_json(run / TRAINING_REPORT, "give the folder that train_sft.py wrote")["base_model"]
     if not str(base).startswith("embedded:"):
@@ -64,7 +65,8 @@ def pack(run: Path, folder: Path) -> None:
     with TemporaryDirectory() as scratch:
         options = ModelOptions(without_report=True)
         published = model_publication(run, f"spectrum-suite/{folder.name}", options, Path(scratch))
-        files = {file.name: _content(file) for file in published.files if file.name not in VOCABULARY}
+        vocabulary = {path.name for path in find_vocabulary(str(run))}
+        files = {file.name: _content(file) for file in published.files if file.name not in vocabulary}
     configuration = json.loads(files[_CONFIGURATION]) | {"base_model_name_or_path": base}
     files |= {_WEIGHTS: weights, _CONFIGURATION: (json.dumps(configuration, indent=2) + "\n").encode()}
     report = json.loads(files[TRAINING_REPORT]) | {"base_model": base}

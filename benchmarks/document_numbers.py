@@ -1,4 +1,4 @@
-"""Fills the numbers and tables of the documents in, from the reports that lie in benchmarks/results/.
+"""Fills the numbers and tables of the documents in, from the reports in benchmarks/results/.
 
     python -m benchmarks.document_numbers
 

@@ -7,8 +7,8 @@
 Each part is optional, has a share of the time, and is done in processes of its own; what is done when one fails or runs
 out of time is kept, with the reason. The parts are
 
-    losses    the losses of the first steps of training, in bfloat16 and in 4 bits, beside those of the CPU
-    scores    log-probabilities of options and of outputs, and samples, in float32, beside those of the CPU
+    losses    the losses of the first steps of training, in bfloat16 and in 4 bits, compared with those of the CPU
+    scores    log-probabilities of options and of outputs, and samples, in float32, compared with those of the CPU
     training  trained tokens a second and peak memory beside TRL (its fused loss, with and without its packing) on the
               same rows, at batch sizes that double until nothing is gained, and the share of the device's bfloat16 peak
     options   options a second beside lm-evaluation-harness, and 100 samples beside `generate`
@@ -16,7 +16,7 @@ out of time is kept, with the reason. The parts are
 
 `gpu.json` has the device's name, each part's result, its seconds, and whether what it compares is within its tolerance:
 0.05 nats for the loss of a step in bfloat16 and in 4 bits, 1e-3 nats for a log-probability in float32. Samples are
-equal but for numbers that lie on the border of two tokens: 95 of 100.
+equal but for numbers on the border of two tokens: 95 of 100.
 `python -m benchmarks.gpu_carry` lists what has to be carried to a machine without a network.
 """
 
@@ -109,7 +109,7 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def part_losses(clock: Clock, keep: Callable[[Found], None]) -> Found:
-    """The device's losses beside the CPU's."""
+    """The device's losses compared with the CPU's."""
     found: Found = {"steps": clock.settings.steps, "tolerance_nats": LOSS_TOLERANCE}
     for model in clock.settings.models[:1]:
         for method in ("bfloat16 LoRA", "4-bit LoRA"):
@@ -123,7 +123,7 @@ def part_losses(clock: Clock, keep: Callable[[Found], None]) -> Found:
 
 
 def part_scores(clock: Clock, keep: Callable[[Found], None]) -> Found:
-    """The device's scores and samples beside the CPU's."""
+    """The device's scores and samples compared with the CPU's."""
     found: Found = {"tolerance_nats": SCORE_TOLERANCE}
     for model in clock.settings.models[:1]:
         there, here = (
@@ -161,7 +161,7 @@ def flat(nested: Any) -> list[float]:
 
 
 def part_training(clock: Clock, keep: Callable[[Found], None]) -> Found:
-    """Trained tokens a second beside TRL, until larger batches gain nothing."""
+    """Trained tokens a second compared with TRL, until larger batches gain nothing."""
     found: Found = {"peak": clock.work("matmul_peak", size=clock.settings.matrix, rounds=5)}
     for model in clock.settings.models:
         found[model] = {way: {} for way in training.WAYS}
@@ -205,7 +205,7 @@ def summary(of_model: Found, peak: Found) -> Found:
 
 
 def part_options(clock: Clock, keep: Callable[[Found], None]) -> Found:
-    """Options and samples a second beside what people use."""
+    """Options and samples a second compared with what people use."""
     found: Found = {}
     model = clock.settings.models[0]
     ways = [way for way in option_scoring.WAYS if way != "lm_eval" or find_spec("lm_eval")]
@@ -304,7 +304,7 @@ def check(settings: Namespace) -> Found:
 
 
 def conditions() -> Found:
-    """What the numbers depend on beside the device."""
+    """What the numbers depend on besides the device."""
     names = ("torch", "transformers", "trl", "peft", "bitsandbytes")
     return {"machine": platform.machine(), "cpus": os.cpu_count(), "libraries": {name: version(name) for name in names}}
 

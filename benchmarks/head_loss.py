@@ -1,4 +1,4 @@
-"""Measures the loss of a training step from the states before the LM head, beside the loss from its logits.
+"""Measures the loss of a training step from the states before the LM head, compared with the loss from its logits.
 
     python -m benchmarks.head_loss --json
     python -m benchmarks.head_loss --positions 128 --rounds 1

@@ -5,7 +5,7 @@
 
 The files are 20 million ratings in the layout of the Netflix Prize and one Polis conversation of 5 million votes. Each
 task is built by `python -m dataset_builder build` in a process of its own, whose peak memory is what the operating
-system counted. The results are JSON: per task the seconds, those of the processor (which tell more on a busy machine),
+system counted. The results are JSON: per task the seconds, those of the processor (steadier on a busy machine),
 and the peak in GiB.
 """
 

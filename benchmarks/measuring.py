@@ -1,6 +1,6 @@
 """What the benchmarks share: time and memory of some work, work in a process of its own, and the conditions.
 
-Seconds are the processor's (`cpu_seconds`, all threads, which tell more on a busy machine) and those of the clock.
+Seconds are the processor's (`cpu_seconds`, all threads, steadier on a busy machine) and those of the clock.
 Peaks of memory need Linux, whose account of a process can be reset.
 """
 
@@ -112,14 +112,14 @@ class Worker:
 def serve(work: Callable[[str], Any]) -> None:
     """Be a :class:`Worker`: do the work that each line of the input names, and answer with a line of JSON."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever libraries print is no answer
+    os.dup2(2, 1)  # whatever libraries print is not an answer
     for line in sys.stdin:
         answers.write(json.dumps(work(line.strip())) + "\n")
         answers.flush()
 
 
 def conditions(model: str) -> dict[str, Any]:
-    """What the numbers depend on beside the code."""
+    """What the numbers depend on besides the code."""
     return {
         "model": model,
         "dtype": "float32",

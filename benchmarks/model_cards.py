@@ -3,7 +3,7 @@ r"""Writes model_cards/<name>.md for a run, and keeps what the card is made from
     python -m benchmarks.model_cards outputs/spectrum-gemma-3-270m/1 --name gemma-3-270m-spectrum \
         --reports outputs/results/gemma-3-270m/spectrum/1
 
-`--reports` is a folder below which the reports of `evaluate_model.py` lie. Without a run, every card is rendered again
+`--reports` is a folder with reports of `evaluate_model.py` below it. Without a run, every card is rendered again
 from what is kept: the training report, the suite's records of the tasks that were trained on, and the reports without
 their single items.
 """
@@ -56,14 +56,14 @@ def keep(run: Path, reports: Path, suite: Path | None, folder: Path) -> None:
 
 
 def find_reports(place: Path) -> Iterator[Path]:
-    """The reports that lie in a folder, or the one that is named."""
+    """The reports in a folder, or the one that is named."""
     if place.is_file():
         yield place
     yield from sorted(place.rglob(REPORT))
 
 
 def shown(report: dict[str, Any]) -> dict[str, Any]:
-    """What a card tells of a report: nothing about single items, nor where files lay on the machine that measured."""
+    """What a card shows of a report: nothing about single items, nor where files were on the machine that measured."""
     return _without_items({name: value for name, value in report.items() if name not in ("model", "suite")})
 
 
@@ -94,7 +94,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="?", type=Path, help="what train_sft.py left")
     parser.add_argument("--name", help="of the card")
-    parser.add_argument("--reports", type=Path, help="a report, or a folder below which some lie")
+    parser.add_argument("--reports", type=Path, help="a report, or a folder with some below it")
     parser.add_argument("--suite", type=Path, help="the suite that was trained on (default: as the run says)")
     arguments = parser.parse_args()
     with exit_on_user_error():

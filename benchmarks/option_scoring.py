@@ -1,4 +1,4 @@
-"""Measures how many options a second are scored, beside a plain forward pass per option and lm-evaluation-harness.
+"""Measures how many options a second are scored, by us, a plain forward pass per option and lm-evaluation-harness.
 
     python -m benchmarks.option_scoring --json                                # a few items, some minutes on one core
     python -m benchmarks.option_scoring --suite spectrum-suite --nytimes 100 --json --output quick.json
@@ -202,7 +202,7 @@ def added_up(rounds: Sequence[Run]) -> Run:
 def compare(
     rounds: Sequence[dict[str, Run]], items: Sequence[Item], tokenizer: PreTrainedTokenizerBase
 ) -> dict[str, Any]:
-    """Ours beside the others on one task; a round has the run of each way.
+    """Ours compared with the others on one task; a round has the run of each way.
 
     Raises:
         RuntimeError: The log-probabilities of two ways differ by more than ``TOLERANCE_NATS``.

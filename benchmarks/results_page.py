@@ -1,4 +1,4 @@
-"""Writes docs/results.md, with its figures, from the results that lie in benchmarks/results/runs.
+"""Writes docs/results.md, with its figures, from the results in benchmarks/results/runs.
 
     python -m benchmarks.results_page                                                # from what is there
     python -m benchmarks.results_page outputs/results/gemma-3-270m/results.json      # takes these in before, under the

@@ -101,7 +101,7 @@ def compare_json(old: str, new: str, *, listed: bool) -> tuple[str, list[str]]:
 
 
 def timeless(given: Any) -> Any:
-    """JSON without the keys that tell of time, memory and versions."""
+    """JSON without the keys about time, memory and versions."""
     if isinstance(given, dict):
         return {key: timeless(value) for key, value in given.items() if key not in IGNORED_KEYS}
     return [timeless(value) for value in given] if isinstance(given, list) else given

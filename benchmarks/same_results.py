@@ -204,7 +204,7 @@ def build(side: Side, tasks: Sequence[str], output: str, sources: Path, *more: s
 
 
 def compare_builds(comparison: Comparison, sources: Path | None, rows: int | None) -> None:
-    """Every Parquet file, and what lies beside them."""
+    """Every Parquet file, and what is next to them."""
     limit = ["--rows", str(rows)] if rows else []
     fixtures = comparison.sides[0].checkout / "dataset_builder" / "fixtures"
     for output, raw in (("suite-of-fixtures", fixtures), ("suite", sources)):
@@ -270,7 +270,7 @@ def process(side: Side, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def compare_pushes(comparison: Comparison, only: Sequence[str]) -> None:
-    """Every file of every repository, as it lies on the Hub after the push."""
+    """Every file of every repository, as it is on the Hub after the push."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     for side in comparison.sides:  # one after the other: both at the same address

@@ -1,4 +1,4 @@
-"""Measures whether what 1,000 answers of a model tell of its divergence is right, where the exact value is known.
+"""Measures whether what 1,000 answers of a model say about its divergence is right, where the exact value is known.
 
     python -m dataset_builder build --tasks dist_coinflip dist_binomial dist_categorical dist_global_oqa \\
         --sources_dir SOURCES --output SUITE
@@ -53,7 +53,7 @@ def some_rows(lm: LocalLM, suite: str, task: str, *, count: int, tokens: int, co
 
 
 def as_dict(exact: AlignmentItem, found: AlignmentItem) -> dict[str, Any]:
-    """An item's exact values beside what its answers tell."""
+    """An item's exact values, and what its answers show."""
     told = {name: found.drawn[name] for name in ("n", "counts", "others", "plug_in", "corrected", "ci95", "p_value")}
     return {"id": exact.id, "exact": {name: exact.scores[name] for name in (*METRICS, "coverage")}} | told
 

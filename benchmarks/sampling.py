@@ -12,7 +12,7 @@ run in a process of its own, on few samples first, which are not counted:
     separate         100 calls (or `--calls`) of generate(do_sample=True, temperature=1, top_k=0, top_p=1)
     num_return       one call of generate(num_return_sequences=100)
 
-Seconds are the processor's (`cpu_seconds`, which tell more on a busy machine) and those of the wall. `peak_gib` is the
+Seconds are the processor's (`cpu_seconds`, steadier on a busy machine) and those of the wall. `peak_gib` is the
 largest memory of the process once the model is loaded, `working_mib` how much of it sampling took. Ratios are `ours`
 against another: samples per second over theirs, and memory over theirs.
 """

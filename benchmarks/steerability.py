@@ -1,4 +1,4 @@
-"""Measures how fast the outputs inside long sequences are scored, beside a plain forward pass with all logits.
+"""Measures how fast the outputs inside long sequences are scored, compared with a plain forward pass with all logits.
 
     python -m benchmarks.steerability --json                  # 200 sequences of 1,024 tokens: an hour or more on a core
     python -m benchmarks.steerability --sequences 6 --json --output quick.json
@@ -143,7 +143,7 @@ def measure(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def summary(turns: Sequence[dict[str, Run]], sequences: Sequences, tokenizer: PreTrainedTokenizerBase) -> Run:
-    """Ours beside the plain way, over all turns.
+    """Ours compared with the plain way, over all turns.
 
     Raises:
         RuntimeError: Their log-probabilities differ by more than ``TOLERANCE_NATS``.

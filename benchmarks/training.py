@@ -1,4 +1,4 @@
-"""Measures training beside TRL's plain `SFTTrainer`: trained tokens a second, peak memory, and preparing the data.
+"""Measures training and TRL's plain `SFTTrainer`: trained tokens a second, peak memory, and preparing the data.
 
     python -m benchmarks.training --json                       # Gemma 3 270M and SmolLM2, tens of minutes on one core
     python -m benchmarks.training --models smollm2-135m --rows 12 --rounds 1 --json
@@ -297,7 +297,7 @@ def prepare(suite: str, tasks: Sequence[str], rows_per_task: int) -> Run:
 
 
 def collator_speed(rows: Dataset, tokenizer: PreTrainedTokenizerBase, text_format: Format, **options: Any) -> Run:
-    """Tokens a second that are no padding, and those with a loss, with reading the rows."""
+    """Tokens a second without padding, and those with a loss, with reading the rows."""
     collator = SpectrumCollator.for_format(text_format, tokenizer, max_length=1024, **options)
     batches = [list(range(start, min(start + 16, len(rows)))) for start in range(0, len(rows), 16)]
 

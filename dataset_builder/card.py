@@ -191,7 +191,7 @@ def _non_commercial(groups: _Groups) -> dict[str, list[str]]:
 
 
 def _source_datasets(sources: Iterable[Source]) -> list[str]:
-    """The sources as the Hub names those of a data set; ``original`` is what the builder itself draws."""
+    """The sources as the Hub names those of a dataset; ``original`` is what the builder itself draws."""
     hubs = {spec.source.name: spec.source.hub for spec in all_tasks() if spec.source.hub}
     return sorted(
         {
@@ -237,7 +237,7 @@ def shared_sections(specs: Iterable[TaskSpec]) -> dict[str, str]:
 
 
 def license_of(sources: Iterable[Source]) -> dict[str, str]:
-    """A data set's licence in the Hub's terms: that of its sources if they share one, else ``other``."""
+    """A dataset's licence in the Hub's terms: that of its sources if they share one, else ``other``."""
     licenses = {source.license.lower().replace(" ", "-") for source in sources}
     if len(licenses) == 1 and licenses <= _HUB_LICENSES:
         return {"license": licenses.pop()}

@@ -1,4 +1,4 @@
-"""``build --as decisions``: a data set of decisions from the tasks of a suite, with its card and ``eval.yaml``."""
+"""``build --as decisions``: a dataset of decisions from the tasks of a suite, with its card and ``eval.yaml``."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _write_documents(folder: Path, written: list[Written], report: Mapping[str, 
 
 
 def _eval_yaml(written: list[Written]) -> str:
-    """What makes the data set a benchmark on the Hub: one task for each that is held out."""
+    """What makes the dataset a benchmark on the Hub: one task for each that is held out."""
     held_out = [each.spec for each in written if each.spec.split == "test"] or [each.spec for each in written]
     content = {
         "name": NAME,

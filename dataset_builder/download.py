@@ -30,7 +30,7 @@ class HostUnreachableError(DownloadError):
 def fetch(url: str, path: Path, sha256: str | None = None, max_bytes: int = MAX_BYTES) -> Path:
     """Download ``url`` to ``path``, unless it exists.
 
-    What has arrived is kept beside it as ``<name>.incomplete`` and continued by the next call.
+    What has arrived is kept next to it as ``<name>.incomplete`` and continued by the next call.
 
     Args:
         url: An https address (http is allowed for this machine itself).

@@ -63,7 +63,7 @@ def missing_lines(records: Mapping[str, Record]) -> Iterator[str]:
 
 
 def row_lines(records: Mapping[str, Record]) -> Iterator[str]:
-    """A line for each reason for which rows were left out, converted or are doubtful, where the first place is told.
+    """A line for each reason for which rows were left out, converted or are doubtful, with the first place.
 
     Args:
         records: Task -> its record, of which ``dropped``, ``cleaned``, ``personal`` and ``first`` count.

@@ -93,7 +93,7 @@ def read_parquet(path: Path, columns: Mapping[str, pl.DataType | type[pl.DataTyp
     except pl.exceptions.ColumnNotFoundError as error:
         raise _unusable(path, f"lacks a column it should have: {str(error).splitlines()[0]}") from error
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unusable(path, f"does not read as Parquet: {str(error).splitlines()[0]}") from error
+        raise _unusable(path, f"is not valid Parquet: {str(error).splitlines()[0]}") from error
     if frame.is_empty():
         raise _unusable(path, "holds no row")
     return frame.select(_cast(path, frame[name], dtype) for name, dtype in columns.items())
@@ -191,7 +191,7 @@ def _read_strings(path: Path, names: list[str], *, has_header: bool) -> pa.Table
         if found := _INVALID_ROW.search(str(error)):
             row, expected, actual = map(int, found.groups())
             raise bad_row(path, row - has_header, f"it has {actual} fields where {expected} are expected") from error
-        raise _unusable(path, f"does not read as CSV: {str(error).splitlines()[0]}") from error
+        raise _unusable(path, f"is not valid CSV: {str(error).splitlines()[0]}") from error
 
 
 def is_cut_off(path: Path) -> bool:

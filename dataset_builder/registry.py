@@ -136,7 +136,7 @@ def _of_packages() -> Iterator[ModuleType]:
         except Exception as error:  # whatever goes wrong in somebody's package
             raise UserError(
                 f"source {point.value!r} of an installed package cannot be imported: {type(error).__name__}: "
-                f"{first_line(error)}; mend the package, or uninstall it"
+                f"{first_line(error)}; fix the package, or uninstall it"
             ) from error
 
 

@@ -64,7 +64,7 @@ class Counts:
     dropped: Counter[str] = field(default_factory=Counter)
     cleaned: Counter[str] = field(default_factory=Counter)
     personal: Counter[str] = field(default_factory=Counter)  # what looks like data on people -> cells
-    first: dict[str, str] = field(default_factory=dict)  # reason -> where the first row is, where that is told
+    first: dict[str, str] = field(default_factory=dict)  # reason -> where the first row is, where that is known
     faults: dict[str, int] = field(default_factory=dict)  # what is wrong with rows -> how many
 
 
@@ -110,7 +110,7 @@ class SpectrumSuite(datasets.ArrowBasedBuilder):
             yield Key(0, index), table
         if self.config.strict and self.counts.faults:
             lines = (f"{rows} x {why} (first: {self.counts.first[why]})" for why, rows in self.counts.faults.items())
-            raise UserError(f"task {spec.name!r}: {'; '.join(lines)}: mend the table, or build without '--strict'")
+            raise UserError(f"task {spec.name!r}: {'; '.join(lines)}: fix the table, or build without '--strict'")
         if not self.counts.rows:
             dropped = ", ".join(f"{rows} rows: {reason}" for reason, rows in self.counts.dropped.items())
             raise UserError(

@@ -11,7 +11,7 @@
     dropped      reason -> raw rows that were left out
     cleaned      what was repaired -> texts in which it was (:mod:`dataset_builder.hygiene`)
     personal     what looks like data on people -> cells of somebody's own table
-    first        reason of ``dropped``, ``cleaned`` or ``personal`` -> where the first row is, where that is told
+    first        reason of ``dropped``, ``cleaned`` or ``personal`` -> where the first row is, where that is known
     definition   what the task is; null of the repository's own (:mod:`dataset_builder.recorded_tasks`)
     verbatim     why texts are left unchanged; empty where they are repaired
     files        Parquet file of the task's folder -> {"sha256": in hexadecimal, "rows": int, "bytes": int}
@@ -53,7 +53,7 @@ def describe_file(path: Path) -> dict[str, Any]:
 
 
 class SuiteFolder:
-    """The output of a build, and beside it the staging folder ``.<name>.partial`` in which the next one grows.
+    """The output of a build, and next to it the staging folder ``.<name>.partial`` in which the next one grows.
 
     A task is finished in staging once its record exists; ``publish`` then swaps the whole folder in.
     """
@@ -82,7 +82,7 @@ class SuiteFolder:
         try:
             return json.loads(report.read_text())["tasks"]
         except (ValueError, KeyError) as error:
-            raise UserError(f"{str(report)!r} does not read as a build report: build into another folder") from error
+            raise UserError(f"{str(report)!r} is not a build report: build into another folder") from error
 
     def is_as_built(self, task: str, record: Record) -> bool:
         """Whether the output has the files of a task as its record lists them; an old record lists none."""
@@ -115,7 +115,7 @@ class SuiteFolder:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """Hold the lock beside the staging folder, which a system may not let be moved with an open file in it."""
+        """Hold the lock next to the staging folder, which a system may not let be moved with an open file in it."""
         self._make_staging()
         busy = f"another build is writing {str(self.output)!r}: wait for it, or give another '--output'"
         with locked(self._lock, busy=busy):

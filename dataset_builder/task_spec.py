@@ -108,7 +108,7 @@ class Dropped:
     Attributes:
         reason: Why.
         rows: How many.
-        first: Where the first of them is, as far as that is told.
+        first: Where the first of them is, as far as that is known.
         is_fault: Something is wrong with them, so that a strict build stops.
     """
 
@@ -170,7 +170,7 @@ class SourceFile:
             repository, if it has one.
         sha256: Checksum of what the address gives.
         config: Configuration of the Hub repository whose split is written as this file; empty for its only one.
-        split: That split; empty for a file that lies in the repository.
+        split: That split; empty for a file in the repository.
     """
 
     path: str

@@ -47,7 +47,7 @@ _HOME = {
     "score_options": "metrics.in_context_steerability.scoring",
     "score_task": "metrics.output_coverage.scoring",
 }
-"""Name -> the module that has it, and behind a colon what it is called there, if that is another name."""
+"""Name -> the module that has it, and after a colon what it is called there, if that is another name."""
 
 
 # On a processor with bfloat16, bitsandbytes warns at import of a kernel that only a Hub has, and does without it.

@@ -201,7 +201,7 @@ def _short(paths: list[str]) -> list[str]:
 
 
 def merged(adapted: PeftModel, *, name: str) -> PreTrainedModel:
-    """The base with the adapter merged into its weights, the same function of its input as the two beside each other.
+    """The base with the adapter merged into its weights, the same function of its input as the two apart.
 
     Where the base ties embeddings and LM head and the adapter changes one of them, they are tied no longer.
 

@@ -1,4 +1,4 @@
-"""Short texts, and passes of a model in which one of them lies in each layout: alone its numbers are right.
+"""Short texts, and passes of a model in which one of them is in each layout: alone its numbers are right.
 
 See :mod:`spectrum_suite.layouts`, which compares them.
 """
@@ -123,7 +123,7 @@ def tree_pass(model: PreTrainedModel, texts: ComparedTexts, fill: int = 0) -> to
 
 
 def pack_pass(model: PreTrainedModel, texts: ComparedTexts, fill: int = 0) -> torch.Tensor:
-    """The text in a row after another one, longer by ``fill``, told apart by positions."""
+    """The text in a row after another one, longer by ``fill``, separated by positions."""
     other = texts.other + (texts.sibling * (fill + 1))[:fill]
     tokens = torch.tensor([other + texts.text], device=model.device)
     positions = [*range(len(other)), *range(len(texts.text))]

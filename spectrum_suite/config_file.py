@@ -8,10 +8,9 @@ from argparse import Action, ArgumentError, ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from spectrum_suite.errors import UserError
 from spectrum_suite.shipped import shipped
+from spectrum_suite.yaml_entries import Entries, read_entries
 
 OPTION = "--config"
 
@@ -30,34 +29,21 @@ def config_of(words: Sequence[str]) -> tuple[str | None, list[str]]:
     except ArgumentError as error:
         raise UserError(f"{OPTION} needs the path of a YAML file of options") from error
     if found.config and len(found.config) > 1:
-        raise UserError(f"{OPTION} is given twice: one file is read, and the options beside it override it")
+        raise UserError(f"{OPTION} is given twice: one file is read, and options on the command line override it")
     return (found.config[0] if found.config else None), [*rest, *words[end:]]
 
 
-def read_config(path: str) -> tuple[dict[Any, Any], dict[str, str]]:
+def read_config(path: str) -> tuple[Entries, dict[str, str]]:
     """The options in a YAML file, and the environment variables that its ``env`` sets.
 
     Raises:
         UserError: There is no such file, or it is not a YAML mapping.
     """
-    try:
-        with open(shipped(path), encoding="utf-8") as file:  # noqa: PTH123 - a Path would drop a slash at the end
-            entries = yaml.safe_load(file)
-    except OSError as error:
-        raise UserError(f"{OPTION} {path!r} cannot be read ({error.strerror}): check the path") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{OPTION} {path!r} is not text in UTF-8: give a YAML file of options") from error
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        where = f" (line {place.line + 1})" if place else ""
-        raise UserError(
-            f"{OPTION} {path!r} is not YAML{where}: {getattr(error, 'problem', None) or 'check it'}"
-        ) from error
-    if not isinstance(entries, dict):
-        raise UserError(f"{OPTION} {path!r} is not a mapping of options: write lines such as 'seed: 1'")
+    entries = read_entries(shipped(path), OPTION, "give a YAML file of options, with lines such as 'seed: 1'")
+    place = entries.at("env")
     variables = entries.pop("env", None) or {}
     if not isinstance(variables, dict):
-        raise UserError(f"{OPTION} {path!r}: env is not a mapping of environment variables")
+        raise UserError(f"{place}: 'env' is {variables!r}: give names of environment variables with values")
     return entries, {str(name): str(value) for name, value in variables.items()}
 
 

@@ -38,7 +38,7 @@ class RowMaker:
         task: The task's name.
         dataset: The rows of the dataset.
         columns: What a column is, see :data:`spectrum_suite.dataset_suite.COLUMNS` -> its name.
-        groups: Columns that tell groups of people or questions apart.
+        groups: Columns that distinguish groups of people or questions.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class RowMaker:
         return {name: self._value(row, name) for name in self.groups}
 
     def _processes(self) -> dict[str, _Process]:
-        """The draws of each process, or of all rows where no column tells processes apart."""
+        """The draws of each process, or of all rows where no column distinguishes processes."""
         found: dict[str, _Process] = {}
         wrong: list[str] = []
         empty = 0
@@ -188,7 +188,7 @@ class _Process:
         """Add a draw; a group that it does not share with those before it is none of the process."""
         if description != self.description:
             raise ValueError(
-                "its description is not that of the rows before it: name the column that tells processes apart as "
+                "its description is not that of the rows before it: name the column that distinguishes processes as "
                 "process=, or leave description= out"
             )
         self.groups = {name: value for name, value in self.groups.items() if groups[name] == value}

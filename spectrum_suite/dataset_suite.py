@@ -57,7 +57,7 @@ class DatasetChoice:
         columns: What a column is, of :data:`COLUMNS` -> its name. Where empty, columns of these very names.
         config: The configuration, where there are several.
         revision: Branch, tag or commit on a Hub.
-        groups: Further columns, by which results are to be told apart.
+        groups: Further columns, by which results are distinguished.
     """
 
     name: str
@@ -89,7 +89,7 @@ class DatasetSuite:
     """The suite that was made of a dataset.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it is.
         task: The name of its task.
         source: What reports say of it: ``name``, ``config``, ``split``, ``revision`` (the commit; None for files on
             this machine) and ``columns``.
@@ -104,7 +104,7 @@ def parse_columns(words: Iterable[str]) -> dict[str, str]:
     """``messages=prompt,options=answers``, in one word or several, as what a column is -> its name.
 
     Raises:
-        UserError: An entry is of another form, is nothing that a column can be, or is there twice.
+        UserError: An entry is malformed, is nothing that a column can be, or occurs twice.
     """
     found: dict[str, str] = {}
     for entry in (part.strip() for word in words for part in word.split(",")):
@@ -154,7 +154,7 @@ def _checked_columns(choice: DatasetChoice, names: Sequence[str]) -> dict[str, s
         if columns.keys() >= {what, other}:
             raise UserError(f"--columns names both {what} and {other}, which do not go together: leave one out")
     if choice.groups and "output" in columns and "process" not in columns:
-        raise UserError("--by is about people or questions: name the column that tells them apart as process=")
+        raise UserError("--by is about people or questions: name the column that distinguishes them as process=")
     return columns
 
 

@@ -28,7 +28,7 @@ def device_count(device: torch.device) -> int:
 
 
 def device_name(device: torch.device) -> str:
-    """The name that its maker gave an accelerator (``NVIDIA H200``), where it tells, else the kind of device."""
+    """The name that its maker gave an accelerator (``NVIDIA H200``), where it reports one, else the kind of device."""
     told = getattr(torch.get_device_module(device), "get_device_name", None) if device.type != "cpu" else None
     return told(device) if told else device.type
 
@@ -78,10 +78,10 @@ def peak_memory_gib(device: torch.device) -> float:
 
 
 def peak_process_gib(*, children: bool = False) -> float:
-    """The largest resident memory that this process had so far, in GiB; what it has now where no system tells.
+    """The largest resident memory that this process had so far, in GiB; what it has now where the system reports none.
 
     Args:
-        children: Also look at processes that it ran and that have ended; Windows does not tell.
+        children: Also look at processes that it ran and that have ended; Windows does not report them.
     """
     info = psutil.Process().memory_info()
     if hasattr(info, "peak_wset"):  # Windows

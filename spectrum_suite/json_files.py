@@ -53,7 +53,7 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def in_one_step(path: Path) -> Iterator[Path]:
-    """The path of a file beside ``path`` that takes its place once it is written, and goes where that fails.
+    """The path of a file next to ``path`` that takes its place once it is written, and goes where that fails.
 
     Raises:
         UserError: ``path`` is a folder, a device, or anything else that is not a file, which must not be replaced.

@@ -1,7 +1,7 @@
 """Rows of JSON files with every string as it is written.
 
 `datasets` reads JSON with Arrow, which takes strings that look like dates and times for such ("1969-07-20"), and with
-pandas where Arrow gives up, which takes "007" for a number. Neither can be told not to.
+pandas where Arrow gives up, which takes "007" for a number. Neither can be configured not to.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def json_rows(data: str, paths: Iterable[Path], split: str = "train") -> Dataset
 
 
 def hub_json_rows(data: str, split: str, **which: str) -> Dataset | None:
-    """The rows of a split of a folder or of a data set on a Hub whose files are JSON; None if they are others.
+    """The rows of a split of a folder or of a dataset on a Hub whose files are JSON; None if they are others.
 
     Args:
         data: The folder or the id.

@@ -7,9 +7,9 @@ a few short passes of the very model are compared, once per model:
     alone     S B                     (what is right)
     a line    O S A B                 (what S and B would get if everything before them leaked into them)
     a tree    O | S A | S B           (one row, ``S`` there once)
-    a pack    O | S B                 (one row, told apart by positions)
+    a pack    O | S B                 (one row, separated by positions)
 
-The difference to what is right has to be small beside what a leak would make, which is measured, so that a model that
+The difference to what is right has to be small compared with that of a leak, which is measured, so that a model that
 hardly looks at its context proves nothing.
 """
 
@@ -192,7 +192,7 @@ def require(model: PreTrainedModel, layout: Layout, length: int, *, option: str,
 
 @torch.no_grad()
 def positions_keep_apart(model: PreTrainedModel, length: int, *, autocast: torch.dtype | None) -> str:
-    """Whether a model tells the texts of a row apart by their positions alone.
+    """Whether a model separates the texts of a row by their positions alone.
 
     Args:
         model: The model, in eval mode.

@@ -1,7 +1,7 @@
 """The memory of a model's passes, counted before there are weights: its operations run on tensors without content.
 
 `torch`'s fake tensors have shapes, a dtype and a device, and choose the kernels of that device, so that what is
-allocated is what a real pass allocates. What a system needs beside the tensors is not counted.
+allocated is what a real pass allocates. What a system needs besides the tensors is not counted.
 """
 
 from __future__ import annotations
@@ -160,6 +160,6 @@ def tensor_bytes(tensors: Sequence[torch.Tensor]) -> int:
 
 
 def free_gib(device: torch.device) -> float:
-    """Memory that can still be had: of the accelerator where it tells, else of the machine."""
+    """Memory that can still be had: of the accelerator where it reports it, else of the machine."""
     told = getattr(torch.get_device_module(device), "mem_get_info", None) if device.type != "cpu" else None
     return (told(device)[0] if told else psutil.virtual_memory().available) / GIB

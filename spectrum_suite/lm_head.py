@@ -75,7 +75,7 @@ class HeadView:
 def unwatched(model: nn.Module) -> nn.Module:
     """A model that shares everything with another but the hooks on it and on its head.
 
-    Whoever counts or records what a model runs is not told of passes that only find out what it can do.
+    Whatever counts or records what a model runs is not notified of passes that only find out what it can do.
     """
     views = [_without_hooks(model)]
     head = model.get_output_embeddings()

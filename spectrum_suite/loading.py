@@ -143,8 +143,8 @@ def check_logits(logits: torch.Tensor, model: PreTrainedModel, name: str) -> Non
         raise UserError(f"the logits of model {name!r} are not finite in {dtype}: {remedy}")
     if reads_ahead(logits, model):
         raise UserError(
-            f"model {name!r} ({model.config.model_type}) looks at later tokens, as encoders do: give a causal language "
-            "model"
+            f"model {name!r} ({model.config.model_type}) attends to later tokens, as encoders do: "
+            "give a causal language model"
         )
 
 
@@ -224,7 +224,7 @@ def check_whole(report: dict[str, Any], source: str | Path, name: str, revision:
     if found:
         known = ", which no part of the model takes" if unexpected else ""
         raise UserError(
-            f"the checkpoint of model {name!r} {', and '.join(found)}{known}: it is not whole, or of another kind of "
+            f"the checkpoint of model {name!r} {', and '.join(found)}{known}: it is incomplete, or of another kind of "
             "model"
         )
 
@@ -237,7 +237,7 @@ def name_weights(keys: Iterable[str]) -> str:
 
 
 def _without_masks(keys: Iterable[str], source: str | Path, revision: str | None) -> list[str]:
-    """Keys but those of causal masks, which older checkpoints (GPT-Neo, GPT-J, CodeGen) keep beside their weights."""
+    """Keys but those of causal masks, which older checkpoints (GPT-Neo, GPT-J, CodeGen) keep with their weights."""
     left = set(keys)
     if left:
         for path in _weight_files(source, revision):

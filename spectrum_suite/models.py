@@ -11,14 +11,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from peft import PeftModel
 from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -37,6 +30,7 @@ from spectrum_suite.devices import best_device, device_count, has_dtype
 from spectrum_suite.embedded_model import embedded_model_path, embedded_name
 from spectrum_suite.errors import UserError, first_line
 from spectrum_suite.fingerprints import fingerprint_of_bytes
+from spectrum_suite.hub_errors import explained
 from spectrum_suite.json_files import read_json
 from spectrum_suite.loading import Purpose, check_causal, load_causal_lm
 from spectrum_suite.probe import logits_after
@@ -50,7 +44,7 @@ _PICKLED = "*.bin"  # read where there is no safetensors file, as tensors alone 
 _NOT_READ = (
     "report.json", "summary.json", "trainer_state.json", "all_results.json", "train_results.json", "calibration.json",
 )  # fmt: skip
-"""Results that lie beside weights: ours, `summary.json` of earlier versions, and those of `Trainer`."""
+"""Results that are stored with weights: ours, `summary.json` of earlier versions, and those of `Trainer`."""
 _WHOLE = 64 * 2**20  # files up to this size are hashed by SHA-256, larger ones by XXH3, which is as fast as the disk
 _BLOCK = 2**23
 
@@ -161,9 +155,7 @@ def find_model(
 
 def _refuse_scale(name: str, adapter_scale: float) -> None:
     if adapter_scale != 1:
-        raise UserError(
-            f"model {name!r} is whole, its change not apart from a base: --adapter_scale is for an adapter's folder"
-        )
+        raise UserError(f"model {name!r} is not an adapter: --adapter_scale is for an adapter's folder")
 
 
 def _base_of(folder: Path, name: str, base: str | None, *, weights: bool) -> ModelFiles:
@@ -252,9 +244,29 @@ def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerBase:
             )
         return tokenizer
     of_base = load_tokenizer(files.base)
-    if any((files.folder / name).is_file() for name in of_base.vocab_files_names.values()):
+    if _vocabulary_files(of_base, files.folder):
         return _read_tokenizer(files.folder, files.name)
     return _with_settings(of_base, files.folder)
+
+
+def find_vocabulary(name: str) -> list[Path]:
+    """The files with the vocabulary of the tokenizer in an adapter's folder, where it has any; else those of its base.
+
+    Raises:
+        UserError: A tokenizer, or the base, is not there or cannot be read.
+    """
+    folder = Path(name)
+    if (folder / "tokenizer.json").is_file():
+        return _vocabulary_files(_read_tokenizer(folder, name), folder)
+    base = find_model(name, weights=False).base
+    tokenizer = load_tokenizer(base)
+    return _vocabulary_files(tokenizer, folder) or _vocabulary_files(tokenizer, base.folder)
+
+
+def _vocabulary_files(tokenizer: PreTrainedTokenizerBase, folder: Path) -> list[Path]:
+    """The files in a folder that tokenizers of this class read their vocabulary from."""
+    names = sorted(set(tokenizer.vocab_files_names.values()) - {"tokenizer_config.json"})  # which some list, too
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def _read_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
@@ -290,7 +302,7 @@ def torch_dtype(name: str | torch.dtype | None, device: torch.device) -> torch.d
     """The dtype of that name; by default bfloat16 on an accelerator that has it, and float32 elsewhere.
 
     Raises:
-        UserError: A model is not scored in it.
+        UserError: Models are not scored in it.
     """
     if name is None:
         return torch.bfloat16 if device.type != "cpu" and has_dtype(device, torch.bfloat16) else torch.float32
@@ -337,20 +349,8 @@ def _load_checkpoint(
 
 def _download(name: str, revision: str | None, *, weights: bool) -> Path:
     left_out = _NOT_NEEDED if weights else [*_NOT_NEEDED, *_WEIGHTS]
-    try:
+    with explained("model", name, revision, "--revision"):
         return Path(snapshot_download(name, revision=revision, allow_patterns=_NEEDED, ignore_patterns=left_out))
-    except GatedRepoError as error:
-        raise UserError(
-            f"model {name!r} is gated: accept its terms on the Hub and log in with 'hf auth login'"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise UserError(f"model {name!r} has no revision {revision!r}: check --revision") from error
-    except RepositoryNotFoundError as error:
-        raise UserError(f"model {name!r} is neither a folder here nor on the Hub: check the name") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError) as error:
-        raise UserError(
-            f"model {name!r} is not a folder here, and the Hub cannot be reached: check the path or the connection"
-        ) from error
 
 
 def _name_and_content(path: Path) -> Iterator[bytes]:

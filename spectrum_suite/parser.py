@@ -124,13 +124,13 @@ class Parser(TrlParser):
         for name, value in entries.items():
             if name not in known:
                 instead = self.instead_of(str(name))
-                raise UserError(f"{OPTION} {path!r}: {name!r} is not an option{instead}: see {self.prog} --help")
+                raise UserError(f"{entries.at(name)}: {name!r} is not an option{instead}: see {self.prog} --help")
             action, hint = known[name], hints.get(name)
             kinds = get_args(hint) or ((hint,) if hint else ())
             try:
                 found = option_value(name, value, action, kinds, self._get_values)
             except UserError as error:
-                raise UserError(f"{OPTION} {path!r}: {error}") from error
+                raise UserError(f"{entries.at(name)}: {error}") from error
             action.required = False
             if action.option_strings:
                 setattr(namespace, name, found)
@@ -149,7 +149,7 @@ class Parser(TrlParser):
 
 
 class _Subcommand(Parser):
-    """A parser below another one, which would otherwise tell of its unknown options as if they were its own."""
+    """A parser below another one, which would otherwise report its unknown options as its own."""
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
         found, unknown = super().parse_known_args(args, namespace)
@@ -185,7 +185,7 @@ def parse_pairs(option: str, given: Sequence[str], example: str) -> dict[str, st
         example: One of them.
 
     Raises:
-        UserError: One of them is no such pair.
+        UserError: One of them is not such a pair.
     """
     pairs = [text.partition("=") for text in given]
     for text, (name, _, value) in zip(given, pairs, strict=True):

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset
-from httpx2 import TransportError
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import RemoteEntryNotFoundError
 
 from spectrum_suite.content_key import content_key
-from spectrum_suite.errors import UserError, first_line
+from spectrum_suite.errors import UserError
+from spectrum_suite.hub_errors import explained
 from spectrum_suite.instruction_data import read_data
 from spectrum_suite.suite import could_be_on_hub
 
 _ADDRESS = re.compile(r"hf://datasets/(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?(?:/(?P<path>.+))?")
 _IN_EVERY_REPOSITORY = ".gitattributes"
-_UNREACHABLE = (OfflineModeIsEnabled, TransportError, LocalEntryNotFoundError)
 
 
 @dataclass(frozen=True)
@@ -91,7 +80,7 @@ def _on_this_machine(name: str, split: str, config: str | None, revision: str | 
 
 def _download(name: str, path: str, revision: str | None) -> tuple[str, str]:
     """The path of a file of a dataset on this machine, and its commit; from the cache where there is no connection."""
-    with _explained(name, revision):
+    with explained("dataset", name, revision, "--dataset_revision"):
         local = hf_hub_download(name, path, repo_type="dataset", revision=revision)
     steps = Path(local).parts
     return local, steps[steps.index("snapshots") + 1]
@@ -104,30 +93,5 @@ def _commit(name: str, revision: str | None) -> str:
     except UserError as error:
         if not isinstance(error.__cause__, RemoteEntryNotFoundError):
             raise
-    with _explained(name, revision):
+    with explained("dataset", name, revision, "--dataset_revision"):
         return HfApi().dataset_info(name, revision=revision).sha
-
-
-@contextmanager
-def _explained(name: str, revision: str | None) -> Iterator[None]:
-    """Say on one line why there is no such dataset."""
-    try:
-        yield
-    except GatedRepoError as error:
-        raise UserError(
-            f"dataset {name!r} is gated: accept its terms on the Hub and log in with 'hf auth login'"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise UserError(f"dataset {name!r} has no revision {revision!r}: check --dataset_revision") from error
-    except RepositoryNotFoundError as error:
-        raise UserError(
-            f"dataset {name!r} is neither here nor on the Hub: check the name and who may read it"
-        ) from error
-    except _UNREACHABLE as error:
-        raise UserError(
-            f"dataset {name!r} is not on this machine, and the Hub cannot be reached: check the name or the connection"
-        ) from error
-    except RemoteEntryNotFoundError as error:
-        raise UserError(f"dataset {name!r} has no such file: check its path") from error
-    except HfHubHTTPError as error:
-        raise UserError(f"dataset {name!r} cannot be read: {first_line(error)}; try again later") from error

@@ -60,7 +60,7 @@ def packed_by_task(tables: Iterable[Dataset | None], rows_per_task: Mapping[str,
 
 
 def trained_fingerprints(report: Path) -> frozenset[str]:
-    """Those of all rows that a training report tells of, of this run and of those before it; none without a report."""
+    """Those of all rows in a training report, of this run and of those before it; none without a report."""
     try:
         content = json.loads(report.read_text(encoding="utf-8"))
         packed = [text for run in (content, *content.get("before", ())) for text in run.get(ENTRY, {}).values()]

@@ -1,4 +1,4 @@
-"""The folders that lie beside the package in a checkout and inside it once it is installed: recipes, metrics, demo."""
+"""The folders that are next to the package in a checkout and inside it once it is installed: recipes, metrics, demo."""
 
 from __future__ import annotations
 

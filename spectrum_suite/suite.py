@@ -134,7 +134,7 @@ def task_infos(suite: str, tasks: Sequence[str] = ("all",)) -> dict[str, TaskInf
 
 
 def task_versions(suite: str) -> dict[str, str]:
-    """Task -> its version, as the build report beside a suite on this machine has it; nothing where there is none."""
+    """Task -> its version, as the build report of a suite on this machine has it; nothing where there is none."""
     path = Path(located(suite)).expanduser() / BUILD_REPORT
     try:
         tasks = json.loads(path.read_text(encoding="utf-8"))["tasks"]

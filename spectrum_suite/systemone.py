@@ -86,7 +86,7 @@ class Limits:
         questions: Of a request.
         options: Of a choice.
         levels: Of a score.
-        state: Length of the state, as JSON where it is no string.
+        state: Length of the state, as JSON where it is not a string.
         instructions: Length of what is asked.
         name: Length of an id or of the name of an option.
         description: Length of what an option means.
@@ -133,7 +133,7 @@ def state_text(state: Any, limits: Limits | None = None) -> str:
 
 
 def check_text(text: Any, what: str, longest: int | None) -> None:
-    """Refuse what is no text that a tokenizer can read.
+    """Refuse what is not text that a tokenizer can read.
 
     Args:
         text: What was given.
@@ -141,7 +141,7 @@ def check_text(text: Any, what: str, longest: int | None) -> None:
         longest: In characters; None for any length.
 
     Raises:
-        UserError: It is no string, too long, or has half a surrogate pair, which UTF-8 cannot write.
+        UserError: It is not a string, is too long, or has half a surrogate pair, which UTF-8 cannot write.
     """
     if not isinstance(text, str):
         raise UserError(f"{what} is {_shown(text)}: give a string")
@@ -228,7 +228,7 @@ def _question(question_id: Any, spec: Any, limits: Limits | None) -> Question:
 
 
 def _instructions(where: str, given: Any, limits: Limits | None) -> str:
-    """What is asked; what is no string becomes JSON."""
+    """What is asked; what is not a string becomes JSON."""
     text = given if isinstance(given, str) else "" if given is None else json.dumps(given, ensure_ascii=False)
     check_text(text, f"{where}: its instructions", limits and limits.instructions)
     if not text.strip():

@@ -259,7 +259,7 @@ def test_what_first_tokens_leave_open_has_bounds(command, caplog):
     with chatting(lambda _: {"red": 0.5, "blue": 0.3, "dark blue": 0.2}, tells=2) as server:
         report = command(server, estimate="top_logprobs", tasks="colors")
     section = report["alignment"]["colors"]
-    assert section["refused"] == {"not told apart by the likeliest first tokens": len(COLORS)}
+    assert section["refused"] == {"not distinguished by the likeliest first tokens": len(COLORS)}
     assert section["model"]["js_divergence"]["mean"] is None
     low, high = section["bounds"]["js_divergence"]
     assert low == pytest.approx(0, abs=1e-6)  # the service is as the truth, if what is missing is the third color
@@ -268,7 +268,7 @@ def test_what_first_tokens_leave_open_has_bounds(command, caplog):
 
 
 def test_a_service_without_log_probabilities(command):
-    message = "tells no log-probabilities of likely tokens: use --estimate samples"
+    message = "reports no log-probabilities of likely tokens: use --estimate samples"
     with chatting(answers, takes_logprobs=0) as server, pytest.raises(UserError, match=message):
         command(server, estimate="top_logprobs", tasks="colors")
 

@@ -13,7 +13,7 @@ LAYERS = (
     {
         "spectrum_suite.errors", "spectrum_suite.seeding", "spectrum_suite.lock", "spectrum_suite.held_folder",
         "spectrum_suite.devices", "spectrum_suite.json_rows", "spectrum_suite.content_key", "spectrum_suite.parser",
-        "spectrum_suite.config_file",
+        "spectrum_suite.config_file", "spectrum_suite.yaml_entries", "spectrum_suite.hub_errors",
         "spectrum_suite.fingerprints", "spectrum_suite.json_files", "spectrum_suite.markdown",
         "spectrum_suite.shipped", "spectrum_suite.systemone",
     },

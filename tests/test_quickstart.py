@@ -157,6 +157,6 @@ def test_only_commands_of_ours_are_run(recipe, tmp_path, caplog):
     content["build"] = f"touch {tmp_path / 'made'}"
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(content))
-    with pytest.raises(UserError, match=r"build: 'touch .* cannot be run from a recipe: begin it with 'python -m"):
+    with pytest.raises(UserError, match=r"build: 'touch .* cannot be run from a recipe: start it with 'python -m"):
         comparison.compare_models(read_recipe(path), tmp_path / "out", train_missing=True)
     assert not (tmp_path / "made").exists()

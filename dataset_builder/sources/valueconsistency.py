@@ -8,7 +8,7 @@ and so on, without the first three fields. A raw row (made up):
      "original": "Should bells ring at night?", "topic": "Bells", "options": {"yes": "supports", "no": "opposes"},
      "rephrase": 0, ...}
 
-The whole files of GitHub: 8,005 rows in 14 slices, of which 1,461 are no paraphrases. The merged file is read slice by
+The whole files of GitHub: 8,005 rows in 14 slices, of which 1,461 are not paraphrases. The merged file is read slice by
 slice, in the same order.
 """
 

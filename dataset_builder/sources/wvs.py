@@ -58,12 +58,12 @@ def read_sav(path: Path, **options: Any) -> tuple[pl.DataFrame, Any]:
     try:
         return pyreadstat.read_sav(path, output_format="polars", **options)
     except pyreadstat.ReadstatError as error:
-        why = f"does not read as an SPSS file: {error}"
+        why = f"cannot be read as an SPSS file: {error}"
         raise UserError(f"raw file {str(path)!r} {why}; fetch it again from its upstream") from error
 
 
 def read_question(name: str, header: Any) -> Question | Dropped:
-    """The question of a column; its options are the codes that are no kind of missing answer, the highest first."""
+    """The question of a column; its options are the codes that are not a kind of missing answer, the highest first."""
     labels = {} if header.readstat_variable_types[name] == "string" else header.variable_value_labels.get(name, {})
     options = {code: labels[code].strip() for code in sorted(labels, reverse=True) if code >= 0}
     text = (header.column_names_to_labels[name] or "").strip()

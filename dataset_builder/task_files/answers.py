@@ -275,11 +275,11 @@ def _is_long(column: Column) -> np.ndarray:
 
 def _leave_out_weights(task: TaskFile, table: Table, kept: KeptRows) -> None:
     if task.weight:
-        kept.leave_out(weights(task, table) >= 0, "weight that is no number from 0", task.weight)
+        kept.leave_out(weights(task, table) >= 0, "weight that is not a number of at least 0", task.weight)
 
 
 def weights(task: TaskFile, table: Table) -> np.ndarray:
-    """The weight of each row; NaN where it is no finite number."""
+    """The weight of each row; NaN where it is not a finite number."""
     if not task.weight:
         return np.ones(len(table))
     column = table[task.weight]

@@ -31,7 +31,7 @@ _LEFT_OUT = (
 )
 _FEWEST = 5  # values of which it tells something that each is there once
 _SHOWN = 6  # answers in a comment
-_MOST_ABOUT = 30  # values of a column that tells groups apart
+_MOST_ABOUT = 30  # values of a column that distinguishes groups
 _SHORT = 30  # characters of a column's name
 _COVERED = 0.8  # share of rows that a guess must fit
 
@@ -42,7 +42,7 @@ class Guess:
 
     Attributes:
         shape: ``answer``, ``person`` or ``question``.
-        why: What tells so.
+        why: The evidence for it.
         keys: Role -> column.
         questions: Columns that hold the answers to a question each, or shares.
         about: Columns that describe people.
@@ -112,7 +112,7 @@ def _of_shares(table: Table, texts: Sequence[str], shares: list[str], totals: Se
     question = next((name for name in texts if _named(_QUESTION, name)), texts[0])
     keys = {"question": question} | ({"responses": totals[0]} if totals else {})
     others = [name for name in table.columns if name not in {question, *shares, *totals}]
-    return Guess("question", why, keys, shares, left_out=dict.fromkeys(others, "is no share"))
+    return Guess("question", why, keys, shares, left_out=dict.fromkeys(others, "is not a share"))
 
 
 def _is_counts(column: Column) -> bool:
@@ -172,7 +172,7 @@ def _is_about(table: Table, name: str) -> bool:
 
 
 def _per_person(table: Table) -> Guess:
-    """Everything else: columns with few different values are questions, those that describe people are told apart."""
+    """Everything else: columns with few different values are questions, those that describe people are found."""
     guess = Guess("person", "no column of questions was found")
     person = next((name for name, column in table.columns.items() if _is_id(table, name, column)), None)
     if person:
@@ -198,9 +198,9 @@ def _is_id(table: Table, name: str, column: Column) -> bool:
 
 
 def _no_question(name: str, column: Column) -> str:
-    """Why a column is no question with closed answers; nothing if it may be one."""
+    """Why a column is not a question with closed answers; nothing if it may be one."""
     if re.fullmatch(_LEFT_OUT, name.strip(), re.IGNORECASE):
-        return "is no question by its name"
+        return "is not a question by its name"
     if not column.texts:
         return "is empty"
     found = len({*resolve_found(column.texts, np.bincount(column.codes[column.codes != NONE])).places.tolist()})

@@ -132,7 +132,7 @@ class _Writer:
         about = self.guess.about
         if about:
             yield f"about: {_list(about)}  # guessed: what describes a person"
-            yield f"by: {_list(about[:2])}  # whose shares are told apart"
+            yield f"by: {_list(about[:2])}  # whose shares are split"
         yield "description:  # a sentence whose value is missing is left out"
         yield "  - One person answers the questions of a survey."
         if about:

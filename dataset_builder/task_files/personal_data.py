@@ -1,4 +1,4 @@
-"""What in a table looks like it tells who people are: e-mail addresses, telephone numbers and names."""
+"""What in a table may identify people: e-mail addresses, telephone numbers and names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAME_OF_COLUMN = re.compile(
 )
 _FULL_NAME = re.compile(r"[^\W\d_a-z][^\W\d_]+(?: [^\W\d_a-z]\.?)?(?:[ -][^\W\d_a-z][^\W\d_]+){1,2}")
 _MOSTLY = 0.6  # share of the values of a column that look like names
-_FEWEST = 5  # values by which that can be told
+_FEWEST = 5  # values by which that can be decided
 _DIGITS = 7  # of a telephone number, at least
 
 Look = Callable[[str], bool]
@@ -56,7 +56,7 @@ def looks_personal(table: Table) -> Iterator[str]:
 
 
 def personal_ids(column: Column) -> bool:
-    """Whether people are told apart by addresses or telephone numbers."""
+    """Whether people are identified by addresses or telephone numbers."""
     return any(is_email(text) or is_phone(text) for text in column.texts)
 
 

@@ -17,7 +17,7 @@ from dataset_builder.task_files.table import Encoder, Table
 from spectrum_suite.errors import UserError
 
 _BLOCK_BYTES = 1 << 22  # a row must fit in one block
-_LEAD_CHARACTERS = 1 << 20  # what the separator and the header are told from
+_LEAD_CHARACTERS = 1 << 20  # what the separator and the header are detected from
 _SEPARATORS = ",;\t|"
 _SAYS_SEPARATOR = "sep="  # what Excel writes and reads before the header
 
@@ -92,7 +92,7 @@ class _Above(NamedTuple):
 
 
 class _Text:
-    """How a text with separators is read, told from its beginning where that is not said."""
+    """How a text with separators is read; what is not said is detected from its beginning."""
 
     def __init__(self, path: Path, reading: Reading) -> None:
         self._path, self._reading = path, reading

@@ -133,7 +133,7 @@ def _read_json(path: Path, names: list[str], reading: Reading) -> Table:
             for name, encoder in encoders.items():
                 encoder.add([text_of(fields.get(name))])
         else:
-            skipped[number] = "line that is no JSON object"
+            skipped[number] = "line that is not a JSON object"
     return table_of(path, encoders, skipped=skipped)
 
 

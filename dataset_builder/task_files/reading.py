@@ -23,7 +23,7 @@ _EXACT = 2.0**53  # below, a whole number is the only one that its float may be
 
 @dataclass(frozen=True)
 class Reading:
-    """How a table is read; what is empty is told from the file.
+    """How a table is read; what is empty is found from the file.
 
     Attributes:
         encoding: Of a text file.
@@ -47,7 +47,7 @@ class Reading:
 
 def unreadable(path: Path, what: str, error: BaseException) -> UserError:
     """The error for a table that is not what its name says."""
-    return UserError(f"table {path.name!r} does not read as {what}: {first_line(error)}; check the file")
+    return UserError(f"table {path.name!r} cannot be read as {what}: {first_line(error)}; check the file")
 
 
 def encoding_of(path: Path, reading: Reading) -> str:

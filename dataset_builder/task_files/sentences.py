@@ -1,7 +1,7 @@
 """Sentences about people and questions: Jinja templates over the columns of a table, in a sandbox.
 
 A clause that prints a missing value is left out; ``{% if age %}`` and ``{{ age | default("unknown") }}`` see that it is
-missing. ``row["a column"]`` is for columns whose names are no identifiers.
+missing. ``row["a column"]`` is for columns whose names are not identifiers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Clause:
         except UndefinedError:
             return None
         except (SecurityError, TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
-            raise UserError(f"the template {self.source!r} fails ({type(error).__name__}: {error}): mend it") from error
+            raise UserError(f"the template {self.source!r} fails ({type(error).__name__}: {error}): fix it") from error
         return text or None
 
 

@@ -45,7 +45,7 @@ def read_shares(task: TaskFile, table: Table, problems: Problems) -> Shares:
     """The shares in a table; rows without usable ones are noted, and percentages and counts are converted.
 
     Raises:
-        UserError: It cannot be told whether the numbers are shares, percentages or counts.
+        UserError: It is unclear whether the numbers are shares, percentages or counts.
     """
     for number, why in table.unreadable.items():
         problems.drop(why, number)
@@ -102,7 +102,7 @@ def _scale(task: TaskFile, values: np.ndarray, offered: np.ndarray, kept: np.nda
         return "counts"
     found = f"{fitting['shares']} of {kept.sum()} questions sum to 1, {fitting['percentages']} to 100"
     raise UserError(
-        f"task file {str(task.path)!r}: it cannot be told whether the numbers of its table are shares, percentages or "
+        f"task file {str(task.path)!r}: it is unclear whether the numbers in its table are shares, percentages or "
         f"counts: {found}; say which in 'shares'"
     )
 
@@ -113,7 +113,7 @@ def _totals(task: TaskFile, table: Table, counted: np.ndarray | None, kept: Kept
         return np.full(len(table), NONE) if counted is None else counted.astype(int)
     found = np.append(numbers(table[task.responses].texts), np.nan)[table[task.responses].codes]
     good = np.isnan(found) & (table[task.responses].codes == NONE) | (found >= 1)
-    kept.leave_out(good, "number of answers that is no number from 1", task.responses)
+    kept.leave_out(good, "number of answers that is not a number of at least 1", task.responses)
     return np.where(np.isnan(found), NONE, found).astype(int)
 
 

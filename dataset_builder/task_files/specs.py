@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from dataset_builder.task_files.answers import read_answers
-from dataset_builder.task_files.definition import FetchedTable, TaskFile, read_task_file
+from dataset_builder.task_files.definition import FetchedTable, TaskFile
 from dataset_builder.task_files.problems import Problems
 from dataset_builder.task_files.processes import Processes
+from dataset_builder.task_files.read_definition import read_task_file
 from dataset_builder.task_files.read_table import column_names, read_table
 from dataset_builder.task_files.shares import examples, read_shares
 from dataset_builder.task_files.table import NONE, Table

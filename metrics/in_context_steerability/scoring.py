@@ -184,7 +184,7 @@ def bin_edges(n_bins: int = N_BINS) -> np.ndarray:
 
 
 def reliability(outputs: Outputs, *, n_bins: int = N_BINS) -> dict[str, list[float]]:
-    """Accuracy beside confidence in bins of confidence: the columns of a reliability diagram.
+    """Accuracy and confidence in bins of confidence: the columns of a reliability diagram.
 
     Returns:
         ``low`` and ``high`` ends of the bins, ``n`` outputs in each, and their mean ``confidence`` and ``accuracy``

@@ -28,7 +28,7 @@ def score_task(texts: Sequence[str], items: Sequence[str | None], set_size: int 
     """Score the generations of one task.
 
     The yield is the paper's count of different valid answers (arXiv 2510.06084, section "valid output coverage"); it is
-    n x ``valid`` x ``unique``. Standard errors say how far another ``n`` generations of the same model would lie from
+    n x ``valid`` x ``unique``. Standard errors say how far another ``n`` generations of the same model would be from
     these: the usual one of a share for ``valid``, and :func:`distinct_error` for the counts (for ``unique``, given how
     many are valid).
 

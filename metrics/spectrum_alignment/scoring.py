@@ -1,4 +1,4 @@
-"""How far a model's distribution over declared options lies from the target: per item, averaged, and with intervals.
+"""How far a model's distribution over declared options is from the target: per item, averaged, and with intervals.
 
 Works on NumPy arrays alone, so that it can be used without `evaluate`. A first example, in nats:
 
@@ -59,7 +59,7 @@ def score_items(
         smoothing: Added to every probability of both sides. With 0, a KL divergence may be infinite.
         unit: Of the divergences and the cross-entropy.
         ordered: Also return ``wasserstein``, with the options at 0, 1, 2, ..., and ``rps``.
-        positions: Where the options of each item lie on a line, (n_options,) per item; implies ``ordered``.
+        positions: Where the options of each item are on a line, (n_options,) per item; implies ``ordered``.
 
     Returns:
         Arrays of shape (n_items,) under ``js_divergence``, ``kl_target_model``, ``kl_model_target``, ``cross_entropy``,
@@ -323,10 +323,10 @@ def _position_matrix(positions: Sequence[ArrayLike], is_option: np.ndarray) -> n
 
 
 def _in_order(p: np.ndarray, q: np.ndarray, positions: np.ndarray, is_option: np.ndarray) -> dict[str, np.ndarray]:
-    """Distances between rows of ``p`` and ``q`` whose options lie on a line.
+    """Distances between rows of ``p`` and ``q`` whose options are on a line.
 
     The earth mover's distance is the area between the two cumulative distributions, in units of position; the ranked
-    probability score the mean square of their difference at all options but the last, wherever these lie.
+    probability score the mean square of their difference at all options but the last, wherever these are.
     """
     order = np.argsort(positions, axis=1, kind="stable")
     gaps = np.diff(np.take_along_axis(positions, order, axis=1), axis=1)

@@ -25,13 +25,13 @@ Args:
         be arrays of NumPy, pandas, torch or Arrow, here and in references.
     references: One mapping per item: `options` (list of strings) and `probabilities` (list of floats). Other keys are
         ignored, so rows of a dataset can be passed as they are.
-    prediction_type: 'probabilities', 'log_probabilities' (natural logarithms) or 'samples'. By default it is told from
+    prediction_type: 'probabilities', 'log_probabilities' (natural logarithms) or 'samples'. By default inferred from
         the values: strings are samples, negative numbers log-probabilities, positive numbers probabilities.
     smoothing: Added to every probability of both distributions, which are then renormalised (default 1e-6).
     unit: 'nats' (default) or 'bits', for the divergences and the cross-entropy.
     ordered: Whether to return the Wasserstein distance, with the options at 0, 1, 2, ..., and the ranked probability
         score (default False).
-    positions: Where the options lie on a line: one list for all items, or one per item. Implies `ordered`.
+    positions: Where the options are on a line: one list for all items, or one per item. Implies `ordered`.
     per_item: Whether to return every item's values (default False).
     confidence_level: For example 0.95, to return percentile bootstrap intervals of the means (default None).
     n_resamples: Resamples of the bootstrap (default 10000).

@@ -1,4 +1,4 @@
-"""`spectrum-suite annotate`: the markers of data sets."""
+"""`spectrum-suite annotate`: the markers of datasets."""
 
 from __future__ import annotations
 

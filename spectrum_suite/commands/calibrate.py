@@ -22,7 +22,8 @@ Fit a calibration of a model's distributions over options: one temperature for e
 letters, polar, ordered, texts) and a position bias, by maximum likelihood on training tasks of a suite. What does not
 help on tasks left out of the fit is dropped. Held-out tasks are refused.
 
-It is written as calibration.json beside the model, which is not changed; evaluate and demo apply it with --calibration.
+It is written as calibration.json in the model's folder, whose weights are not changed; evaluate and demo apply it with
+--calibration.
 """
 _EXAMPLES = """\
 examples:
@@ -93,7 +94,7 @@ def _folder(model: str, output: Path | None) -> Path:
     """Where the file goes: beside a model on this machine, unless another folder was given."""
     folder = output or Path(model).expanduser()
     if output is None and not folder.is_dir():
-        raise UserError(f"model {model!r} is not a folder that a file can lie in: give a folder with --output")
+        raise UserError(f"model {model!r} is not a folder that can be written to: give one with --output")
     check_output(folder, option="--output")
     return folder
 

@@ -25,7 +25,7 @@ _BATCH_SIZE = 64
 
 _ABOUT = """\
 Evaluate a model's answers to rows of decisions (a state, typed questions, the true probabilities of their answers):
-decisions.json and decisions.md, with tables by question, type and workflow beside the uniform guess.
+decisions.json and decisions.md, with tables by question, type and workflow, next to the uniform guess.
 """
 _EXAMPLES = """\
 examples:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spectrum_suite.commands.evaluation_summary import summary_lines
 from spectrum_suite.commands.service_options import check_service, say_plan
 from spectrum_suite.errors import UserError, exit_on_user_error
 from spectrum_suite.evaluation.choices import (
@@ -44,7 +45,7 @@ _OF_RUNS = ("runs", "skip_missing", "train_missing")
 """Options that are for a comparison of many models alone."""
 
 _OF_PLAN = ("dry_run", "price")
-"""Options that are no settings of an evaluation."""
+"""Options that are not settings of an evaluation."""
 
 ABOUT = """\
 Evaluate how well a causal language model can be steered, covers what is valid, and is aligned with distributions:
@@ -88,7 +89,7 @@ A base model multiplied by the three rules of arXiv 2409.14254, for several desi
     python evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --format tags --rules paper \\
         --without_rule 1 --output outputs/evaluation/without-rule-1
 
-With a calibration (of spectrum-suite calibrate) and averaged over four orders of the options, beside the plain numbers:
+With a calibration (of spectrum-suite calibrate), averaged over four orders of the options, next to the plain numbers:
 
     python evaluate_model.py --model outputs/quickstart --suite spectrum-suite --desiderata alignment \\
         --calibration outputs/quickstart --orders 4 --output outputs/evaluation/calibrated
@@ -107,7 +108,7 @@ A model of which only a chat service is known, by 100 answers to each item, and 
     python evaluate_model.py --endpoint https://api.example.com/v1 --api chat --model large --suite spectrum-suite \\
         --estimate samples --n 100 --output outputs/evaluation/large --dry_run --price 0.5 1.5
 
-The same by the log-probabilities of first tokens, where the service tells them, and of a decision service:
+The same by the log-probabilities of first tokens, where the service reports them, and of a decision service:
 
     python evaluate_model.py --endpoint https://api.example.com/v1 --api chat --model large --suite spectrum-suite \\
         --desiderata alignment --estimate top_logprobs --output outputs/evaluation/large-first-tokens
@@ -323,7 +324,7 @@ def settings_of(arguments: EvaluationArguments) -> tuple[EvaluationSettings, lis
     """The settings of an evaluation, and the scales at which an adapter is evaluated.
 
     Raises:
-        UserError: The model's name is none.
+        UserError: The model's name is not valid.
     """
     from spectrum_suite.evaluation.settings import EvaluationSettings  # noqa: PLC0415 - with `torch`
     from spectrum_suite.models import check_model_name  # noqa: PLC0415
@@ -370,97 +371,6 @@ def compare_many(arguments: EvaluationArguments) -> None:
     )
 
 
-def summary_lines(report: Report) -> Iterator[str]:
-    """One line per task and desideratum."""
-    for task, section in report["steerability"].items():
-        yield from steerability_lines(task, section)
-    for task, promptings in report["coverage"].items():
-        for prompting, section in promptings.items():
-            valid, found = (section["scores"][metric]["mean"] for metric in ("valid", "yield"))
-            yield f"{task} ({prompting}): {valid:.1%} of {section['n']} valid, yield {found:.1f}"
-    for task, section in report["instruction"].items():
-        ranking, ends = section["ranking"]["capability"], section["format"]["ends"]["mean"]
-        ranked = "no pair ranked" if ranking is None else f"{ranking:.1%} ranked right"
-        failed = f", {section['ranking']['n_failed']} pairs without a number" * bool(section["ranking"].get("n_failed"))
-        yield f"{task}: {ranked}, {ends:.1%} of {section['n']} responses end by themselves{failed}"
-    for task, section in report["markers"].items():
-        kept = {name: found["mean"] for name, found in section["length_violation"].items() if found}
-        shown = ", ".join(f"{value:.1%} ({name})" for name, value in kept.items())
-        failed = f", {section['n_failed']} likelihoods without a number" * bool(section.get("n_failed"))
-        yield f"{task}: too long {shown} of {section['n']} responses{failed}"
-    for task, section in report["alignment"].items():
-        divergence, coverage = (section["model"][metric]["mean"] for metric in ("js_divergence", "coverage"))
-        missing = "no number from the model" if coverage is None else "no mass on any answer"
-        shown = f"none, {missing}" if divergence is None else f"{divergence:.4f}"
-        uniform = section["uniform"]["js_divergence"]["mean"]
-        failed = f", {section['n_failed']} of them without a number" * bool(section.get("n_failed"))
-        refused = "".join(f", {count} of them {reason}" for reason, count in section.get("refused", {}).items())
-        yield (
-            f"{task}: JS divergence {shown} nats (uniform guess {uniform:.4f}), "
-            f"coverage {'none' if coverage is None else f'{coverage:.3f}'}, {section['n']} items{failed}{refused}"
-        )
-        if found := section.get("bounds"):
-            low, high = found["js_divergence"]
-            exact = f"{found['exact']} of {found['n']} items exact"
-            yield f"{task}: JS divergence of all items between {low:.4f} and {high:.4f} nats ({exact})"
-        yield from beside_lines(task, section)
-    if found := report.get("calibration"):
-        yield f"all items: JS divergence {change_text(found)} by calibration"
-
-
-def steerability_lines(task: str, section: Mapping[str, Any]) -> Iterator[str]:
-    """What was measured on a task, and what was not and why."""
-    found = {name: value for name, value in section["summary"].items() if name in ("loss", "accuracy", "ece")}
-    shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if value is not None)
-    failed = f", {section['n_failed']} of {section['n_outputs']} outputs without a number" * bool(section["n_failed"])
-    yield f"{task}: {shown or 'no score'}, {section['n']} sequences{failed}"
-    for metric, reason in section.get("not_measured", {}).items():
-        yield f"{task}: {metric} is not measured: {reason}"
-    for reason, count in section.get("without_options", {}).items():
-        yield f"{task}: no accuracy for {count} outputs, {reason}"
-
-
-def drawn_text(found: Mapping[str, Any]) -> str:
-    """What the answers to the items of a task tell."""
-    corrected, perfect = found["corrected"]["js_divergence"], found["perfect"]["js_divergence"]
-    if corrected["mean"] is None:
-        return "no divergence without bias, which takes two answers that are options"
-    low, high = corrected["ci95"]
-    interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
-    same = found["indistinguishable"]
-    return (
-        f"{corrected['mean']:.4f}{interval} nats without bias (a perfect sampler has {perfect:.4f} with it), "
-        f"{same['n']} of {same['of']} items not distinguishable from the truth by {found['n']['mean']:.4g} answers"
-    )
-
-
-def beside_lines(task: str, section: Mapping[str, Any]) -> Iterator[str]:
-    """What answers tell of a task, and what calibration and other orders of the options do, where they were asked."""
-    if "corrected" in (found := section.get("drawn", {})):
-        yield f"{task}: {drawn_text(found)}"
-    if found := section.get("calibrated"):
-        unknown = f", {found['unknown']} items of a kind that it does not know" * bool(found["unknown"])
-        yield f"{task}: {change_text(found['difference']['js_divergence'])} by calibration{unknown}"
-    if found := section.get("orders"):
-        unlisted = f"{found['unlisted']} items whose prompts list no options are left out"
-        if not found["n"]:
-            yield f"{task}: no other order of options, {unlisted}"
-            return
-        flips, change = found["flip_rate"]["mean"], change_text(found["difference"]["js_divergence"])
-        shown = "none" if flips is None else f"{flips:.1%}"
-        asked = f"{found['n']} items, {unlisted}"
-        yield f"{task}: {shown} of other orders have another mode, {change} by their mean, {asked}"
-
-
-def change_text(found: Mapping[str, Any]) -> str:
-    """A difference with its interval, and that it is one for the worse."""
-    if found["difference"] is None:
-        return "no number"
-    low, high = found["ci95"]
-    interval = "" if low is None else f" [{low:+.4f}, {high:+.4f}]"
-    return f"{found['difference']:+.4f}{interval}{' (WORSE)' * (low is not None and low > 0)}"
-
-
 def check(arguments: EvaluationArguments) -> None:
     """Refuse what can be seen to be wrong before anything is loaded."""
     if not arguments.model and arguments.api == "completions":
@@ -497,7 +407,7 @@ def check_estimate(arguments: EvaluationArguments) -> None:
     if arguments.precision is not None and arguments.dry_run:
         raise UserError("--dry_run cannot tell when intervals are narrow: leave --precision out, for --n answers each")
     if arguments.estimate == "samples" and arguments.n == 1:
-        raise UserError("--n is 1: a single answer tells nothing of a distribution, draw at least 2")
+        raise UserError("--n is 1: a single answer says nothing about a distribution, draw at least 2")
     if arguments.estimate == "logprobs":
         return
     for name in ("calibration", "task_labels"):

@@ -291,7 +291,13 @@ def parser(program: str = "push_to_hub.py") -> Parser:
         metavar="S",
         help="with --merge: scale of the adapter's update: 0 would be the base, 1 (default) is the full adapter",
     )
-    add("--report", type=Path, nargs="+", default=[], help="report.json of an evaluation (default: beside the model)")
+    add(
+        "--report",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="report.json of an evaluation (default: the one in the model's folder)",
+    )
     add("--without_report", action="store_true", help="publish a model without an evaluation")
     add("--suite", type=Path, help="the suite that was trained on (default: the folder in the training report)")
     add("--dataset", metavar="ORG/NAME", help="that suite on the Hub")

@@ -116,7 +116,7 @@ def _listening(host: str, port: int) -> socket.socket:
         )
     except (OSError, OverflowError) as error:
         reason = os.strerror(error.errno) if getattr(error, "errno", None) else error
-        raise UserError(f"--host {host} --port {port} cannot be listened on ({reason}): give another port") from error
+        raise UserError(f"--host {host} --port {port} cannot be opened ({reason}): give another port") from error
 
 
 def _parser(program: str) -> Parser:

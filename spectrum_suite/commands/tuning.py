@@ -136,7 +136,7 @@ def say_memory(run: Run) -> None:
         batch = LargestBatch.of(run.data.tokenized, run.data.collator, config)
         estimate = count_step(read_config(base.folder, base.name), run.model_config, config, batch)
     except Exception as error:  # a model may do with its tensors what cannot be done without their content
-        logger.info("how much memory training takes cannot be told beforehand: %s", first_line(error))
+        logger.info("how much memory training takes cannot be estimated: %s", first_line(error))
         return
     doing = f"training on {batch.lines} x {batch.length} tokens at a time"
     estimate.say(config.device, doing, remedy(config, config.max_length, run.model_config))
@@ -176,7 +176,7 @@ def model_to_train(run: Run) -> PreTrainedModel | PeftModel:
     except UserError:
         raise
     except (ValueError, ImportError, OSError) as error:  # what the libraries cannot load or adapt
-        raise UserError(f"model {run.base.name!r} cannot be trained so: {first_line(error)}") from error
+        raise UserError(f"model {run.base.name!r} cannot be trained in this way: {first_line(error)}") from error
     check_optimizer(run.config, model)
     if isinstance(model, PeftModel):
         adapter = model.peft_config["default"]

@@ -79,7 +79,7 @@ def decide(
         batch_size: Prompts per forward pass; those about one state share its tokens.
 
     Raises:
-        UserError: A question is none, an option has no tokens or those of another, a prompt is longer than the model
+        UserError: A question is not one, an option has no tokens or those of another, a prompt is longer than the model
             allows, there are more options than labels, or the model gives no probabilities.
     """
     reader = Reader.of(
@@ -121,7 +121,7 @@ class Answered:
         question: The question.
         probabilities: Of its options.
         answer: As it is sent.
-        diagnostics: What is told besides.
+        diagnostics: What else is reported.
         input_tokens: Of its prompts.
     """
 

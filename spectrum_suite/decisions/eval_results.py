@@ -17,7 +17,7 @@ TrainedOn = Literal["nothing", "train"]
 TRAINED_ON: tuple[TrainedOn, ...] = get_args(TrainedOn)
 
 EVAL_RESULTS = Path(".eval_results/typed-decisions.yaml")
-"""Where the file lies in a repository."""
+"""Where the file is in a repository."""
 
 _OF_TASK = {"accuracy": "accuracy", "kl_from_gold": "kl_from_gold", "brier": "brier", "ece": BY_QUESTION}
 """Task of the benchmark -> our metric."""
@@ -39,7 +39,7 @@ def eval_results(
         summary: As :func:`spectrum_suite.decisions.scores.summarize` has it.
         trained_on: What of the benchmark the model has been trained on, which the notes have to say.
         day: Of the evaluation.
-        revision: Commit of the data set.
+        revision: Commit of the dataset.
         source_url: Where the run can be looked at.
     """
     source = {"source": {"url": source_url, "name": "run"}} if source_url else {}

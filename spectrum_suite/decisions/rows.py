@@ -78,13 +78,13 @@ class DecisionRow:
 def load_decisions(
     data: str, *, split: str = "test", config: str | None = None, limit: int | None = None, seed: int = 42
 ) -> list[DecisionRow]:
-    """The rows of decisions of a file, a folder or a data set on a Hub.
+    """The rows of decisions of a file, a folder or a dataset on a Hub.
 
     Args:
-        data: A .json, .jsonl or .parquet file, a folder that `datasets` reads, or the id of a data set.
+        data: A .json, .jsonl or .parquet file, a folder that `datasets` reads, or the id of a dataset.
         split: Which rows: those of a split, or of a file those that name it in a column ``split``, and those that name
             none.
-        config: Configuration of a folder or data set; by default the one that ``datasets`` takes, and ``all`` of
+        config: Configuration of a folder or dataset; by default the one that ``datasets`` takes, and ``all`` of
             ``LocalLLaMA/typed-decisions``.
         limit: Rows at most, drawn at random with ``seed``; None for all.
         seed: See ``limit``.
@@ -182,7 +182,7 @@ def _gold(question: Question, answer: Any) -> Gold:
         raise UserError(f"{where} has no probabilities of {', '.join(question.keys)}: give one of each")
     found = [shares[key] for key in question.keys]
     if not all(map(_is_share, found)):
-        raise UserError(f"{where} has a probability that is no number from 0 to 1: {found}")
+        raise UserError(f"{where} has a probability that is not a number from 0 to 1: {found}")
     total = math.fsum(found)
     if abs(total - 1) > _TOLERANCE:
         raise UserError(f"{where} has probabilities that sum to {total:g}, not to 1")

@@ -164,7 +164,7 @@ def _check(row: DecisionRow, question: Question, shares: Sequence[float]) -> Non
     total = math.fsum(shares)
     if len(shares) != len(question.options) or not abs(total - 1) < 1e-3 or min(shares) < 0:  # noqa: PLR2004
         raise UserError(
-            f"row {row.id!r}, question {question.id!r}: the prediction {list(shares)} is no distribution over its "
+            f"row {row.id!r}, question {question.id!r}: the prediction {list(shares)} is not a distribution over its "
             f"{len(question.options)} options"
         )
 

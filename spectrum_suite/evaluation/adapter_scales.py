@@ -28,7 +28,7 @@ def settings_at_scales(settings: EvaluationSettings, scales: Sequence[float]) ->
         UserError: There is no scale.
     """
     if not scales:
-        raise UserError("--adapter_scale names no scale: give some, such as 0 0.5 1")
+        raise UserError("--adapter_scale lists no scale: give at least one, such as 0 0.5 1")
     if len(scales) == 1:
         return [replace(settings, adapter_scale=scales[0])]
     outputs = {factor: settings.output / f"scale-{factor:g}" for factor in sorted(set(scales))}

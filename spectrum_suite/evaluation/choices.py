@@ -1,4 +1,4 @@
-"""What an evaluation can be told, and its defaults: constants that a command line shows without importing `torch`."""
+"""The settings of an evaluation and their defaults: constants that a command line shows without importing `torch`."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from spectrum_suite.evaluation.steerability.summarize_steerability import compar
 from spectrum_suite.json_files import finite
 
 CompareTask = Callable[[str, Section, Section], dict[str, Any]]
-"""The name of a task or data set, and two reports' sections on it -> how they differ."""
+"""The name of a task or dataset, and two reports' sections on it -> how they differ."""
 
 
 def comparison_section(
@@ -26,7 +26,7 @@ def comparison_section(
     Args:
         report: A report.
         other: Another.
-        on_data: Desideratum that is measured on data sets -> what compares the two sections on one.
+        on_data: Desideratum that is measured on datasets -> what compares the two sections on one.
 
     Raises:
         UserError: They share no task.

@@ -87,7 +87,7 @@ def latex(numbers: Sequence[ReportNumber]) -> str:
 
 
 def _tells(numbers: Sequence[ReportNumber], name: str) -> bool:
-    """Whether a column tells numbers apart; that of all groups together is said by the column before it."""
+    """Whether a column distinguishes numbers; that of all groups together is given by the column before it."""
     values = {getattr(number, name) for number in numbers}
     return len(values) > 1 or (name in ("by", "group") and not values <= {ALL, ""})
 

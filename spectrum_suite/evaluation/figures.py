@@ -40,7 +40,7 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 @contextmanager
 def _quiet_fonts() -> Iterator[None]:
-    """Within, the log does not tell each table of each font that a PDF takes in."""
+    """Within, the tables of fonts that a PDF embeds are not logged."""
     fonts = logging.getLogger("fontTools")
     before = fonts.level
     fonts.setLevel(logging.WARNING)

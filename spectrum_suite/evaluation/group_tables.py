@@ -77,7 +77,7 @@ def alignment_tables(items: Sequence[Mapping[str, Any]], rows: Dataset, attribut
     Args:
         items: As a report has them, an item for each row.
         rows: Those of the items.
-        attributes: By which groups are told apart.
+        attributes: By which groups are distinguished.
 
     Returns:
         ``questions``: a list of ``question`` (its text; of a long one the beginning) with the entries of a cell; and,
@@ -99,7 +99,7 @@ def steerability_tables(
     Args:
         sequences: The scored sequences.
         rows: Their rows, others among them.
-        attributes: By which groups are told apart.
+        attributes: By which groups are distinguished.
         cell: Summarizes some sequences.
 
     Returns:

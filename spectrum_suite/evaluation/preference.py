@@ -105,7 +105,7 @@ class LikelihoodPreference:
             per_token = {text: score / size for text, score, size in zip(options, log_probs, sizes, strict=True)}
             if any(map(math.isnan, per_token.values())):
                 raise UserError(
-                    f"model {self.name!r} gives a response no likelihood (NaN): let another one stand in for the judge"
+                    f"model {self.name!r} gives NaN for a response: use another model in place of the judge"
                 )
             first, second = (per_token.get(text, -math.inf) for text in pair[1:])
             found.append((first > second) + (first == second) / 2)

@@ -47,7 +47,7 @@ class Processes:
         """What ``make`` gives in the main process, for all of them.
 
         Raises:
-            SystemExit: In the other processes, when it raises something: what it is, the main process tells.
+            SystemExit: In the other processes, when it raises something: what it is, the main process reports.
         """
         if self.count == 1:
             return make()

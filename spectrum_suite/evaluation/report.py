@@ -9,7 +9,7 @@
                     the tokenizer for a served model), base (the same of an adapter's base, or null),
                     adapter_scale (how much of the adapter's change was taken, where not all of it)
     suite           name (as given; null where there is none), fingerprint (of all scored items), task_versions (task ->
-                    its version, where the suite tells it; numbers on different versions must not be compared),
+                    its version, where the suite has it; numbers on different versions must not be compared),
                     dataset (with --dataset: name, config, split, revision (the commit, or null), columns)
     settings        format, task_labels, bos (its text as put before each prompt, or ""), dtype, device, load_in_4bit
                     (null for a served model), endpoint ({url, model} or null), rules (weights of the adapter that the
@@ -43,7 +43,7 @@
         model           metric -> {mean, se}
         uniform         the same of the uniform guess
         skill           divergence -> {skill (1 - divergence / that of the uniform guess), ci95, n}
-        drawn           where answers were drawn: {n {least, mean, most}, answers, others (why answers are no option ->
+        drawn           where answers were drawn: {n {least, mean, most}, answers, others (why not an option ->
                         how many), reasoning (characters), corrected (metric -> {mean, ci95, n}), skill (of these),
                         interval_width, perfect and record (metric -> mean: what a perfect sampler of the target would
                         get, and what people's answers are away from their population), indistinguishable {n, of},
@@ -59,7 +59,7 @@
     }
     alignment_mean  js_divergence (corrected, where answers were drawn) and skill -> {mean, ci95, n}: over tasks
     calibration     with --calibration: its suite, items and kinds, and difference, ci95, n and worse of all items
-    instruction     name of a data set -> {
+    instruction     name of a dataset -> {
         n, n_available, seconds, rows_fingerprint
         ranking         capability, ci95, n, n_failed, pairs (ids), margins (of both sides of each pair)
         format          measure -> {mean, ci95, n}
@@ -68,7 +68,7 @@
         similarity      null, or to, n, correlation, ci95, nearness_by_quarter, likeness_by_quarter
         items           [{id, instruction, reference, response, scores}]
     }
-    markers         name of a data set -> {
+    markers         name of a dataset -> {
         n, n_available, seconds, rows_fingerprint, marked (whether the model's tokenizer takes markers), n_failed
         accuracy        category -> {inferred, ci95, majority, n}; null without markers, as the next three
         own_length_error  median relative error of the length that the model announces, against its own response's
@@ -92,11 +92,11 @@
     comparison      null, or {other: {model, format}, steerability, alignment and instruction: task -> metric ->
                     {difference, ci95, n}, coverage: prompting -> {tasks: task -> metric -> {difference, ci95}, mean:
                     the same}}; with instruction also win_rate, over the other model; markers: length_violation
-                    (baseline is the other model told in words, inferred this one, fixed this one by a marker),
+                    (baseline is the other model asked in words, inferred this one, fixed this one by a marker),
                     too_long and nats_per_token -> {difference, ci95, n}; refused: [{desideratum, task, reason}], what
                     both have and what cannot be compared
 
-A desideratum on data sets may be missing in reports of earlier versions. The metrics of alignment are those of
+A desideratum on datasets may be missing in reports of earlier versions. The metrics of alignment are those of
 ``metrics/spectrum_alignment``; ``scores`` and ``uniform`` of its items hold one number each.
 """
 
@@ -124,7 +124,7 @@ def read_report(path: str | Path) -> Report:
     """A report from its ``report.json``, or from the folder that holds it.
 
     Raises:
-        UserError: There is none, or it does not read as one of this version.
+        UserError: There is none, or it is not one of this version.
     """
     path = Path(path).expanduser()
     file = path / REPORT if path.is_dir() else path

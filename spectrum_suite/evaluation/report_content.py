@@ -1,4 +1,4 @@
-"""What a report holds: the model, the suite and the settings, beside the sections of what was measured."""
+"""What a report holds: the model, the suite and the settings, and the sections of what was measured."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def report_of(
 
 
 def _task_versions(settings: EvaluationSettings, sections: Mapping[str, Mapping[str, Section]]) -> dict[str, str]:
-    """Task -> its version, for those that were measured and of which the suite tells it."""
+    """Task -> its version, for those that were measured and of which the suite has it."""
     versions = task_versions(settings.suite) if settings.suite else {}
     measured = {task for name in KINDS for task in sections[name]}
     return {task: versions[task] for task in sorted(measured & versions.keys())}

@@ -15,7 +15,7 @@ ALL, QUESTION = "all", "question"
 """What a number is about: all of a task, a question; else the name of an attribute of groups."""
 
 _VALUES = ("mean", "difference", "capability", "win_rate", "correlation", "inferred")
-"""Entries of a report to which the ``ci95`` beside them belongs."""
+"""Entries of a report to which the ``ci95`` next to them belongs."""
 
 _NORMAL = 1.96  # standard errors on either side of a mean that has no interval of its own
 
@@ -27,7 +27,7 @@ class ReportNumber:
     Attributes:
         model: The model, with the scale of its adapter.
         desideratum: ``alignment``, say.
-        task: The task or data set.
+        task: The task or dataset.
         measure: Its name in the report, with the names around it, as in ``calibrated.difference.js_divergence``.
         by: :data:`ALL`, :data:`QUESTION`, or the attribute that the group is of.
         group: The group or question; empty for all of a task.

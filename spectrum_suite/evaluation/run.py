@@ -62,7 +62,7 @@ logger = logging.getLogger(__name__)
 LIBRARIES = ("torch", "transformers", "peft", "datasets", "numpy")
 
 _DATA_WORK: Mapping[str, type[DataWork]] = dict(zip(ON_DATA, (InstructionWork, MarkersWork), strict=True))
-"""Desideratum -> the work on a data set, for what is measured on instruction data and not on a suite."""
+"""Desideratum -> the work on a dataset, for what is measured on instruction data and not on a suite."""
 
 
 Unit = tuple[str, str, str | None]
@@ -191,7 +191,7 @@ class _Run:
         return [part for part in self.fingerprints if part not in self.results]
 
     def _tasks(self) -> dict[str, list[str]]:
-        """Desideratum -> the tasks or data sets that it is measured on."""
+        """Desideratum -> the tasks or datasets that it is measured on."""
         settings = self.settings
         on_suite = [name for name in settings.desiderata if name in KINDS]
         found = tasks_of(settings.suite, settings.tasks, on_suite) if on_suite else {}
@@ -199,7 +199,7 @@ class _Run:
 
     def _warn_of_trained_rows(self) -> None:
         """Say which of the measured rows the model was trained on, by its training report."""
-        if not isinstance(self.lm, TokenLM):  # nobody tells what a service was trained on
+        if not isinstance(self.lm, TokenLM):  # nobody knows what a service was trained on
             return
         fingerprints = trained_rows(self.lm.files)
         for (desideratum, task), work in self.works.items():
@@ -231,7 +231,7 @@ class _Run:
             if isinstance(lm, LocalLM):  # said once of a model that stays loaded: it is in the process by then
                 kept("memory", lm.loaded_as, lambda: say_memory(lm, self.settings))
         except Exception as error:  # a model may do with its tensors what cannot be done without their content
-            logger.info("how much memory scoring takes cannot be told beforehand: %s", first_line(error))
+            logger.info("how much memory scoring takes cannot be estimated: %s", first_line(error))
 
     def attempt(self, part: Part) -> tuple[Section | None, str | None] | UserError:
         """The result of a part, or why there is none; after a failure the rest of its task is left out.
@@ -374,7 +374,7 @@ class _Run:
 
     @cached_property
     def _comparers(self) -> dict[str, CompareTask]:
-        """Of the desiderata on data sets."""
+        """Of the desiderata on datasets."""
 
         def compare(desideratum: str, task: str, mine: Section, theirs: Section) -> dict[str, Any]:
             return self.works[desideratum, task].compare(mine, theirs)

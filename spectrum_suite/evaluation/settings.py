@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.choices import (
     BATCH_SIZE,
@@ -23,10 +21,14 @@ from spectrum_suite.evaluation.choices import (
 )
 from spectrum_suite.generation.rule_adapter import RULES, Rules
 from spectrum_suite.lm.client import CONCURRENCY, TIMEOUT_S
+from spectrum_suite.yaml_entries import Kind, read_entries
 
 PAPER = "paper"
 """The rules with the weights of their paper."""
 
+_RULES: dict[str, Kind] = {
+    "ending": float, "ending_length": int, "words": dict, "repetition": float, "repetition_in": str,
+}  # fmt: skip
 _NUMBERS = {str(number): name for number, name in enumerate(RULES, 1)}
 
 
@@ -55,7 +57,7 @@ class EvaluationSettings:
         judge: The base URL of a chat endpoint that decides which generations are valid, in place of rules.
         judge_model: The name under which that endpoint knows the judge.
         judge_tasks: The coverage tasks that it decides on; ``all`` is every one.
-        data: Instruction data: files, folders or data sets on a Hub, ``limit`` conversations of each.
+        data: Instruction data: files, folders or datasets on a Hub, ``limit`` conversations of each.
         layout: Of the data; ``auto`` goes by the columns.
         data_split: Of the data, or a part of it as in ``train[80%:]``.
         marker_categories: The categories of markers that are measured; ``all`` are those of the rows.
@@ -156,10 +158,20 @@ class EvaluationSettings:
             if self.without_rule:
                 raise UserError("--without_rule leaves out a rule of --rules: give it too, e.g. --rules paper")
             return None
+        rules = Rules() if self.rules == PAPER else _read_rules(self.rules)
         try:
-            rules = Rules() if self.rules == PAPER else Rules.from_yaml(self.rules)
             return rules.without(*(_NUMBERS.get(name, name) for name in self.without_rule))
-        except FileNotFoundError as error:
-            raise UserError(f"rules {self.rules!r} not found: give a YAML file of weights, or {PAPER!r}") from error
-        except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
-            raise UserError(str(error).strip().splitlines()[0]) from error
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+
+def _read_rules(path: str) -> Rules:
+    """The weights that a YAML file gives; the others are as in the paper."""
+    entries = read_entries(path, "rules", f"give a YAML file of weights, or {PAPER!r}")
+    entries.check(_RULES)
+    if "words" in entries:
+        entries["words"].check({word: float for word in entries["words"] if isinstance(word, str)})
+    try:
+        return Rules(**entries)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from spectrum_suite.evaluation.report import Report, Section
 from spectrum_suite.markdown import markdown_table
 
-_MODEL, _UNIFORM = "#0072b2", "#e69f00"  # told apart without colour vision
+_MODEL, _UNIFORM = "#0072b2", "#e69f00"  # distinct without colour vision
 _MOST_QUESTIONS = 20
 _FURTHEST = 5
 _LONGEST = 90  # of a question in a table

@@ -95,7 +95,7 @@ def write_plots(report: Report, folder: Path) -> list[Path]:
     """Write the figures of what the report holds into ``folder``; returns the files.
 
     They are ``alignment`` and an ``alignment-<task>`` per task, ``steerability``, ``coverage``, ``coverage-yield``, a
-    ``markers-<data>`` per data set and a ``groups-<task>`` per task that was measured by group, each as PNG, PDF and
+    ``markers-<data>`` per dataset and a ``groups-<task>`` per task that was measured by group, each as PNG, PDF and
     SVG.
     """
     folder.mkdir(parents=True, exist_ok=True)

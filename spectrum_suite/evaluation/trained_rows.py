@@ -1,4 +1,4 @@
-"""Rows of an evaluation that its model was trained on, by the training report beside the model or in its repository."""
+"""Rows of an evaluation that its model was trained on, by the training report in the model's folder or repository."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAMED = 3
 
 
 def trained_rows(files: ModelFiles) -> frozenset[str]:
-    """Fingerprints of the rows that a model, or the base of an adapter, was trained on, as far as reports tell.
+    """Fingerprints of the rows that a model, or the base of an adapter, was trained on, as far as reports show.
 
     Of an adapter at scale 0 only its base counts.
     """

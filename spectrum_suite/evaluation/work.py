@@ -67,7 +67,7 @@ class Work(ABC):
 
     @abstractmethod
     def not_comparable(self, theirs: Section) -> str | None:
-        """Why this task cannot be compared with its part of another report; None if it can, as far as rows tell."""
+        """Why this task cannot be compared with its part of another report; None if it can, as far as rows show."""
 
 
 def seconds_of(results: Mapping[str, Section]) -> float:
@@ -130,11 +130,11 @@ class RowsWork(Work):
 
 
 class DataWork(RowsWork):
-    """Work on the conversations of a data set, in reports of its own and in comparisons.
+    """Work on the conversations of a dataset, in reports of its own and in comparisons.
 
     Args:
         settings: Of the evaluation.
-        task: The name of the data set among those of the settings.
+        task: The name of the dataset among those of the settings.
         preference: Says which of two responses is better; None where nobody does.
     """
 
@@ -151,7 +151,7 @@ class DataWork(RowsWork):
         return self.drawn["messages"][:]
 
     def compare(self, mine: Section, theirs: Section) -> dict[str, Any]:
-        """The data set's part of a report compared with that of another one."""
+        """The dataset's part of a report compared with that of another one."""
         raise NotImplementedError
 
     @property

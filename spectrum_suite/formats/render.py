@@ -3,7 +3,7 @@
 A format is chosen by the tokens a tokenizer has, never by a model's name. The same fields make the Python renderer and
 the chat template that a published tokenizer carries, so that the two cannot drift apart (a test compares them).
 
-The borders of these texts are token borders: what lies before an output is tokenized as a prompt, and the output with
+The borders of these texts are token borders: what comes before an output is tokenized as a prompt, and the output with
 its terminator is tokenized as a continuation, exactly as `apply_chat_template` followed by `generate` will have them.
 
 Texts are data: a control token inside a description, an input or an output is marked in the segments that are tokenized
@@ -45,7 +45,7 @@ class WrittenDraw(NamedTuple):
     """A draw as the encoder is given it.
 
     Attributes:
-        context: What lies between the output before it (or the description) and its own output.
+        context: What is between the output before it (or the description) and its own output.
         output: The output with its terminator.
         trained: Whether the loss falls on the output, and its likelihood is scored.
     """
@@ -121,7 +121,7 @@ class Format:
 
     @property
     def separator(self) -> str:
-        """What lies between a terminator and the next turn, and is not trained."""
+        """What is between a terminator and the next turn, and is not trained."""
         return "" if self.turn is None else self.turn.after
 
     @property

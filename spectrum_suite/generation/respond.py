@@ -250,7 +250,7 @@ def _finite(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
 def with_empty_config(model: PreTrainedModel | PeftModel) -> Iterator[PreTrainedModel | PeftModel]:
     """The model, for ``generate`` to run with the config that it is given and nothing else.
 
-    ``generate`` takes from the model's own generation config all that it is not told: penalties, beams, forced tokens.
+    ``generate`` takes from the model's own generation config all that is not passed: penalties, beams, forced tokens.
     So it runs on a shallow copy, which has the same weights and an empty config; the model is not touched.
     """
     if isinstance(model, PeftModel) and not model.active_peft_config.is_prompt_learning:

@@ -15,12 +15,10 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
-import yaml
 from transformers import (
     AutoTokenizer,
     GenerationConfig,
@@ -78,20 +76,6 @@ class Rules:
         off: dict[str, Any] = {"ending": 0.0, "words": {}, "repetition": 0.0}
         return replace(self, **{name: off[name] for name in rules})
 
-    @classmethod
-    def from_yaml(cls, path: str | Path) -> Rules:
-        """The weights that a YAML file names; what it does not name is as in the paper.
-
-        Raises:
-            ValueError: It is not a mapping, or names something that is not a weight.
-        """
-        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        known = [each.name for each in fields(cls)]
-        if not isinstance(loaded, dict) or (unknown := sorted(loaded.keys() - set(known))):
-            what = f"has no weight {unknown[0]!r}" if isinstance(loaded, dict) else "is not a mapping"
-            raise ValueError(f"rules {str(path)!r}: a file of rules {what}: it may name {', '.join(known)}")
-        return cls(**loaded)
-
 
 class RuleBasedAdapter(LogitsProcessor):
     """Adds the scores of the rules to a model's logits, so that sampling follows the product of distributions.
@@ -103,7 +87,7 @@ class RuleBasedAdapter(LogitsProcessor):
     does not continue the call before begins a new response, so one adapter serves many calls of ``generate``.
 
     Attributes:
-        missing: Words of the rules that are no single token of this vocabulary; they have no effect.
+        missing: Words of the rules that are not a single token of this vocabulary; they have no effect.
     """
 
     def __init__(
@@ -247,7 +231,7 @@ def generate(
     ends = options.get("eos_token_id", own.eos_token_id if asked.eos_token_id is None else asked.eos_token_id)
     adapter = RuleBasedAdapter(tokenizer, Rules(**(rules or {})), eos_token_id=ends)
     processors = LogitsProcessorList([*(logits_processor or []), adapter])
-    plain = copy.copy(model)  # the same weights; ``generate`` takes what it is not told from its model's config
+    plain = copy.copy(model)  # the same weights; ``generate`` takes what is not passed from its model's config
     plain.generation_config = GenerationConfig(
         bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
     )

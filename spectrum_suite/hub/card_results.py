@@ -1,4 +1,4 @@
-"""Results of a model as its card tells them, read from the reports of the runs that measured them."""
+"""Results of a model as its card shows them, read from the reports of the runs that measured them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a push is sent: a repository on a Hub as one user sees it, with time limits and every failure told in a line."""
+"""How a push is sent: a repository on a Hub as one user sees it, with time limits and one line for every failure."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ class Failure:
 
     Attributes:
         kind: ``conflict`` (somebody else wrote first), ``passing`` (the same request may succeed later) or ``final``.
-        line: What to tell the user.
+        line: What to say to the user.
     """
 
     kind: Literal["conflict", "passing", "final"]
@@ -307,7 +307,7 @@ def _tell_of_trouble(response: httpx2.Response) -> None:
         return
     wait = _asked_wait(response)
     if wait > LONGEST_WAIT_S:
-        raise UserError(f"the Hub answers {status} and wants to be left alone for {wait} s: run the command again then")
+        raise UserError(f"the Hub answers {status} and asks to wait {wait} s: run the command again after that")
     logger.info("the Hub answers %d to %s %s", status, response.request.method, response.request.url.path)
 
 

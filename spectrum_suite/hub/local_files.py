@@ -36,7 +36,7 @@ class LocalFile:
         source: Where the content is, or the content.
 
     Raises:
-        UserError: The name would lie outside the repository, or could not be checked out everywhere.
+        UserError: The name would be outside the repository, or could not be checked out everywhere.
     """
 
     name: str
@@ -160,9 +160,7 @@ def check_python(path: Path) -> None:
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
-        raise UserError(
-            f"file {str(path)!r} does not read as Python ({getattr(error, 'msg', error)}{where})"
-        ) from error
+        raise UserError(f"file {str(path)!r} is not valid Python ({getattr(error, 'msg', error)}{where})") from error
 
 
 def read_text(path: Path) -> str:

@@ -13,7 +13,7 @@ from spectrum_suite.shipped import shipped
 
 _CHECKOUT = "  # in a checkout; from the Hub, the id of this Space"
 _SENT = {"requirements.txt", "packages.txt", "LICENSE"}
-"""What is sent beside the modules: nothing else that lies in the folder, such as an environment, weights or notes."""
+"""What is sent besides the modules: nothing else in the folder, such as an environment, weights or notes."""
 
 _KEYS = {
     "title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "app_file", "pinned", "license",
@@ -59,6 +59,6 @@ def metric_publication(folder: Path, repo_id: str) -> Publication:
 
 
 def _is_module(name: str) -> bool:
-    """Whether a file is one of the modules beside the app: a metric's folder has no others."""
+    """Whether a file is one of the modules next to the app: a metric's folder has no others."""
     path = PurePosixPath(name)
     return path.suffix == ".py" and len(path.parts) == 1 and not name.startswith(".")

@@ -25,7 +25,7 @@ from spectrum_suite.hub.push_plan import Publication, Remote, Repository
 from spectrum_suite.hub.terms import NOTICE, Terms, terms_of
 from spectrum_suite.hub.weights import SAFETENSORS, check_weights
 from spectrum_suite.json_files import read_json
-from spectrum_suite.models import ADAPTER, find_model, load_merged
+from spectrum_suite.models import ADAPTER, find_model, find_vocabulary, load_merged
 from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
 
 REPORTS = "reports"
@@ -35,8 +35,7 @@ EVAL_RESULTS = ".eval_results/spectrum-suite.yaml"
 
 _ADAPTER_WEIGHTS, _SAMPLING, _TOKENIZER = "adapter_model.safetensors", "generation_config.json", "tokenizer_config.json"
 _TEMPLATE = "chat_template.jinja"
-VOCABULARY = {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt"}
-_TOKENIZER_FILES = VOCABULARY | {"added_tokens.json", "special_tokens_map.json", _TEMPLATE}
+_TOKENIZER_FILES = {"tokenizer.json", "added_tokens.json", "special_tokens_map.json", _TEMPLATE}
 _OF_THIS_MACHINE = ("is_local", "local_files_only", "name_or_path")
 _KEYS = {
     "model_name", "model-index", "base_model", "base_model_relation", "library_name", "pipeline_tag", "license",
@@ -243,21 +242,19 @@ def _check_sampling(path: Path) -> None:
 
 def _tokenizer_files(folder: Path, names: Sequence[str]) -> list[LocalFile]:
     """The files of the tokenizer besides its settings; its vocabulary is the base model's where the folder has none."""
-    found = {name: folder / name for name in sorted(_TOKENIZER_FILES & set(names))}
-    if not VOCABULARY & found.keys():
-        base = find_model(str(folder), weights=False).base.folder
-        found |= {name: base / name for name in sorted(VOCABULARY) if (base / name).is_file()}
-    for path in found.values():
-        _check_tokenizer_file(path)
-    return [LocalFile(name, path) for name, path in found.items()]
+    _check_tokenizer_file(folder / _TOKENIZER)
+    found = [_check_tokenizer_file(folder / name) for name in sorted(_TOKENIZER_FILES & set(names))]
+    vocabulary = [_check_tokenizer_file(path) for path in find_vocabulary(str(folder)) if path not in found]
+    return [LocalFile(path.name, path) for path in (*found, *vocabulary)]
 
 
-def _check_tokenizer_file(path: Path) -> None:
-    """See that a file of the tokenizer is not empty, and reads where it is JSON."""
+def _check_tokenizer_file(path: Path) -> Path:
+    """The path of a file of the tokenizer, which is not empty, and reads where it is JSON."""
     if not path.stat().st_size:
         raise UserError(f"file {str(path)!r} of the tokenizer is empty: save the tokenizer again")
     if path.suffix == ".json":
         _read(path)
+    return path
 
 
 def _adapter(folder: Path, base: str) -> list[LocalFile]:
@@ -312,7 +309,7 @@ def _notes(dataset: str | None, reports: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _owns(name: str, _: Remote) -> bool:
-    """Files of an earlier push: an adapter's beside merged weights, say, would be loaded in their place."""
+    """Files of an earlier push: an adapter's next to merged weights, say, would be loaded in their place."""
     ours = {ADAPTER, _ADAPTER_WEIGHTS, "config.json", EVAL_RESULTS, TRAINING_REPORT, NOTICE, *_TOKENIZER_FILES}
     return name in ours or (name.startswith("model") and name.endswith((".safetensors", ".safetensors.index.json")))
 

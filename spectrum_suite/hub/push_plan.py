@@ -93,7 +93,7 @@ class Manifest:
         """The manifest in a repository; None where there is none.
 
         Raises:
-            UserError: It does not read.
+            UserError: It cannot be read.
         """
         if text is None:
             return None
@@ -106,7 +106,7 @@ class Manifest:
             return cls(str(found["what"]), str(found["card"]), files)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"file {MANIFEST!r} in {repository}, the list of what an earlier push made, does not read: restore it "
+                f"file {MANIFEST!r} in {repository}, the list of what an earlier push made, cannot be read: restore it "
                 "from the repository's history, or delete it and give --overwrite"
             ) from error
 

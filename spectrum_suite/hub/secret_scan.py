@@ -242,7 +242,7 @@ def quick_expression(own: Iterable[str] = ()) -> str:
 
 
 def found_in(text: str, own: Iterable[str] = ()) -> str | None:
-    """The kind of the first secret in a text, for people; None where there is none. The secret itself is not told."""
+    """The kind of the first secret in a text, for people; None where there is none. The secret itself is not shown."""
     if any(token in text for token in own):
         return "an access token in it (your own)"
     return next((rule.name for rule in RULES if re.search(rule.quick, text) and rule.finds(text)), None)
@@ -301,7 +301,7 @@ class SecretScan:
         """Look through files, and through texts, each after what it is for people.
 
         Raises:
-            UserError: There is a secret. What it is in and its kind are told, the secret is not.
+            UserError: There is a secret. Where it is and its kind are named, the secret is not.
         """
         for name, text in texts:
             _refuse(name, found_in(text, self._own))
@@ -335,14 +335,14 @@ def open_parquet(file: LocalFile) -> pq.ParquetFile:
     """A Parquet file, to be read a row group at a time.
 
     Raises:
-        UserError: It is not one, or not whole.
+        UserError: It is not one, or is incomplete.
     """
     source = pa.BufferReader(file.source) if isinstance(file.source, bytes) else file.source
     try:
         return pq.ParquetFile(source, pre_buffer=False, memory_map=False)
     except (pa.ArrowInvalid, OSError) as error:
         why = str(error).splitlines()[0].partition(" Either")[0].rstrip(".")
-        raise UserError(f"file {file.name!r} does not read as Parquet ({why}): build or save it again") from error
+        raise UserError(f"file {file.name!r} is not valid Parquet ({why}): build or save it again") from error
 
 
 def _refuse(what: str, found: str | None) -> None:
@@ -369,7 +369,7 @@ def _readings(piece: bytes) -> list[bytes]:
 
 
 def _said_by(schema: pa.Schema) -> list[str]:
-    """What a schema says beside types: its metadata and its fields', and their names."""
+    """What a schema says besides types: its metadata and its fields', and their names."""
     said = [_of_pairs(schema.metadata)]
     fields = [schema.field(place) for place in range(len(schema))]
     while fields:

@@ -30,7 +30,7 @@ _PAGE = "spectrum_suite.playground.page"
 
 _CODE = {".py", ".jinja"}
 _SENT = _CODE | {".css", ".js"}
-"""What is sent of the folder: nothing else that lies in it, such as an environment, weights or notes."""
+"""What is sent of the folder: nothing else in it, such as an environment, weights or notes."""
 
 _KEYS = {
     "title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file", "pinned", "license",
@@ -99,7 +99,7 @@ class _Finder(ModuleFinder):
 
 
 def carried_code(app: Path) -> list[Path]:
-    """The modules of this project that a program imports, and the templates beside them, sorted."""
+    """The modules of this project that a program imports, and the templates next to them, sorted."""
     finder = _Finder(path=[str(_ROOT)])
     finder.run_script(str(app))
     modules = {Path(module.__file__) for module in finder.modules.values() if module.__file__} - {app}

@@ -27,7 +27,7 @@ sys.modules.update(spectrum_suite=None, dataset_builder=None)
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""Runs a script where our packages cannot be imported, which may be installed beside what the script needs."""
+"""Runs a script where our packages cannot be imported, which may be installed along with what the script needs."""
 
 _KEPT = {"HF_ENDPOINT", "HF_HUB_DISABLE_XET", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"}
 

@@ -83,7 +83,7 @@ def _tensors(file: LocalFile, header: bytes) -> list[_Tensor]:
             if name != _METADATA
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _broken(file, "its header does not read") from error
+        raise _broken(file, "its header cannot be read") from error
     if not found:
         raise _broken(file, "it has no tensors")
     return sorted(found, key=lambda tensor: tensor.begin)

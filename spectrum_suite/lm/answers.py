@@ -30,7 +30,7 @@ class DrawnOptions:
 
     Attributes:
         choices: Of each answer the place of its option, in the order of the draws; None where it is none of them.
-        others: Why an answer is no option -> how many.
+        others: Why an answer is not an option -> how many.
         reasoning: Characters of reasoning that were taken out of all answers.
         by: What was matched to options: the first tokens of answers, or whole answers.
     """
@@ -47,7 +47,7 @@ class DecidedOptions:
 
     Attributes:
         probabilities: Of each option; they sum to 1. None where it refuses.
-        label_mass: The probability that the model says any of them; None where the service does not tell.
+        label_mass: The probability that the model says any of them; None where the service does not report it.
         refused: Why it does not decide, if so.
     """
 

@@ -181,7 +181,7 @@ class LM(ABC):
 
     @abstractmethod
     def cannot(self, question: Question) -> str | None:
-        """Why the model cannot answer a kind of question, in one line; None where it can, as far as can be told.
+        """Why the model cannot answer a kind of question, in one line; None where it can, as far as is known.
 
         Raises:
             UserError: It cannot be loaded.

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 FLOOR = -30.0
-"""Nats below which a log-probability is not told apart from others: 1e-13, far below the metrics' smoothing."""
+"""Nats below which a log-probability is not distinguished from others: 1e-13, far below the metrics' smoothing."""
 
 
 @dataclass(frozen=True)

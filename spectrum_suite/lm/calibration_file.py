@@ -1,4 +1,4 @@
-"""``calibration.json``: the corrections of a model, which lie beside it and are used where they are asked for.
+"""``calibration.json``: the corrections of a model, stored with it and applied where they are asked for.
 
 It is one object (units: nats):
 

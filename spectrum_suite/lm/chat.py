@@ -29,7 +29,7 @@ from spectrum_suite.lm.service_lm import ServiceLM
 _FILTERED = ("content_filter", "content_policy", "content management policy")
 """What services call it that a filter withholds the answer to a prompt."""
 
-_TEXTS = "a chat service tells no log-probabilities of given texts: "
+_TEXTS = "a chat service reports no log-probabilities of given texts: "
 
 
 @dataclass
@@ -88,7 +88,7 @@ class ChatLM(ServiceLM):
 
     @cached_property
     def most_likely(self) -> int:
-        """How many of the likeliest tokens the service tells with their log-probabilities; 0 where it tells none."""
+        """For how many of the likeliest tokens the service reports log-probabilities; 0 if for none."""
         try:
             return find_top(self.service, self.manner)
         except PlannedError:
@@ -137,7 +137,7 @@ class ChatLM(ServiceLM):
         """See :class:`spectrum_suite.lm.base.LM`: those that would be drawn, of a single request for each prompt.
 
         Raises:
-            UserError: The service tells no log-probabilities, or refuses.
+            UserError: The service reports no log-probabilities, or refuses.
             NoAnswerError: It is gone.
             PlannedError: Nothing is to be asked.
         """

@@ -23,7 +23,7 @@ REASONING_TOKENS = 4096
 MOST_LIKELY = (20, 10, 5)
 """Tokens whose log-probabilities are asked for, at most; services have limits of their own."""
 
-NO_TOP = "the service tells no log-probabilities of likely tokens"
+NO_TOP = "the service reports no log-probabilities of likely tokens"
 
 _PROBE = [Message(role="description", content="Names of colors."), Message(role="output", content="blue")]
 _PROBE_TOKENS = 256
@@ -151,7 +151,7 @@ def _probe(service: Service, manner: Manner) -> tuple[int, bool]:
 
 
 def find_top(service: Service, manner: Manner) -> int:
-    """How many of the likeliest tokens a service tells; 0 where it tells none.
+    """For how many of the likeliest tokens a service reports log-probabilities; 0 if for none.
 
     Raises:
         NoAnswerError: It is gone.

@@ -59,7 +59,7 @@ def read_completion(response: Json) -> list[Json]:
     """What is kept of each answer: ``text``, ``finish``, ``refused``, ``reasoning`` (characters) and ``top``.
 
     ``top`` holds the likeliest tokens at the first place of the answer with their log-probabilities in nats, where the
-    service tells them.
+    service reports them.
 
     Raises:
         ValueError, LookupError, TypeError, AttributeError: It is not a chat completion, or has no answer.
@@ -105,7 +105,7 @@ def as_answer(kept: Json) -> Answer:
 def _read_choice(choice: Json) -> Json:
     message = choice["message"]
     content = message.get("content") or ""
-    if isinstance(content, list):  # parts, of which some are no text
+    if isinstance(content, list):  # parts, of which some are not text
         content = "".join(part.get("text", "") for part in content if part.get("type", "text") == "text")
     reasoning = [message.get(name) for name in _REASONING_FIELDS]
     return {
@@ -123,4 +123,4 @@ def _top(choice: Json) -> list[tuple[str, float]] | None:
     if not tokens:
         return None
     told = ((each["token"], float(each["logprob"])) for each in tokens[0].get("top_logprobs") or [])
-    return list(dict.fromkeys(told))  # the token that was drawn may be told once more
+    return list(dict.fromkeys(told))  # the token that was drawn may be listed once more

@@ -358,7 +358,7 @@ def connected(endpoint: Endpoint) -> Iterator[Client]:
     here = urlsplit(endpoint.url).hostname in _LOOPBACK
     http = openai.DefaultAsyncHttpxClient(
         event_hooks={"request": [_withhold_secrets]},
-        trust_env=not here,  # no proxy is told what goes to this machine
+        trust_env=not here,  # no proxy sees what goes to this machine
     )
     client = openai.AsyncOpenAI(
         api_key=os.environ.get(KEY, ""),

@@ -1,6 +1,6 @@
 """What a set of options is, in which order a prompt names its options, and the same prompt with another order.
 
-Three ways of naming are told apart:
+Three ways of naming are distinguished:
 
     listed      one option a line, "A. red", "2: likely", "- red" or "red": the lines can stand in another order
     mentioned   in the text, as in "1 red ball and 2 blue balls": there is an order, which stays as it is
@@ -63,7 +63,7 @@ class _List:
 
 
 def option_kind(options: Sequence[str]) -> OptionKind:
-    """What the options are, told from their texts alone; the first that fits of numbers, letters, polar, ordered."""
+    """What kind the options are, by their texts alone; the first that fits of numbers, letters, polar, ordered."""
     texts = [option.strip() for option in options]
     if all(_is_number(text) for text in texts):
         return "numbers"

@@ -106,7 +106,7 @@ class LocalLM(TokenLM):
 
     @property
     def loaded_as(self) -> tuple[Hashable, ...]:
-        """What tells models in memory apart."""
+        """What distinguishes models in memory."""
         return self.fingerprint, self.device, self.dtype, self.load_in_4bit
 
     def _load(self) -> PreTrainedModel | PeftModel:

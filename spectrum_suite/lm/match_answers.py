@@ -28,7 +28,7 @@ from spectrum_suite.lm.answers import Answer, DrawnOptions
 from spectrum_suite.lm.listed_options import labelled_options
 
 REFUSED, CUT, EMPTY, SEVERAL, OTHER = "refused", "cut off", "empty", "several options", "something else"
-"""Why an answer is no option."""
+"""Why an answer is not an option."""
 
 _AROUND = "\"'“”„‚‘’«»‹›「」『』()[]{}<>*_`#~|"
 BULLETS = ("-", "•")
@@ -125,7 +125,7 @@ def _unlabelled(text: str) -> str:
 
 
 def _without_option(answer: Answer) -> str | None:
-    """Why an answer is no option whatever it says."""
+    """Why an answer is not an option whatever it says."""
     if answer.refused:
         return REFUSED
     if not answer.ended:

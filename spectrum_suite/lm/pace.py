@@ -17,7 +17,7 @@ _LONGEST_PAUSE_S = 30.0
 class Pace:
     """Turns to send a request. A 429 halves how many are taken at a time, each success adds a little again.
 
-    Whoever is told to wait waits together with all the others: nobody asks a service that has said when to come back.
+    A request that has to wait waits with all the others: nobody asks a service that has said when to come back.
 
     Args:
         most: Requests under way at a time, at most.

@@ -182,7 +182,7 @@ class Service:
                     keep(runs[index], [instead] * len(runs[index].keys), {})
         if refused:
             others = f" (so are {len(refused) - 1} other requests)" if len(refused) > 1 else ""
-            raise UserError(f"{refused[0]}{others}; what was answered is kept")
+            raise UserError(f"{refused[0]}{others}; the answers so far are kept")
         return found
 
     def _check_new(self, response: Json) -> None:

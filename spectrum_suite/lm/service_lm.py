@@ -94,7 +94,7 @@ class ServiceLM(LM):
         """Why a question cannot be asked, if so, found out with a small one.
 
         Raises:
-            UserError: It cannot be asked, for the reason that the error tells.
+            UserError: It cannot be asked, for the reason in the error.
         """
 
     def option_logprobs(

@@ -1,4 +1,4 @@
-"""A model behind a decision service, `POST /v1/systemone`: it tells the probability of every option of a question.
+"""A model behind a decision service, `POST /v1/systemone`: it reports the probability of every option of a question.
 
 Each item is a request of its own with one question, since the answer to a question moves with the others of its
 request: a ``choice`` of the options, or a ``score`` where they stand in order and are few enough.
@@ -38,8 +38,8 @@ class SystemOneLM(ServiceLM):
 
     api: ClassVar[str] = "systemone"
     never: ClassVar[dict[Question, str]] = {
-        "option_logprobs": "a decision service tells no log-probabilities: use --estimate systemone",
-        "output_logprobs": "a decision service tells no log-probabilities: use another engine",
+        "option_logprobs": "a decision service reports no log-probabilities: use --estimate systemone",
+        "output_logprobs": "a decision service reports no log-probabilities: use another engine",
         "first_tokens": SERVICES_ONLY["first_tokens"],
         "answers": _NO_TEXT + "use --estimate systemone",
         "draw_options": _NO_TEXT + "use --estimate systemone",
@@ -123,7 +123,7 @@ def state_of(messages: Sequence[Message]) -> Json:
 
 
 def read_answer(response: Json) -> list[Json]:
-    """What is kept of an answer: ``probabilities`` by name and ``label_mass``, None where it is not told.
+    """What is kept of an answer: ``probabilities`` by name and ``label_mass``, None where it is not reported.
 
     Raises:
         ValueError, LookupError, TypeError, AttributeError: It is not the answer to the question.

@@ -28,7 +28,7 @@ def load_labels(path: str | Path, taxonomy: Taxonomy = TAXONOMY) -> dict[str, Ma
 
     Args:
         path: With a column ``prompt``, as :func:`prompt_key` gives it, and a column for each category that is labelled;
-            an empty cell is no label. It may be a file that comes with the project.
+            an empty cell is not a label. It may be a file that comes with the project.
         taxonomy: The categories.
 
     Raises:
@@ -37,7 +37,7 @@ def load_labels(path: str | Path, taxonomy: Taxonomy = TAXONOMY) -> dict[str, Ma
     """
     path = Path(shipped(path))
     if not path.is_file() or path.suffix != ".csv":
-        raise UserError(f"labels {str(path)!r} are no CSV file that is there: {_EXAMPLE}")
+        raise UserError(f"labels file {str(path)!r} is not a CSV file that exists: {_EXAMPLE}")
     rows = read_data(str(path))
     categories = _categories(path, rows.column_names, taxonomy)
     found: dict[str, Markers] = {}
@@ -47,25 +47,25 @@ def load_labels(path: str | Path, taxonomy: Taxonomy = TAXONOMY) -> dict[str, Ma
                 each.name: each.read(row[each.name]) for each in categories if row[each.name]
             }
         except UserError as error:
-            raise UserError(f"labels {str(path)!r}, row {number}: {error}") from error
+            raise UserError(f"labels file {str(path)!r}, row {number}: {error}") from error
     return found
 
 
 def _categories(path: Path, columns: Sequence[str], taxonomy: Taxonomy) -> list[Category]:
-    """The categories of the columns beside the prompt's."""
+    """The categories of the columns other than the prompt's."""
     names = [name for name in columns if name != PROMPT]
     if PROMPT not in columns or not names:
         missing = "column of a category" if PROMPT in columns else f"column {PROMPT!r}"
-        raise UserError(f"labels {str(path)!r} have no {missing}: {_EXAMPLE}")
+        raise UserError(f"labels file {str(path)!r} has no {missing}: {_EXAMPLE}")
     try:
         return [taxonomy[name] for name in names]
     except UserError as error:
-        raise UserError(f"labels {str(path)!r}, header: {error}") from error
+        raise UserError(f"labels file {str(path)!r}, header: {error}") from error
 
 
 def _new_key(key: str, known: Collection[str]) -> str:
     if not _KEY.fullmatch(key):
-        raise UserError(f"{key!r} is no prompt: give the first {HEX_DIGITS} hexadecimal digits of its SHA-256")
+        raise UserError(f"{key!r} is not a prompt: give the first {HEX_DIGITS} hexadecimal digits of its SHA-256")
     if key in known:
         raise UserError(f"the prompt {key!r} has labels in an earlier row: give it one row")
     return key

@@ -34,7 +34,7 @@ class MarkedResponse:
 def strip_markers(
     responses: Sequence[Response], tokenizer: PreTrainedTokenizerBase, taxonomy: Taxonomy = TAXONOMY
 ) -> list[MarkedResponse]:
-    """Responses as a user sees them, each with its markers beside it.
+    """Responses as a user sees them, each with its markers.
 
     A list that is missing or garbled is a problem that the result names; nothing is raised.
 

@@ -150,4 +150,4 @@ def _read(inside: str, taxonomy: Taxonomy, markers: Markers) -> Iterator[str]:
 
 def _unreadable(text: str) -> Iterator[str]:
     if text.strip():
-        yield f"{text.strip()[:_SHOWN]!r} is no marker"
+        yield f"{text.strip()[:_SHOWN]!r} is not a marker"

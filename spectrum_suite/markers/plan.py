@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.errors import UserError
 from spectrum_suite.markers.labels import load_labels
 from spectrum_suite.markers.sets import Provenance
 from spectrum_suite.markers.taxonomy import TAXONOMY, Taxonomy
 from spectrum_suite.shipped import shipped
+from spectrum_suite.yaml_entries import Entries, Kind, read_entries
 
-_EXAMPLE = "e.g. 'data: [{path: dolly.jsonl, fixed: {source: Human}, columns: {task: category}}]'"
+_EXAMPLE = "write e.g. 'data: [{path: dolly.jsonl, fixed: {source: Human}, columns: {task: category}}]'"
+_KINDS: dict[str, Kind] = {
+    "path": str, "layout": str, "split": str, "limit": int,
+    "fixed": dict, "columns": dict, "readings": dict, "labels": str,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,30 +61,17 @@ def load_plan(path: Path, sources: Path | None = None, taxonomy: Taxonomy = TAXO
         UserError: There is no such file, or it is not a plan; or a file of labels is not one.
     """
     path = Path(shipped(path))
-    if not path.is_file():
-        raise UserError(f"no plan {str(path)!r}: give a YAML file, {_EXAMPLE}")
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML ({' '.join(str(error).split())})") from error
-    entries = found.get("data") if isinstance(found, dict) else None
-    if not isinstance(entries, list) or not entries:
-        raise UserError(f"{path} has no list 'data': {_EXAMPLE}")
-    return [_planned(path, entry, sources, taxonomy) for entry in entries]
+    plan = read_entries(path, "plan", _EXAMPLE)
+    plan.check({"data": list}, needed=["data"])
+    if not plan["data"]:
+        raise UserError(f"{plan.at('data')}: 'data' is empty: {_EXAMPLE}")
+    return [_planned(path, entry, sources, taxonomy) for entry in plan["data"]]
 
 
 def _planned(path: Path, entry: Any, sources: Path | None, taxonomy: Taxonomy) -> Planned:
-    kinds = {
-        "path": str, "layout": str, "split": str, "limit": int,
-        "fixed": dict, "columns": dict, "readings": dict, "labels": str,
-    }  # fmt: skip
-    if not isinstance(entry, dict) or "path" not in entry:
-        raise UserError(f"{path}: {entry!r} names no dataset: {_EXAMPLE}")
-    for name, value in entry.items():
-        if name not in kinds:
-            raise UserError(f"{path}: no entry {name!r}{did_you_mean(str(name), kinds)}: there are {', '.join(kinds)}")
-        if not isinstance(value, kinds[name]):
-            raise UserError(f"{path}: {name!r} is {value!r}: {_EXAMPLE}")
+    if not isinstance(entry, Entries):
+        raise UserError(f"{path}: {entry!r} does not describe a dataset: {_EXAMPLE}")
+    entry.check(_KINDS, needed=["path"])
     data = str(sources / entry["path"]) if sources is not None else entry["path"]
     known = {name: entry[name] for name in ("fixed", "columns", "readings") if name in entry}
     if "labels" in entry:

@@ -28,7 +28,7 @@ Score = Callable[[Sequence[tuple[str, str]]], list[float]]
 SHARD = 1000
 """Examples whose markers are kept together, where the rest may be cut short."""
 
-_ROW, _QUALITY = "row", "quality of the example"  # columns of our own beside those of the data
+_ROW, _QUALITY = "row", "quality of the example"  # columns of our own next to those of the data
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _annotated(rows: Dataset, finders: Finders, known: Provenance, *, every_outp
 
 
 def _on_disk(examples: Dataset, kept: Path | None) -> Dataset:
-    """The same rows in files named after their content; the cache of a `map` lies beside those of its rows."""
+    """The same rows in files named after their content; the cache of a `map` is next to those of its rows."""
     if kept is None:
         return examples
     folder = kept / Hasher.hash(examples.to_list())

@@ -37,7 +37,7 @@ _CONCLUSION = re.compile(
     flags=re.IGNORECASE | re.MULTILINE,
 )
 MIN_STEPS = 2
-"""Signs of reasoning that a chain of thought has at least, beside its conclusion."""
+"""Signs of reasoning that a chain of thought has at least, besides its conclusion."""
 
 
 def detect_format(prompt: str, completion: str) -> str | None:

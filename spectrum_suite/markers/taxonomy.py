@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
-
 from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.yaml_entries import Entries, read_entries
 
 Value = str | int | float
 Markers = dict[str, Value]
@@ -222,34 +221,21 @@ def load_taxonomy(path: Path, base: Taxonomy = TAXONOMY) -> Taxonomy:
     Raises:
         UserError: There is no such file, it is not YAML, or a category is not well formed.
     """
-    if not path.is_file():
-        raise UserError(f"no file {str(path)!r} with categories of markers")
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(found, dict) or not found:
-        raise UserError(f"{path} has no categories: give each by its name, {_EXAMPLE}")
-    own = {name: _category(path, name, entry) for name, entry in found.items()}
+    found = read_entries(path, "file of categories", f"give each category by its name, {_EXAMPLE}")
+    own = {name: _category(found.at(name), name, entry) for name, entry in found.items()}
     kept = tuple(own.pop(category.name, category) for category in base.categories)
     return Taxonomy(kept + tuple(own.values()))
 
 
-def _category(path: Path, name: Any, entry: Any) -> Category:
-    where = f"category {name!r} in {path}"
-    if not isinstance(name, str) or not isinstance(entry, dict):
-        raise UserError(f"{where}: give it a name, and values or a kind, {_EXAMPLE}")
-    unknown = entry.keys() - {"values", "kind", "about"}
-    if unknown:
-        raise UserError(f"{where} has {sorted(map(str, unknown))[0]!r}: it can have values, kind and about")
+def _category(place: str, name: Any, entry: Any) -> Category:
+    if not isinstance(name, str) or not isinstance(entry, Entries):
+        raise UserError(f"{place}: category {name!r}: give it a name, and values or a kind, {_EXAMPLE}")
+    entry.check({"values": list | dict, "kind": str, "about": str})
+    where = f"{place}: category {name!r}"
     values, about = entry.get("values", []), entry.get("about", "")
     kind = entry.get("kind", "choice" if values else None)
     if kind not in KINDS:
         raise UserError(f"{where} is of kind {kind!r}: give it values, or one of the kinds {', '.join(KINDS)}")
-    if not isinstance(about, str):
-        raise UserError(f"{where}: 'about' is a sentence")
-    if not isinstance(values, list | dict):
-        raise UserError(f"{where}: 'values' is a list, or has a meaning for each value")
     meanings = {str(value): str(meaning) for value, meaning in values.items()} if isinstance(values, dict) else {}
     choices = tuple(values)
     kinds = {type(value) for value in choices}

@@ -1,7 +1,7 @@
-"""What ``n`` answers of a model tell of its distance from a target, and what they cannot tell.
+"""What ``n`` answers of a model say about its distance from a target, and what they cannot say.
 
 Each number stands for the distance of the model's own distribution over the options, of which the answers are
-independent draws; answers that are no option are left out.
+independent draws; answers that are not an option are left out.
 
     plug_in     the distance of the shares of the answers: too large by what chance alone adds
     corrected   the same without that; it may be below 0, and is right on average: see ``additive.py``
@@ -12,7 +12,7 @@ independent draws; answers that are no option are left out.
     p_value     of the hypothesis that the model is the truth: that the answers, and those of the people where their
                 number is known, are draws from one distribution
 
-The interval is made of the distributions that a test does not reject. They lie on the line from the target through the
+The interval is made of the distributions that a test does not reject. They are on the line from the target through the
 shares of the answers, and beyond them; the corrected distance of ``n`` draws from each is simulated, and one is
 rejected if the model's is among the 2.5% largest or smallest of its own. Distributions so near the target that no
 answers could be too near it for them are tested from above alone, at 5%: so the interval is one of 95% near a distance
@@ -55,7 +55,7 @@ def finite_sample(
     smoothing: float = 1e-6,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """What the answers to one item tell.
+    """What the answers to one item show.
 
     Args:
         target: (n_options,), the true distribution or a record of it; sums to 1.

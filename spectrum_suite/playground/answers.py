@@ -204,9 +204,7 @@ def _distribution(model: Model, question: Question) -> tuple[tuple[float, ...], 
         model.model, model.tokenizer, question.messages, question.options, text_format=model.text_format
     )
     if math.isnan(table.mass):
-        raise UserError(
-            f"the {model.label} model gives these options no number (NaN): its weights or precision are broken"
-        )
+        raise UserError(f"the {model.label} model gives NaN for these options: its weights or precision are broken")
     if model.calibration is None:
         return table.probabilities, table.mass
     calibrated = model.calibration.probabilities(table.probabilities, question.messages, question.options)

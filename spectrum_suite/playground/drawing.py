@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from spectrum_suite.playground.answers import Answer, Question
 
 COLORS = ("#94a3b8", "#4f46e5")
-"""Of the first model and of the second; both can be told from a white page and from a black one."""
+"""Of the first model and of the second; both stand out on a white page and on a black one."""
 
 MOST_SHOWN = 12
 """Different samples that are listed."""
@@ -91,7 +91,7 @@ def _coverage(answer: Answer) -> str:
 
 
 def _sample(text: str, count: int, most: int, place: int) -> str:
-    """A line with a bar behind the words."""
+    """A line with a bar under the words."""
     name = html.escape(text) or "<i>(nothing)</i>"
     width = 100 * count / most
     return (

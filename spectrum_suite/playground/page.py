@@ -17,7 +17,7 @@ AT_ONCE = 1
 """Questions that are answered at a time: each one takes all of the machine, and two would take twice its memory."""
 
 MOST_WAITING = 100
-"""Questions that may wait; whoever comes after is told that the playground is busy."""
+"""Questions that may wait; later ones are refused, as the playground is busy."""
 
 INTRODUCTION = """# Spectrum playground
 Describe what is drawn, give examples of draws, or both. You see how probable each **option** is to the models, and what

@@ -1,6 +1,6 @@
 """The web application: two routes that decide, one that names the model, and one that says that all is well.
 
-Whatever is wrong with a request gets one line, as OpenAI writes errors: 400 for what is no question, 401 without the
+Whatever is wrong with a request gets one line, as OpenAI writes errors: 400 for what is not a question, 401 without the
 key, 404 for another model, 408 for a body that does not come, 413 for one that is too large, 415 for what is not JSON,
 and 529 where too many requests wait.
 """

@@ -159,7 +159,7 @@ def _decision(where: str, given: Any) -> tuple[Question, tuple[str | None, tuple
     """A question of ``/v1/decisions``, with its name and the values of its options."""
     kind = given.get("type") if isinstance(given, Mapping) else None
     if not isinstance(kind, str) or kind not in _QUESTION_FIELDS:
-        raise UserError(f"{where} is no question: give an object whose type is {', '.join(_QUESTION_FIELDS)}")
+        raise UserError(f"{where} is not a question: give an object whose type is {', '.join(_QUESTION_FIELDS)}")
     _check_fields(given, ("type", "instructions", "name", *_QUESTION_FIELDS[kind]), set(), where=f"{where} ")
     name = given.get("name")
     if name is not None:

@@ -40,7 +40,7 @@ from spectrum_suite.training.tokens import (
 )
 
 MERGED = "merged"
-"""The folder of the merged model, beside the files of its adapter."""
+"""The folder of the merged model, within that of its adapter."""
 
 
 @dataclass
@@ -210,7 +210,7 @@ def _check_head_is_not_adapted(model: PeftModel) -> None:
 
 
 def layers_of_other_modalities(model: PreTrainedModel) -> list[str]:
-    """Names of the linear layers beside the language model, such as the vision tower's of Gemma 3: text trains none."""
+    """Names of the linear layers outside the language model, such as Gemma 3's vision tower: text trains none."""
     language = {id(module) for module in (*model.get_decoder().modules(), model.get_output_embeddings())}
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     return [name for name, module in linear.items() if id(module) not in language]
@@ -240,7 +240,7 @@ def merge_adapter(adapter: Path, name: str, revision: str, tokenizer: PreTrained
     """Write base + adapter as one model in safetensors, in the dtype of the base's files; returns its folder.
 
     The base is loaded again: 4-bit weights would be merged with their rounding. One whose own files are in 4 or 8 bits
-    is made whole, for these weights are what the adapter was trained beside.
+    is made whole, since the adapter was trained with these weights.
 
     Args:
         adapter: The adapter's folder; the model goes into a folder of it.

@@ -1,4 +1,4 @@
-"""What `train_sft.py` is told: what to train on, and how."""
+"""The arguments of `train_sft.py`: what to train on, and how."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class SpectrumArguments:
     target_draws: float = field(
         default=32.0,
         metadata={
-            "help": "How many draws a row with a target counts as, beside rows of draws; at most its n_responses, "
+            "help": "How many draws a row with a target counts as, among rows of draws; at most its n_responses, "
             "where it has them."
         },
     )

@@ -1,6 +1,6 @@
 """Checkpoints that are complete or not there at all, and know which run they are of.
 
-A checkpoint is written beside the others under another name and takes its own only when every byte is on the disk. Its
+A checkpoint is written next to the others under another name and takes its own only when every byte is on the disk. Its
 manifest lists the files with their sizes, so that one that was cut short later is seen and passed over.
 """
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = "spectrum_run.json"
 WRITING = "checkpoint.writing"
-"""The folder in which a checkpoint is written; what lies there was not finished."""
+"""The folder in which a checkpoint is written; what is there was not finished."""
 
 AUTO, NEVER = "auto", "never"
 _NAME = re.compile(r"checkpoint-(\d+)")
@@ -33,7 +33,7 @@ def finish(folder: Path, target: Path, run: dict[str, Any]) -> None:
     Args:
         folder: Where it was written, on the same disk as ``target``.
         target: The name that it takes; what had it before is replaced.
-        run: What to keep beside the files, as JSON.
+        run: What to keep with the files, as JSON.
     """
     files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     (folder / MANIFEST).write_text(json.dumps(run | {"files": files}, indent=1), encoding="utf-8")
@@ -46,10 +46,10 @@ def finish(folder: Path, target: Path, run: dict[str, Any]) -> None:
 
 
 def read(checkpoint: Path) -> dict[str, Any]:
-    """What was kept beside the files of a checkpoint.
+    """What was kept with the files of a checkpoint.
 
     Raises:
-        UserError: It is not whole: its manifest or a file is missing, or a file has another size.
+        UserError: It is incomplete: its manifest or a file is missing, or a file has another size.
     """
     try:
         kept = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def find(output: Path, asked: str | None, settings: dict[str, Any]) -> Path | No
         settings: What decides the outcome of this run. A checkpoint of other settings is refused.
 
     Raises:
-        UserError: The checkpoint that was asked for is not whole, or it is of a run with other settings.
+        UserError: The checkpoint that was asked for is incomplete, or it is of a run with other settings.
     """
     if asked == NEVER:
         return None

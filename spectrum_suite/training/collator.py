@@ -257,7 +257,7 @@ class SpectrumCollator:
         return tree
 
     def _options_in_line(self, row: dict[str, Any]) -> Sequenced:
-        """The same for people to look at: the options that count lie one after another."""
+        """The same for people to look at: the options that count are one after another."""
         line = Sequenced()
         line.add(self._before_target(row))
         for option, weight in zip(row["options"], row["weights"], strict=True):
@@ -384,7 +384,7 @@ def _levelled(longest_first: Sequence[int], lengths: Sequence[int], count: int) 
 
 @dataclass
 class Sequenced:
-    """Token ids and labels of one sequence, and where the outputs lie that can be trained in it.
+    """Token ids and labels of one sequence, and where the outputs are that can be trained in it.
 
     Attributes:
         spans: Of each of them the indices of its first token and after its last.

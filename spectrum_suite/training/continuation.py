@@ -1,4 +1,4 @@
-"""Training an adapter further that earlier runs have trained; the new run tells of them, too."""
+"""Training an adapter further that earlier runs have trained; the new report includes them, too."""
 
 from __future__ import annotations
 

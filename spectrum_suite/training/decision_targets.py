@@ -1,4 +1,4 @@
-"""Rows of decisions as targets to train on, alone or beside tasks of a suite."""
+"""Rows of decisions as targets to train on, alone or together with tasks of a suite."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from spectrum_suite.training.targets import TARGET_COLUMNS
 def with_decisions(
     mixture: Mixture | None, data: Sequence[str], *, split: str, limit: int | None, seed: int
 ) -> Mixture:
-    """A mixture with a target for every question of rows of decisions, which come last; each data set is a group.
+    """A mixture with a target for every question of rows of decisions, which come last; each dataset is a group.
 
     Args:
         mixture: Rows of a suite; None for none.
-        data: Files, folders or data sets on a Hub, as :func:`spectrum_suite.decisions.rows.load_decisions` reads them.
+        data: Files, folders or datasets on a Hub, as :func:`spectrum_suite.decisions.rows.load_decisions` reads them.
         split: Of the rows.
-        limit: Rows of each data set at most, drawn with ``seed``.
+        limit: Rows of each dataset at most, drawn with ``seed``.
         seed: See ``limit``.
 
     Raises:

@@ -37,7 +37,7 @@ def load_objective(
 
     Args:
         objective: One of :data:`OBJECTIVES`.
-        data: Data sets, as :func:`spectrum_suite.instruction_data.load_conversations` takes them.
+        data: Datasets, as :func:`spectrum_suite.instruction_data.load_conversations` takes them.
         layout: Of all of them; ``auto`` goes by the columns of each.
         split: See there.
         limit: Conversations of each dataset at most.

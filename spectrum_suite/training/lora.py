@@ -51,7 +51,7 @@ def lora_config(
             config.lora_dropout = 0.0
             error = _refusal(model, config)
         if error:
-            raise UserError(f"PEFT cannot adapt this model so: {first_line(error)}") from error
+            raise UserError(f"PEFT cannot adapt this model in this way: {first_line(error)}") from error
     return config
 
 

@@ -140,7 +140,7 @@ def _spectrum(
 def _distribution(
     arguments: SpectrumArguments, config: TuningConfig, tokenizer: PreTrainedTokenizerBase, text_format: Format
 ) -> TrainingData:
-    """Target distributions of a suite, beside draws of its processes where tasks of those are named too.
+    """Target distributions of a suite, together with draws of its processes where tasks of those are named too.
 
     Rows of decisions have targets too. Where they are given, the suite is read only for tasks that are named.
     """

@@ -17,7 +17,7 @@ import torch
 
 @dataclass(frozen=True)
 class OptionTerms:
-    """How much each term counts beside the cross-entropy of a draw, in nats.
+    """How much each term counts relative to the cross-entropy of a draw, in nats.
 
     Attributes:
         brier: Of the Brier score.

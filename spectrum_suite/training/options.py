@@ -147,7 +147,7 @@ REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "greater_is_better": ((None,), _NO_EVALUATION),
     "do_eval": ((False,), _NO_EVALUATION),
     "do_predict": ((False,), _NO_EVALUATION),
-    "do_train": ((False,), "the command trains without being told"),
+    "do_train": ((False,), "the command always trains"),
     "push_to_hub": ((False,), _PUBLISH),
     "hub_token": ((None,), _PUBLISH),
     "hub_private_repo": ((None,), _PUBLISH),
@@ -237,7 +237,7 @@ def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any], flags: 
 
 
 def _check_together(given: Mapping[str, Any], defaults: Mapping[str, Any], flags: Container[str]) -> None:
-    """Refuse options that do nothing beside the others."""
+    """Refuse options that have no effect with the others."""
     changed = {name for name, value in given.items() if value != defaults.get(name)}
     now = {**defaults, **given}
     if now["save_strategy"] == "best":

@@ -14,7 +14,7 @@ from spectrum_suite.training.training_report import REPORT
 
 LOCK = ".training.lock"
 RUN = ".spectrum_run"
-"""The settings whose result lies in the folder."""
+"""The settings whose result is in the folder."""
 
 held_for_training = partial(held, lock_name=LOCK, doing="training into", option="--output_dir")
 """Hold the folder of a run of training; see :func:`spectrum_suite.held_folder.held`."""

@@ -7,7 +7,7 @@ the tokens that end an output, it is
 
 where ``q(s)`` is the model's probability of a token after the tokens before it, and ``p(s)`` the sum of the
 probabilities of the options that pass through that step. So every option is there once, what some of them begin with
-alike too, and "1" and "10" are told apart by the end of the output.
+alike too, and "1" and "10" are distinguished by the end of the output.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class SpectrumTrainer(SFTTrainer):
         if "parents" in inputs:
             inputs |= tree_inputs(inputs.pop("parents"), plain_model)
         elif "position_ids" in inputs or not takes(plain_model, "attention_mask"):
-            inputs.pop("attention_mask")  # transformers tells packed sequences apart by their positions
+            inputs.pop("attention_mask")  # transformers separates packed sequences by their positions
         else:
             inputs["attention_mask"] = causal_mask(inputs["input_ids"])
         rows = torch.arange(len(labels), device=labels.device)[:, None]
@@ -205,7 +205,7 @@ class SpectrumTrainer(SFTTrainer):
 
     @torch.no_grad()
     def _needs_masks(self, model: nn.Module) -> bool:
-        """Whether packed sequences have to be told apart by masks.
+        """Whether packed sequences have to be separated by masks.
 
         Raises:
             UserError: The model does not keep apart what the collator lays out together.
@@ -227,7 +227,7 @@ class SpectrumTrainer(SFTTrainer):
                 require(model, Layout.TREE, longest, option="--packing true", autocast=autocast)
             except UserError as error:
                 raise UserError(f"{error} (with masks; with positions alone, {reason})") from error
-            logger.info("packed sequences are told apart by masks: by positions, %s", reason)
+            logger.info("packed sequences are separated by masks: with positions alone, %s", reason)
             return True
 
     def _frozen_head(self, model: nn.Module) -> FrozenHead | None:
@@ -243,7 +243,7 @@ class SpectrumTrainer(SFTTrainer):
         return head if self._logits_are_plain else None
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs the loss by group, the tokens and the memory beside the rest; the last line is about all sessions.
+        """Logs the loss by group, the tokens and the memory with the rest; the last line is about all sessions.
 
         Raises:
             UserError: The loss is not a finite number.

@@ -1,4 +1,4 @@
-"""What was run, as it was run: `training_report.json`, beside every adapter and the source of its card."""
+"""What was run, as it was run: `training_report.json`, in every adapter's folder and the source of its card."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run_settings(
         config: Of the trainer, before it is made to fit our collator.
         model_config: Of the adaptation, before the model is loaded.
         tokenized: The rows.
-        base: The fingerprint of the base model, wherever it lies.
+        base: The fingerprint of the base model, wherever it is.
         begins_with: That of the adapter that the run trains further.
     """
     options = dict(arguments)

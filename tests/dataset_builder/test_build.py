@@ -342,7 +342,7 @@ def test_a_suite_with_a_task_of_another_version_is_left_alone(toy_tasks, output)
     with pytest.raises(UserError, match="holds task 'toy_vase', which this version does not have"):
         build(["toy_numbers"], BuildOptions(output))
     report.write_text("{}")
-    with pytest.raises(UserError, match="does not read as a build report"):
+    with pytest.raises(UserError, match="is not a build report"):
         build(["toy_numbers"], BuildOptions(output))
     assert set(inodes(output)) == {"toy_urn"}
 

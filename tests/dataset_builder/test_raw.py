@@ -39,7 +39,7 @@ def test_csv_without_header_takes_the_columns_in_order(raw):
         ('name,score\n"two\nlines",1\nb,x1\n', r"row 2: column 'score' holds 'x1', which is not Int64"),
         ("name\na\n", r"raw\.file' lacks a column.*'score'"),
         ("name,score\n", "holds no row"),
-        ("", "does not read as CSV"),
+        ("", "is not valid CSV"),
         (b"name,score\n\xff,1\n", "Row #2.*UTF8"),
     ],
 )
@@ -112,7 +112,7 @@ def test_parquet_reads_the_named_columns_as_their_types(tmp_path):
         ({"label": ["1", "x"]}, {"label": pl.Int8}, "row 2: column 'label' holds 'x'"),
         ({"label": [[1]]}, {"label": pl.Int8}, "column 'label' of type List"),
         ({"label": []}, {"label": pl.Null}, "holds no row"),
-        (None, {"label": pl.Int8}, "does not read as Parquet"),
+        (None, {"label": pl.Int8}, "is not valid Parquet"),
     ],
 )
 def test_parquet_faults_name_the_file(tmp_path, columns, wanted, message):

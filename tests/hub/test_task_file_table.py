@@ -1,4 +1,4 @@
-"""Tables on a Hub: a file, and a split of a data set, give a task file the rows of the same table beside it."""
+"""Tables on a Hub: a file, and a split of a dataset, give a task file the rows of the same table beside it."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ TASK = PER_ANSWER.format(kind="icl")
 
 @pytest.fixture
 def uploaded(here, tmp_path, monkeypatch):
-    """The data set, as a CSV file and as a split."""
+    """The dataset, as a CSV file and as a split."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
     api = HfApi(here.url, token=here.write_token)

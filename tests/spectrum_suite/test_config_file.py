@@ -97,7 +97,7 @@ def test_a_mistake_is_one_line_that_names_the_file(tmp_path, case):
     words = file(tmp_path, text)
     with pytest.raises(UserError) as raised:
         calibrate._parser("p").parse_args(["m", "--suite", "s", *words])
-    assert str(raised.value).startswith(f"--config {words[1]!r}: ")
+    assert str(raised.value).startswith(f"{words[1]}:1: ")
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 

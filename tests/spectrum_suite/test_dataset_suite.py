@@ -161,7 +161,7 @@ def test_what_is_wrong_is_said_on_one_line(made, rows, columns, message):
 
 
 def test_groups_are_of_people(made):
-    with pytest.raises(UserError, match="name the column that tells them apart as process="):
+    with pytest.raises(UserError, match="name the column that distinguishes them as process="):
         made(PEOPLE, "input=ask,output=said", groups=("age",))
 
 

@@ -97,7 +97,7 @@ FAULTS = {
 def test_a_checkpoint_that_is_not_whole_is_refused_by_name(change, fault):
     function, words = FAULTS[fault]
     folder = change(function)
-    refused(lambda: load_for_scoring(folder, device="cpu"), words, "is not whole, or of another kind")
+    refused(lambda: load_for_scoring(folder, device="cpu"), words, "is incomplete, or of another kind")
     for options in ({}, {"use_peft": False}):
         refused(lambda options=options: load_model(folder, settings(**options)), words)
 

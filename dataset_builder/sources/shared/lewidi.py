@@ -1,4 +1,4 @@
-"""What the data sets of LeWiDi 2025 (third edition) share: repository, format of the files, and people.
+"""What the datasets of LeWiDi 2025 (third edition) share: repository, format of the files, and people.
 
 Upstream: https://github.com/Le-Wi-Di/le-wi-di.github.io. Licence: unstated. Raw rows (made up), an item and a person:
 
@@ -26,7 +26,7 @@ _STRING_OR_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
 
 
 def source(name: str, title: str, citation: str, *layouts: Mapping[str, str | None]) -> Source:
-    """The source of one data set.
+    """The source of one dataset.
 
     Args:
         name: Our name for it.
@@ -51,7 +51,7 @@ def source(name: str, title: str, citation: str, *layouts: Mapping[str, str | No
 
 
 def read_items(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (number from 1, item), with fields of the types that every data set has."""
+    """Yield (number from 1, item), with fields of the types that every dataset has."""
     for row, item in enumerate(_read_object(path, raw.read_text(path)).values(), start=1):
         with raw.at_row(path, row):
             for name, kind in _FIELDS.items():

@@ -1,4 +1,4 @@
-"""Items from the masses of options that an engine tells by other ways than log-probabilities of their texts."""
+"""Items from masses of options that an engine reports in other ways than log-probabilities of their texts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def items_of_masses(
 
     Args:
         rows: The items.
-        masses: The probability that the model answers with each option, in all at most 1; None where it was not told.
-        refused: Why it was not told, if so.
+        masses: The probability that the model answers with each option, in all at most 1; None if not reported.
+        refused: Why it was not reported, if so.
     """
     options, targets, ordered = rows["options"][:], rows["probabilities"][:], are_ordered(rows)
     shares = [

@@ -81,7 +81,7 @@ def calibrate(
         for kind, item in scored:
             found.setdefault(kind, []).append(item)
     if not found:
-        raise UserError("the model gives no number for any item: there is nothing to fit a calibration to")
+        raise UserError("the model gives NaN for every item: there is nothing to fit a calibration to")
     return finite({
         "schema_version": SCHEMA_VERSION,
         "model": about_model(lm),

@@ -1,4 +1,4 @@
-"""The numbers of a report after calibration, beside those before."""
+"""The numbers of a report after calibration, next to those before."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ sampling. Answers that are independent are compared by their corrected numbers, 
 would make a model look worse the fewer of its answers there are. So
 
     a sequence      with a sequence of as many draws alone: no bias can be taken out of draws that see one another
-    first tokens    with other ways only where all items are exact: those with bounds alone are no random selection
+    first tokens    with other ways only where all items are exact: those with bounds alone are not a random selection
     metrics         those that both have; of answers those that have a corrected number
     coverage        only where the same was counted: the first tokens of an answer, whole answers, or another
                     estimate's own
@@ -50,7 +50,7 @@ def why_not_comparable_items(mine: Section, theirs: Section) -> str | None:
         if inexact and estimate_of(mine)["name"] != estimate_of(theirs)["name"]:
             return (
                 f"{inexact} of {len(section['items'])} items have bounds and no number by 'top_logprobs', and the "
-                "others are no random selection: measure both by --estimate samples"
+                "others are not a random selection: measure both by --estimate samples"
             )
     return None
 

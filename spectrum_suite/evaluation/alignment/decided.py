@@ -1,4 +1,4 @@
-"""A distribution as a decision service tells it: one question for each item."""
+"""A distribution as a decision service reports it: one question for each item."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spectrum_suite.lm.base import LM
 
 
 def by_systemone(lm: LM, rows: Dataset, *, settings: EvaluationSettings) -> tuple[AlignmentItem, ...]:
-    """Ask a decision service about each item; the coverage is its label mass, or 1 where it does not tell it."""
+    """Ask a decision service about each item; the coverage is its label mass, or 1 where it reports none."""
     options: list[list[str]] = rows["options"][:]
     found = lm.decide_options(rows["messages"][:], options, are_ordered(rows))
     masses = [

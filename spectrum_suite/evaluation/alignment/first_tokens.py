@@ -1,4 +1,4 @@
-"""A distribution from the likeliest first tokens of an answer, exact where these tell all options apart.
+"""A distribution from the likeliest first tokens of an answer, exact where these distinguish all options.
 
 A token stands for the options that an answer beginning with it may be: those whose text, or whose label in the prompt,
 begins with it, and the one that it is with punctuation after it. White space, quotes, markdown and case do not count,
@@ -7,11 +7,11 @@ as in :mod:`spectrum_suite.lm.match_answers`. The probability of a token
     that stands for one option         is that option's
     that stands for several            is some of theirs, it is not known whose
     that is nothing but signs          is any option's, or none's
-    that stands for none               is no option's
+    that stands for none               is not an option's
 
 and so is what is missing to 1, of tokens that are less likely than those that are told, where an option has none among
 them. An item is exact if nothing is left open, and each of its options has a token. Of the others the divergence has a
-lower and an upper bound: the probability of an option lies between what is certainly its own and that with all that
+lower and an upper bound: the probability of an option is between what is certainly its own and that with all that
 may be.
 """
 
@@ -35,7 +35,7 @@ from spectrum_suite.lm.base import LM
 from spectrum_suite.lm.listed_options import labelled_options
 from spectrum_suite.lm.match_answers import BULLETS, bare, folded
 
-OPEN = "not told apart by the likeliest first tokens"
+OPEN = "not distinguished by the likeliest first tokens"
 """Why an item has bounds and no number."""
 
 
@@ -66,7 +66,7 @@ class OptionMasses:
 
 
 def option_masses(tokens: FirstTokens, options: Sequence[str], prompt: Sequence[Message]) -> OptionMasses:
-    """The probability of each option, as far as the likeliest first tokens tell.
+    """The probability of each option, as far as the likeliest first tokens determine it.
 
     Args:
         tokens: The likeliest first tokens, with their log-probabilities in nats.
@@ -86,7 +86,7 @@ def option_masses(tokens: FirstTokens, options: Sequence[str], prompt: Sequence[
 
 
 def js_bounds(masses: OptionMasses, target: Sequence[float]) -> tuple[float, float]:
-    """Between what the Jensen-Shannon divergence of the shares from the target lies, in nats.
+    """Bounds of the Jensen-Shannon divergence of the shares from the target, in nats.
 
     The divergence is a sum over options of a convex function of the option's share, which is 0 where the share is the
     target's. So each term is least at the share next to the target's, and greatest at an end.

@@ -1,6 +1,6 @@
-"""A distribution estimated from answers at temperature 1, and what so many of them tell.
+"""A distribution estimated from answers at temperature 1, and how precise the estimate is.
 
-Scores of an item are those of the shares of its answers, which are too large by chance alone; what is said beside them
+Scores of an item are those of the shares of its answers, which are too large by chance alone; what comes with them
 is in ``drawn``:
 
     n, counts, others, reasoning   answers, of them each option, those that are none by reason, characters of reasoning
@@ -102,7 +102,7 @@ class _Counted:
 
 
 def _told(row: Mapping[str, Any], counted: _Counted, settings: EvaluationSettings) -> dict[str, Any]:
-    """What the answers to an item tell."""
+    """What the answers to an item show."""
     found = finite_sample(
         row["probabilities"],
         counted.counts,

@@ -2,7 +2,7 @@
 
 Arxiv 2510.06084, section "distributional alignment": every option of an item is scored as the continuation of its
 prompt, the probabilities are divided by their sum over the options, and the result is compared with the target. Other
-ways to estimate the model's distribution are in the files beside this one.
+ways to estimate the model's distribution are in the other files of this folder.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from spectrum_suite.metrics.spectrum_alignment import scoring
 
 
 def score_items(lm: TokenLM, rows: Dataset, *, task_labels: bool = False) -> tuple[AlignmentItem, ...]:
-    """Score a model on items of a distribution task, and the uniform guess beside it.
+    """Score a model on items of a distribution task, and the uniform guess on the same items.
 
     Args:
         lm: The model. In the format ``colon`` an option follows ``Output:`` and a space. An item that is longer than
@@ -146,7 +146,7 @@ class AlignmentWork(RowsWork):
     Args:
         settings: Of the evaluation.
         task: The task's name.
-        calibration: Of the model, for numbers beside its own.
+        calibration: Of the model, for calibrated numbers next to its own.
     """
 
     kind = "distribution"

@@ -1,7 +1,7 @@
 """A distribution estimated from draws that the model writes one after another in a single answer.
 
 They are not independent, as answers of their own are: each can see those before it. So there is no interval and no
-test, and no bias is taken out; what a perfect sampler would get with as many draws stands beside the numbers.
+test, and no bias is taken out; what a perfect sampler would get with as many draws is reported with the numbers.
 """
 
 from __future__ import annotations

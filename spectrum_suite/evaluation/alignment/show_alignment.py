@@ -1,4 +1,4 @@
-"""Figures of alignment: target and model side by side for some items, and all tasks beside a uniform guess."""
+"""Figures of alignment: target and model side by side for some items, and all tasks next to a uniform guess."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_OPTIONS = 50
 _UPRIGHT = 8  # at most so many options, each of at most ...
 _SHORT = 9  # ... so many characters, stand side by side; otherwise bars lie, and labels are read from left to right
 _LONGEST_LABEL = 40
-_TARGET, _MODEL, _UNIFORM = "#9a9a9a", "#0072b2", "#e69f00"  # told apart without colour vision
+_TARGET, _MODEL, _UNIFORM = "#9a9a9a", "#0072b2", "#e69f00"  # distinct without colour vision
 _BAR = 0.4
 
 

@@ -38,9 +38,9 @@ class AlignmentItem:
         uniform: The same metrics of the uniform guess.
         refused: Why it is not asked, or gives no number, if so.
         ordered: Whether its options are in order, from one end of a scale to the other.
-        drawn: What was drawn to estimate the probabilities and what that tells, where they are an estimate: see
+        drawn: What was drawn to estimate the probabilities and what that shows, where they are an estimate: see
             :mod:`spectrum_suite.evaluation.alignment.sampled`.
-        bounds: Between what the Jensen-Shannon divergence lies, in nats; None where it is not a matter of bounds.
+        bounds: Bounds of the Jensen-Shannon divergence, in nats; None where it is not a matter of bounds.
     """
 
     id: str

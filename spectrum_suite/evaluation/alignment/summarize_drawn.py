@@ -1,4 +1,4 @@
-"""What was drawn for the items of a task, in all, and what it tells of them on the mean."""
+"""What was drawn for the items of a task in total, and what it shows of them on average."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A distribution that the model itself writes, as JSON.
 
-Sums that are off are divided out, and reported in ``drawn`` as ``sum``; an answer that is no option takes its part of
+Sums that are off are divided out, and reported in ``drawn`` as ``sum``; an answer that is none takes its part of
 the sum from the coverage. What cannot be read is asked for again, up to three times in all.
 """
 

@@ -1,4 +1,4 @@
-"""What a model writes where it is asked for JSON: read strictly, since a guess at what was meant is no answer."""
+"""What a model writes where it is asked for JSON: read strictly, since a guess at what was meant is not an answer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_distribution(answer: Answer, n_options: int, match: Match) -> tuple[lis
     weights: list[float | None] = [None] * n_options
     for text, value in found.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-            raise UnreadableError("a probability that is no number from 0 on")
+            raise UnreadableError("a probability that is not a number of at least 0")
         place = match(text)
         if isinstance(place, str):
             continue

@@ -32,7 +32,7 @@ _TOLD = (
     "objective", "base_model", "steps", "rows", "rows_per_task", "seen_tokens", "trained_tokens", "seconds",
     "peak_rss_gib", "device", "before",
 )  # fmt: skip
-"""What a page tells of a training report."""
+"""What a page shows of a training report."""
 
 
 def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, progress: bool = False) -> Results:
@@ -83,7 +83,7 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
 
 
 def report_folder(output: Path, run: Run, seed: int | None, desideratum: str) -> Path:
-    """Where the report of one of a run's models on a desideratum lies."""
+    """Where the report of one of a run's models on a desideratum is."""
     return output.joinpath(run.name, *([] if seed is None else [str(seed)]), desideratum)
 
 
@@ -219,7 +219,7 @@ def _seed_result(seed: int | None, files: ModelFiles, reports: Mapping[str, Repo
 
 
 def _training(folder: Path) -> dict[str, Any] | None:
-    """What is told of how a model was trained; None for a model without a report."""
+    """What is shown of how a model was trained; None for a model without a report."""
     path = folder / _TRAINING
     if not path.is_file():
         return None

@@ -24,7 +24,7 @@ class Measure:
     Attributes:
         name: Its name in the code.
         label: Its name on the page.
-        desideratum: What it tells about.
+        desideratum: What it is about.
         better: Whether lower or higher numbers are better.
         sample: Scores of one seed -> what it is pooled from.
         pooled: How.
@@ -88,12 +88,12 @@ def _over_uniform(scores: Scores) -> Sample:
 
 
 def _instruction(scores: Scores, *, column: str, ids: str = "ids") -> Sample:
-    """The responses, or the pairs of them, of every data set."""
+    """The responses, or the pairs of them, of every dataset."""
     return _of_means((name, section[ids], section[column]) for name, section in scores.get("instruction", {}).items())
 
 
 def _win_rate(scores: Scores) -> Sample:
-    """One number for every data set, where there was a judge."""
+    """One number for every dataset, where there was a judge."""
     found = scores.get("instruction", {}).items()
     return _of_means((name, [name], section["win_rate"]) for name, section in found if section["win_rate"])
 

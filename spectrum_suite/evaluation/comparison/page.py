@@ -28,7 +28,7 @@ FIGURES = ("runs", "wanted")
 """Those that a page may have."""
 
 _NAMED = 8
-"""So many tasks of one version are named; of more, the number is told, and ``results.json`` has them all."""
+"""So many tasks of one version are named; of more, the number is given, and ``results.json`` has them all."""
 
 _AGAINST_BASE = (
     "loss",
@@ -55,7 +55,7 @@ _COLORS = {
     "rules": "#8c564b",
     "markers": "#009e73",
 }
-"""By group; told apart without colour vision, and every point is next to its name."""
+"""By group; distinct without colour vision, and every point is next to its name."""
 
 _PANEL, _ROW = 3.2, 0.34
 

@@ -78,7 +78,7 @@ class Estimate:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval lies above or below zero, else 0."""
+        """1 or -1 where the interval is above or below zero, else 0."""
         low, high = self.ci95
         return int(low > 0) - int(high < 0)
 

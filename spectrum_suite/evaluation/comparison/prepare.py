@@ -71,7 +71,7 @@ def _words(command: str, where: str, programs: Container[str]) -> list[str]:
         if tuple(words[: len(begins)]) == begins:
             return [program, *words[len(begins) :]]
     known = " or ".join(repr(" ".join(begins)) for begins in begun)
-    raise UserError(f"{where}: {command!r} cannot be run from a recipe: begin it with {known}")
+    raise UserError(f"{where}: {command!r} cannot be run from a recipe: start it with {known}")
 
 
 def _call(words: list[str]) -> int:

@@ -22,13 +22,14 @@ one_table: {title: Do I need to tune?, measures: [js_divergence, yield, loss]}  
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
-import yaml
-
-from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.choices import KINDS, ON_DATA
 from spectrum_suite.evaluation.comparison.measures import MEASURES
 from spectrum_suite.evaluation.measured_tasks import tasks_of
@@ -36,6 +37,7 @@ from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.formats.tags import ALL_FORMATS
 from spectrum_suite.shipped import shipped
 from spectrum_suite.suite import task_infos
+from spectrum_suite.yaml_entries import Entries, Kind, read_entries, unknown
 
 GROUPS = (
     "base", "instruction-tuned", "spectrum", "ablation", "response-tuned", "single-task", "rules", "markers",
@@ -56,7 +58,14 @@ CRITERIA = ("steerability", "alignment")
 LABELLED = "+label"
 """After a format's name: each task's own label is written in place of ``Output``."""
 
-_OPTIONAL = ("suite", "settings", "choose", "build", "optional", "one_table")
+_KINDS: Mapping[str, Kind] = {
+    "title": str, "suite": str | None, "measure": dict, "runs": list, "settings": dict | None, "choose": dict | None,
+    "build": str | list | None, "optional": list | None, "one_table": dict,
+}  # fmt: skip
+_RUN_KINDS: Mapping[str, Kind] = {
+    "name": str, "group": str, "model": str, "formats": list, "seeds": list, "train": str | None,
+    "against": str | None, "ablates": str | None, "measure": list, "settings": dict | None,
+}  # fmt: skip
 _SEED = "{seed}"
 _OWN = {"model", "output", "desiderata", "text_format", "task_labels", "compare", "suite"}
 """Settings that a recipe gives in a place of their own."""
@@ -99,7 +108,7 @@ class Run:
     def settings_of(self, seed: int | None) -> dict[str, Any]:
         """What is set otherwise for the model of a seed."""
         return {
-            name: value.replace(_SEED, str(seed)) if isinstance(value, str) else value
+            name: type(value)(str(value).replace(_SEED, str(seed))) if isinstance(value, str | Path) else value
             for name, value in self.settings.items()
         }
 
@@ -205,27 +214,21 @@ def read_recipe(path: str | Path) -> Recipe:
         UserError: There is no such file, or something in it is missing, unknown or does not fit.
     """
     path = Path(shipped(path))
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"recipe {str(path)!r} not found: see recipes/results for some") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"recipe {str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
-    where = f"recipe {str(path)!r}"
-    _check_names(where, content, ("title", "measure", "runs"), _OPTIONAL)
+    content = read_entries(path, "recipe", "see recipes/results for some")
+    content.check(_KINDS, needed=("title", "measure", "runs"))
     recipe = Recipe(
         path=path,
         title=content["title"],
         suite=content.get("suite"),
-        settings=_settings(where, content.get("settings") or {}),
-        measure=_parts(f"{where}, measure", content["measure"], MEASURED),
-        choose=_parts(f"{where}, choose", content.get("choose") or {}, CRITERIA),
-        runs=tuple(_run(where, run) for run in content["runs"]),
+        settings=_settings(content.get("settings")),
+        measure=_parts(content["measure"], MEASURED),
+        choose=_parts(content.get("choose"), CRITERIA),
+        runs=tuple(_run(content.at("runs"), run) for run in content["runs"]),
         build=_several(content.get("build")),
         optional=tuple(content.get("optional") or ()),
-        one_table=_one_table(f"{where}, one_table", content["one_table"]) if "one_table" in content else None,
+        one_table=_one_table(content["one_table"]) if "one_table" in content else None,
     )
-    _check_runs(where, recipe)
+    _check_runs(f"recipe {str(path)!r}", recipe)
     return recipe
 
 
@@ -256,13 +259,14 @@ def check_tasks(recipe: Recipe) -> None:
                 )
 
 
-def _run(where: str, content: Any) -> Run:
-    known = [item.name for item in fields(Run)]
-    _check_names(f"{where}, run", content, ("name", "group", "model"), known)
-    where = f"{where}, run {content['name']!r}"
+def _run(place: str, content: Any) -> Run:
+    if not isinstance(content, Entries):
+        raise UserError(f"{place}: {content!r} is not a run: give its name, group and model")
+    content.check(_RUN_KINDS, needed=("name", "group", "model"))
+    where = f"{content.place}: run {content['name']!r}"
     run = Run(
         **{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
-        | {"settings": _settings(where, content.get("settings") or {})}
+        | {"settings": _settings(content.get("settings"))}
     )
     _check_known(where, "group", run.group, GROUPS)
     for text_format in run.formats:
@@ -281,11 +285,10 @@ def _several(commands: str | list[str] | None) -> tuple[str, ...]:
     return (commands,) if isinstance(commands, str) else tuple(commands or ())
 
 
-def _one_table(where: str, content: Any) -> OneTable:
-    names = [item.name for item in fields(OneTable)]
-    _check_names(where, content, names, names)
+def _one_table(content: Entries) -> OneTable:
+    content.check({"title": str, "measures": list}, needed=("title", "measures"))
     for name in content["measures"]:
-        _check_known(where, "measure", name, MEASURES)
+        _check_known(content.at("measures"), "measure", name, MEASURES)
     return OneTable(content["title"], tuple(content["measures"]))
 
 
@@ -314,37 +317,35 @@ def _check_runs(where: str, recipe: Recipe) -> None:
             )
 
 
-def _parts(where: str, content: Any, known: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    _check_names(where, content, (), known)
-    return {name: _settings(f"{where}, {name}", part or {}) for name, part in content.items()}
+def _parts(content: Entries | None, known: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    if content is None:
+        return {}
+    content.check(dict.fromkeys(known, dict | None))
+    return {name: _settings(part) for name, part in content.items()}
 
 
-def _settings(where: str, content: Any) -> dict[str, Any]:
-    """Settings of an evaluation, each of the type that its default has."""
-    defaults = {item.name: item.default for item in fields(EvaluationSettings) if item.name not in _OWN}
-    _check_names(where, content, (), defaults)
-    found = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
-    for name, value in found.items():
-        default = defaults[name]
-        kind = int | float if isinstance(default, float) else type(default)
-        if default is not None and not isinstance(value, kind | Mapping):
-            example = list(default) if isinstance(default, tuple) else default
-            raise UserError(f"{where}: {name} is {value!r}: give something like {example!r}")
-    return found
+def _settings(content: Entries | None) -> dict[str, Any]:
+    """Settings of an evaluation, each of the type that it has there."""
+    if content is None:
+        return {}
+    hints = {name: hint for name, hint in get_type_hints(EvaluationSettings).items() if name not in _OWN}
+    content.check({name: _kind(hint) for name, hint in hints.items()})
+    return {name: _setting(hints[name], value) for name, value in content.items()}
 
 
-def _check_names(where: str, content: Any, needed: Iterable[str], known: Iterable[str]) -> None:
-    if not isinstance(content, dict):
-        raise UserError(f"{where} is {content!r}: give names and values")
-    for name in needed:
-        if name not in content:
-            raise UserError(f"{where} has no {name!r}: add it")
-    for name in content:
-        _check_known(where, "entry", name, {*needed, *known})
+def _kind(hint: Any) -> Kind:
+    """What YAML has for a value of that type."""
+    types = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    kinds = [get_origin(each) or each for each in types]
+    return reduce(or_, [{tuple: list, Mapping: dict, Path: str}.get(kind, kind) for kind in kinds])
+
+
+def _setting(hint: Any, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return Path(value) if isinstance(value, str) and Path in get_args(hint) else value
 
 
 def _check_known(where: str, what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
-        raise UserError(
-            f"{where}: no {what} {name!r}{did_you_mean(str(name), known)}: there are {', '.join(sorted(known))}"
-        )
+        raise UserError(f"{where}: {unknown(name, known, what)}")

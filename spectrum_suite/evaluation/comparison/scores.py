@@ -6,9 +6,9 @@
                     metrics/in_context_steerability, over the outputs with an example before them; after has, for some
                     numbers of examples, the loss of the output of each sequence with just so many before it
     coverage        prompting -> {ids (the tasks), valid, unique, yield}
-    instruction     data set -> {rows, ids, ends, new_instruction, repetition, pairs (their ids), ranking, win_rate,
+    instruction     dataset -> {rows, ids, ends, new_instruction, repetition, pairs (their ids), ranking, win_rate,
                     over_other (the win rate over the run that it is compared with, where there is a judge)}
-    markers         data set -> see :mod:`spectrum_suite.evaluation.comparison.marker_scores`
+    markers         dataset -> see :mod:`spectrum_suite.evaluation.comparison.marker_scores`
 
 Lists hold one entry per id; an entry without a value is null.
 """

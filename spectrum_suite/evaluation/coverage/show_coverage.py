@@ -18,7 +18,7 @@ from spectrum_suite.markdown import markdown_table
 
 Sections = Mapping[str, Mapping[str, Section]]
 
-_COLORS = {"description": "#0072b2", "examples": "#e69f00", "both": "#009e73"}  # told apart without colour vision
+_COLORS = {"description": "#0072b2", "examples": "#e69f00", "both": "#009e73"}  # distinct without colour vision
 _MARKERS = {"description": "o", "examples": "D", "both": "s"}
 _GREY = "#9a9a9a"
 _SHOWN = {"valid": 3, "unique": 3, "yield": 1, "reached": 3}  # and with how many decimals

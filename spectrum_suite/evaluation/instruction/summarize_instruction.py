@@ -61,7 +61,7 @@ class InstructionItem:
 
 
 class InstructionWork(DataWork):
-    """The conversations of a data set: pairs of them are ranked, and their instructions answered, some at a time.
+    """The conversations of a dataset: pairs of them are ranked, and their instructions answered, some at a time.
 
     What is said of the responses as texts is said when the report is made: by another judge in a moment.
     """

@@ -13,7 +13,7 @@ _COLOR, _DIAGONAL = "#0072b2", "#9a9a9a"
 
 
 def markers_markdown(sections: Mapping[str, Mapping[str, Any]]) -> str:
-    """The tables of all data sets."""
+    """The tables of all datasets."""
     return "\n\n".join(
         f"### {name}\n\n{_tables(section)}" + (f"\n\n![length](plots/markers-{name}.png)" if section["marked"] else "")
         for name, section in sections.items()
@@ -95,7 +95,7 @@ def _number(found: Mapping[str, Any] | None) -> str:
 
 
 def marker_figures(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
-    """Name -> figure, for each data set that was measured on a model with markers."""
+    """Name -> figure, for each dataset that was measured on a model with markers."""
     return {f"markers-{name}": length_figure(name, section) for name, section in sections.items() if section["marked"]}
 
 

@@ -109,7 +109,7 @@ class MarkersItem:
 
 
 class MarkersWork(DataWork):
-    """The annotated conversations of a data set, answered in every setting and scored by likelihood."""
+    """The annotated conversations of a dataset, answered in every setting and scored by likelihood."""
 
     questions = ("respond", "option_logprobs")
 

@@ -1,4 +1,4 @@
-"""In-context steerability of a model that tells no log-probabilities: the accuracy of its answers, by examples.
+"""In-context steerability of a model that reports no log-probabilities: the accuracy of its answers, by examples.
 
 In the place of each output with closed answers, given the description and the outputs before it, answers are drawn and
 matched to the options. The accuracy is the share of them that is the true output: an unbiased estimate however few are
@@ -34,7 +34,7 @@ from spectrum_suite.lm.base import LM
 ANSWERS = 10
 """Answers for an output, at most: there are many outputs, and each answer counts for itself."""
 
-_NEEDED = "needs the log-probabilities of given texts, which this engine does not tell"
+_NEEDED = "needs the log-probabilities of given texts, which this engine does not report"
 NOT_MEASURED = {
     "loss": f"the loss {_NEEDED}",
     "loss_per_token": f"the loss {_NEEDED}",

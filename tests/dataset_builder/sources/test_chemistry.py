@@ -66,12 +66,12 @@ def test_the_tasks_are_held_out_and_partitioned():
         (ESOL, b",-1.5,", b",low,", "row 1: column 'measured log(solubility:mol/L)' holds 'low'"),
         (ESOL, b",-0.25,", b",nan,", "row 2: column 'measured log(solubility:mol/L)' holds nan"),
         (ESOL, b",-1.4,", b",", "row 1: it has 6 fields where 7 are expected"),
-        (ESOL, b"zo\xc3\xabin", b"zo\xebin", "does not read as CSV"),
+        (ESOL, b"zo\xc3\xabin", b"zo\xebin", "is not valid CSV"),
         (OCM, b",prompt", b",text", "lacks a column it should have"),
         (OCM, b",4.25,", b",much,", "row 1: column 'C2_yield' holds 'much'"),
         (OCM, b",7,", b",inf,", "row 2: column 'C2_yield' holds inf"),
         (OCM, b"850,10,", b"850,", "row 2: it has 16 fields where 17 are expected"),
-        (OCM, b"60 \xc2\xb0C", b"60 \xb0C", "does not read as CSV"),
+        (OCM, b"60 \xc2\xb0C", b"60 \xb0C", "is not valid CSV"),
     ],
 )
 def test_a_damaged_table_is_named_with_its_row(damaged_files, task, old, new, message):

@@ -56,5 +56,5 @@ def test_a_damaged_table_is_named(damaged_files, change, message):
 def test_a_truncated_table_is_named(damaged_files, kept):
     files = damaged_files(DROP)
     files[PATH].write_bytes(files[PATH].read_bytes()[:kept])
-    with pytest.raises(UserError, match=r"validation-00000-of-00001\.parquet' does not read as Parquet"):
+    with pytest.raises(UserError, match=r"validation-00000-of-00001\.parquet' is not valid Parquet"):
         list(TASK.read(files))

@@ -63,7 +63,7 @@ def test_descriptions_list_the_fields_and_nothing_of_the_person(fixture_files, s
         (b"generation\n", b"pilot\n", "row 1: question type 'reading' or sample 'pilot'"),
         (b"generation1,4", b",4", "row 3: columns 'user_id' and 'step'"),
         (b"json_choices", b"choices", "lacks a column it should have"),
-        (b"na\xc3\xafvely", b"na\xefvely", "does not read as CSV"),
+        (b"na\xc3\xafvely", b"na\xefvely", "is not valid CSV"),
         (b",Continue,,,", b",Continue,,", "row 1: it has 10 fields where 11 are expected"),
     ],
 )  # fmt: skip

@@ -146,7 +146,7 @@ def test_the_derived_files_give_the_same_draws_and_targets(write_json, split):
         (b"[0.29, 0.71]", b"[0.29, -0.71]", "row 1: [0.29, -0.71] are not shares"),
         (b"[1, 2, 'More']", b"__import__('os')", "row 4: \"__import__('os')\" is not a Python literal"),
         (b"selections", b"shares", "lacks a column it should have"),
-        (b"Do you like", b"Do \xffou like", "does not read as CSV"),
+        (b"Do you like", b"Do \xffou like", "is not valid CSV"),
         (b",GAS", b",GAS,1", "row 1: it has 5 fields"),
     ],
 )
@@ -161,7 +161,7 @@ def test_a_damaged_table_is_named_with_its_row(table, old, new, message):
 
 @pytest.mark.parametrize(
     ("size", "message"),
-    [(0, "does not read as CSV"), (35, "holds no row"), (100, "ends inside a quoted field")],
+    [(0, "is not valid CSV"), (35, "holds no row"), (100, "ends inside a quoted field")],
 )
 def test_a_table_that_was_cut_off_is_named(table, size, message):
     table[TABLE].write_bytes(table[TABLE].read_bytes()[:size])

@@ -78,7 +78,7 @@ def test_the_task_is_held_out_and_may_not_be_passed_on():
     [
         (b",Correct Answer,", b",Answer,", "lacks a column it should have"),
         (b",8,6,4,10,", b",8,6,4,", "row 1: it has 9 fields where 10 are expected"),
-        (b"\xc3\x9cber", b"\xdcber", "does not read as CSV"),
+        (b"\xc3\x9cber", b"\xdcber", "is not valid CSV"),
         (b",Time,rec4\n", b",", "row 4: it has 9 fields where 10 are expected"),
     ],
 )

@@ -199,7 +199,7 @@ def test_damaged_ratings_are_named(files, change, message):
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not a table"])
 def test_files_that_are_not_parquet_are_named(files, content):
     files[OPINIONS].write_bytes(content or files[OPINIONS].read_bytes()[:-20])
-    with pytest.raises(UserError, match=r"responses\.parquet' does not read as Parquet"):
+    with pytest.raises(UserError, match=r"responses\.parquet' is not valid Parquet"):
         list(PEOPLE(files))
 
 

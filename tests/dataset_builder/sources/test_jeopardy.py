@@ -88,7 +88,7 @@ def test_as_many_clues_as_fit_into_1000_sequences():
         (b" Answer\r\n", b" Response\r\n", "lacks a column it should have"),
         (b',"A"\r\n', b"\r\n", "row 10: it has 6 fields where 7 are expected"),
         (b'"The first of 26","A"', b'"The first of 26","A","B"', "row 10: it has 8 fields where 7 are expected"),
-        ("CAFÉS".encode(), b"CAF\xc9S", "does not read as CSV"),
+        ("CAFÉS".encode(), b"CAF\xc9S", "is not valid CSV"),
         (b'black or with milk ",', b"black or with milk ,", "JEOPARDY_CSV.csv"),  # a quotation mark that is not closed
     ],
 )

@@ -74,7 +74,7 @@ def test_the_task_is_held_out_and_has_a_thousand_rows_of_20():
         (b"a nail,B", b"a nail,E", "row 1: the answer 'E' is not one of A, B, C, D"),
         (b"a nail,B", b"a nail,", "row 1: the answer None is not one of"),
         (b"a nail,B", b"B", "row 1: it has 5 fields where 6 are expected"),
-        (b"caf\xc3\xa9", b"caf\xe9", "does not read as CSV"),
+        (b"caf\xc3\xa9", b"caf\xe9", "is not valid CSV"),
         (b",C\n", b',C\n"cut off, 1', "made_up_things_test.csv'"),
     ],
 )

@@ -79,7 +79,7 @@ def test_spaces_around_the_underscores_change_nothing(damaged_files, fixture_fil
         (b",0.29", b",29", "row 20: a set must be numbers joined by _, and p a share between 0 and 1"),
         (b"16,1,1.5", b"16,yes,1.5", "row 1: column 'rating' holds 'yes'"),
         (b"60,61", b"60", "row 10: it has 5 fields where 6 are expected"),
-        (b"2_4_8", b"2_\xe9", "does not read as CSV"),
+        (b"2_4_8", b"2_\xe9", "is not valid CSV"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_row(damaged_files, read, old, new, message):
@@ -92,7 +92,7 @@ def test_a_damaged_file_is_named_with_its_row(damaged_files, read, old, new, mes
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize(("size", "message"), [(0, "does not read as CSV"), (26, "holds no row")])
+@pytest.mark.parametrize(("size", "message"), [(0, "is not valid CSV"), (26, "holds no row")])
 def test_a_file_that_was_cut_off_is_named(damaged_files, size, message):
     files = damaged_files(NUMBERGAME)
     files[PATH].write_bytes(files[PATH].read_bytes()[:size])

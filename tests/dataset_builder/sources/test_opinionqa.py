@@ -158,12 +158,12 @@ def write_csv(path, header, rows):
         ("info", b"Where do you swim?", b"", "row 2: column 'question' is empty"),
         ("info", b"['Often', 'Never', 'Refused']", b"'Often'", "row 1: 'Often' is not a list of texts"),
         ("info", b"['Often', 'Never', 'Refused']", b"exec('1')", "row 1: \"exec('1')\" is not a Python literal"),
-        ("info", b"caf\xc3\xa9 by the sea', 'Refused'", b"caf\xe9', 'Refused'", "does not read as CSV"),
+        ("info", b"caf\xc3\xa9 by the sea', 'Refused'", b"caf\xe9', 'Refused'", "is not valid CSV"),
         ("metadata", b"RACE", b"ORIGIN", "row 12: the table ends without the keys ['RACE']"),
         ("metadata", b"\"['Male', 'Female']\"", b"", "row 3: '' is not a Python literal"),
         ("responses", b"LAKE_W26", b"LAKE", "lacks a column it should have"),
         ("responses", b"10002,", b"", "row 2: it has 16 fields where 17 are expected"),
-        ("responses", None, b"", "does not read as CSV"),
+        ("responses", None, b"", "is not valid CSV"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_row(damaged_files, file, old, new, message):

@@ -55,7 +55,7 @@ def test_the_description_names_the_audience(fixture_files, split):
         ("100%", "fresh", "row 2: the score 'fresh' is not a percentage"),
         ("100%", "99.5%", "row 2: the score '99.5%' is not a percentage"),
         ("critic_score", "tomatometer", "movie_info.csv' lacks a column"),
-        ("Canção", "Can\udce7ão", "movie_info.csv' does not read as CSV"),
+        ("Canção", "Can\udce7ão", "movie_info.csv' is not valid CSV"),
         ("1974,,0%", "1974,0%", "row 3: it has 4 fields"),
     ],
 )

@@ -137,7 +137,7 @@ def test_considerations_of_16000_situations(written, split):
         ("true.,Opposes", "true.,opposes", "row 1: valence holds 'opposes', which is not one of"),
         ("Value,Honesty,Reason 3", "Value;Honesty,Reason 3", "row 3: it has 4 fields"),
         (' ""free"" as it is."', ' ""free"" as it is.', "row 4: it has 4 fields"),
-        ("café", "caf\udce9", "full.csv' does not read as CSV"),
+        ("café", "caf\udce9", "full.csv' is not valid CSV"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_row(damaged_files, old, new, message):

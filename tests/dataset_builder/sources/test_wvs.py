@@ -114,11 +114,11 @@ def test_the_committed_fixture_holds_these_rows(fixture_files, files, split):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda content: b"", "does not read as an SPSS file"),
-        (lambda content: b"B_COUNTRY,Q1\n20,1\n" * 50, "does not read as an SPSS file"),
-        (lambda content: content[:300], "does not read as an SPSS file"),
-        (lambda content: content[:-60], "does not read as an SPSS file"),
-        (lambda content: content.replace(b"Andorra", b"And\xffrra"), "does not read as an SPSS file"),
+        (lambda content: b"", "cannot be read as an SPSS file"),
+        (lambda content: b"B_COUNTRY,Q1\n20,1\n" * 50, "cannot be read as an SPSS file"),
+        (lambda content: content[:300], "cannot be read as an SPSS file"),
+        (lambda content: content[:-60], "cannot be read as an SPSS file"),
+        (lambda content: content.replace(b"Andorra", b"And\xffrra"), "cannot be read as an SPSS file"),
     ],
 )
 def test_a_damaged_file_is_named(files, damage, message):

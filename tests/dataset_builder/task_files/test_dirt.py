@@ -212,7 +212,7 @@ def test_a_weight_that_is_no_number_from_zero_leaves_its_row_out(tmp_path, weigh
     table = "\n".join([f"w,{lines[0]}", *(f"1,{line}" for line in lines[1:]), f"{weight},dee,,,Fruit?,Never"]) + "\n"
     (fruit, _), noted = read_all(written(tmp_path, SHARES + "weight: w\n", table))
     assert fruit.target.n_responses == 3
-    assert {(what, rows) for what, rows, *_ in noted} == {("weight that is no number from 0", 1)}
+    assert {(what, rows) for what, rows, *_ in noted} == {("weight that is not a number of at least 0", 1)}
 
 
 def test_an_answer_that_is_no_option_is_left_out(tmp_path):
@@ -253,7 +253,7 @@ def test_a_column_of_mixed_types_is_read_as_text(tmp_path):
     (example,), noted = read_all(written(tmp_path, task, rows, name="food.jsonl"))
     assert [draw.output for draw in example.draws] == ["1", "two", "true"]
     assert example.groups == (("age", "20"), ("country", "Chile"))
-    assert noted == {("line that is no JSON object", 1, "row 3", False)}
+    assert noted == {("line that is not a JSON object", 1, "row 3", False)}
 
 
 def test_dates_are_options_as_iso_writes_them(tmp_path):

@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from dataset_builder.commands import main
-from dataset_builder.task_files.definition import read_task_file
 from dataset_builder.task_files.new_task import new_task
+from dataset_builder.task_files.read_definition import read_task_file
 from tests.dataset_builder.task_files.tables import read_all
 from tests.documents import REPOSITORY
 
@@ -38,7 +38,7 @@ def test_one_row_per_person_is_told_by_ids_that_no_two_rows_share(tmp_path):
     assert found["questions"]["Do you cook?"]["options"] == ["No", "Yes"]
     assert found["questions"]["How much?"]["options"] == ["1", "2", "3", "4", "5"]
     assert "Say what they mean" in text
-    assert "# not used: Comments, which is no question by its name" in text
+    assert "# not used: Comments, which is not a question by its name" in text
     examples, _ = read_all(file)
     assert len(examples) == round(0.8 * 30)
 

@@ -204,10 +204,10 @@ def test_inner_fields_of_json_are_columns(tmp_path):
     ("name", "content", "part"),
     [
         ("t.docx", b"x", "is of no known kind: give one of .csv"),
-        ("t.parquet", b"PAR1 is not all", "does not read as Parquet"),
-        ("t.sav", b"$FL2 and no more", "does not read as an SPSS file"),
+        ("t.parquet", b"PAR1 is not all", "cannot be read as Parquet"),
+        ("t.sav", b"$FL2 and no more", "cannot be read as an SPSS file"),
         ("t.json", b'{"a": 1}', "is not a list of objects"),
-        ("t.jsonl", b"\xff\xfe\x00", "does not read as JSON|holds no row|has no column"),
+        ("t.jsonl", b"\xff\xfe\x00", "cannot be read as JSON|holds no row|has no column"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(tmp_path, name, content, part):
@@ -227,5 +227,5 @@ def test_an_encoding_can_be_said(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes("a\né\n".encode("mac_roman"))
     assert read_table(path, ["a"], Reading(encoding="mac_roman"))["a"].texts == ["é"]
-    with pytest.raises(UserError, match="does not read as text in klingon"):
+    with pytest.raises(UserError, match="cannot be read as text in klingon"):
         read_table(path, ["a"], Reading(encoding="klingon"))

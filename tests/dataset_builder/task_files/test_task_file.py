@@ -3,7 +3,8 @@
 import pytest
 
 from dataset_builder.files import find_files
-from dataset_builder.task_files.definition import FetchedTable, read_task_file
+from dataset_builder.task_files.definition import FetchedTable
+from dataset_builder.task_files.read_definition import read_task_file
 from dataset_builder.task_files.specs import task_specs
 from dataset_builder.task_spec import Mix, Sequences
 from spectrum_suite.errors import UserError
@@ -22,10 +23,10 @@ def wrong(tmp_path, text):
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path):
-    text = ICL + "colour: red\nhold_out: {people: 20}\nordered: maybe\nby: [wealth]\nlicence: [a]\n"
-    line = wrong(tmp_path, text.replace("title", "titel"))
+    text = ICL + "colour: red\nhold_out: {people: 20}\nordered: maybe\nby: [wealth]\n"
+    line = wrong(tmp_path, text.replace("title", "titel").replace("cc-by-4.0", "[a]"))
     for part in (
-        "'titel' is not a key, did you mean 'title'?",
+        "food.yaml:1: 'titel' is not a key, did you mean 'title'?",
         "'colour' is not a key",
         "'hold_out.people' is 20: give a share between 0 and 1",
         "'ordered' is 'maybe': give true or false",
@@ -37,9 +38,9 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("[1, 2]", "is not a mapping"),
-        ("table: [", "is not YAML (line 1)"),
-        ("questions: {a: Why?, b: No}", "put texts with '?'"),
+        ("[1, 2]", "does not hold names with values: write lines such as 'table: food.csv'"),
+        ("table: [", "food.yaml:1: not YAML"),
+        ("questions: {a: Why?, b: No}", "put text with '?'"),
         ("title: x\n", "'table' is not there"),
         (ICL.replace("one_row_per: answer\n", ""), "'one_row_per' is missing"),
         (ICL.replace("answer: answer\n", ""), "'answer' is missing: a table with one row per answer needs it"),

@@ -17,7 +17,7 @@ from tests.train_command import REPOSITORY
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--port", "99999"], "--host 127.0.0.1 --port 99999 cannot be listened on"),
+        (["--port", "99999"], "--host 127.0.0.1 --port 99999 cannot be opened"),
         (["--orders", "0"], "--orders is 0"),
         (["--read", "labels", "--port", "0"], "read='labels' needs a chat template"),
         (["--read", "words"], "invalid choice: 'words'"),
@@ -36,7 +36,7 @@ def test_mistakes_end_in_one_line(model_folder, capsys, words, message):
 def test_a_port_that_is_taken_is_named(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit, match="2"):
         main(["nowhere", "--port", str(taken.getsockname()[1])])
-    assert "cannot be listened on (Address already in use): give another port" in capsys.readouterr().err
+    assert "cannot be opened (Address already in use): give another port" in capsys.readouterr().err
 
 
 def test_a_service_starts_answers_and_ends(model_folder):

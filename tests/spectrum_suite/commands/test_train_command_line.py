@@ -87,9 +87,9 @@ def test_a_recipe_sets_environment_variables(tmp_path, monkeypatch):
 
 
 RECIPES = {
-    "not YAML": ("tasks: {a", "is not YAML (line"),
-    "no mapping": ("- a\n- b", "is not a mapping of options"),
-    "empty": ("", "is not a mapping of options"),
+    "not YAML": ("tasks: {a", "recipe.yaml:1: not YAML, expected ',' or '}'"),
+    "no mapping": ("- a\n- b", "does not hold names with values"),
+    "empty": ("", "does not hold names with values"),
     "unknown": ("lerning_rate: 1", "'lerning_rate' is not an option, did you mean 'learning_rate'?"),
     "number": ("3: 4", "3 is not an option"),
     "renamed": ("begin_with: x", "'begin_with' is not an option any more, but --adapter_name_or_path is"),
@@ -109,7 +109,7 @@ RECIPES = {
     "no share": ("lora_dropout: 1", "--lora_dropout is 1.0: give a number from 0 to below 1"),
     "no steps": ("max_steps: 0", "--max_steps is 0: give a number of at least 1"),
     "no length": ("max_length: null", "max_length is empty"),
-    "environment": ("env: [a]", "env is not a mapping"),
+    "environment": ("env: [a]", "'env' is ['a']: give names of environment variables"),
 }
 
 

@@ -10,7 +10,7 @@ from tests.spectrum_suite.decisions.decision_rows import ROWS, write_lines, writ
 
 
 def folder_of(tmp_path, write=write_parquet):
-    """A data set of two configurations with both splits, as a folder with a card."""
+    """A dataset of two configurations with both splits, as a folder with a card."""
     folder = tmp_path / "typed"
     lines = ["---", "configs:"]
     for config in ("all", "desk"):
@@ -90,7 +90,7 @@ def changed(path, value):
         (["questions", "team", "type"], "rank", "question 'team' has the type 'rank'"),
         (["gold", "team"], None, "gold of question 'team' has no probabilities of sales, support"),
         (["gold", "team", "probabilities"], {"sales": 1}, "gold of question 'team' has no probabilities of"),
-        (["gold", "team", "probabilities"], {"sales": 3, "support": 1}, "no number from 0 to 1"),
+        (["gold", "team", "probabilities"], {"sales": 3, "support": 1}, "not a number from 0 to 1"),
         (["gold", "team", "probabilities"], {"sales": 0.5, "support": 0.3}, "sum to 0.8"),
         (["gold", "team", "label"], "billing", "the label 'billing', which is none of sales, support"),
         (["gold"], {"team": {}}, "gold answers team: give one answer to each question"),

@@ -240,18 +240,6 @@ def test_words_that_are_no_single_token_are_reported(tokenizer):
     assert changed.max() == 2
 
 
-def test_weights_come_from_yaml(tmp_path):
-    path = tmp_path / "rules.yaml"
-    path.write_text("ending: 3\nwords: {' *': 2}\nrepetition_in: prompt\n")
-    assert Rules.from_yaml(path) == Rules(ending=3, words={" *": 2}, repetition_in="prompt")
-    path.write_text("endng: 3\n")
-    with pytest.raises(ValueError, match="has no weight 'endng': it may name ending, ending_length, words"):
-        Rules.from_yaml(path)
-    path.write_text("- 3\n")
-    with pytest.raises(ValueError, match="is not a mapping"):
-        Rules.from_yaml(path)
-
-
 def test_mistakes_are_named(tokenizer_of):
     with pytest.raises(ValueError, match="no rule 'endings': choose from ending, words, repetition"):
         Rules().without("endings")

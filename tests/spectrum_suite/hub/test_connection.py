@@ -110,7 +110,7 @@ def test_complaints_of_the_client_are_known(said, kind):
     "headers", [{"Retry-After": str(LONGEST_WAIT_S + 1)}, {"ratelimit": '"api";r=0;t=3600', "Retry-After": "1"}]
 )
 def test_a_long_wait_is_refused(headers):
-    with pytest.raises(UserError, match="wants to be left alone for"):
+    with pytest.raises(UserError, match="asks to wait"):
         _tell_of_trouble(response(429, headers))
 
 
@@ -144,7 +144,7 @@ def test_every_way_to_ask_for_a_pause_is_read(after, seconds):
 
 
 def test_a_date_that_is_far_away_is_not_waited_for():
-    with pytest.raises(UserError, match="wants to be left alone for"):
+    with pytest.raises(UserError, match="asks to wait"):
         _tell_of_trouble(response(503, {"Retry-After": dated(5000)}))
 
 

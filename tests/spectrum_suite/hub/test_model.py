@@ -20,7 +20,7 @@ from spectrum_suite.hub.local_files import LocalFile
 from spectrum_suite.hub.model import EVAL_RESULTS, ModelOptions, model_card, model_publication
 from spectrum_suite.hub.push_plan import Consent, Remote, RemoteFile, make_plan
 from spectrum_suite.hub.weights import check_weights
-from spectrum_suite.models import find_model
+from spectrum_suite.models import find_model, load_tokenizer
 from tests.tiny_models import save_llama
 
 pytestmark = pytest.mark.hub
@@ -119,6 +119,18 @@ def test_a_vocabulary_that_is_not_there_is_the_bases(trained, base, tmp_path):
     found = publication(folder, tmp_path, without_report=True)
     assert content(found, "tokenizer.json") == (base / "tokenizer.json").read_bytes()
     assert content(found, "chat_template.jinja") == (trained / "chat_template.jinja").read_bytes()
+
+
+def test_a_vocabulary_is_in_the_files_that_its_tokenizer_names(trained, base, tmp_path, monkeypatch):
+    folder = shutil.copytree(trained, tmp_path / "with pieces")
+    tokenizer = load_tokenizer(find_model(str(base)))
+    monkeypatch.setattr(type(tokenizer), "vocab_files_names", {"a": "pieces.model", "b": "tokenizer_config.json"})
+    (folder / "tokenizer.json").unlink()
+    (folder / "pieces.model").write_bytes(b"own pieces")
+    names = [file.name for file in publication(folder, tmp_path, without_report=True).files]
+    assert "pieces.model" in names
+    assert "tokenizer.json" not in names
+    assert names.count("tokenizer_config.json") == 1
 
 
 def test_results_stand_in_the_model_index_and_the_eval_results(trained, report, tmp_path):
@@ -352,7 +364,7 @@ def with_value(value, dtype=torch.float32):
         (lambda path: path.write_bytes(b"PK\3\4 not safetensors at all"), "it has no header"),
         (
             lambda path: path.write_bytes((9).to_bytes(8, "little") + b"{ no json" + b"x" * 9),
-            "its header does not read",
+            "its header cannot be read",
         ),
         (lambda path: save_file({}, path), "it has no tensors"),
         (lambda path: rewrite(path, lambda tensors: tensors.update(z=torch.zeros(0, 4))), "tensor 'z' is empty"),

@@ -148,7 +148,7 @@ def test_another_kind_of_thing_is_refused():
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"files": {"a": 1}}', '{"files": [], "what": 1, "card": 2}'])
 def test_a_list_that_does_not_read_is_refused(text):
     there = Remote("0" * 40, {"a": small(b"1"), MANIFEST: small(text.encode())}, {MANIFEST: text})
-    with pytest.raises(UserError, match="the list of what an earlier push made, does not read"):
+    with pytest.raises(UserError, match="the list of what an earlier push made, cannot be read"):
         make_plan(publication(a=b"1"), there)
     assert make_plan(publication(a=b"2"), there, Consent(overwrite=True)).names("replace") == ["a"]
 
@@ -342,5 +342,5 @@ def test_code_of_a_metric_that_does_not_read_ends_in_a_line(tmp_path, name, cont
     (folder / name).write_bytes(content)
     if name == "scoring.py" and not content:
         pytest.skip("a module beside may be empty")
-    with pytest.raises(UserError, match=rf"{name}' (is empty|does not read as Python \()"):
+    with pytest.raises(UserError, match=rf"{name}' (is empty|is not valid Python \()"):
         metric_publication(folder, "org/spectrum_alignment")

@@ -177,7 +177,7 @@ def test_texts_beside_the_files_are_looked_through():
 
 @pytest.mark.parametrize("content", [b"", b"no Parquet", FILES["texts.parquet"][:-9]])
 def test_a_file_that_is_no_parquet_ends_in_a_line(content):
-    with pytest.raises(UserError, match=r"^file 'a.parquet' does not read as Parquet \("):
+    with pytest.raises(UserError, match=r"^file 'a.parquet' is not valid Parquet \("):
         SecretScan().check([LocalFile("a.parquet", content)])
 
 

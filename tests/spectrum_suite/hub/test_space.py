@@ -161,6 +161,6 @@ def test_a_card_in_another_encoding_ends_in_a_line(littered):
 @pytest.mark.parametrize("content", [b"def f(:", b"\0\0", "x = 'ü'".encode("latin-1"), b"PK\3\4"])
 def test_code_that_does_not_read_ends_in_a_line(littered, content):
     (littered / "other.py").write_bytes(content)
-    with pytest.raises(UserError, match=r"other.py' does not read as Python \(") as caught:
+    with pytest.raises(UserError, match=r"other.py' is not valid Python \(") as caught:
         space_publication(littered, NAME)
     assert "\n" not in str(caught.value)

@@ -134,7 +134,7 @@ def test_a_service_that_says_too_many_gets_fewer_at_a_time():
 
 def test_a_request_that_is_refused_ends_no_other(tmp_path):
     with chatting(by_question, filtered="Question 3") as server:
-        with pytest.raises(UserError, match=r"refuses with 400.*filtered.*what was answered is kept"):
+        with pytest.raises(UserError, match=r"refuses with 400.*filtered.*the answers so far are kept"):
             drawn(server, AnswerStore(tmp_path / "a"), questions(8, 2))
         assert len(server.served) == 14
         server.filtered = None

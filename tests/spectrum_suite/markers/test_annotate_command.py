@@ -141,7 +141,7 @@ def test_every_output_of_a_suite_row_has_markers(small_suite, tokenizer, tmp_pat
         (["DATA", "--columns", "task=kinds"], "has no column 'kinds', did you mean 'kind'"),
         (["DATA", "--fixed", "source=Humans"], "marker 'source' is 'Humans', did you mean 'Human'"),
         (["DATA", "--held_out", "6"], "6 prompts are left, and --held_out asks for 6"),
-        (["--plan", "nowhere.yaml"], "no plan 'nowhere.yaml'"),
+        (["--plan", "nowhere.yaml"], "plan 'nowhere.yaml' cannot be read"),
         (["DATA", "--tagger_endpoint", "http://localhost:9"], "name the model with --tagger"),
         (["DATA", "--reward_model", "nowhere"], "reward model 'nowhere' cannot be loaded"),
     ],
@@ -159,12 +159,14 @@ def test_a_mistake_is_one_line(folder, small_suite, tokenizer, capsys, options, 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- a", "has no list 'data'"),
-        ("data: []", "has no list 'data'"),
-        ("data: [{fixed: {}}]", "names no dataset"),
+        ("- a", "does not hold names with values"),
+        ("data: []", "'data' is empty"),
+        ("data: [{fixed: {}}]", r"plan\.yaml:1: 'path' is missing"),
+        ("data: [a]", "'a' does not describe a dataset"),
+        ("datas: []", "no entry 'datas', did you mean 'data'"),
         ("data: [{path: a, column: {}}]", "no entry 'column', did you mean 'columns'"),
-        ("data: [{path: a, limit: many}]", "'limit' is 'many'"),
-        ("data: [", "is not YAML"),
+        ("data: [{path: a, limit: many}]", "'limit' is 'many': give a whole number"),
+        ("data: [", "not YAML"),
     ],
 )
 def test_a_plan_that_is_none_is_refused(tmp_path, text, message):

@@ -53,7 +53,7 @@ def test_rows_have_the_labels_of_their_prompts(folder, caplog):
     found = {number: row for number, (row,) in enumerate(rows["markers"])}
     assert [(found[n]["task"], found[n]["domain"], found[n]["source"]) for n in range(3)] == [
         ("Explanation", "Sciences", "Human"),
-        ("CreativeWriting", "Culture", "Human"),  # an empty cell is no label: the column is asked
+        ("CreativeWriting", "Culture", "Human"),  # an empty cell is not a label: the column is asked
         ("OpenEnded", "Culture", "Human"),  # a prompt without labels
     ]
     assert f"{folder / 'rows.jsonl'}: 2 of 3 rows have labels" in caplog.messages
@@ -82,8 +82,8 @@ def test_labels_may_be_of_a_category_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"key,task\n{KEYS[0]},Explanation\n", "have no column 'prompt'"),
-        (f"prompt\n{KEYS[0]}\n", "have no column of a category"),
+        (f"key,task\n{KEYS[0]},Explanation\n", "has no column 'prompt'"),
+        (f"prompt\n{KEYS[0]}\n", "has no column of a category"),
         (f"prompt,tasks\n{KEYS[0]},\n", "header: no marker 'tasks', did you mean 'task'"),
         (
             f"prompt,task\n{KEYS[0]},Rewrite\n{KEYS[1]},Explain\n",
@@ -95,7 +95,7 @@ def test_labels_may_be_of_a_category_of_ones_own(tmp_path):
         ),
         (
             "prompt,task\nWhy does it rain?,Rewrite\n",
-            "row 1: 'Why does it rain\\?' is no prompt: give the first 16",
+            "row 1: 'Why does it rain\\?' is not a prompt: give the first 16",
         ),
         (f"prompt,task\n{KEYS[0]},Rewrite,Math\n", "line 2 has 3 fields for 2 columns"),
         (f"prompt,task,task\n{KEYS[0]},Rewrite,Math\n", "the column 'task' appears twice"),
@@ -116,7 +116,7 @@ def test_a_table_that_is_wrong_is_one_line_that_names_it(folder, capsys, text, m
 
 @pytest.mark.parametrize("name", ["nowhere.csv", "rows.jsonl", ""])
 def test_labels_that_are_no_table_are_refused(folder, name):
-    with pytest.raises(UserError, match="are no CSV file"):
+    with pytest.raises(UserError, match="is not a CSV file"):
         load_labels(folder / name)
 
 

@@ -94,7 +94,7 @@ def test_a_list_is_one_line_with_no_angle_brackets_but_its_own():
             "<MARKER_LIST> <lang> French </lang> what <task> x </tsk> </MARKER_LIST>\nParis",
             "Paris",
             {"lang": "French"},
-            ["'what <task> x </tsk>' is no marker"],
+            ["'what <task> x </tsk>' is not a marker"],
         ),
         (
             "<MARKER_LIST> <lang> French </lang> <lang> Dutch </lang> </MARKER_LIST>\nParis",

@@ -61,21 +61,21 @@ def test_a_users_categories_come_behind_ours(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has no categories"),
-        ("- a\n- b\n", "has no categories"),
-        ("a: [", "is not YAML"),
+        ("", "does not hold names with values"),
+        ("- a\n- b\n", "does not hold names with values: give each category by its name"),
+        ("a: [", "not YAML"),
         ("Audience: {values: [x]}", "a name has lower case letters"),
         ("3: {values: [x]}", "give it a name"),
         ("audience: [x]", "give it a name, and values or a kind"),
         ("audience: {}", "is of kind None: give it values, or one of the kinds choice, integer, number, text"),
         ("audience: {kind: choice}", "a choice has values"),
         ("audience: {kind: text, values: [x]}", "a choice has values, and nothing else has"),
-        ("audience: {value: [x]}", "has 'value': it can have values, kind and about"),
-        ("audience: {values: x}", "'values' is a list"),
+        ("audience: {value: [x]}", r"own\.yaml:1: no entry 'value', did you mean 'values'"),
+        ("audience: {values: x}", "'values' is 'x': give a list or names with values"),
         ("audience: {values: [yes, no]}", "put 'yes' and 'no' in quotes"),
         ("audience: {values: [1, x]}", "all text or all whole numbers"),
         ("audience: {values: [x, x]}", "has a value twice"),
-        ("audience: {values: [x], about: 3}", "'about' is a sentence"),
+        ("audience: {values: [x], about: 3}", "'about' is 3: give text"),
     ],
 )
 def test_a_file_of_categories_that_is_not_well_formed_is_refused(tmp_path, text, message):
@@ -86,7 +86,7 @@ def test_a_file_of_categories_that_is_not_well_formed_is_refused(tmp_path, text,
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"no file .*own\.yaml"):
+    with pytest.raises(UserError, match=r"own\.yaml' cannot be read \(No such file"):
         load_taxonomy(tmp_path / "own.yaml")
 
 

@@ -179,7 +179,7 @@ def test_a_served_model_answers_greedily(command, model, monkeypatch, tmp_path):
             {"data": "a/pairs.jsonl b/pairs.jsonl"},
             "have the same name: rename one of the files",
         ),
-        ({"rules": "nowhere.yaml"}, "rules 'nowhere.yaml' not found: give a YAML file of weights, or 'paper'"),
+        ({"rules": "nowhere.yaml"}, "rules 'nowhere.yaml' cannot be read .*: give a YAML file of weights, or 'paper'"),
         ({"rules": "paper", "without_rule": "4"}, "no rule '4': choose from ending, words, repetition"),
         ({"without_rule": "1"}, "--without_rule leaves out a rule of --rules: give it too"),
         ({"rules": "paper", "endpoint": "http://localhost:1"}, "--rules is for a model that is loaded here"),

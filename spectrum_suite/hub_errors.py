@@ -1,0 +1,54 @@
+"""What a Hub answers to a download, said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from httpx2 import TransportError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from spectrum_suite.errors import UserError, first_line
+
+
+@contextmanager
+def explained(what: str, name: str, revision: str | None, option: str) -> Iterator[None]:
+    """Say why a repository cannot be read.
+
+    Args:
+        what: What it is: ``model`` or ``dataset``.
+        name: Its id, or a path that might have been one.
+        revision: Branch, tag or commit that was asked for.
+        option: The option that names it.
+
+    Raises:
+        UserError: The Hub refused it, or could not be asked.
+    """
+    try:
+        yield
+    except GatedRepoError as error:
+        raise UserError(
+            f"{what} {name!r} is gated: accept its terms on the Hub and log in with 'hf auth login'"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise UserError(f"{what} {name!r} has no revision {revision!r}: check {option}") from error
+    except RepositoryNotFoundError as error:
+        raise UserError(
+            f"{what} {name!r} is neither on this machine nor on the Hub: check the name, and who may read it"
+        ) from error
+    except (OfflineModeIsEnabled, TransportError, LocalEntryNotFoundError) as error:
+        raise UserError(
+            f"{what} {name!r} is not on this machine, and the Hub cannot be reached: check the name or the connection"
+        ) from error
+    except RemoteEntryNotFoundError as error:
+        raise UserError(f"{what} {name!r} has no such file: check its path") from error
+    except HfHubHTTPError as error:
+        raise UserError(f"{what} {name!r} cannot be read: {first_line(error)}; try again later") from error
