@@ -245,6 +245,7 @@ class EvaluationArguments:
     precision: float | None = _option(
         None, "alignment: stop asking an item when the 95%% interval of its divergence is no wider (nats)"
     )
+    examples: int = _option(0, "alignment: answers from an item's own distribution to show before it (default: 0)")
     orders: int = _option(1, "alignment: orders of the options in a prompt that lists them (default: 1)")
     runs: Path | None = _option(None, "evaluate the models of a recipe side by side", metavar="RECIPE")
     skip_missing: bool = _option(False, "with --runs: leave out models that do not exist")
@@ -386,14 +387,23 @@ def check(arguments: EvaluationArguments) -> None:
     for name in ("limit", "batch_size", "max_length", "generations", "max_new_tokens", "n", "orders", "concurrency"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} is {getattr(arguments, name)}: give a number of at least 1")
-    if (arguments.calibration or arguments.orders > 1) and "alignment" not in arguments.desiderata:
-        option = "--calibration" if arguments.calibration else "--orders"
-        raise UserError(f"{option} is for --desiderata alignment: measure that too, or leave {option} out")
+    check_alignment(arguments)
     check_estimate(arguments)
     check_data(arguments)
     check_service(arguments)
     check_addresses(arguments)
     check_output(arguments.output, option="--output")
+
+
+def check_alignment(arguments: EvaluationArguments) -> None:
+    """Refuse what is said of alignment where it is not measured."""
+    if arguments.examples < 0:
+        raise UserError(f"--examples is {arguments.examples}: give a number of at least 0")
+    on_alignment = {
+        "calibration": arguments.calibration, "examples": arguments.examples, "orders": arguments.orders > 1,
+    }  # fmt: skip
+    for name in (name for name, given in on_alignment.items() if given and "alignment" not in arguments.desiderata):
+        raise UserError(f"--{name} is for --desiderata alignment: measure that too, or leave --{name} out")
 
 
 def check_estimate(arguments: EvaluationArguments) -> None:

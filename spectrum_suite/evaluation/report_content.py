@@ -58,6 +58,7 @@ def report_of(
             "estimate": settings.estimate,
             **({} if settings.estimate == "logprobs" else {"n": settings.n, "precision": settings.precision}),
             "task_labels": settings.task_labels,
+            **({"examples": settings.examples} if settings.examples else {}),
             "seed": settings.seed,
             "limit": settings.limit,
             "batch_size": settings.batch_size,

@@ -91,6 +91,7 @@ class EvaluationSettings:
         estimate: How a distribution over options is estimated (alignment): one of ``ESTIMATES``.
         n: Answers per item at most, where it is estimated from answers.
         precision: Stop asking an item when the 95% interval of its divergence is no wider, in nats; None for never.
+        examples: Answers, drawn from an item's own distribution, that are shown before it (alignment).
         orders: An item whose prompt lists its options is asked in so many orders of them at most (alignment).
     """
 
@@ -142,6 +143,7 @@ class EvaluationSettings:
     estimate: str = "logprobs"
     n: int = N_ANSWERS
     precision: float | None = None
+    examples: int = 0
     orders: int = 1
 
     def limit_of(self, task: str) -> int | None:

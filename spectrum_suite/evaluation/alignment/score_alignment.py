@@ -19,6 +19,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.alignment.calibrated import calibrated_section
 from spectrum_suite.evaluation.alignment.comparable import estimate_of, why_not_comparable
 from spectrum_suite.evaluation.alignment.decided import SYSTEMONE
+from spectrum_suite.evaluation.alignment.drawn_examples import after_examples
 from spectrum_suite.evaluation.alignment.estimates import Estimate
 from spectrum_suite.evaluation.alignment.first_tokens import TOP_LOGPROBS
 from spectrum_suite.evaluation.alignment.item_scores import SMOOTHING, are_ordered, by_item, uniform_scores
@@ -157,6 +158,10 @@ class AlignmentWork(RowsWork):
         self.calibration = calibration
         self.estimate = ESTIMATES[settings.estimate]
         self.questions = (self.estimate.question,)
+
+    def some(self, part: str) -> Dataset:
+        """The rows of a part, as they are asked."""
+        return after_examples(super().some(part), self.settings.examples, seed=self.settings.seed)
 
     def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See :class:`spectrum_suite.evaluation.work.Work`."""

@@ -171,13 +171,31 @@ def _cross_table(results: Results, desideratum: str) -> str:
 def _one_table(results: Results) -> str:
     """The measures that the recipe asks for, of every run, and how long it was tuned."""
     measures = [MEASURES[name] for name in results.one_table["measures"]]
+    columns = [_on_shared_tasks(results, measure) for measure in measures]
     rows = [
-        [run.name, *(_estimate(_of_run(run, measure), measure) for measure in measures), _training(run)]
-        for run in results.runs
+        [run.name, *(column[place] for column in columns), _training(run)] for place, run in enumerate(results.runs)
     ]
-    return markdown_table(
-        ["run", *(measure.label for measure in measures), "tuned on"], rows, f"l{'r' * len(measures)}l"
-    )
+    names = ["run", *(measure.label for measure in measures), "tuned on"]
+    return markdown_table(names, rows, f"l{'r' * len(measures)}l")
+
+
+def _on_shared_tasks(results: Results, measure: Measure) -> list[str]:
+    """A cell for each run, on the tasks that all those have which were measured: others would be no comparison.
+
+    A run that has fewer values there, of items that it gave no readable answer to, says on how many.
+    """
+    of_runs = [samples(run, measure) for run in results.runs]
+    tasks = [set(sample) for some in of_runs for sample in some if sample]
+    shared = set.intersection(*tasks) if tasks else set()
+    found = [
+        estimate([{task: units for task, units in sample.items() if task in shared} for sample in some], measure.pooled)
+        for some in of_runs
+    ]
+    most = max((each.units for each in found if each), default=0)
+    return [
+        _estimate(each, measure) + (f" of {each.units} of {most}" if each and each.units < most else "")
+        for each in found
+    ]
 
 
 def _differences(results: Results) -> str:

@@ -191,8 +191,7 @@ def test_the_scores_that_are_kept_are_those_of_the_reports(recipe, compare, trai
 
 
 def test_a_run_is_measured_on_what_it_names_and_one_table_answers(recipe, compare, trained, tmp_path):
-    """The second run draws from each seed's own file of rules, which is the paper's for one of them."""
-    (tmp_path / "rules-1.yaml").write_text("ending: {end: 0.0}")
+    """A setting may name a file of each seed's own."""
     runs = [
         {"name": "base", "group": "base", "model": str(trained / "base"), "formats": ["spectrum"]},
         {
@@ -202,17 +201,15 @@ def test_a_run_is_measured_on_what_it_names_and_one_table_answers(recipe, compar
             "seeds": [1],
             "formats": ["spectrum"],
             "measure": ["alignment"],
-            "settings": {"rules": str(tmp_path / "rules-{seed}.yaml")},
+            "settings": {"rules": str(tmp_path / "rules-{seed}.yaml"), "tasks": ["dice"]},
         },
     ]
-    path = recipe(runs=runs, one_table={"title": "Which one?", "measures": ["js_divergence", "yield", "loss_0"]})
-    assert read_recipe(path).evaluation(
-        "alignment", read_recipe(path).runs[1], "m", "spectrum", tmp_path, seed=1
-    ).rules == str(tmp_path / "rules-1.yaml")
-    del runs[1]["settings"]
-    out = compare(
-        recipe(runs=runs, one_table={"title": "Which one?", "measures": ["js_divergence", "yield", "loss_0"]})
-    )
+    one_table = {"title": "Which one?", "measures": ["js_divergence", "yield", "loss_0"]}
+    read = read_recipe(recipe(runs=runs))
+    settings = read.evaluation("alignment", read.runs[1], "m", "spectrum", tmp_path, seed=1)
+    assert settings.rules == str(tmp_path / "rules-1.yaml")
+    del runs[1]["settings"]["rules"]
+    out = compare(recipe(runs=runs, one_table=one_table))
     assert not (out / "tuned" / "1" / "steerability").exists()
     page = (out / "results.md").read_text()
     table = page.partition("## Which one?")[2].partition("##")[0]
@@ -220,6 +217,8 @@ def test_a_run_is_measured_on_what_it_names_and_one_table_answers(recipe, compar
     (line,) = [line for line in table.splitlines() if line.startswith("| tuned |")]
     assert line.endswith("| - | - | 1,200 tokens in 2 minutes on cpu |")
     (line,) = [line for line in table.splitlines() if line.startswith("| base |")]
+    section = read_report(out / "base" / "alignment")["alignment"]["dice"]  # the task that both have
+    assert line.startswith(f"| base | {section['model']['js_divergence']['mean']:.4f} ")
     first = [
         sequence["losses"][0]
         for sequence in read_report(out / "base" / "steerability")["steerability"]["draws"]["sequences"]
