@@ -110,7 +110,7 @@ def target_rows(rows: Iterable[DecisionRow]) -> Dataset:
     """Every question as a row of a distribution task: its prompt as :func:`spectrum_suite.decide` has it, and gold.
 
     Returns:
-        Columns ``id``, ``messages``, ``options``, ``probabilities`` and ``n_responses``.
+        Columns ``id``, ``messages``, ``options``, ``probabilities``, ``n_responses`` and ``ordered``.
     """
     return Dataset.from_list(
         [
@@ -120,6 +120,7 @@ def target_rows(rows: Iterable[DecisionRow]) -> Dataset:
                 "options": list(question.names),
                 "probabilities": list(gold.probabilities),
                 "n_responses": row.n_responses,
+                "ordered": question.type == "score",
             }
             for row in rows
             for question, gold in zip(row.questions, row.gold, strict=True)

@@ -138,7 +138,8 @@ class SpectrumArguments:
     target_rps: float = field(
         default=0.0,
         metadata={
-            "help": "Weight of the ranked probability score, likewise, where a target's options are all numbers."
+            "help": "Weight of the ranked probability score, likewise, where a target's options are "
+            "ordered or all numbers."
         },
     )
     turn_tokens: str = field(

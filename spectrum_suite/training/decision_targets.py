@@ -10,7 +10,7 @@ from datasets import Dataset, Features, Value, concatenate_datasets
 from spectrum_suite.decisions.rows import load_decisions, target_rows
 from spectrum_suite.instruction_data import named_data
 from spectrum_suite.training.mixture import Mixture
-from spectrum_suite.training.targets import TARGET_COLUMNS
+from spectrum_suite.training.targets import target_columns
 
 
 def with_decisions(
@@ -45,6 +45,5 @@ def with_decisions(
 
 def _with_columns(rows: Dataset, features: Features | None) -> Dataset:
     """The columns of a target, with the types of other rows where there are any."""
-    if features is not None:
-        return rows.select_columns(list(TARGET_COLUMNS)).cast(features)
-    return rows.cast_column("n_responses", Value("int64")).select_columns(list(TARGET_COLUMNS))
+    found = target_columns(rows)
+    return found.cast_column("n_responses", Value("int64")) if features is None else found.cast(features)

@@ -9,12 +9,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from datasets import Dataset, Value, concatenate_datasets
+from datasets import Dataset, concatenate_datasets
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.seeding import generator
 from spectrum_suite.suite import TaskInfo, mixture_tasks, task_groups, task_infos, task_rows
-from spectrum_suite.training.targets import TARGET_COLUMNS
+from spectrum_suite.training.targets import target_columns
 
 DRAWS, TARGET = "icl", "distribution"
 """Kinds of tasks that can be trained on."""
@@ -166,9 +166,7 @@ def _task(suite: str, task: str, kind: str, budget: int | None, seed: int) -> Da
     if kind == DRAWS:
         rows = rows.select_columns(["id", "messages"])
     else:
-        if "n_responses" not in rows.column_names:
-            rows = rows.add_column("n_responses", [None] * len(rows), feature=Value("int64"))
-        rows = rows.select_columns(list(TARGET_COLUMNS))
+        rows = target_columns(rows)
     return _draw(rows, len(rows) if budget is None else min(budget, len(rows)), seed, task)
 
 

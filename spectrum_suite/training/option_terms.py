@@ -21,15 +21,22 @@ class OptionTerms:
 
     Attributes:
         brier: Of the Brier score.
-        rps: Of the ranked probability score, for rows whose options are numbers.
+        rps: Of the ranked probability score, for rows whose options are ordered or numbers.
     """
 
     brier: float = 0.0
     rps: float = 0.0
 
 
-def numeric_order(options: Sequence[str]) -> list[int]:
-    """The indices of options from the lowest number to the highest; empty where one is not a number."""
+def order_of(options: Sequence[str], *, ordered: bool = False) -> list[int]:
+    """The indices of options from one end of their scale to the other; empty where they are not a scale.
+
+    Args:
+        options: Of a row. Numbers are a scale from the lowest to the highest, wherever they are listed.
+        ordered: Whether the row says that they are listed in order, as words such as "often" and "always" may be.
+    """
+    if ordered:
+        return list(range(len(options)))
     try:
         numbers = [float(option) for option in options]
     except ValueError:

@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Format, split_messages, written_draws
 from spectrum_suite.formats.token_ids import token_encoder
-from spectrum_suite.training.option_terms import numeric_order
+from spectrum_suite.training.option_terms import order_of
 from spectrum_suite.training.tokenize import TOKENIZED, map_in_batches
 from spectrum_suite.tree_attention import ROOT, TokenTree
 
@@ -44,8 +44,16 @@ One of draws has neither options nor weights."""
 TOLERANCE = 0.05
 """The sum of shares may differ from 1 by this much, as those in whole percents do, and is then divided out."""
 
-TARGET_COLUMNS = ("id", "messages", "options", "probabilities", "n_responses")
-"""What is read of a row of a ``distribution`` task."""
+TARGET_COLUMNS = ("id", "messages", "options", "probabilities", "n_responses", "ordered")
+"""What is read of a row of a ``distribution`` task; the last two may be missing."""
+
+
+def target_columns(rows: Dataset) -> Dataset:
+    """:data:`TARGET_COLUMNS` of rows; nulls where they have no ``n_responses`` or do not say whether options are ordered."""
+    for name, kind in (("n_responses", "int64"), ("ordered", "bool")):
+        if name not in rows.column_names:
+            rows = rows.add_column(name, [None] * len(rows), feature=Value(kind))
+    return rows.select_columns(list(TARGET_COLUMNS))
 
 
 def target_weights(row: Mapping[str, Any], *, draws: float, smoothing: float = 0.0) -> list[float]:
@@ -153,7 +161,7 @@ def tokenize_targets(
             columns["outputs"].append(outputs)
             columns["options"].append(options)
             columns["weights"].append(weights)
-            columns["order"].append(numeric_order(row["options"]))
+            columns["order"].append(order_of(row["options"], ordered=bool(row.get("ordered"))))
         return columns
 
     tokenized = map_in_batches(rows, tokenize, TARGETED, "Tokenizing targets")

@@ -110,6 +110,7 @@ def test_two_rows_of_a_name_are_refused(tmp_path):
 def test_questions_become_rows_with_a_target(tmp_path):
     rows = target_rows(load_decisions(str(write_lines(tmp_path / "rows.jsonl"))))
     assert rows["id"] == ["desk_1/team", "desk_1/human", "desk_1/mood", "desk_2/team"]
+    assert rows["ordered"] == [False, False, True, False]
     assert rows[1] == {
         "id": "desk_1/human",
         "messages": [
@@ -122,4 +123,5 @@ def test_questions_become_rows_with_a_target(tmp_path):
         "options": ["yes", "no"],
         "probabilities": [0.7, 0.3],
         "n_responses": None,
+        "ordered": False,
     }

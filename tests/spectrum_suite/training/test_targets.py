@@ -381,11 +381,13 @@ def test_losses_are_means_by_weight():
 
 
 NUMBERS = target_row(6, ["10", "1", "2", "100"], [0.5, 0.25, 0.25, 0.0])
+SCALE = target_row(7, ["never", "at times", "always"], [0.1, 0.3, 0.6]) | {"ordered": True}
 
 
 def test_option_terms_are_those_of_whole_options(trainer_of, targets, collate, chatml, text_format):
     """Brier and ranked probability scores of probabilities from plain passes, beside draws that have neither."""
-    rows, terms = [WITH_ZERO, NUMBERS, PREFIXES], OptionTerms(brier=0.7, rps=1.3)
+    rows = [row | {"ordered": row.get("ordered")} for row in (WITH_ZERO, NUMBERS, PREFIXES, SCALE)]
+    terms = OptionTerms(brier=0.7, rps=1.3)
     tokenized = targets(rows, every_option=True)
     trainer = trainer_of("gemma3", tokenized, collate(terms=terms))
     model, encode = trainer.model.eval(), token_encoder(chatml, text_format)
@@ -397,8 +399,9 @@ def test_option_terms_are_those_of_whole_options(trainer_of, targets, collate, c
         ]
         found, wanted = torch.stack(scores).softmax(0), torch.tensor(row["probabilities"])
         expected = expected + DRAWS * 0.7 * (found - wanted).square().sum()
-        if row is not WITH_ZERO:
-            order = sorted(range(4), key=lambda place: int(row["options"][place]))
+        if row["id"] != WITH_ZERO["id"]:
+            as_listed = range(len(row["options"]))
+            order = list(as_listed) if row["ordered"] else sorted(as_listed, key=lambda place: int(row["options"][place]))
             apart = (found - wanted)[order].cumsum(0)[:-1]
             expected = expected + DRAWS * 1.3 * apart.square().mean()
     batch = trainer.data_collator(list(tokenized))
