@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -42,3 +43,24 @@ def by_item(found: Mapping[str, np.ndarray], ordered: Sequence[bool]) -> list[Sc
 def uniform_scores(targets: Sequence[Sequence[float]], ordered: Sequence[bool]) -> list[Scores]:
     """The same of the uniform guess."""
     return item_scores(targets, [np.full(len(target), 1 / len(target)) for target in targets], ordered)
+
+
+def divergences_with_the_rest(items: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The Jensen-Shannon divergence of each item (nats), where all that is not an option is one more, of target 0.
+
+    So a model that shares out a thousandth of its probability well is further off than one that shares out all of it
+    fairly well.
+
+    Args:
+        items: Of a report, each with its ``target``, ``probabilities`` and the ``coverage`` of its options.
+    """
+    masses = [item["scores"]["coverage"] for item in items]
+    found = scoring.score_items(
+        [[*item["target"], 0.0] for item in items],
+        [
+            np.array([*(mass * share if mass else 0.0 for share in item["probabilities"]), max(0.0, 1 - mass)])
+            for item, mass in zip(items, masses, strict=True)
+        ],
+        smoothing=SMOOTHING,
+    )
+    return found["js_divergence"].tolist()

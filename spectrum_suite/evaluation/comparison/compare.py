@@ -15,7 +15,8 @@ from statistics import fmean
 from typing import Any
 
 from spectrum_suite.errors import UserError
-from spectrum_suite.evaluation.comparison.recipe import LABELLED, Recipe, Run, check_tasks
+from spectrum_suite.evaluation.alignment.item_scores import divergences_with_the_rest
+from spectrum_suite.evaluation.comparison.recipe import CRITERIA, LABELLED, Recipe, Run, check_tasks
 from spectrum_suite.evaluation.comparison.run_results import FORMATS, Measured, Results, SeedResult
 from spectrum_suite.evaluation.comparison.scores import scores_of
 from spectrum_suite.evaluation.report import Report
@@ -70,6 +71,7 @@ def compare_runs(recipe: Recipe, output: Path, *, skip_missing: bool = False, pr
         suite=recipe.suite,
         measure=_with_common(recipe, recipe.measure),
         choose=_with_common(recipe, recipe.choose),
+        criteria={desideratum: CRITERIA[desideratum] for desideratum in recipe.choose},
         libraries={name: version(name) for name in LIBRARIES},
         runs=tuple(measured),
         missing=tuple(run.name for run in recipe.runs if run not in runs),
@@ -187,12 +189,12 @@ def _try_formats(
 
 
 def _score(report: Report, desideratum: str) -> float | None:
-    """The mean over tasks of the loss, or of the divergence; None where a task has none."""
+    """The mean over tasks of :data:`CRITERIA`; None where a task has none."""
     sections = report[desideratum].values()
     if desideratum == "steerability":
         values = [section["summary"]["loss"] for section in sections]
     else:
-        values = [section["model"]["js_divergence"]["mean"] for section in sections]
+        values = [fmean(divergences_with_the_rest(section["items"])) for section in sections]
     return None if None in values else fmean(values)
 
 

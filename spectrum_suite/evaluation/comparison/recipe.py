@@ -52,8 +52,12 @@ ABLATIONS = (
 MEASURED = (*KINDS, *ON_DATA)
 """The desiderata that runs are compared on."""
 
-CRITERIA = ("steerability", "alignment")
-"""Desiderata by which a format can be chosen: by the mean loss, or the mean divergence."""
+CRITERIA = {
+    "steerability": "the mean loss of an output",
+    "alignment": "the mean divergence, with all that is not an answer as one more answer",
+}
+"""Desideratum by which a format can be chosen -> its score on training tasks, lower is better. A model that hardly ever
+gives one of the answers has a divergence, too, of what little it gives them: so the rest counts."""
 
 LABELLED = "+label"
 """After a format's name: each task's own label is written in place of ``Output``."""

@@ -20,6 +20,9 @@ from spectrum_suite.json_files import read_json, write_whole
 SCHEMA_VERSION = 1
 RESULTS = "results.json"
 
+_FIRST_CRITERIA = {"steerability": "the mean loss of an output", "alignment": "the mean divergence"}
+"""Of results that do not name theirs."""
+
 FORMATS = "formats"
 """The folder of a run in which its formats are tried."""
 
@@ -88,6 +91,7 @@ class Results:
         suite: The suite's name; None where all is measured on instruction data.
         measure: Desideratum -> settings of its evaluation.
         choose: The same, of the evaluations by which formats were chosen.
+        criteria: Desideratum -> the score by which formats were chosen, in words.
         libraries: Versions, by package name.
         runs: Those that were measured.
         missing: Names of those that were not there.
@@ -106,6 +110,7 @@ class Results:
     missing: tuple[str, ...] = ()
     one_table: Mapping[str, Any] | None = None
     task_versions: Mapping[str, str] = field(default_factory=dict)
+    criteria: Mapping[str, str] = field(default_factory=lambda: dict(_FIRST_CRITERIA))
 
     @property
     def measured_tasks(self) -> set[str]:
