@@ -163,10 +163,7 @@ def _budgets(
 
 def _task(suite: str, task: str, kind: str, budget: int | None, seed: int) -> Dataset:
     rows = task_rows(suite, task)
-    if kind == DRAWS:
-        rows = rows.select_columns(["id", "messages"])
-    else:
-        rows = target_columns(rows)
+    rows = rows.select_columns(["id", "messages"]) if kind == DRAWS else target_columns(rows)
     return _draw(rows, len(rows) if budget is None else min(budget, len(rows)), seed, task)
 
 

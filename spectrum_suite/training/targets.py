@@ -49,7 +49,7 @@ TARGET_COLUMNS = ("id", "messages", "options", "probabilities", "n_responses", "
 
 
 def target_columns(rows: Dataset) -> Dataset:
-    """:data:`TARGET_COLUMNS` of rows; nulls where they have no ``n_responses`` or do not say whether options are ordered."""
+    """:data:`TARGET_COLUMNS` of rows; nulls where they have no ``n_responses`` or ``ordered``."""
     for name, kind in (("n_responses", "int64"), ("ordered", "bool")):
         if name not in rows.column_names:
             rows = rows.add_column(name, [None] * len(rows), feature=Value(kind))

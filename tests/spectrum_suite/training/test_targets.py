@@ -400,8 +400,9 @@ def test_option_terms_are_those_of_whole_options(trainer_of, targets, collate, c
         found, wanted = torch.stack(scores).softmax(0), torch.tensor(row["probabilities"])
         expected = expected + DRAWS * 0.7 * (found - wanted).square().sum()
         if row["id"] != WITH_ZERO["id"]:
-            as_listed = range(len(row["options"]))
-            order = list(as_listed) if row["ordered"] else sorted(as_listed, key=lambda place: int(row["options"][place]))
+            order = list(range(len(row["options"])))
+            if not row["ordered"]:
+                order.sort(key=lambda place: int(row["options"][place]))
             apart = (found - wanted)[order].cumsum(0)[:-1]
             expected = expected + DRAWS * 1.3 * apart.square().mean()
     batch = trainer.data_collator(list(tokenized))
