@@ -5,7 +5,7 @@
                                                                                 # name of their folder
 
 A text `benchmarks/results/runs/<name>.md` beside the results of that name says what can be concluded from them, and
-comes before their tables.
+comes before their tables; `summary.md` there is what the page begins with.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spectrum_suite.errors import UserError, exit_on_user_error
-from spectrum_suite.evaluation.comparison.page import FIGURES as OF_A_PAGE
-from spectrum_suite.evaluation.comparison.page import claims_at_a_glance, markdown, write_figures
+from spectrum_suite.evaluation.comparison.figures import FIGURES as OF_A_PAGE
+from spectrum_suite.evaluation.comparison.figures import write_figures
+from spectrum_suite.evaluation.comparison.page import claims_at_a_glance, markdown
 from spectrum_suite.evaluation.comparison.run_results import read_results
 
 ROOT = Path(__file__).parents[1]
 RUNS, PAGE, FIGURES = (ROOT / name for name in ("benchmarks/results/runs", "docs/results.md", "docs/results"))
+
+SUMMARY = "summary.md"
+"""Beside the results: what holds, what does not, and at what cost, in a few lines at the top."""
 
 INTRODUCTION = """# Results
 
@@ -31,7 +35,7 @@ python -m benchmarks.results_page    # makes this page from the reports in bench
 
 The results of the runs that the recipes in `recipes/results/` list: models before and after tuning, on tasks that were
 never trained on.
-
+{summary}
 ## The claims at a glance
 
 The claims of arXiv 2510.06084, and what was found here: the difference of two runs with its 95% interval. A claim
@@ -45,7 +49,9 @@ Each column is a section below, which says what was run and measured.
 def page(runs: Path) -> str:
     """The whole page, from a folder of results."""
     found = {path: read_results(path) for path in result_files(runs)}
-    parts = [INTRODUCTION.format(claims=claims_at_a_glance(list(found.values())))]
+    summary = runs / SUMMARY
+    told = f"\n{summary.read_text(encoding='utf-8').strip()}\n" if summary.is_file() else ""
+    parts = [INTRODUCTION.format(summary=told, claims=claims_at_a_glance(list(found.values())))]
     for path, results in found.items():
         told = path.with_suffix(".md")
         names = [f"{path.stem}-{figure}.png" for figure in OF_A_PAGE]

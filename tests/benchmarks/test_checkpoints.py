@@ -80,7 +80,9 @@ def test_the_card_tells_what_the_reports_say(folder, reports):
     for task, section in reports.get("alignment", {}).get("alignment", {}).items():
         assert f"{section['model']['js_divergence']['mean']:.4f}" in card, task
     for section in reports.get("markers", {}).get("markers", {}).values():
-        assert f"{section['length_violation']['fixed']['mean']:.3g}"[:4] in card
+        assert f"{section['length_violation']['fixed']['mean']:.4f}" in card
+    for section in reports.get("instruction", {}).get("instruction", {}).values():
+        assert f"{section['ranking']['capability']:.4f}" in card
 
 
 @pytest.mark.parametrize("folder", NAMES, indirect=True)

@@ -57,6 +57,13 @@ def test_results_are_taken_in_and_told(results_file, repository):
     assert (repository / "docs" / "results" / "tiny-runs.png").is_file()
 
 
+def test_a_summary_comes_before_the_claims(results_file, repository):
+    command.main([results_file])
+    assert "never trained on.\n\n## The claims at a glance" in (repository / "docs" / "results.md").read_text()
+    (repository / "runs" / "summary.md").write_text("It holds.\n")
+    assert "never trained on.\n\nIt holds.\n\n## The claims at a glance" in command.page(repository / "runs")
+
+
 def test_the_page_says_which_versions_its_numbers_are_on_and_what_is_newer(results_file, repository, monkeypatch):
     results = read_results(results_file)
     assert "The suite does not say which versions its tasks have." in markdown(results)

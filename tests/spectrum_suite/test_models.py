@@ -83,6 +83,9 @@ def test_a_tuned_checkpoint_that_comes_with_the_project(base, adapter, tmp_path,
     assert files.fingerprint() == find_model(str(theirs / "small-spectrum"), adapter_scale=0.5).fingerprint()
     with pytest.raises(UserError, match="no embedded model 'small-spectrun', did you mean 'small-spectrum'"):
         find_model("embedded:small-spectrun")
+    shutil.rmtree(ours)  # as in a package that was installed
+    with pytest.raises(UserError, match=r"small-spectrum': there are .*; tuned ones are in the folder checkpoints/ of"):
+        find_model("embedded:small-spectrum")
 
 
 def test_float32_on_a_cpu_unless_said(base):

@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from spectrum_suite.evaluation.comparison.run_results import Results
 from spectrum_suite.evaluation.intervals import mean_of
 from spectrum_suite.evaluation.markers.score_markers import BUCKETS
 from spectrum_suite.markdown import markdown_table
-
-_DIAGONAL = "#9a9a9a"
 
 
 def marker_tables(results: Results) -> dict[str, str]:
@@ -28,26 +25,7 @@ def marker_tables(results: Results) -> dict[str, str]:
     return {title: table for title, table in tables.items() if table}
 
 
-def wanted_figure(results: Results) -> Figure | None:
-    """Tokens wanted against the median of those that came, a line for each run and data set; None without any."""
-    figure = Figure(figsize=(5.2, 4.2), layout="constrained")
-    axis = figure.subplots()
-    for name, data, section in _sections(results):
-        if section["got"]:
-            wanted = list(map(int, section["got"]))
-            low, median, high = np.percentile(list(section["got"].values()), [25, 50, 75], axis=1)
-            axis.errorbar(wanted, median, yerr=[median - low, high - median], marker="o", capsize=3,
-                          label=f"{name}, {data}")  # fmt: skip
-    if not axis.containers:
-        return None
-    axis.plot(wanted, wanted, color=_DIAGONAL, linestyle="--", linewidth=1, label="as wanted")
-    axis.set(xlabel="tokens wanted", ylabel="tokens got: median, quartiles", xlim=0, ylim=0)
-    axis.legend(frameon=False, fontsize=8)
-    axis.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def _sections(results: Results) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def marker_sections(results: Results) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """The name of a run, and seed, and of a data set, and what is kept of it."""
     for run in results.runs:
         for seed in run.seeds:
@@ -57,7 +35,7 @@ def _sections(results: Results) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def _got(results: Results) -> str:
     rows, wanted = [], []
-    for name, data, section in _sections(results):
+    for name, data, section in marker_sections(results):
         if section["got"]:
             wanted = list(section["got"])
             found = section["correlation"]
@@ -75,7 +53,7 @@ def _median(tokens: Sequence[int]) -> str:
 def _languages(results: Results) -> str:
     rows = [
         [name, data, language, *(_share(found.get(column)) for column in ("set", "not_set"))]
-        for name, data, section in _sections(results)
+        for name, data, section in marker_sections(results)
         for language, found in section["language"].items()
     ]
     return markdown_table(["run", "data", "language", "set", "not set"], rows, "lllrr") if rows else ""
@@ -84,7 +62,7 @@ def _languages(results: Results) -> str:
 def _buckets(results: Results) -> str:
     rows = [
         [name, data, category, *(_nats(found["inferred"].get(bucket)) for bucket in BUCKETS)]
-        for name, data, section in _sections(results)
+        for name, data, section in marker_sections(results)
         for category, found in section["by_frequency"].items()
         if found["inferred"]
     ]

@@ -30,7 +30,7 @@ from spectrum_suite.metrics.in_context_steerability.scoring import sums_per_sequ
 Scores = dict[str, dict[str, Any]]
 """Desideratum -> what is kept of it."""
 
-EXAMPLES = (0, 4, 16)
+EXAMPLES = (0, 1, 2, 4, 8, 16)
 """Numbers of examples after which the loss is kept by itself."""
 
 _WINS = ("judge", "n", "win_rate", "win_rate_ci95", "length_controlled", "length_controlled_ci95")

@@ -15,6 +15,7 @@ from spectrum_suite.commands.train import read_command_line
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.compare_reports import comparison_section
 from spectrum_suite.evaluation.comparison import prepare
+from spectrum_suite.evaluation.comparison.figures import examples_figure
 from spectrum_suite.evaluation.comparison.recipe import Run, read_recipe
 from spectrum_suite.evaluation.comparison.run_results import read_results
 from spectrum_suite.evaluation.instruction import summarize_instruction
@@ -119,7 +120,9 @@ def test_a_recipe_becomes_a_page(recipe, compare, monkeypatch, caplog):
     )
     assert f"{unchecked}Closer to held-out distributions than the instruction-tuned model; Better with leaving" in page
     assert page.count("Better with a new order of the draws in every epoch") == 1
-    assert (out / "plots" / "runs.png").stat().st_size > 10_000
+    for figure in ("runs", "examples", "yield"):
+        assert (out / "plots" / f"{figure}.png").stat().st_size > 10_000
+        assert f"](plots/{figure}.png)" in page
     monkeypatch.setattr(local, "load_for_scoring", lambda *_, **__: pytest.fail("a model was loaded again"))
     compare(recipe())
     assert (out / "results.md").read_text() == page
@@ -188,6 +191,17 @@ def test_the_scores_that_are_kept_are_those_of_the_reports(recipe, compare, trai
         for item in read_report(out / "base" / "alignment")["alignment"][task]["items"]
     ]
     assert f"| base | {sum(divergences) / len(divergences):.4f} ± " in page
+
+
+def test_the_curve_is_the_mean_loss_after_so_many_examples(recipe, compare):
+    out = compare(recipe())
+    figure = examples_figure(read_results(out / "results.json"))
+    (axis,) = figure.axes
+    assert [line.get_label() for line in axis.lines] == ["base", "tuned"]
+    sequences = read_report(out / "tuned" / "1" / "steerability")["steerability"]["draws"]["sequences"]
+    after_one = [sequence["losses"][sequence["k"].index(1)] for sequence in sequences if 1 in sequence["k"]]
+    places, losses = axis.lines[1].get_data()
+    assert losses[list(places).index(1)] == pytest.approx(sum(after_one) / len(after_one), abs=1e-5)
 
 
 def test_a_run_is_measured_on_what_it_names_and_one_table_answers(recipe, compare, trained, tmp_path):

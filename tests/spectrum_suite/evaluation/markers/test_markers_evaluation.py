@@ -11,8 +11,8 @@ from transformers import AutoTokenizer
 from spectrum_suite.commands import evaluate as evaluate_model
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.comparison import page
+from spectrum_suite.evaluation.comparison.figures import wanted_figure
 from spectrum_suite.evaluation.comparison.marker_scores import marker_scores
-from spectrum_suite.evaluation.comparison.marker_tables import wanted_figure
 from spectrum_suite.evaluation.comparison.measures import MEASURES
 from spectrum_suite.evaluation.comparison.pooling import estimate
 from spectrum_suite.evaluation.comparison.run_results import Measured, Results, SeedResult
