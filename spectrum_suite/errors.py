@@ -10,7 +10,7 @@ from contextlib import contextmanager
 EXTRAS = {
     "bitsandbytes": "train", "sentencex": "train", "lingua": "train", "markdown_it": "train",
     "polars": "build", "ftfy": "build", "pyreadstat": "build", "fastexcel": "build", "gradio": "demo",
-    "starlette": "serve", "uvicorn": "serve",
+    "starlette": "serve", "uvicorn": "serve", "vllm": "vllm",
 }  # fmt: skip
 """What the package is installed without -> the extra that brings it."""
 

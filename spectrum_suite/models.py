@@ -14,7 +14,14 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from peft import PeftModel
-from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from xxhash import xxh3_128
 
 from spectrum_suite.adapters import (
@@ -216,6 +223,15 @@ def load_merged(files: ModelFiles, *, dtype: str | torch.dtype = torch.float32) 
     """
     base = _load_checkpoint(files.base, torch.device("cpu"), dtype, Purpose.CHANGE, load_in_4bit=False)
     return merged(_adapted(base, files), name=files.name).eval()
+
+
+def generation_config(files: ModelFiles) -> GenerationConfig:
+    """How the files of a model, or those of an adapter's base, say that it generates."""
+    folder = (files.base or files).folder
+    try:
+        return GenerationConfig.from_pretrained(folder)
+    except OSError:  # there is none, as where a model is not meant to be talked to
+        return GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
 
 
 def _adapted(base: PreTrainedModel, files: ModelFiles) -> PeftModel:

@@ -16,6 +16,7 @@ class Server(ThreadingHTTPServer):
         self.model, self.tokenizer = model, tokenizer
         self.requests, self.failures, self.key = [], [], None
         self.echoes, self.takes_ids, self.draws_many = True, True, True
+        self.takes_nodes = False  # vLLM's `logprob_token_ids`, which other servers of this API lack
         self.lock = threading.Lock()  # one request draws at a time: the seed is the process's
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -32,6 +33,12 @@ class Server(ThreadingHTTPServer):
         scores = [None, *log_probs[range(len(ids) - 1), ids[1:]].tolist()]
         log_probs = {"token_logprobs": scores} if self.echoes else None
         return {"text": self.tokenizer.decode(ids), "logprobs": log_probs, "finish_reason": "length"}
+
+    @torch.inference_mode()
+    def follow(self, ids, body):
+        log_probs = self.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+        told = {f"token_id:{token}": log_probs[token].item() for token in body["logprob_token_ids"]}
+        return {"text": "x", "logprobs": {"top_logprobs": [told]}, "finish_reason": "length"}
 
     def draw(self, ids, body):
         torch.manual_seed(body["seed"])
@@ -50,7 +57,10 @@ class Server(ThreadingHTTPServer):
         choices = []
         for prompt in prompts if many else [prompts]:
             ids = self.tokens(prompt)
-            choices += [self.echo(ids)] if body.get("echo") else self.draw(ids, body)
+            if "logprob_token_ids" in body:
+                choices.append(self.follow(ids, body))
+            else:
+                choices += [self.echo(ids)] if body.get("echo") else self.draw(ids, body)
         return {"choices": [choice | {"index": index} for index, choice in enumerate(choices)][::-1]}
 
 
@@ -71,6 +81,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, {"choices": [{"message": verdict}]})
         if not (self.server.takes_ids or isinstance(body["prompt"], str)):
             return self.answer(400, {"error": "prompt: expected a string"})
+        if "logprob_token_ids" in body and not self.server.takes_nodes:
+            return self.answer(400, {"error": "no such field: logprob_token_ids"})
         if not self.server.draws_many:
             body |= {"n": 1}
         with self.server.lock:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spectrum_suite.commands.engine_options import check_engine, engine_options
 from spectrum_suite.commands.evaluation_summary import summary_lines
 from spectrum_suite.commands.service_options import check_service, say_plan
 from spectrum_suite.errors import UserError, exit_on_user_error
@@ -16,6 +17,7 @@ from spectrum_suite.evaluation.choices import (
     APIS,
     BATCH_SIZE,
     DESIDERATA,
+    ENGINES,
     ESTIMATES,
     KINDS,
     LIMIT,
@@ -97,6 +99,11 @@ With a calibration (of spectrum-suite calibrate), averaged over four orders of t
 On all GPUs of a machine, with the same results as on one:
 
     accelerate launch evaluate_model.py --model google/gemma-3-1b-pt --suite spectrum-suite --output outputs/evaluation
+
+By vLLM in place of `transformers` (pip install 'spectrum-suite[vllm]'), on two GPUs:
+
+    python evaluate_model.py --model google/gemma-3-27b-pt --engine vllm --engine_options tensor_parallel_size=2 \\
+        --suite spectrum-suite --format colon --output outputs/evaluation/gemma-3-27b
 
 A model served by vLLM, say; only its tokenizer is loaded locally (the server's key is `OPENAI_API_KEY`):
 
@@ -214,6 +221,8 @@ class EvaluationArguments:
         "scale of the adapter's update: 0 is the base, 1 (default) the full adapter; several give a report each",
     )
     load_in_4bit: bool = _option(False, "load the weights as NF4; an adapter is then not merged")
+    engine: str = _option("local", f"what runs a model without --endpoint: {', '.join(ENGINES)} (default: local)")
+    engine_options: list[str] = _option([], "vllm: more arguments of vllm.LLM, such as tensor_parallel_size=2")
     endpoint: str | None = _option(None, "an OpenAI-compatible service that serves the model", metavar="URL")
     endpoint_model: str | None = _option(
         None, "the model's name there (default: the only one it serves; with --api chat --model, if given)"
@@ -335,6 +344,7 @@ def settings_of(arguments: EvaluationArguments) -> tuple[EvaluationSettings, lis
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
     options = {name: value for name, value in options.items() if name not in (*_OF_RUNS, *_OF_PLAN, *_OF_DATASET)}
     options["by"] = tuple(asked_attributes(arguments))
+    options["engine_options"] = engine_options(arguments)
     options |= dataset_options(arguments) if arguments.dataset else {}
     scales = options.pop("adapter_scale")
     return EvaluationSettings(text_format=options.pop("format"), **options), scales
@@ -390,6 +400,7 @@ def check(arguments: EvaluationArguments) -> None:
     check_alignment(arguments)
     check_estimate(arguments)
     check_data(arguments)
+    check_engine(arguments)
     check_service(arguments)
     check_addresses(arguments)
     check_output(arguments.output, option="--output")

@@ -18,6 +18,9 @@ PROMPTINGS: tuple[Prompting, ...] = ("description", "examples", "both")
 ESTIMATES = ("logprobs", "top_logprobs", "samples", "verbalized", "sequence", "systemone")
 """Ways to estimate a model's distribution over the options of an item."""
 
+ENGINES = ("local", "vllm")
+"""What runs a model on this machine: `transformers`, or vLLM."""
+
 APIS = ("completions", "chat", "systemone")
 """What the service of a model may speak."""
 

@@ -1,4 +1,4 @@
-"""The engine that an evaluation asks: a model on this machine, or one behind a service."""
+"""The engine that an evaluation asks: a model on this machine, by `transformers` or vLLM, or one behind a service."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.served import ServedLM
 from spectrum_suite.lm.service import Plan, Service
 from spectrum_suite.lm.systemone_service import SystemOneLM
+from spectrum_suite.lm.vllm import VllmLM
 from spectrum_suite.models import find_model, scoring_device, torch_dtype
 
 ANSWERS = "answers.sqlite"
@@ -57,6 +58,10 @@ def find_engine(
     if settings.endpoint is not None:
         name = settings.endpoint_model or served_model(settings.endpoint)
         return ServedLM(files, settings.text_format, _endpoint(settings, name), progress=progress)
+    if settings.engine == "vllm":
+        device = scoring_device(None)
+        dtype = torch_dtype(settings.dtype, device)
+        return VllmLM(files, settings.text_format, device, dtype, settings.engine_options, progress=progress)
     device = scoring_device(device or settings.device)
     return LocalLM(
         files,

@@ -12,11 +12,12 @@
                     its version, where the suite has it; numbers on different versions must not be compared),
                     dataset (with --dataset: name, config, split, revision (the commit, or null), columns)
     settings        format, task_labels, bos (its text as put before each prompt, or ""), dtype, device, load_in_4bit
-                    (null for a served model), endpoint ({url, model} or null), rules (weights of the adapter that the
-                    model is multiplied by, or null), smoothing, seed, limit, batch_size, examples (answers before each
-                    item of alignment, if any), max_length (of scored sequences), generations (per prompt), first_line
-                    (whether only that of a generation was checked), judge ({url, model, tasks} or null),
-                    likelihood_judge, data (name -> as given), max_new_tokens (of a response), processes (their number)
+                    (null for a served model), endpoint ({url, model} or null), engine ({name, version, options}, where
+                    it is not transformers), rules (weights of the adapter that the model is multiplied by, or null),
+                    smoothing, seed, limit, batch_size, examples (answers before each item of alignment, if any),
+                    max_length (of scored sequences), generations (per prompt), first_line (whether only that of a
+                    generation was checked), judge ({url, model, tasks} or null), likelihood_judge, data (name -> as
+                    given), max_new_tokens (of a response), processes (their number)
     seconds         spent on scoring and sampling
     steerability    task -> {
         n, n_available, n_too_long, capability, max_length, seconds, rows_fingerprint,

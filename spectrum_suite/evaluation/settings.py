@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,8 @@ class EvaluationSettings:
         revision: Branch, tag or commit of a model on a Hub.
         adapter_scale: How much of an adapter's change is taken: 0 is the base, 1 the adapter.
         load_in_4bit: Load the weights as NF4.
+        engine: What runs the model where no service does, one of ``ENGINES``.
+        engine_options: More arguments of ``vllm.LLM`` (vllm).
         endpoint: The base URL of a service that has the model.
         endpoint_model: The name under which it has the model; by default ``model`` where only the service is known,
             else that of the only one it has.
@@ -130,6 +132,8 @@ class EvaluationSettings:
     revision: str | None = None
     adapter_scale: float = 1.0
     load_in_4bit: bool = False
+    engine: str = "local"
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
     endpoint: str | None = None
     endpoint_model: str | None = None
     api: str = "completions"

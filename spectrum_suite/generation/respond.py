@@ -25,7 +25,7 @@ from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.generation.logprobs import TokenIds, prompt_token_ids
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter
-from spectrum_suite.generation.sample import NOT_FINITE, Ending, ending_of
+from spectrum_suite.generation.sample import NOT_FINITE, ending_of
 from spectrum_suite.layouts import alone, check_repeats, name_of, proof_of, runs_beside
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def respond(
         UserError: A role is out of place, a prompt has no tokens, or the model's logits are not finite.
     """
     prompt_ids = prompt_token_ids(tokenizer, prompts, text_format)
-    end = ending_of(model, tokenizer, text_format)
+    end = ending_of(model.generation_config, tokenizer, text_format)
     processors = [_finite, *([] if rules is None else [rules])]
     pad = min(end.ids, default=0) if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     config = GenerationConfig(
@@ -114,7 +114,8 @@ def respond(
         for batch in _batches(prompt_ids, batch_size, way):
             rows = ways.run(way, [prompt_ids[index] for index in batch], processors)
             for index, row in zip(batch, rows, strict=True):
-                found[index] = _response(row, end)
+                tokens, ended = end.cut(row)  # padding of the batch comes after it
+                found[index] = Response(end.text_before(tokens), len(tokens), ended)
             bar.update(len(batch))
     return [found[index] for index in range(len(prompts))]
 
@@ -263,11 +264,3 @@ def with_empty_config(model: PreTrainedModel | PeftModel) -> Iterator[PreTrained
     finally:
         if isinstance(model, PeftModel):  # its ``generate`` gives its config to the model inside
             model.get_base_model().generation_config = kept
-
-
-def _response(tokens: list[int], end: Ending) -> Response:
-    """A response up to its end; padding of the batch comes after it."""
-    for length in range(1, len(tokens) + 1):
-        if end.reached(tokens[:length]):
-            return Response(end.text_before(tokens[:length]), length, ended=True)
-    return Response(end.text_before(tokens), len(tokens), ended=False)

@@ -23,7 +23,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Cache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import ModelOutput
 
 from spectrum_suite.devices import widest_float
@@ -112,10 +112,10 @@ def sample(
     if text_format is None and not all(isinstance(prompt, str) for prompt in prompts):
         default = get_format("auto", tokenizer)
     prompt_ids = prompt_token_ids(tokenizer, prompts, default)
-    _check_room(model, prompt_ids, max_new_tokens)
+    check_room(getattr(model.config.get_text_config(), "max_position_embeddings", None), prompt_ids, max_new_tokens)
     kinds = [text_format if isinstance(prompt, str) else default for prompt in prompts]
     found, seen = [], Counter()
-    ends = {kind: ending_of(model, tokenizer, kind) for kind in {*kinds}}
+    ends = {kind: ending_of(model.generation_config, tokenizer, kind) for kind in {*kinds}}
     with tqdm(total=len(prompts) * n, desc="Sampling", unit="sample", leave=None, disable=not progress) as bar:
         for kind, ids in zip(kinds, prompt_ids, strict=True):
             end = ends[kind]
@@ -123,17 +123,18 @@ def sample(
             uniforms = [sample_uniforms(seed, ids, seen[ids], number, max_new_tokens) for number in numbers]
             samples = _drawn(_Drawing(model, ids, end, rules, caches=True), uniforms, batch_size, bar)
             seen[ids] += 1
-            found.append(_as_samples(samples, end))
+            found.append(samples_of([(drawn.tokens, drawn.ended) for drawn in samples], end))
     return found
 
 
-def _as_samples(samples: Sequence[_Sample], end: Ending) -> Samples:
-    ended = tuple(drawn.ended for drawn in samples)
+def samples_of(drawn: Sequence[tuple[list[int], bool]], end: Ending) -> Samples:
+    """Samples from the tokens of each, up to the one that ended it, and whether it came to its end."""
+    ended = tuple(is_ended for _, is_ended in drawn)
     return Samples(
-        texts=tuple(end.text_before(drawn.tokens) for drawn in samples),
+        texts=tuple(end.text_before(tokens) for tokens, _ in drawn),
         unfinished=ended.count(False),
         ended=ended,
-        token_ids=tuple(end.tokens_before(drawn.tokens) for drawn in samples),
+        token_ids=tuple(end.tokens_before(tokens) for tokens, _ in drawn),
     )
 
 
@@ -233,6 +234,13 @@ class Ending:
             return False
         return self.blank_line in self.decode(tokens)
 
+    def cut(self, tokens: list[int]) -> tuple[list[int], bool]:
+        """The tokens up to the one that ends the sample, and whether there is one."""
+        for length in range(1, len(tokens) + 1):
+            if self.reached(tokens[:length]):
+                return tokens[:length], True
+        return tokens, False
+
     def tokens_before(self, tokens: list[int]) -> TokenIds:
         """The tokens of a sample, without one that ends it."""
         return tuple(tokens[:-1] if tokens[-1] in self.ids else tokens)
@@ -245,9 +253,11 @@ class Ending:
         return text.removeprefix(self.prefix)
 
 
-def ending_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text_format: Format | None) -> Ending:
+def ending_of(
+    config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase, text_format: Format | None
+) -> Ending:
     """What ends the samples of a model: its and its tokenizer's ends of sequence, and the format's terminator."""
-    declared = getattr(model.generation_config, "eos_token_id", None)
+    declared = getattr(config, "eos_token_id", None)
     ids = {tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])} - {None}
     decode = output_decoder(tokenizer, text_format)
     if text_format is None:
@@ -262,7 +272,7 @@ def rule_adapter(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text_format: Format | None, rules: Rules
 ) -> RuleBasedAdapter:
     """The rules for a model and a format: what ends its samples is what the rule about the end is about."""
-    ends = ending_of(model, tokenizer, text_format).ids
+    ends = ending_of(model.generation_config, tokenizer, text_format).ids
     if rules.ending and not ends:
         raise UserError(
             "the rule about the end needs a token that ends a response, which this model lacks: leave it out"
@@ -274,8 +284,12 @@ def rule_adapter(
     return adapter
 
 
-def _check_room(model: PreTrainedModel, prompts: Sequence[TokenIds], max_new_tokens: int) -> None:
-    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+def check_room(limit: int | None, prompts: Sequence[TokenIds], max_new_tokens: int) -> None:
+    """Refuse prompts after which a model that takes so many tokens has no room for as many new ones.
+
+    Raises:
+        UserError: There is one.
+    """
     for position, ids in enumerate(prompts):
         if limit is not None and 0 < limit < len(ids) + max_new_tokens:
             raise UserError(

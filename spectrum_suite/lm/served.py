@@ -14,41 +14,31 @@ never scored as 0. llama.cpp and SGLang can be sampled from.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.affixes import added_around
-from spectrum_suite.formats.render import Format, Message, get_format
+from spectrum_suite.formats.render import Format, get_format
 from spectrum_suite.generation.logprobs import Prompt, TokenIds, option_token_ids, prompt_token_ids
-from spectrum_suite.generation.output_logprobs import (
-    TRUE_OUTPUT,
-    OptionIds,
-    OutputLogProbs,
-    OutputOptions,
-    TokenizedSequence,
-    as_result,
-    option_ids_of_outputs,
-    tokenize_sequences,
-)
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.generation.sample import Samples
-from spectrum_suite.lm.base import SERVICES_ONLY, OptionScores, Question, TokenLM
+from spectrum_suite.lm.base import SERVICES_ONLY, Question
 from spectrum_suite.lm.client import Endpoint, Json, NoAnswerError, connected
+from spectrum_suite.lm.continuations import FOLLOWERS, Continuation, ContinuationLM, Node
 from spectrum_suite.models import ModelFiles
 from spectrum_suite.seeding import generator
 
-OPTIONS_PER_REQUEST = 64
-SEQUENCES_PER_REQUEST = 16
+SCORED_PER_REQUEST = 64
+TOKENS_PER_REQUEST = 2**14
 SAMPLES_PER_REQUEST = 128
 
 _TEMPERATURE_1 = {"temperature": 1, "top_p": 1}
@@ -66,11 +56,9 @@ _ASKED_AS: dict[Question, Question] = {
 }
 """Questions that are asked as others are."""
 
-_Continuation = tuple[TokenIds, TokenIds]  # a prompt, and the tokens after it whose log-probabilities are wanted
-
 
 @dataclass
-class ServedLM(TokenLM):
+class ServedLM(ContinuationLM):
     """A model behind a completions server; only its tokenizer and its configuration are here.
 
     Samples are not those of a :class:`~spectrum_suite.lm.local.LocalLM` with the same seed, and whether a server
@@ -133,7 +121,7 @@ class ServedLM(TokenLM):
                 self.respond([_SMALL], max_new_tokens=1)
             else:
                 (ids,) = self._prompt_ids([_SMALL])
-                self._scored([(ids[:-1], ids[-1:])], 1)
+                self.scored([(ids[:-1], ids[-1:])])
         except NoAnswerError:
             raise
         except UserError as error:
@@ -151,37 +139,6 @@ class ServedLM(TokenLM):
         """Of the server's address, the name of the model there and the tokenizer's files: its weights are not seen."""
         served = f"{self.endpoint.url} {self.endpoint.model} {self.files.fingerprint()}"
         return hashlib.sha256(served.encode()).hexdigest()[:16]
-
-    def option_logprobs(
-        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, refuse_long: bool = False
-    ) -> list[OptionScores]:
-        """See :class:`LM`. An option that is the beginning of another, token by token, is read from that one."""
-        asked = self.tokenized(prompts, options, refuse_long=refuse_long)
-        wanted = [(item.prompt, option) for item in asked.fitting for option in _longest(item.options)]
-        found: dict[_Continuation, float] = {}
-        for (prompt, option), log_probs in self._scored(wanted, OPTIONS_PER_REQUEST).items():
-            found |= {(prompt, option[:end]): sum(log_probs[:end]) for end in range(1, len(option) + 1)}
-        return asked.scored(
-            torch.tensor([found[item.prompt, option] for option in item.options], dtype=torch.float32)
-            for item in asked.fitting
-        )
-
-    def output_logprobs(
-        self, sequences: Sequence[Sequence[Message]], *, options: OutputOptions | None = None
-    ) -> list[OutputLogProbs]:
-        """See :class:`LM`.
-
-        A sequence is sent once for all of its outputs, and once more for every other option in the place of an output:
-        a server shares what it shares between requests by itself.
-        """
-        tokenized = tokenize_sequences(self.tokenizer, sequences, self.text_format)
-        option_ids = option_ids_of_outputs(self.tokenizer, tokenized, options, self.text_format)
-        wanted = [row for sequence, ids in zip(tokenized, option_ids, strict=True) for row in _rows(sequence, ids)]
-        found = self._scored(wanted, SEQUENCES_PER_REQUEST)
-        return [
-            as_result(sequence, _output_scores(sequence, ids, found), None if options is None else list(map(len, ids)))
-            for sequence, ids in zip(tokenized, option_ids, strict=True)
-        ]
 
     def sample(
         self, prompts: Sequence[Prompt], n: int, *, first: int = 0, max_new_tokens: int, seed: int
@@ -238,21 +195,51 @@ class ServedLM(TokenLM):
     def _prompt_ids(self, prompts: Sequence[Prompt]) -> list[TokenIds]:
         return prompt_token_ids(self.tokenizer, prompts, self.text_format)
 
-    def _scored(self, wanted: Sequence[_Continuation], per_request: int) -> dict[_Continuation, list[float]]:
-        """Each continuation with the log-probabilities of its tokens, in nats."""
-        distinct = list(dict.fromkeys(wanted))
-        starts = range(0, len(distinct), per_request)
-        requests = [
+    def takes_nodes(self) -> bool:
+        """Whether the server gives the log-probabilities of tokens that it is asked about; found out once."""
+        return not self.endpoint.as_text and self._takes_nodes
+
+    @cached_property
+    def _takes_nodes(self) -> bool:
+        (prompt,) = self._prompt_ids([_SMALL])
+        some = [(prompt, (0, 1, 2))]  # a server that does not know the field tells two of them at most, by chance
+        try:
+            ((choice,),) = self._complete([self._node_request(some)], "Asking")
+            _next_log_probs(choice, some[0])
+        except NoAnswerError:
+            raise
+        except UserError:
+            return False
+        return True
+
+    def asked(
+        self, nodes: Sequence[Node], paths: Sequence[Continuation]
+    ) -> tuple[list[list[float]], list[list[float]]]:
+        """See :class:`~spectrum_suite.lm.continuations.ContinuationLM`."""
+        requests = [self._node_request(together) for together in _together(nodes, followers=FOLLOWERS)]
+        requests += [
             {
-                "prompt": [self._wire((*prompt, *after)) for prompt, after in distinct[start : start + per_request]],
+                "prompt": [self._wire((*prompt, *after)) for prompt, after in together],
                 "max_tokens": 0,
                 "echo": True,
                 "logprobs": 1,
             }
-            for start in starts
+            for together in _together(paths)
         ]
         choices = [choice for answered in self._complete(requests, "Scoring") for choice in answered]
-        return {asked: self._last_log_probs(choice, *asked) for asked, choice in zip(distinct, choices, strict=True)}
+        after = [_next_log_probs(choice, node) for choice, node in zip(choices[: len(nodes)], nodes, strict=True)]
+        along = [self._last_log_probs(choice, *path) for choice, path in zip(choices[len(nodes) :], paths, strict=True)]
+        return after, along
+
+    def _node_request(self, nodes: Sequence[Node]) -> Json:
+        """The log-probabilities of the tokens after any of some nodes, after each of them (vLLM's own fields)."""
+        return {
+            "prompt": [self._wire(context) for context, _ in nodes],
+            "max_tokens": 1,
+            "logprobs": 1,
+            "logprob_token_ids": sorted({token for _, ids in nodes for token in ids}),
+            "return_tokens_as_token_ids": True,
+        }
 
     def _last_log_probs(self, choice: Json, prompt: TokenIds, continuation: TokenIds) -> list[float]:
         expected = len(prompt) + len(continuation)
@@ -318,42 +305,34 @@ class ServedLM(TokenLM):
         return choice["text"].removeprefix(self.text_format.output_prefix)
 
 
-def _longest(options: Sequence[TokenIds]) -> Iterator[TokenIds]:
-    """The options that are not the beginning of another one, each once."""
-    for ids, following in pairwise([*sorted(set(options)), ()]):
-        if following[: len(ids)] != ids:
-            yield ids
+def _next_log_probs(choice: Json, node: Node) -> list[float]:
+    """The log-probabilities of the tokens after a node.
+
+    Raises:
+        UserError: The server does not tell them.
+    """
+    told = ((choice.get("logprobs") or {}).get("top_logprobs") or [None])[0] or {}
+    try:
+        return [told[f"token_id:{token}"] for token in node[1]]
+    except KeyError as error:
+        raise UserError("the server leaves out log-probabilities that it was asked for by token") from error
 
 
-def _rows(sequence: TokenizedSequence, options: OptionIds) -> list[_Continuation]:
-    """The whole sequence, and each option in each place where it is not the output itself."""
-    if not sequence.scored:
-        return []
-    rows = [_split(sequence)]
-    for output in sequence.scored:
-        start, end = sequence.outputs[output]
-        others = (option for option in options[output] if option != sequence.ids[start:end])
-        rows += [(sequence.ids[:start], option) for option in others]
-    return rows
+def _together(wanted: Sequence[Node], *, followers: float = math.inf) -> Iterator[list[Node]]:
+    """Nodes or continuations in order, as many in a request as its limits allow, and at least one.
 
-
-def _split(sequence: TokenizedSequence) -> _Continuation:
-    """What is before the first scored output, and all from there on."""
-    start, _ = sequence.outputs[sequence.scored.start]
-    return sequence.ids[:start], sequence.ids[start:]
-
-
-def _output_scores(
-    sequence: TokenizedSequence, options: OptionIds, found: dict[_Continuation, list[float]]
-) -> dict[tuple[int, int], float]:
-    """(output, option) -> log-probability in nats; the output itself is ``TRUE_OUTPUT``."""
-    scores: dict[tuple[int, int], float] = {}
-    for output in sequence.scored:
-        start, end = sequence.outputs[output]
-        before, after = _split(sequence)
-        own = sum(found[before, after][start - len(before) : end - len(before)])
-        scores[output, TRUE_OUTPUT] = own
-        for index, option in enumerate(options[output]):
-            same = option == sequence.ids[start:end]
-            scores[output, index] = own if same else sum(found[sequence.ids[:start], option])
-    return scores
+    ``followers`` is how many tokens may be asked about in a request.
+    """
+    together: list[Node] = []
+    tokens, asked = 0, set()
+    for context, ids in wanted:
+        more = len(context) + len(ids)
+        full = len(together) == SCORED_PER_REQUEST or tokens + more > TOKENS_PER_REQUEST
+        if together and (full or len(asked.union(ids)) > followers):
+            yield together
+            together, tokens, asked = [], 0, set()
+        together.append((context, ids))
+        tokens += more
+        asked.update(ids)
+    if together:
+        yield together

@@ -16,7 +16,7 @@ from spectrum_suite.lm.calibration_file import Calibration
 from spectrum_suite.lm.listed_options import option_kind
 from spectrum_suite.metrics.spectrum_alignment.scoring import score_items, summarize
 
-_ROUNDING = ("dtype", "device", "load_in_4bit", "endpoint")
+_ROUNDING = ("dtype", "device", "load_in_4bit", "endpoint", "engine")
 """Of a model's conditions those that move its numbers by rounding alone, or that its fingerprint holds."""
 
 

@@ -11,7 +11,7 @@ from spectrum_suite import decide, option_logprobs, option_probabilities
 from spectrum_suite.decisions.prompts import option_messages
 from spectrum_suite.errors import UserError
 from spectrum_suite.systemone import read_questions
-from tests.tiny_models import tiny_model
+from tests.tiny_models import QWEN3_CHAT, tiny_model
 
 STATE = {"ticket": "My card was charged twice for one order.", "tries": 2}
 TEAM = {
@@ -23,18 +23,12 @@ URGENT = {"type": "noul", "instructions": "Is a reply due within the hour?", "cr
 TONE = {"type": "score", "instructions": "How upset is the customer?", "criteria": ["calm", "annoyed", "very annoyed"]}
 QUESTIONS = {"team": TEAM, "urgent": URGENT, "tone": TONE}
 
-CHAT = (
-    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
-    "{% if not enable_thinking | default(true) %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
-)
-
 
 @pytest.fixture(scope="module")
 def tokenizer(tokenizer_of):
     tokenizer = deepcopy(tokenizer_of("qwen"))
     tokenizer.add_tokens(["yes", "no"])  # in a vocabulary of 1,200 they are several tokens
-    tokenizer.chat_template = CHAT
+    tokenizer.chat_template = QWEN3_CHAT
     return tokenizer
 
 
@@ -230,7 +224,7 @@ def test_options_of_the_same_tokens_are_refused(model, tokenizer_of):
 
 def test_a_label_of_several_tokens_is_refused(model, tokenizer_of):
     tokenizer = tokenizer_of("qwen")
-    tokenizer.chat_template = CHAT
+    tokenizer.chat_template = QWEN3_CHAT
     with pytest.raises(UserError, match="label 'yes' is not one token"):
         decide(model, tokenizer, "S", {"q": URGENT}, read="labels")
 

@@ -33,7 +33,7 @@ def tokenizer(tokenizer_of):
 
 def greedy(model, tokenizer, text_format, prompt, count):
     ids = list(prompt_token_ids(tokenizer, [prompt], text_format)[0])
-    end, start = ending_of(model, tokenizer, text_format), len(ids)
+    end, start = ending_of(model.generation_config, tokenizer, text_format), len(ids)
     with torch.no_grad():
         for _ in range(count):
             ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))

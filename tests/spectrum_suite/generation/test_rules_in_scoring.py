@@ -37,7 +37,7 @@ def log_probs(model, adapter, prompt, response):
 def adapters(model, tokenizer, text_format, rules):
     """One for the code under test, and one that is called as `generate` does."""
     mine = rule_adapter(model, tokenizer, text_format, rules)
-    ends = sorted(ending_of(model, tokenizer, text_format).ids)
+    ends = sorted(ending_of(model.generation_config, tokenizer, text_format).ids)
     assert mine.eos_token_ids == ends
     return mine, RuleBasedAdapter(tokenizer, rules, eos_token_id=ends)
 

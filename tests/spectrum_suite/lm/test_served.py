@@ -58,6 +58,11 @@ def server(model, tokenizer, monkeypatch):
         yield found
 
 
+def scoring(server):
+    """The requests that the server has been sent, without the one that finds out what it takes."""
+    return [body for _, _, body in server.requests if body.get("logprob_token_ids") != [0, 1, 2]]
+
+
 @pytest.fixture
 def lm_in(server, tokenizer):
     """``lm_in(format)``: the served model."""
@@ -71,7 +76,7 @@ def lm_in(server, tokenizer):
 @pytest.mark.parametrize("as_text", [False, True])
 @pytest.mark.parametrize("name", ["spectrum", "colon"])
 def test_options_get_the_scores_of_the_model_itself(name, as_text, server, lm_in, model, tokenizer, monkeypatch):
-    monkeypatch.setattr(served, "OPTIONS_PER_REQUEST", 4)
+    monkeypatch.setattr(served, "SCORED_PER_REQUEST", 4)
     options = [OPTIONS[0][4:], *OPTIONS[1:]] if as_text else OPTIONS  # the text "number 10" has other tokens
     found = lm_in(name, as_text=as_text).option_logprobs(PROMPTS, options)
     expected = LocalLM.of(model, tokenizer, get_format(name, tokenizer)).option_logprobs(PROMPTS, options)
@@ -80,18 +85,49 @@ def test_options_get_the_scores_of_the_model_itself(name, as_text, server, lm_in
         assert mine.log_probs.dtype == torch.float32
         torch.testing.assert_close(mine.log_probs, theirs.log_probs, atol=1e-4, rtol=0)
         assert (mine.token_ids, mine.refused) == (theirs.token_ids, None)
-    sent = [prompt for _, _, body in server.requests for prompt in body["prompt"]]
+    sent = [prompt for body in scoring(server) for prompt in body["prompt"]]
     assert all(isinstance(prompt, str) is as_text for prompt in sent)
     assert all(server.tokens(prompt).count(tokenizer.bos_token_id) == 1 for prompt in sent)
-    assert max(len(body["prompt"]) for _, _, body in server.requests) == 4
+    assert max(len(body["prompt"]) for body in scoring(server)) == 4
+
+
+@pytest.mark.parametrize("name", ["spectrum", "colon"])
+def test_a_server_that_tells_of_tokens_is_asked_about_each_beginning_once(name, server, lm_in, model, tokenizer):
+    server.takes_nodes = True
+    prompts = [("Any " * 50) + PROMPTS[0], [{"role": "description", "content": "A coin. " * 60}], "1 2 3"]
+    options = [*OPTIONS[:2], ["a " * 60]]
+    lm, local = lm_in(name), LocalLM.of(model, tokenizer, get_format(name, tokenizer))
+    found = lm.option_logprobs(prompts, options)
+    for mine, theirs in zip(found, local.option_logprobs(prompts, options), strict=True):
+        torch.testing.assert_close(mine.log_probs, theirs.log_probs, atol=1e-4, rtol=0)
+        assert mine.token_ids == theirs.token_ids
+    asked = scoring(server)
+    assert len(server.requests) == len(asked) + 1
+    beginnings = [len({ids[:end] for ids in each.token_ids for end in range(len(ids))}) for each in found]
+    nodes = [body for body in asked if "echo" not in body]
+    assert sum(len(body["prompt"]) for body in nodes) == sum(beginnings[:2])
+    assert all((body["max_tokens"], body["logprobs"]) == (1, 1) for body in nodes)
+    (whole,) = (body["prompt"] for body in asked if "echo" in body)
+    assert len(whole) == 1  # sixty tokens that no other option shares
+    (mine,), (theirs,) = (engine.output_logprobs([COIN], options=SIDES) for engine in (lm, local))
+    torch.testing.assert_close(mine.options, theirs.options, atol=1e-4, rtol=0)
+    assert len(server.requests) == len(scoring(server)) + 1
+
+
+@pytest.mark.parametrize(("limit", "value"), [("SCORED_PER_REQUEST", 2), ("TOKENS_PER_REQUEST", 1), ("FOLLOWERS", 1)])
+def test_requests_keep_within_their_limits(limit, value, server, lm_in, monkeypatch):
+    server.takes_nodes = limit == "FOLLOWERS"
+    monkeypatch.setattr(served, limit, value)
+    lm_in().option_logprobs([f"{word} " * 40 for word in "vwxyz"], [[word] for word in "abcde"])
+    assert [len(body["prompt"]) for body in scoring(server)] == ([2, 2, 1] if value == 2 else [1] * 5)
 
 
 def test_an_option_that_begins_another_is_not_sent(server, lm_in, tokenizer):
     options = ["a", "a b", "a b c", "x", "x"]
     assert len(tokenizer("a b c", add_special_tokens=False).input_ids) == 3
     lm_in().option_logprobs(["Any"], [options])
-    ((path, _, body),) = server.requests
-    assert path == "/v1/completions"
+    assert {path for path, _, _ in server.requests} == {"/v1/completions"}
+    (body,) = scoring(server)
     assert [tokenizer.decode(ids[-1:]) for ids in body["prompt"]] == [" c", "x"]
     assert {name: value for name, value in body.items() if name != "prompt"} == {
         "max_tokens": 0, "echo": True, "logprobs": 1, "model": "tiny", "temperature": 1, "top_p": 1,
@@ -119,13 +155,13 @@ def test_what_is_longer_than_the_model_takes_is_refused_where_that_is_asked_for(
     assert short.log_probs.item() < 0
     assert long.refused == "longer than the 4 tokens that the model takes"
     assert long.log_probs.isnan().tolist() == [True, True]
-    assert len(server.requests) == 1
+    assert len(scoring(server)) == 1
 
 
 @pytest.mark.parametrize("options", [None, SIDES])
 @pytest.mark.parametrize("name", ["spectrum", "colon"])
 def test_outputs_get_the_scores_of_the_model_itself(name, options, server, lm_in, model, tokenizer, monkeypatch):
-    monkeypatch.setattr(served, "SEQUENCES_PER_REQUEST", 4)
+    monkeypatch.setattr(served, "SCORED_PER_REQUEST", 4)
     sequences = [COIN, PLAIN, ALONE]
     found = lm_in(name).output_logprobs(sequences, options=options)
     expected = LocalLM.of(model, tokenizer, get_format(name, tokenizer)).output_logprobs(sequences, options=options)
@@ -135,9 +171,9 @@ def test_outputs_get_the_scores_of_the_model_itself(name, options, server, lm_in
         assert mine.tokens.tolist() == theirs.tokens.tolist()
         if options:
             torch.testing.assert_close(mine.options, theirs.options, atol=1e-4, rtol=0, equal_nan=True)
-    sent = sum(len(body["prompt"]) for _, _, body in server.requests)
+    sent = sum(len(body["prompt"]) for body in scoring(server))
     assert sent == (2 + 2 * (3 + 1) if options else 2)  # two sequences; two other options in each of four places
-    assert max(len(body["prompt"]) for _, _, body in server.requests) <= 4
+    assert max(len(body["prompt"]) for body in scoring(server)) <= 4
 
 
 def test_each_output_may_have_options_of_its_own(lm_in, model, tokenizer):
@@ -215,7 +251,7 @@ def test_a_response_is_greedy_and_its_tokens_are_counted(server, lm_in, tokenize
 def test_what_a_server_cannot_do_is_named(answer, message, server, lm_in, tokenizer, monkeypatch):
     assert len(tokenizer("a").input_ids) == 2
     monkeypatch.setattr(client, "RETRIES", 1)
-    server.failures = [answer] * 2
+    server.failures = [answer] * 4  # the small question is tried twice, too
     with pytest.raises(UserError, match=message):
         lm_in().option_logprobs(["a"], [["a"]])
 
@@ -240,7 +276,7 @@ def test_what_cannot_be_asked_is_found_out_with_one_small_request(lacking, refus
     for question in QUESTIONS * 2:
         reason = lm.cannot(question)
         assert re.search(refused[question], reason) if question in refused else reason is None
-    assert len(server.requests) == 3  # options and outputs are asked in one way, and all that is drawn
+    assert len(scoring(server)) == 3  # options and outputs are asked in one way, and all that is drawn
 
 
 def test_a_server_that_is_gone_is_not_one_that_cannot(lm_in, server, monkeypatch):
