@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -70,12 +71,13 @@ def _buckets(results: Results) -> str:
 
 
 def _share(values: Sequence[int | None] | None) -> str:
-    """``81% [74%, 88%] of 120``."""
+    """``81% [74%, 88%] of 120``; one alone has no interval."""
     found = mean_of(values or [])
     if not found["n"]:
         return "-"
     low, high = found["ci95"]
-    return f"{found['mean']:.0%} [{low:.0%}, {high:.0%}] of {found['n']}"
+    interval = "" if math.isnan(low) else f" [{low:.0%}, {high:.0%}]"
+    return f"{found['mean']:.0%}{interval} of {found['n']}"
 
 
 def _nats(found: dict[str, Any] | None) -> str:

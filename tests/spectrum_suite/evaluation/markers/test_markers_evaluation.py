@@ -216,6 +216,7 @@ def test_the_page_shows_tokens_languages_and_frequent_kinds(measured):
     assert "| plain | cities | French | - | 0% [0%, 0%] of 20 |" in told
     assert "| plain | cities | task | " in told
     assert "Versions of the suite's tasks" not in told
+    assert "What the paper claims" not in told  # that of Spectrum Tuning
     assert [line.get_label() for line in wanted_figure(results).axes[0].containers] == ["marked, cities"]
     assert wanted_figure(replace(results, runs=runs[1:])) is None
 
