@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
+from transformers.utils import ModelOutput
 
 from spectrum_suite.lm_head import target_log_probs
 from spectrum_suite.tree_attention import ROOT, TokenTree, core_model, padded_inputs, tree_inputs
@@ -17,6 +18,8 @@ from spectrum_suite.tree_attention import ROOT, TokenTree, core_model, padded_in
 TARGETS = 16
 """Tokens whose log-probabilities are compared at each position."""
 
+_CACHE_NAMES = ("cache", "past_key_values")  # from transformers 5.24 on, and before
+_LIKELY = 20.0  # nats: tokens that are less likely than the likeliest by more hardly ever matter
 _OTHER, _SHARED, _SIBLING, _BRANCH, _TAIL = (3, 4, 5, 4, 3)  # tokens of each part of the texts that are compared
 _LONGEST = _OTHER + _SHARED + _SIBLING + _BRANCH + _TAIL
 _VOCABULARY = 50_000  # the tokens that are compared are among the first
@@ -75,6 +78,11 @@ class ComparedTexts:
         """The text whose log-probabilities are compared."""
         return self.shared + self.branch
 
+    @property
+    def continued(self) -> tuple[list[int], list[int]]:
+        """All of it as one text: what stands before, and the tokens that a cache is followed through."""
+        return self.other, self.shared + self.sibling + self.branch + self.tail
+
 
 def far_pass(model: PreTrainedModel, texts: ComparedTexts, length: int) -> torch.Tensor:
     """The text with tokens after it whose positions end with ``length``."""
@@ -131,6 +139,31 @@ def pack_pass(model: PreTrainedModel, texts: ComparedTexts, fill: int = 0) -> to
     return _scored(model, inputs, [(0, len(other) + place) for place in PLACES], texts)
 
 
+def continued_pass(model: PreTrainedModel, texts: ComparedTexts) -> torch.Tensor:
+    """The logits after each token of :attr:`ComparedTexts.continued`, (tokens, vocabulary), each from the cache before.
+
+    Raises:
+        TypeError: The model gives no cache.
+    """
+    before, tokens = texts.continued
+    name, cache = cache_of(model(input_ids=torch.tensor([before], device=model.device), use_cache=True))
+    logits = []
+    for token in tokens:
+        if cache is None:
+            raise TypeError("it gives no cache")
+        ids = torch.tensor([[token]], device=model.device)
+        output = model(input_ids=ids, use_cache=True, **{name: cache})
+        name, cache = cache_of(output)
+        logits.append(output.logits[0, -1])
+    return torch.stack(logits)
+
+
+def cache_of(output: ModelOutput) -> tuple[str, Cache | None]:
+    """The cache of a pass, and its name in what the model returns and takes."""
+    name = next((name for name in _CACHE_NAMES if name in output), "")
+    return name, output.get(name)
+
+
 def _scored(
     model: PreTrainedModel, inputs: dict[str, Any], places: list[tuple[int, int]], texts: ComparedTexts
 ) -> torch.Tensor:
@@ -152,3 +185,13 @@ def log_probs_of(logits: torch.Tensor, texts: ComparedTexts) -> torch.Tensor:
 def largest_difference(found: torch.Tensor, right: torch.Tensor) -> float:
     """The largest difference; what both rule out does not differ."""
     return torch.where(found == right, 0.0, found - right).abs().max().item()
+
+
+def likely_difference(found: torch.Tensor, right: torch.Tensor) -> float:
+    """The largest difference in nats between logits, (..., vocabulary), among tokens that ``right`` finds likely.
+
+    It is NaN where a logit is.
+    """
+    found, right = found.float().log_softmax(-1), right.float().log_softmax(-1)
+    likely = ~(right <= right.amax(-1, keepdim=True) - _LIKELY)
+    return torch.where(found == right, 0.0, found - right)[likely].abs().max().item()

@@ -32,9 +32,11 @@ from transformers import PreTrainedModel
 from spectrum_suite.compared_passes import (
     IN_ROW,
     ComparedTexts,
+    continued_pass,
     far_pass,
     followed_pass,
     largest_difference,
+    likely_difference,
     log_probs_of,
     pack_pass,
     padded_pass,
@@ -162,6 +164,27 @@ def runs_beside(model: PreTrainedModel, longest: int) -> bool:
         proof.too_long = longest
         proof.refusals[Layout.PADDED] = f"beside a text of {longest} tokens {reason}"
     return False
+
+
+@torch.no_grad()
+def cache_differs(model: PreTrainedModel) -> str:
+    """Why a text that is continued token by token from a cache does not have its numbers; an empty string if it does.
+
+    Raises:
+        UserError: The model cannot run the text alone.
+    """
+    model, texts = unwatched(model), ComparedTexts.of(model)
+    before, tokens = texts.continued
+    right = alone(model, before + tokens)[len(before) :]
+    try:
+        difference = likely_difference(continued_pass(model, texts), right)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # a model may raise anything
+        return _reason(error)
+    if difference <= proof_of(model).tolerance or right.isnan().any():  # NaN is refused where it is met
+        return ""
+    return f"within {len(tokens)} tokens by {difference:.3g} nats"
 
 
 @torch.no_grad()

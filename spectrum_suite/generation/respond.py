@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from spectrum_suite.compared_passes import ComparedTexts, likely_difference
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.generation.logprobs import TokenIds, prompt_token_ids
@@ -31,7 +34,6 @@ from spectrum_suite.layouts import alone, check_repeats, name_of, proof_of, runs
 logger = logging.getLogger(__name__)
 
 _PROVEN_TOKENS = 3  # after a prompt: the first from its pass, and others from what the cache keeps
-_LIKELY = 20.0  # nats: tokens that are less likely than the likeliest by more never matter
 
 
 class Way(IntEnum):
@@ -165,12 +167,16 @@ class _Ways:
         together = Way.PADDED if runs_beside(self.model, longest) else Way.CACHED
         if len(prompts[0]) <= proof.response_reach:
             return min(Way(proof.responses), together)
+        before, tokens = ComparedTexts.of(self.model).continued
+        if not proof.response_reach and (reason := self._difference([before], tokens)):
+            logger.warning("%s cannot respond in %s: %s", name_of(self.model), _CALLED[Way.CACHED], reason)
+            proof.responses = Way.WHOLE
         for way in (Way.PADDED, Way.CACHED):
             if way > proof.responses:
                 continue
             proof.responses = way
             given = prompts if way is Way.PADDED else prompts[:1]
-            if not (reason := self._difference(way, given)):
+            if not (reason := self._difference(given)):
                 break
             logger.warning("%s cannot respond in %s: %s", name_of(self.model), _CALLED[way], reason)
             proof.responses = Way(way - 1)
@@ -214,30 +220,40 @@ class _Ways:
                 break
         return ids[len(prompt) :]
 
-    def _difference(self, way: Way, prompts: Sequence[TokenIds]) -> str:
-        """Why the logits of some tokens after prompts are not those of whole texts; an empty string if they are."""
-        config = GenerationConfig(do_sample=False, max_new_tokens=_PROVEN_TOKENS, pad_token_id=self.pad)
+    def _difference(self, prompts: Sequence[Sequence[int]], follow: Sequence[int] = ()) -> str:
+        """Why the logits of some tokens after prompts are not those of whole texts; an empty string if they are.
+
+        The tokens are those of ``follow``, or the likeliest ones.
+        """
+        size, width = len(follow) or _PROVEN_TOKENS, len(prompts[0])
+        config = GenerationConfig(do_sample=False, max_new_tokens=size, pad_token_id=self.pad)
+        forced = [partial(_only, tokens=follow, start=width)] if follow else []
         try:
-            output = self._generate(prompts, config, [], output_logits=True, return_dict_in_generate=True)
+            output = self._generate(prompts, config, forced, output_logits=True, return_dict_in_generate=True)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # a model may raise anything
             return f"it raises {type(error).__name__} ({str(error).strip()[:120]})".replace("\n", " ")
-        largest, width = 0.0, len(prompts[0])
+        largest = 0.0
         for row, prompt in enumerate(prompts):
             tokens = output.sequences[row, width:].tolist()
-            right = alone(self.model, [*prompt, *tokens[:-1]])[len(prompt) - 1 :].float().log_softmax(-1)
-            found = torch.stack([logits[row] for logits in output.logits]).float().log_softmax(-1)
-            if right.isnan().any() or found.isnan().any():
+            right = alone(self.model, [*prompt, *tokens[:-1]])[len(prompt) - 1 :]
+            difference = likely_difference(torch.stack([logits[row] for logits in output.logits]), right)
+            if math.isnan(difference):
                 return ""  # NaN is refused where it is met
-            likely = right > right.amax(-1, keepdim=True) - _LIKELY
-            difference = (found - right)[likely].abs().max().item()
             if difference > proof_of(self.model).tolerance:
-                check_repeats(self.model, [*prompt, *tokens[:-1]], right)
+                check_repeats(self.model, [*prompt, *tokens[:-1]], right.float().log_softmax(-1))
             largest = max(largest, difference)
         if largest <= proof_of(self.model).tolerance:
             return ""
         return f"its probabilities differ from those of whole texts by {largest:.3g} nats"
+
+
+def _only(ids: torch.Tensor, scores: torch.Tensor, *, tokens: Sequence[int], start: int) -> torch.Tensor:
+    """Scores that leave a step after ``start`` tokens nothing but its one of ``tokens``."""
+    chosen = torch.full_like(scores, -math.inf)
+    chosen[:, tokens[ids.shape[1] - start]] = 0
+    return chosen
 
 
 def _finite(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

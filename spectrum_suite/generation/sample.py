@@ -26,13 +26,14 @@ from tqdm import tqdm
 from transformers import Cache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import ModelOutput
 
+from spectrum_suite.compared_passes import cache_of, likely_difference
 from spectrum_suite.devices import widest_float
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.decode import Decode, output_decoder
 from spectrum_suite.formats.render import Format, get_format
 from spectrum_suite.generation.logprobs import Prompt, TokenIds, prompt_token_ids
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter, Rules
-from spectrum_suite.layouts import NotApart, alone, check_repeats, name_of, proof_of
+from spectrum_suite.layouts import NotApart, alone, cache_differs, check_repeats, name_of, proof_of
 from spectrum_suite.lm_head import HeadView, unwatched
 from spectrum_suite.seeding import generator
 
@@ -42,9 +43,7 @@ NOT_FINITE = "the model's logits are not finite: load it in float32 or bfloat16 
 """What to say of a model that gives NaN or infinity, as some do in float16."""
 
 _BLOCK = 1024  # tokens whose probabilities are added up before one of them is looked for
-_LIKELY = 20.0  # nats: tokens that are less likely than the likeliest by more are hardly ever drawn
 _BELOW_ONE = 1 - 2.0**-53
-_CACHE_NAMES = ("cache", "past_key_values")  # from transformers 5.24 on, and before
 
 
 @dataclass(frozen=True)
@@ -333,8 +332,8 @@ class _Drawing:
 
     def cache_of(self, output: ModelOutput) -> Cache | None:
         """The keys and values of a pass; from then on they are passed under the name that they have there."""
-        self.cache_name = next((name for name in _CACHE_NAMES if name in output), self.cache_name)
-        return output.get(self.cache_name)
+        self.cache_name, cache = cache_of(output)
+        return cache
 
     def check(self, text: TokenIds, logits: torch.Tensor) -> None:
         """Compare the logits after a text, which a cache led to, with those of the whole text alone.
@@ -344,12 +343,10 @@ class _Drawing:
             UserError: The model gives other numbers each time.
         """
         ids = [*self.prompt, *text]
-        right = alone(unwatched(self.model), ids)[-1].float().log_softmax(-1)
-        found = logits.float().log_softmax(-1)
-        likely = right > right.max() - _LIKELY
-        difference = torch.where(found == right, 0.0, found - right)[likely].abs().max().item()
+        right = alone(unwatched(self.model), ids)[-1:]
+        difference = likely_difference(logits[None], right)
         if not difference <= proof_of(self.model).tolerance:
-            check_repeats(self.model, ids, right[None])
+            check_repeats(self.model, ids, right.float().log_softmax(-1))
             raise NotApart(f"after {len(text)} tokens by {difference:.3g} nats")
 
     def extend(self, samples: Sequence[_Sample], rows: Sequence[int], output: ModelOutput) -> None:
@@ -373,6 +370,9 @@ class _Drawing:
 def _drawn(drawing: _Drawing, uniforms: Sequence[np.ndarray], batch_size: int, bar: tqdm) -> list[_Sample]:
     """The samples of a prompt, with the model's cache where that leads to the probabilities of whole texts."""
     proof, begun = proof_of(drawing.model), bar.n
+    if proof.caches is None and (reason := cache_differs(drawing.model)):
+        _say_that_whole_texts_run(drawing.model, reason)
+        proof.caches = False
     for caches in (True, False) if proof.caches is not False else (False,):
         drawing.caches, bar.n = caches, begun
         samples = [_Sample(numbers) for numbers in uniforms]
@@ -382,11 +382,15 @@ def _drawn(drawing: _Drawing, uniforms: Sequence[np.ndarray], batch_size: int, b
         except NotApart as found:
             if not caches:
                 raise UserError(f"{name_of(drawing.model)} cannot be sampled: a batch differs {found}") from found
-            logger.warning("%s cannot continue from its cache (%s): running whole texts", name_of(drawing.model), found)
+            _say_that_whole_texts_run(drawing.model, found)
             proof.caches = False
         else:
             break
     return samples
+
+
+def _say_that_whole_texts_run(model: PreTrainedModel, reason: object) -> None:
+    logger.warning("%s cannot continue from its cache (%s): running whole texts", name_of(model), reason)
 
 
 def _draw_all(drawing: _Drawing, samples: Sequence[_Sample], batch_size: int) -> Iterator[int]:
