@@ -20,6 +20,9 @@ HEAD_POSITIONS = 128
 VOCABULARY_PIECE = 1024
 """Rows of the head's weights that a CPU multiplies at a time: few enough to stay in its cache between two products."""
 
+LIKELIEST = -1
+"""As a target, stands for whatever token is the likeliest one."""
+
 Adjustment = Callable[[torch.Tensor, int], torch.Tensor]
 """Logits of some scored positions, (positions, vocabulary), and the rank of the first of them -> other logits."""
 
@@ -205,9 +208,18 @@ def target_log_probs(
 
 
 def chosen_log_probs(logits: torch.Tensor, position_index: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The log-probability of those targets whose positions are in ``logits``, (positions, vocabulary)."""
+    """The log-probability of those targets whose positions are in ``logits``, (positions, vocabulary).
+
+    A target may be ``LIKELIEST``.
+    """
     here = (position_index >= 0) & (position_index < len(logits))
-    position_index, targets = position_index[here].to(logits.device), targets[here].to(logits.device)
+    position_index, targets = position_index[here], targets[here]
+    likeliest = (targets == LIKELIEST).nonzero()[:, 0]  # found where the targets are: a device is not waited for
+    position_index, targets, device = position_index.to(logits.device), targets.to(logits.device), logits.device
     normalizers = logits.logsumexp(-1)
     normalizers.masked_fill_(~normalizers.isfinite(), torch.nan)  # an infinite logit would make others -inf, not NaN
-    return (logits[position_index, targets] - normalizers[position_index]).cpu()
+    chosen = logits[position_index, targets]
+    if len(likeliest):
+        likeliest = likeliest.to(device)
+        chosen[likeliest] = logits.amax(-1)[position_index[likeliest]]
+    return (chosen - normalizers[position_index]).cpu()

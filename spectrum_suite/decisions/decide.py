@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from spectrum_suite.decisions.prompts import (
 )
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Format, get_format
-from spectrum_suite.generation.logprobs import TokenizedOptions, exclusive_log_probs, score_options
+from spectrum_suite.generation.logprobs import TokenIds, TokenizedOptions, exclusive_log_probs, score_options
 from spectrum_suite.generation.sample import NOT_FINITE
 from spectrum_suite.lm.calibration_file import Calibration
 from spectrum_suite.lm.listed_options import drawn_orders, flip_rate
+from spectrum_suite.lm_head import LIKELIEST
 from spectrum_suite.systemone import CONFIDENCES, Confidence, Question, answer, check_text, read_questions, state_text
 
 
@@ -34,13 +36,14 @@ class Decisions:
     Attributes:
         answers: Id of a question -> its answer, as ``/v1/systemone`` sends it.
         diagnostics: Id of a question -> ``label_mass``, the probability that the model says any of the options
-            (labels), the mean over orders; with several orders also ``orders``, how many there were, and ``flip_rate``,
-            the share of the others in which another option is the likeliest one.
+            (labels), the mean over orders, and ``argmax_is_label``, whether in every order the likeliest of all tokens
+            begins an option; with several orders also ``orders``, how many there were, and ``flip_rate``, the share of
+            the others in which another option is the likeliest one.
         input_tokens: Of all prompts, where a state counts for each.
     """
 
     answers: dict[str, dict[str, Any]]
-    diagnostics: dict[str, dict[str, float]]
+    diagnostics: dict[str, dict[str, float | bool]]
     input_tokens: int
 
 
@@ -90,7 +93,7 @@ def decide(
         check_text(instructions, "instructions", None)
     text = state_text(state)
     asked = [reader.ask(text, question, instructions) for question in read_questions(questions)]
-    scores = iter(score_options(model, [item for each in asked for item in each.items], batch_size=batch_size))
+    scores = iter(score_options(model, [item for each in asked for item in each.scored], batch_size=batch_size))
     return gathered([reader.answer(each, [next(scores) for _ in each.items]) for each in asked])
 
 
@@ -112,6 +115,16 @@ class Asked:
     instructions: str | None
     items: tuple[TokenizedOptions, ...]
 
+    @property
+    def scored(self) -> list[TokenizedOptions]:
+        """The same with what is scored besides, in the place of more options: how options begin, and the likeliest."""
+        return [TokenizedOptions(item.prompt, (*item.options, *_besides(item.options))) for item in self.items]
+
+
+def _besides(options: Sequence[TokenIds]) -> tuple[TokenIds, ...]:
+    """The first tokens of options, and the likeliest of all tokens, none of which costs a pass."""
+    return (*((first,) for first in dict.fromkeys(option[0] for option in options)), (LIKELIEST,))
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -128,7 +141,7 @@ class Answered:
     question: Question
     probabilities: tuple[float, ...]
     answer: dict[str, Any]
-    diagnostics: dict[str, float]
+    diagnostics: dict[str, float | bool]
     input_tokens: int
 
 
@@ -187,17 +200,19 @@ class Reader:
         return Asked(state, question, orders, instructions, tuple(items))
 
     def answer(self, asked: Asked, log_probs: Sequence[torch.Tensor]) -> Answered:
-        """The answer, from the log-probabilities of the options in each order.
+        """The answer, from the log-probabilities of :attr:`Asked.scored` in each order.
 
         Raises:
             UserError: Some of them are NaN.
         """
+        count = len(asked.question.options)
+        orders = range(len(log_probs))
         found, masses = zip(
-            *map(self._distribution, [asked] * len(log_probs), range(len(log_probs)), log_probs), strict=True
+            *(self._distribution(asked, order, log_probs[order][:count]) for order in orders), strict=True
         )
         every, mass = np.array(found), float(np.mean(masses))
         mean = tuple(every.mean(axis=0).tolist())
-        diagnostics = {"label_mass": mass}
+        diagnostics = {"label_mass": mass, "argmax_is_label": all(map(_begins_likeliest, log_probs, repeat(count)))}
         if len(every) > 1:
             diagnostics |= {"orders": len(every), "flip_rate": flip_rate(every)}
         return Answered(
@@ -225,6 +240,12 @@ class Reader:
             messages = option_messages(asked.state, asked.question, asked.orders[order], asked.instructions)
             probabilities = self.calibration.probabilities(probabilities, messages, asked.question.names)
         return probabilities, exclusive.exp().sum().item()
+
+
+def _begins_likeliest(log_probs: torch.Tensor, count: int) -> bool:
+    """Whether the likeliest token begins one of the options, which stand first."""
+    *firsts, likeliest = log_probs[count:].tolist()
+    return max(firsts) >= likeliest
 
 
 def gathered(answered: Sequence[Answered]) -> Decisions:

@@ -39,7 +39,7 @@ def answer_rows(
         UserError: As :func:`spectrum_suite.decide`.
     """
     asked = [[reader.ask(row.state, question) for question in row.questions] for row in rows]
-    items = [item for of_row in asked for each in of_row for item in each.items]
+    items = [item for of_row in asked for each in of_row for item in each.scored]
     scores = iter(score_options(model, items, batch_size=batch_size, progress=progress))
     return [[reader.answer(each, list(islice(scores, len(each.items)))) for each in of_row] for of_row in asked]
 

@@ -144,7 +144,7 @@ class Worker:
         if not taken:
             return []
         try:
-            items = [item for _, asked in taken for each in asked for item in each.items]
+            items = [item for _, asked in taken for each in asked for item in each.scored]
             scores = iter(score_options(self.model, items, batch_size=PROMPTS_AT_ONCE))
             return [
                 (job, [self.reader.answer(each, [next(scores) for _ in each.items]) for each in asked])

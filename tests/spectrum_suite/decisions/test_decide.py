@@ -60,7 +60,7 @@ def test_whole_names_have_the_probabilities_of_their_texts(model, tokenizer, nam
     answer = found.answers[name]
     shares = [answer["noul"], 1 - answer["noul"]] if name == "urgent" else list(answer["probabilities"].values())
     assert shares == pytest.approx(expected, abs=1e-6)
-    assert found.diagnostics[name] == {"label_mass": pytest.approx(mass, abs=1e-6)}
+    assert found.diagnostics[name]["label_mass"] == pytest.approx(mass, abs=1e-6)
 
 
 def test_option_logprobs_gives_the_same(model, tokenizer):
@@ -118,6 +118,37 @@ def test_labels_are_a_softmax_over_single_tokens(model, tokenizer, name, labels)
     shares = [answer["noul"], 1 - answer["noul"]] if name == "urgent" else list(answer["probabilities"].values())
     assert shares == pytest.approx(of_labels.softmax(0).tolist(), abs=1e-6)
     assert found.diagnostics[name]["label_mass"] == pytest.approx(of_labels.exp().sum().item(), abs=1e-6)
+
+
+def inclined(model, token):
+    """A model that says a token above all others, which it finds equally likely."""
+    fixed = deepcopy(model)
+    fixed.lm_head = WithBias(fixed.lm_head, token)
+    return fixed
+
+
+class WithBias(torch.nn.Linear):
+    """A head that knows nothing but its bias."""
+
+    def __init__(self, head, token):
+        super().__init__(head.in_features, head.out_features)
+        with torch.no_grad():
+            self.weight.zero_()
+            self.bias.zero_()
+            self.bias[token] = 5.0
+
+
+@pytest.mark.parametrize("read", ["options", "labels"])
+def test_it_is_told_whether_the_likeliest_token_begins_an_option(model, tokenizer, read):
+    labels = {"team": "ABC", "urgent": ("yes", "no"), "tone": "012"}
+    for name, spec in QUESTIONS.items():
+        asked = question(spec)
+        firsts = {tokenizer(each, add_special_tokens=False).input_ids[0] for each in asked.names}
+        if read == "labels":
+            firsts = set(tokenizer.convert_tokens_to_ids(list(labels[name])))
+        for token in (*firsts, next(token for token in range(300, 1000) if token not in firsts)):
+            found = decide(inclined(model, token), tokenizer, STATE, {"q": spec}, read=read, orders=2)
+            assert found.diagnostics["q"]["argmax_is_label"] is (token in firsts)
 
 
 def test_input_tokens_are_those_of_the_prompts(model, tokenizer):

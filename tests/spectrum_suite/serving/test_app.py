@@ -33,6 +33,7 @@ def test_the_answers_are_those_of_decide(ask, served):
     assert numbers_of(found["answers"].values()) == pytest.approx(numbers_of(expected.answers.values()), abs=1e-5)
     mass = expected.diagnostics["team"]["label_mass"]
     assert found["diagnostics"]["team"]["label_mass"] == pytest.approx(mass, abs=1e-5)
+    assert found["diagnostics"]["team"]["argmax_is_label"] is expected.diagnostics["team"]["argmax_is_label"]
     assert found["usage"] == {"input_tokens": expected.input_tokens, "output_tokens": 0}
 
 
