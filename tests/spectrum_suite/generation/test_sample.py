@@ -12,6 +12,7 @@ from scipy.stats import chi2_contingency, chisquare
 from transformers import (
     Lfm2Config,
     Lfm2ForCausalLM,
+    LlamaForCausalLM,
     MambaConfig,
     MambaForCausalLM,
     OpenAIGPTConfig,
@@ -21,7 +22,9 @@ from transformers import (
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation import sample as sample_module
+from spectrum_suite.generation.respond import Way, respond
 from spectrum_suite.generation.sample import Samples, draw_tokens, sample, sample_uniforms
+from spectrum_suite.layouts import proof_of
 from spectrum_suite.models import load_for_scoring
 from tests.tiny_models import save_model, tiny_model
 
@@ -405,6 +408,29 @@ def test_a_model_without_a_cache_runs_whole_texts_and_says_so(tokenizer, seen, c
         found = sample(model, tokenizer, [SHORT, LONG], 6, max_new_tokens=SIZE, batch_size=4, seed=0)
     assert_drawn_from_plain_passes(found, seen, model, tokenizer, [SHORT, LONG])
     assert "OpenAIGPTLMHeadModel cannot continue from its cache" in caplog.text
+
+
+def test_a_cache_that_leads_astray_after_some_tokens_is_not_used(tokenizer, seen, caplog, monkeypatch):
+    """As a state-space layer does whose single step computes another thing than its pass over a text."""
+    plain = LlamaForCausalLM.forward
+
+    def astray(self, *arguments, past_key_values=None, **options):
+        output = plain(self, *arguments, past_key_values=past_key_values, **options)
+        if past_key_values is not None:
+            shifted = options["input_ids"][:, -1] % 4 == 0
+            output.logits[shifted, ..., 7] += 0.01
+        return output
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", astray)
+    model = tiny_model("llama", len(tokenizer))
+    with caplog.at_level(logging.WARNING):
+        found = sample(model, tokenizer, [SHORT], 6, max_new_tokens=SIZE, batch_size=4, seed=0)
+    assert "LlamaForCausalLM cannot continue from its cache (within 16 tokens by " in caplog.text
+    assert_drawn_from_plain_passes(found, seen, model, tokenizer, [SHORT])
+    with caplog.at_level(logging.WARNING):
+        respond(model, tokenizer, [MESSAGES], text_format=get_format("spectrum", tokenizer), max_new_tokens=3)
+    assert "LlamaForCausalLM cannot respond in steps from its cache" in caplog.text
+    assert proof_of(model).responses is Way.WHOLE
 
 
 @pytest.mark.filterwarnings("error::FutureWarning")
