@@ -1,8 +1,9 @@
 """Tasks as rows of decisions: the shape of ``LocalLLaMA/typed-decisions``, with gold from people or mathematics.
 
-A row of a ``distribution`` task is one choice, whose gold is its distribution: exact where ``n_responses`` is null, the
-shares of so many answers otherwise. A process of draws with closed answers (a person, say) is one choice too: the state
-has its description and its first draws, the question is the input of its last one, and gold is what came out.
+A row of a ``distribution`` task is one choice, whose gold is its distribution: that of a process where gold is from
+mathematics, and the shares of ``n_responses`` answers where it is from people, null where a source does not say how
+many. A process of draws with closed answers (a person, say) is one choice too: the state has its description and its
+first draws, the question is the input of its last one, and gold is what came out.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def decision_rows(
             decided, count = _decision(*_asked(before), options, shares), 1
         else:
             continue
-        gold_from = "mathematics" if count is None else "people" if of_people else "a draw"
+        gold_from = "people" if of_people else "mathematics" if count is None else "a draw"
         told = decided | {"factors": {"source": row["source"], "gold_from": gold_from}}
         texts = {name: json.dumps(value, ensure_ascii=False) for name, value in told.items()}
         yield {"id": row["id"], "workflow": task, "split": split, "n_questions": 1, "n_responses": count} | texts

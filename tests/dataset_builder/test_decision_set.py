@@ -46,11 +46,13 @@ def test_a_description_alone_is_what_is_asked():
         "id": "die/0", "messages": [message("description", "A die is rolled.")], "options": ["1", "2"],
         "probabilities": [0.5, 0.5], "n_responses": None, "source": "none",
     }  # fmt: skip
-    (found,) = decision_rows([row], "die", "distribution", "train")
+    (found,) = decision_rows([row], "die", "distribution", "train", of_people=False)
     assert json.loads(found["state"]) == ""
     assert json.loads(found["questions"])["answer"]["instructions"] == "A die is rolled."
     assert json.loads(found["factors"])["gold_from"] == "mathematics"
     assert found["n_responses"] is None
+    (found,) = decision_rows([row], "a survey that does not say of how many", "distribution", "train")
+    assert json.loads(found["factors"])["gold_from"] == "people"
 
 
 def process(*options, name="ann", draws=3):
