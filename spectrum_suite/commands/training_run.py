@@ -11,8 +11,10 @@ from transformers import PreTrainedTokenizerBase
 from transformers.integrations import get_reporting_integration_callbacks
 
 from spectrum_suite.dataset_suite import asked_dataset, dataset_suite
+from spectrum_suite.decisions.prompts import READS
 from spectrum_suite.errors import UserError, first_line
 from spectrum_suite.evaluation.measured_tasks import tasks_of
+from spectrum_suite.formats.model_chat import MODEL_CHAT, model_chat_format
 from spectrum_suite.formats.render import Format
 from spectrum_suite.formats.tags import find_format
 from spectrum_suite.held_folder import check_output
@@ -117,7 +119,7 @@ def prepare(arguments: SpectrumArguments, config: TuningConfig, model_config: Ad
     if arguments.merge and model_config.use_peft:
         check_can_be_whole(base.folder, base.name)
     tokenizer = load_tokenizer(base)
-    text_format = find_format(arguments.format, tokenizer)
+    text_format = _format_of(arguments, tokenizer)
     tokenizer.chat_template = text_format.chat_template()
     check_template(config, tokenizer)
     if arguments.alignment_steps:
@@ -127,6 +129,23 @@ def prepare(arguments: SpectrumArguments, config: TuningConfig, model_config: Ad
     data = objective.load(arguments, config, tokenizer, text_format)
     settings = objective.settings(arguments) | told
     return Run(arguments, config, model_config, base, tokenizer, text_format, token_ids, adapter, data, settings)
+
+
+def _format_of(arguments: SpectrumArguments, tokenizer: PreTrainedTokenizerBase) -> Format:
+    """How rows are written; decisions that are read by their labels in the model's own template and nothing besides.
+
+    Raises:
+        UserError: There is no such format or read, or they do not go together.
+    """
+    if arguments.read not in READS:
+        raise UserError(f"no --read {arguments.read!r}: choose from {', '.join(READS)}")
+    if arguments.read == "options":
+        return find_format(arguments.format, tokenizer)
+    if not arguments.data:
+        raise UserError("--read labels is for rows of decisions: give them with --data, or leave it out")
+    if arguments.format != MODEL_CHAT:
+        raise UserError(f"--read labels asks in the model's own chat template: give --format {MODEL_CHAT}")
+    return model_chat_format(tokenizer, system="")
 
 
 def on_dataset(arguments: SpectrumArguments) -> tuple[SpectrumArguments, dict[str, Any]]:

@@ -24,8 +24,9 @@ from typing import Any
 
 from datasets import Dataset
 
-from spectrum_suite.decisions.prompts import option_messages
+from spectrum_suite.decisions.prompts import Read, label_text, labels_of, option_messages
 from spectrum_suite.errors import UserError
+from spectrum_suite.formats.render import Message
 from spectrum_suite.instruction_data import read_data
 from spectrum_suite.json_rows import json_objects
 from spectrum_suite.seeding import stable_sample
@@ -106,18 +107,25 @@ def load_decisions(
     return [row for row in found if row.id in kept]
 
 
-def target_rows(rows: Iterable[DecisionRow]) -> Dataset:
+def target_rows(rows: Iterable[DecisionRow], read: Read = "options") -> Dataset:
     """Every question as a row of a distribution task: its prompt as :func:`spectrum_suite.decide` has it, and gold.
+
+    Args:
+        rows: The rows.
+        read: What is to be answered, as in :func:`spectrum_suite.decide`. For ``labels`` the rows have to be written in
+            the model's chat template, without a system prompt.
 
     Returns:
         Columns ``id``, ``messages``, ``options``, ``probabilities``, ``n_responses`` and ``ordered``.
+
+    Raises:
+        UserError: There are more options than labels.
     """
     return Dataset.from_list(
         [
             {
                 "id": f"{row.id}/{question.id}",
-                "messages": option_messages(row.state, question, tuple(range(len(question.options)))),
-                "options": list(question.names),
+                **_prompt(row.state, question, read),
                 "probabilities": list(gold.probabilities),
                 "n_responses": row.n_responses,
                 "ordered": question.type == "score",
@@ -126,6 +134,15 @@ def target_rows(rows: Iterable[DecisionRow]) -> Dataset:
             for question, gold in zip(row.questions, row.gold, strict=True)
         ]
     )
+
+
+def _prompt(state: str, question: Question, read: Read) -> dict[str, Any]:
+    """The messages and the options of a question whose options are listed in their own order."""
+    order = tuple(range(len(question.options)))
+    if read == "options":
+        return {"messages": option_messages(state, question, order), "options": list(question.names)}
+    said = [Message(role="input", content=label_text(state, question, order))]
+    return {"messages": said, "options": list(labels_of(question, order))}
 
 
 def _raw(data: str, split: str, config: str | None) -> Iterator[Mapping[str, Any]]:

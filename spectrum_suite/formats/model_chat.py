@@ -149,8 +149,8 @@ class ModelChatFormat(Format):
         return "".join([_HEAD, *lines, body, _OTHERWISE, self.own_template, _END])
 
 
-def model_chat_format(tokenizer: PreTrainedTokenizerBase) -> ModelChatFormat:
-    """The format that follows the chat template of a tokenizer.
+def model_chat_format(tokenizer: PreTrainedTokenizerBase, *, system: str = SYSTEM) -> ModelChatFormat:
+    """The format that follows the chat template of a tokenizer; an empty ``system`` leaves the system prompt out.
 
     Raises:
         UserError: It has none, or one that cannot be followed.
@@ -164,7 +164,7 @@ def model_chat_format(tokenizer: PreTrainedTokenizerBase) -> ModelChatFormat:
             "instruction-tuned model, or another format"
         )
     template = _own_part(template)
-    render = _Renderer(tokenizer, template)
+    render = _Renderer(tokenizer, template, system)
     chat = render.chat()
     answered = render.between(_USER[0], _ANSWER[0], [_ANSWER[0]])
     header, prefix = _answer_header(chat.ask, answered, closed=bool(render.switches))
@@ -180,13 +180,13 @@ def model_chat_format(tokenizer: PreTrainedTokenizerBase) -> ModelChatFormat:
 class _Renderer:
     """A template, around probes: with the system prompt where it takes one, and with thinking off where it can."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str, system: str) -> None:
         self.tokenizer, self.template = tokenizer, template
         self.switches: dict[str, Any] = {}
-        self.start: list[dict[str, str]] = [{"role": "system", "content": SYSTEM}]
+        self.start: list[dict[str, str]] = [{"role": "system", "content": system}] if system else []
         self.before = ""
-        if not self._takes_system():
-            self.start, self.before = [], SYSTEM + JOINT
+        if system and not self._takes_system(system):
+            self.start, self.before = [], system + JOINT
         asked = self.text([], prompt=True)
         for name in sorted(set(_SWITCH.findall(template))):
             found = self._try([], switches={name: False})
@@ -227,10 +227,10 @@ class _Renderer:
             raise UserError(f"format {MODEL_CHAT!r} cannot follow this chat template: its turns differ from each other")
         return _Chat(opening, ask, between)
 
-    def _takes_system(self) -> bool:
+    def _takes_system(self, system: str) -> bool:
         """Whether a system prompt comes before all that the user says, and once."""
         found = self._try(_ANSWER, prompt=True)
-        return found is not None and found.count(SYSTEM) == 1 and found.index(SYSTEM) < found.index(_USER[0])
+        return found is not None and found.count(system) == 1 and found.index(system) < found.index(_USER[0])
 
     def _try(
         self, answers: Sequence[str], *, prompt: bool = True, switches: Mapping[str, Any] | None = None

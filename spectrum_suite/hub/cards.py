@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from dataset_builder.task_spec import TaskSpec
 from spectrum_suite.embedded_model import EMBEDDED_MODELS
 from spectrum_suite.errors import UserError, did_you_mean
+from spectrum_suite.hub.card_decisions import decisions_of_card
 from spectrum_suite.hub.card_results import LABELS, CardResults, model_index, read_card_results, whole
 from spectrum_suite.hub.fit_names import fit
 from spectrum_suite.hub.report_shapes import COUNT, Each, Maybe, Number, check_shape
 from spectrum_suite.hub.terms import AS_BASE, Terms
+from spectrum_suite.instruction_data import named_data
 from spectrum_suite.json_files import read_json
 from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
 
@@ -39,8 +41,8 @@ _TRAINING = _RUN | {
     "base_model": str, "format": str, "family": str, "turn_tokens": object, "lora": dict, "dtype": object,
     "draws_too_long": COUNT, "trained_tokens": COUNT,
     "log": Each({"loss": Number(), "step": COUNT}, list), "peak_rss_gib": Number(low=0), "device": str,
-    "versions": Each(str), "objective?": str, "base_model_revision?": Maybe(str),
-    "base_model_revision_name?": Maybe(str),
+    "versions": Each(str), "objective?": str, "data?": Each(str, list), "read?": str,
+    "base_model_revision?": Maybe(str), "base_model_revision_name?": Maybe(str),
     "before?": Each(_RUN | {"hyperparameters": {"learning_rate": object}}, list),
 }  # fmt: skip
 """What a card reads out of a training report."""
@@ -48,7 +50,7 @@ _TRAINING = _RUN | {
 _SETTINGS = (
     "dtype", "description_dropout", "branching", "turn_tokens", "task_branching", "target_draws", "target_smoothing",
     "target_brier", "target_rps", "data_limit", "marked", "markers_dropout", "markers_sample_dropout",
-    "marker_categories",
+    "marker_categories", "read",
 )  # fmt: skip
 """Our own settings that a card shows, of those that the objective goes by."""
 
@@ -56,6 +58,8 @@ _OF_SUITE = {"suite": str, "description_dropout": object, "branching": object}
 """What it reads besides of a run on tasks of a suite."""
 
 SUITE_OBJECTIVES = ("spectrum", "distribution")
+DECISION_TAGS = ("decision-model", "typed-decisions", "system-one")
+"""What the Hub finds models by that were trained on rows of decisions."""
 _SPECTRUM_TAGS = ("spectrum-tuning", "distributional-modeling", "pluralistic-alignment", "calibration")
 TAGS = {
     "instruction": "instruction-tuning", "response": "response-tuning", "single_task": "single-task-tuning",
@@ -63,7 +67,7 @@ TAGS = {
 }  # fmt: skip
 """Objective that trains on a user's own data -> what the Hub finds such models by."""
 
-_NEWER = {"objective": "spectrum", "before": [], "task_branching": [], "base_model_revision": None}
+_NEWER = {"objective": "spectrum", "before": [], "task_branching": [], "base_model_revision": None, "data": []}
 """What reports of earlier versions do not have, and what that means."""
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -154,7 +158,10 @@ def render_model_card(
     training = fit(training)
     results = [read_card_results(path) for path in reports]
     name = repo_id.rpartition("/")[2] if repo_id else f"{base.hub_id.rpartition('/')[2]}-spectrum"
-    metadata = _metadata(name, base, data, results, objective=training["objective"], dataset=dataset, merged=merged)
+    metadata = _metadata(
+        name, base, data, results, objective=training["objective"], dataset=dataset, merged=merged,
+        decides=bool(_decision_rows(training)),
+    )  # fmt: skip
     text = template("adapter.md.jinja").render(
         card_data=metadata.to_yaml(),
         name=name,
@@ -169,6 +176,7 @@ def render_model_card(
         of_suite=training["objective"] in SUITE_OBJECTIVES,
         data=data,
         own_data=own_data,
+        decisions=decisions_of_card(training, adapter) if _decision_rows(training) else None,
         suite_seed=suite_seed,
         partial=[f"`{task.spec.name}`" for task in data if task.partial],
         languages=metadata.language,
@@ -337,20 +345,36 @@ def _suite_of(training: Mapping[str, Any]) -> str:
 
 def _tasks(training: Mapping[str, Any]) -> Counter[str]:
     """The same of tasks of a suite."""
-    return trained_rows(_runs_of(training, SUITE_OBJECTIVES))
+    return trained_rows(_with_rows(training, lambda run, name: not _is_own(run, name)))
 
 
 def _own_data(training: Mapping[str, Any]) -> Counter[str]:
     """The same of a user's own data."""
-    return trained_rows(_runs_of(training, TAGS))
+    return trained_rows(_with_rows(training, _is_own))
 
 
-def _runs_of(training: Mapping[str, Any], objectives: Collection[str]) -> dict[str, Any]:
-    """A training report with the rows of the runs of some objectives alone."""
+def _decision_rows(training: Mapping[str, Any]) -> Counter[str]:
+    """The same of rows of decisions."""
+    return trained_rows(
+        _with_rows(training, lambda run, name: _objective(run) in SUITE_OBJECTIVES and _is_own(run, name))
+    )
+
+
+def _is_own(run: Mapping[str, Any], name: str) -> bool:
+    """Whether what a run was trained on by this name is no task of a suite."""
+    return _objective(run) in TAGS or name in named_data(run.get("data") or ())
+
+
+def _objective(run: Mapping[str, Any]) -> str:
+    return run.get("objective", "spectrum")
+
+
+def _with_rows(training: Mapping[str, Any], wanted: Callable[[Mapping[str, Any], str], bool]) -> dict[str, Any]:
+    """A training report with the rows that are wanted alone, of it and the runs before it."""
 
     def kept(run: Mapping[str, Any]) -> dict[str, Any]:
-        wanted = run.get("objective", "spectrum") in objectives
-        return {**run, "rows_per_task": run["rows_per_task"] if wanted else {}}
+        rows = {name: count for name, count in run["rows_per_task"].items() if wanted(run, name)}
+        return {**run, "rows_per_task": rows}
 
     return kept(training) | {"before": [kept(run) for run in training["before"]]}
 
@@ -376,6 +400,7 @@ def _metadata(
     objective: str,
     dataset: str | None,
     merged: bool,
+    decides: bool,
 ) -> ModelCardData:
     """What the Hub reads: the YAML block on top of the card."""
     terms = {} if base.license_name != "other" else {"license_name": base.license_title, "license_link": _page(base)}
@@ -391,6 +416,7 @@ def _metadata(
         datasets=[dataset] if dataset else None,
         tags=[
             *([TAGS[objective]] if objective in TAGS else _SPECTRUM_TAGS),
+            *(DECISION_TAGS if decides else ()),
             *([] if merged else ["lora"]),
             "trl",
             "sft",

@@ -25,6 +25,7 @@ from spectrum_suite.hub.push_plan import Publication, Remote, Repository
 from spectrum_suite.hub.terms import NOTICE, Terms, terms_of
 from spectrum_suite.hub.weights import SAFETENSORS, check_weights
 from spectrum_suite.json_files import read_json
+from spectrum_suite.lm.calibration_file import CALIBRATION, Calibration
 from spectrum_suite.models import ADAPTER, find_model, find_vocabulary, load_merged
 from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
 
@@ -113,6 +114,7 @@ def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch
             LocalFile(_TOKENIZER, _json(fit_values(_without(_read(folder / _TOKENIZER), _OF_THIS_MACHINE)))),
             LocalFile(_SAMPLING, _json(fit_values(_read(folder / _SAMPLING)))),
             *terms.files,
+            *_calibration(folder),
             LocalFile(TRAINING_REPORT, _json(_shown_report(folder, base.hub_id, dataset))),
             *([LocalFile(EVAL_RESULTS, results.encode())] if results else []),
         ),
@@ -268,6 +270,17 @@ def _adapter(folder: Path, base: str) -> list[LocalFile]:
     ]
 
 
+def _calibration(folder: Path) -> list[LocalFile]:
+    """The model's calibration, if it has one, with a fitting name of the model in it.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    if not (folder / CALIBRATION).is_file():
+        return []
+    return [LocalFile(CALIBRATION, _json(fit(dict(Calibration.read(folder).content))))]
+
+
 def _merged(folder: Path, output: Path, adapter_scale: float) -> list[LocalFile]:
     """Merge the adapter at its scale in float32, and save in the precision of the base model's files.
 
@@ -311,6 +324,7 @@ def _notes(dataset: str | None, reports: Sequence[Path]) -> tuple[str, ...]:
 def _owns(name: str, _: Remote) -> bool:
     """Files of an earlier push: an adapter's next to merged weights, say, would be loaded in their place."""
     ours = {ADAPTER, _ADAPTER_WEIGHTS, "config.json", EVAL_RESULTS, TRAINING_REPORT, NOTICE, *_TOKENIZER_FILES}
+    ours.add(CALIBRATION)
     return name in ours or (name.startswith("model") and name.endswith((".safetensors", ".safetensors.index.json")))
 
 

@@ -75,6 +75,13 @@ class SpectrumArguments:
     data_limit: int | None = field(
         default=None, metadata={"help": "Conversations (or rows of decisions) to draw at random from each of --data."}
     )
+    read: str = field(
+        default="options",
+        metadata={
+            "help": "How rows of decisions are answered: options, by name; labels, in the prompt that vLLM sends to a "
+            "decision model, which is in the model's own chat template (--format model_chat)."
+        },
+    )
     marked: bool = field(
         default=True, metadata={"help": "Write markers; false is the baseline, on the same rows in the same order."}
     )

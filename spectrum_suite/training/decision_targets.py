@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from datasets import Dataset, Features, Value, concatenate_datasets
 
+from spectrum_suite.decisions.prompts import Read
 from spectrum_suite.decisions.rows import load_decisions, target_rows
 from spectrum_suite.instruction_data import named_data
 from spectrum_suite.training.mixture import Mixture
@@ -14,13 +15,14 @@ from spectrum_suite.training.targets import target_columns
 
 
 def with_decisions(
-    mixture: Mixture | None, data: Sequence[str], *, split: str, limit: int | None, seed: int
+    mixture: Mixture | None, data: Sequence[str], *, read: Read, split: str, limit: int | None, seed: int
 ) -> Mixture:
     """A mixture with a target for every question of rows of decisions, which come last; each dataset is a group.
 
     Args:
         mixture: Rows of a suite; None for none.
         data: Files, folders or datasets on a Hub, as :func:`spectrum_suite.decisions.rows.load_decisions` reads them.
+        read: What is to be answered; see :func:`spectrum_suite.decisions.rows.target_rows`.
         split: Of the rows.
         limit: Rows of each dataset at most, drawn with ``seed``.
         seed: See ``limit``.
@@ -31,7 +33,7 @@ def with_decisions(
     mixture = mixture or Mixture(rows=None, rows_per_task={}, groups=(), group_of_row=[])
     parts = [] if mixture.targets is None else [mixture.targets]
     for name, each in named_data(data).items():
-        found = target_rows(load_decisions(each, split=split, limit=limit, seed=seed))
+        found = target_rows(load_decisions(each, split=split, limit=limit, seed=seed), read)
         parts.append(_with_columns(found, parts[0].features if parts else None))
         groups = (*mixture.groups, name)
         mixture = replace(

@@ -147,8 +147,9 @@ def _distribution(
     mixture = None if arguments.data and arguments.tasks == ["all"] else _mixture(arguments, config, with_targets=True)
     if arguments.data:
         mixture = with_decisions(
-            mixture, arguments.data, split=arguments.data_split, limit=arguments.data_limit, seed=config.seed
-        )
+            mixture, arguments.data, read=arguments.read, split=arguments.data_split, limit=arguments.data_limit,
+            seed=config.seed,
+        )  # fmt: skip
     if mixture.targets is None:
         raise UserError(
             "--objective distribution has no row with a target: name a distribution task or dist_train in --tasks, or "
@@ -306,7 +307,9 @@ def _group_of_row(rows_per_data: Mapping[str, int]) -> list[int]:
 
 OBJECTIVES: Mapping[str, Objective] = {
     "spectrum": Objective(_spectrum, SUITE_OPTIONS),
-    "distribution": Objective(_distribution, SUITE_OPTIONS - {"train_on"} | TARGET_OPTIONS | DATA_OPTIONS - {"layout"}),
+    "distribution": Objective(
+        _distribution, SUITE_OPTIONS - {"train_on"} | TARGET_OPTIONS | DATA_OPTIONS - {"layout"} | {"read"}
+    ),
     "instruction": Objective(_implicit, DATA_OPTIONS),
     "response": Objective(_implicit, DATA_OPTIONS),
     "single_task": Objective(_implicit, DATA_OPTIONS),

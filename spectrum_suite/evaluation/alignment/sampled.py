@@ -54,9 +54,9 @@ def by_samples(lm: LM, rows: Dataset, *, settings: EvaluationSettings) -> tuple[
             counted[place] += found
         begun += more
         if settings.precision is not None:
-            told = {place: _told(rows[place], counted[place], settings) for place in going}
+            told = {place: told_of_counts(rows[place], counted[place].counts, settings.seed) for place in going}
             going = [place for place in going if not _narrow(told[place], settings.precision)]
-    tells = [_told(row, each, settings) for row, each in zip(rows, counted, strict=True)]
+    tells = [told_of_counts(row, each.counts, settings.seed) for row, each in zip(rows, counted, strict=True)]
     return shares_of_answers(rows, [each.as_dict() | told for each, told in zip(counted, tells, strict=True)])
 
 
@@ -101,15 +101,15 @@ class _Counted:
         return {"n": self.n, "counts": self.counts.tolist(), "others": others, "reasoning": reasoning, "by": self.by}
 
 
-def _told(row: Mapping[str, Any], counted: _Counted, settings: EvaluationSettings) -> dict[str, Any]:
-    """What the answers to an item show."""
+def told_of_counts(row: Mapping[str, Any], counts: np.ndarray, seed: int) -> dict[str, Any]:
+    """What the counts of an item's options among answers show; ``seed`` is that of the evaluation."""
     found = finite_sample(
         row["probabilities"],
-        counted.counts,
+        counts,
         n_responses=row.get("n_responses") or None,
         ordered=bool(row.get("ordered")),
         smoothing=SMOOTHING,
-        seed=int(generator(settings.seed, "finite sample", row["id"]).integers(2**31)),
+        seed=int(generator(seed, "finite sample", row["id"]).integers(2**31)),
     )
     del found["n"]  # of the answers that are options, as the counts say
     return found

@@ -47,9 +47,14 @@ def generate(
     if n < 1:
         raise UserError(f"{n} generations of task {task!r}: give a number of at least 1")
     messages = prompt_messages(task, row, prompting, seed=seed)
-    sampling_seed = int(generator(seed, task, prompting).integers(2**31))
-    (samples,) = lm.sample([messages], n, max_new_tokens=row["max_new_tokens"], seed=sampling_seed)
+    drawn_with = sampling_seed(task, prompting, seed)
+    (samples,) = lm.sample([messages], n, max_new_tokens=row["max_new_tokens"], seed=drawn_with)
     return samples
+
+
+def sampling_seed(task: str, prompting: str, seed: int) -> int:
+    """The seed of the sampling of a task that is prompted in one way."""
+    return int(generator(seed, task, prompting).integers(2**31))
 
 
 def prompt_messages(task: str, row: CoverageRow, prompting: Prompting, *, seed: int = SEED) -> list[Message]:
