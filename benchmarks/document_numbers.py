@@ -211,6 +211,26 @@ def first_light_others() -> str:
     return f"{max(_of_uniform(f'dist_{name}') for name in ('coinflip', 'binomial', 'hypergeometric')):.0%}"
 
 
+def decisions_table() -> str:
+    """KL of models from gold by task, and in brackets what share of the base's distance above the noise is gone."""
+    report = _report("decisions")
+    models = {name: found["tasks"] for name, found in report["models"].items()}
+
+    def cell(name: str, task: str) -> str:
+        kl, base, noise = models[name][task]["kl"], models["base"][task]["kl"], report["noise"][task]
+        if name in ("uniform", "base") or noise is None:
+            return f"{kl:.3f}"
+        return f"{kl:.3f} ({(base - kl) / (base - noise):.0%})"
+
+    def rows() -> Iterator[Sequence[str]]:
+        for task, n in report["n"].items():
+            noise = report["noise"][task]
+            shown = "not known" if noise is None else f"{noise:.3f}"
+            yield (f"`{task}`", str(n), shown, *(cell(name, task) for name in models))
+
+    return table(("KL from gold (nats)", "decisions", "noise of the people", *models), rows())
+
+
 VALUES: dict[str, Callable[[], str]] = {
     "runs-table": runs_table,
     "gain-over-uniform": gain_over_uniform,
@@ -224,6 +244,7 @@ VALUES: dict[str, Callable[[], str]] = {
     "first-light-urns": first_light_urns,
     "first-light-others": first_light_others,
     "urns": urns,
+    "decisions-table": decisions_table,
 }
 """Name of a place -> what writes it."""
 

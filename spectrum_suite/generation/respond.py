@@ -180,6 +180,8 @@ class _Ways:
                 break
             logger.warning("%s cannot respond in %s: %s", name_of(self.model), _CALLED[way], reason)
             proof.responses = Way(way - 1)
+        if proof.responses == Way.WHOLE:
+            check_repeats(self.model, prompts[0], alone(self.model, prompts[0])[-1:].float().log_softmax(-1))
         proof.response_reach = len(prompts[0])
         return min(Way(proof.responses), together)
 
