@@ -38,11 +38,9 @@ USED_BY_OTHERS = {
 }
 
 APART = {
+    "inspect_ai": "an extra that pins another package than ours: `make inspect`",
     "vllm": "an extra that pins other packages than ours: `make test-vllm`",
 }
-
-
-APART = {"inspect_ai": "an extra with an environment of its own: make inspect"}
 
 
 def tracked():
