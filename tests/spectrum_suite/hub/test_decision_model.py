@@ -20,7 +20,7 @@ from spectrum_suite.models import find_model, load_for_scoring
 from spectrum_suite.training.targets import tokenize_targets
 from tests.spectrum_suite.architectures import tiny
 from tests.spectrum_suite.decisions.decision_rows import ROWS, write_lines
-from tests.spectrum_suite.decisions.test_decide import CHAT
+from tests.tiny_models import QWEN3_CHAT
 from tests.train_command import COMMON
 
 pytestmark = pytest.mark.hub
@@ -32,7 +32,7 @@ OPTIONS = ModelOptions(without_report=True, base_model="org/base")
 @pytest.fixture(scope="module")
 def tokenizer(tokenizer_of):
     tokenizer = deepcopy(tokenizer_of("qwen"))
-    tokenizer.chat_template = CHAT
+    tokenizer.chat_template = QWEN3_CHAT
     return tokenizer
 
 
