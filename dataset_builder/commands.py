@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,7 @@ def _parser(program: str) -> Parser:
     preview.add_argument("--json", action="store_true", help="whole rows as JSON, one per line")
     _add_data_options(preview)
     preview.set_defaults(command=_preview)
-    _add_new_task(commands)
+    _add_new_task(commands, program)
     _add_build(
         commands.add_parser(
             "build",
@@ -90,7 +91,7 @@ def _parser(program: str) -> Parser:
     return parser
 
 
-def _add_new_task(commands: Any) -> None:
+def _add_new_task(commands: Any, program: str) -> None:
     parser = commands.add_parser(
         "new-task",
         help="write a first task file for a table of your own",
@@ -98,7 +99,7 @@ def _add_new_task(commands: Any) -> None:
     )
     parser.add_argument("table", type=Path, help="CSV, TSV, JSON, Parquet, Excel or SPSS file")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the task file (default: the table's name, .yaml)")
-    parser.set_defaults(command=_new_task)
+    parser.set_defaults(command=partial(_new_task, program=program))
 
 
 def _add_build(parser: Parser) -> None:
@@ -207,7 +208,7 @@ def _facts(spec: TaskSpec) -> dict[str, str]:
     }
 
 
-def _new_task(options: argparse.Namespace) -> None:
+def _new_task(options: argparse.Namespace, program: str) -> None:
     from dataset_builder.task_files.new_task import new_task  # noqa: PLC0415 - what reads tables
 
     output = options.output or options.table.with_suffix(".yaml")
@@ -216,7 +217,8 @@ def _new_task(options: argparse.Namespace) -> None:
     text = new_task(Path(shipped(options.table)), output.parent)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
-    _console().print(f"{output}: correct what was guessed, then look at its rows with preview {output}",
+    _console().print(f"{output}: correct what was guessed, then look at its rows with '{program} preview {output}'; "
+                     f"train and evaluate read it by '--suite {output}'",
                      soft_wrap=True, highlight=False, markup=False)  # fmt: skip
 
 

@@ -50,6 +50,7 @@ def test_the_survey_becomes_a_task_and_is_shown(at_home, capsys):
     builder.main(["preview", *words("preview")], "spectrum-suite")
     shown = capsys.readouterr().out
     assert "dist_food_new_questions" in shown
+    assert "look at its rows with 'spectrum-suite preview my-tasks/food.yaml'" in shown
     assert "One person answers the questions" in shown
     infos = task_infos("my-tasks/food.yaml")
     assert set(infos) == {f"{kind}{name}" for kind in ("", "dist_") for name in TASKS}

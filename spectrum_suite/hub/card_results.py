@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from huggingface_hub import EvalResult, EvalResultEntry, eval_result_entries_to_
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.hub.fit_names import fit, fit_text
+from spectrum_suite.hub.own_data import MeasuredOn, measured_dataset
 from spectrum_suite.hub.report_shapes import COUNT, Each, Maybe, Number, check_shape
 from spectrum_suite.json_files import read_json
 
@@ -106,12 +107,14 @@ class TaskResult:
         scores: By keys of :data:`LABELS`, and ``other``; in the order of the card.
         other: Which model this one was compared with, item by item, if with any.
         interval: 95% interval of this model's mean divergence minus the other's, in nats.
+        dataset: What was measured on, where a dataset was read as it is; None for a task of a suite.
     """
 
     name: str
     scores: Mapping[str, Score]
     other: str = ""
     interval: tuple[float, float] | None = None
+    dataset: MeasuredOn | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ class MetricValue:
         se: Its standard error, or None.
         n: Sequences, generations or responses.
         prompting: What the prompt held (coverage).
+        dataset: As of :class:`TaskResult`.
     """
 
     desideratum: str
@@ -135,6 +139,7 @@ class MetricValue:
     se: float | None
     n: int
     prompting: str = ""
+    dataset: MeasuredOn | None = None
 
     @property
     def label(self) -> str:
@@ -168,11 +173,15 @@ def read_card_results(path: str | Path) -> CardResults:
 def _from_evaluation(report: Mapping[str, Any]) -> CardResults:
     settings, comparison = fit(report["settings"]), report["comparison"]
     limit = f", at most {settings['limit']} items per task" if isinstance(settings["limit"], int) else ""
+    dataset = measured_dataset(report)
     return CardResults(
         f"From `evaluate_model.py`: format `{settings['format']}`, {settings['dtype']} on {settings['device']}, seed "
         f"{settings['seed']}{limit}.{_faults(report)}",
-        tuple(_from_section(name, section, comparison) for name, section in _measured(report, "alignment")),
-        (*_measures(report), *_measures_on_data(report)),
+        tuple(
+            replace(_from_section(name, section, comparison), dataset=dataset)
+            for name, section in _measured(report, "alignment")
+        ),
+        (*(replace(part, dataset=dataset) for part in _measures(report)), *_measures_on_data(report)),
     )
 
 
@@ -299,28 +308,36 @@ def model_index(results: Sequence[CardResults], suite: str) -> list[EvalResult] 
             ("coverage", "Mass on the declared answers"): score.coverage,
         }
         found += [
-            _entry(suite, task.name, "Distributional alignment", (metric, label, value))
+            _entry(task.dataset or _of_suite(suite, task.name), "Distributional alignment", (metric, label, value))
             for (metric, label), value in values.items()
             if value is not None
         ]
     parts = [part for table in results for part in table.measures if part.desideratum in ON_SUITE]
     measures = {(part.task, part.label): part for part in parts}
     found += [
-        _entry(suite, part.task, part.desideratum.capitalize(), (part.metric, part.label.capitalize(), part.value))
+        _entry(
+            part.dataset or _of_suite(suite, part.task),
+            part.desideratum.capitalize(),
+            (part.metric, part.label.capitalize(), part.value),
+        )
         for part in measures.values()
     ]
     return found or None
 
 
-def _entry(suite: str, task: str, what: str, measured: tuple[str, str, float]) -> EvalResult:
+def _of_suite(suite: str, task: str) -> MeasuredOn:
+    return MeasuredOn(suite, task, "test", f"Spectrum Suite: {task}")
+
+
+def _entry(dataset: MeasuredOn, what: str, measured: tuple[str, str, float]) -> EvalResult:
     metric, label, value = measured
     return EvalResult(
         task_type="text-generation",
         task_name=what,
-        dataset_type=suite,
-        dataset_name=f"Spectrum Suite: {task}",
-        dataset_config=task,
-        dataset_split="test",
+        dataset_type=dataset.dataset,
+        dataset_name=dataset.title,
+        dataset_config=dataset.config,
+        dataset_split=dataset.split,
         metric_type=metric,
         metric_name=label,
         metric_value=value,
@@ -335,9 +352,15 @@ def eval_results_yaml(results: Sequence[CardResults], dataset: str) -> str | Non
         dataset: The suite on the Hub.
     """
     entries = [
-        EvalResultEntry(dataset_id=dataset, task_id=task.name, value=score.js_divergence, notes=_notes(score))
+        EvalResultEntry(
+            dataset_id=task.dataset.dataset if task.dataset else dataset,
+            task_id=task.name,
+            value=score.js_divergence,
+            notes=_notes(score),
+        )
         for task in aligned_tasks(results)
         if (score := task.scores["tuned"]).js_divergence is not None
+        and (task.dataset is None or task.dataset.is_on_hub)
     ]
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False) if entries else None
 

@@ -14,6 +14,7 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
 from dataset_builder.recorded_tasks import recorded_task
+from dataset_builder.registry import all_tasks
 from dataset_builder.suite_folder import REPORT as BUILD_REPORT
 from dataset_builder.task_spec import TaskSpec
 from spectrum_suite.embedded_model import EMBEDDED_MODELS
@@ -21,10 +22,12 @@ from spectrum_suite.errors import UserError, did_you_mean
 from spectrum_suite.hub.card_decisions import decisions_of_card
 from spectrum_suite.hub.card_results import LABELS, CardResults, model_index, read_card_results, whole
 from spectrum_suite.hub.fit_names import fit
+from spectrum_suite.hub.own_data import hub_dataset, own_data
 from spectrum_suite.hub.report_shapes import COUNT, Each, Maybe, Number, check_shape
 from spectrum_suite.hub.terms import AS_BASE, Terms
 from spectrum_suite.instruction_data import named_data
 from spectrum_suite.json_files import read_json
+from spectrum_suite.suite import located
 from spectrum_suite.training.training_report import REPORT as TRAINING_REPORT
 
 _TRAINED = "give an output folder of train_sft.py"
@@ -43,6 +46,7 @@ _TRAINING = _RUN | {
     "log": Each({"loss": Number(), "step": COUNT}, list), "peak_rss_gib": Number(low=0), "device": str,
     "versions": Each(str), "objective?": str, "data?": Each(str, list), "read?": str,
     "base_model_revision?": Maybe(str), "base_model_revision_name?": Maybe(str),
+    "dataset?": Maybe({"name": str, "split": str}),
     "before?": Each(_RUN | {"hyperparameters": {"learning_rate": object}}, list),
 }  # fmt: skip
 """What a card reads out of a training report."""
@@ -67,7 +71,10 @@ TAGS = {
 }  # fmt: skip
 """Objective that trains on a user's own data -> what the Hub finds such models by."""
 
-_NEWER = {"objective": "spectrum", "before": [], "task_branching": [], "base_model_revision": None, "data": []}
+_NEWER = {
+    "objective": "spectrum", "before": [], "task_branching": [], "base_model_revision": None, "data": [],
+    "dataset": None,
+}  # fmt: skip
 """What reports of earlier versions do not have, and what that means."""
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -90,15 +97,6 @@ class BaseModel:
     license_link: str | None = None
     package: str | None = None
     license_title: str = AS_BASE
-
-
-@dataclass(frozen=True)
-class OwnData:
-    """Data of a user's own that was trained on: its name, the rows used, and what the user says of its terms."""
-
-    name: str
-    rows: int
-    terms: str | None
 
 
 @dataclass(frozen=True)
@@ -153,8 +151,8 @@ def render_model_card(
     if terms:
         base = replace(base, license_name=terms.license_name, license_link=terms.link, license_title=terms.title)
     dataset = dataset or _dataset_on_hub(training)
-    suite_seed, data = _training_data(training, Path(suite or _suite_of(training))) if _tasks(training) else (None, [])
-    own_data = [OwnData(name, rows, (terms_of_data or {}).get(name)) for name, rows in _own_data(training).items()]
+    suite_seed, data = _training_data(training, suite or _suite_of(training)) if _tasks(training) else (None, [])
+    known = {spec.name for spec in all_tasks()}
     training = fit(training)
     results = [read_card_results(path) for path in reports]
     name = repo_id.rpartition("/")[2] if repo_id else f"{base.hub_id.rpartition('/')[2]}-spectrum"
@@ -175,7 +173,8 @@ def render_model_card(
         settings=_settings(training),
         of_suite=training["objective"] in SUITE_OBJECTIVES,
         data=data,
-        own_data=own_data,
+        own_data=own_data(_runs(_with_rows(training, _is_own)), terms_of_data or {}),
+        of_repository=any(task.spec.name in known for task in data),
         decisions=decisions_of_card(training, adapter) if _decision_rows(training) else None,
         suite_seed=suite_seed,
         partial=[f"`{task.spec.name}`" for task in data if task.partial],
@@ -311,9 +310,9 @@ def _is_repo_id(name: str) -> bool:
     return True
 
 
-def _training_data(training: Mapping[str, Any], suite: Path) -> tuple[int, list[TrainingTask]]:
+def _training_data(training: Mapping[str, Any], suite: str | Path) -> tuple[int, list[TrainingTask]]:
     """The seed that a suite was built with, and its tasks that were trained on, by this run or those before it."""
-    path = suite / BUILD_REPORT
+    path = Path(located(str(suite))) / BUILD_REPORT
     report = read_json(path, "give the built suite that was trained on with --suite")
     check_shape(report, {"seed": int, "tasks": Each({"status": str, "version": str})}, str(path))
     with whole(path):
@@ -337,7 +336,7 @@ def trained_rows(training: Mapping[str, Any]) -> Counter[str]:
 
 def _suite_of(training: Mapping[str, Any]) -> str:
     """The suite that the last run on one was of."""
-    named = [run["suite"] for run in (*training["before"], training) if run.get("suite")]
+    named = [run["suite"] for run in _runs(training) if run.get("suite") and not run.get("dataset")]
     if not named:
         raise UserError("the training report does not name the suite that was trained on: give it with --suite")
     return named[-1]
@@ -348,25 +347,29 @@ def _tasks(training: Mapping[str, Any]) -> Counter[str]:
     return trained_rows(_with_rows(training, lambda run, name: not _is_own(run, name)))
 
 
-def _own_data(training: Mapping[str, Any]) -> Counter[str]:
-    """The same of a user's own data."""
-    return trained_rows(_with_rows(training, _is_own))
-
-
 def _decision_rows(training: Mapping[str, Any]) -> Counter[str]:
     """The same of rows of decisions."""
     return trained_rows(
-        _with_rows(training, lambda run, name: _objective(run) in SUITE_OBJECTIVES and _is_own(run, name))
+        _with_rows(training, lambda run, name: _objective(run) in SUITE_OBJECTIVES and _is_named_data(run, name))
     )
 
 
 def _is_own(run: Mapping[str, Any], name: str) -> bool:
     """Whether what a run was trained on by this name is no task of a suite."""
-    return _objective(run) in TAGS or name in named_data(run.get("data") or ())
+    return _objective(run) in TAGS or bool(run.get("dataset")) or _is_named_data(run, name)
+
+
+def _is_named_data(run: Mapping[str, Any], name: str) -> bool:
+    return name in named_data(run.get("data") or ())
 
 
 def _objective(run: Mapping[str, Any]) -> str:
     return run.get("objective", "spectrum")
+
+
+def _runs(training: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The runs that a training report tells of; its own is the last."""
+    return [*training["before"], training]
 
 
 def _with_rows(training: Mapping[str, Any], wanted: Callable[[Mapping[str, Any], str], bool]) -> dict[str, Any]:
@@ -386,7 +389,9 @@ def with_names(training: Mapping[str, Any], **names: str) -> dict[str, Any]:
 
 
 def _dataset_on_hub(training: Mapping[str, Any]) -> str | None:
-    """The suite that was trained on, if it came from a Hub."""
+    """The suite or dataset that was trained on, if it came from a Hub."""
+    if training.get("dataset"):
+        return hub_dataset(training["dataset"])
     suite: str = training.get("suite", "")
     return suite if not Path(suite).is_dir() and _is_repo_id(suite) and suite.count("/") == 1 else None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, ModelCard
 
 from tests.tiny_models import save_llama
 
@@ -58,12 +58,20 @@ print(json.dumps(found))
 """
 
 
+UPLOAD = """
+import sys
+from huggingface_hub import HfApi
+HfApi().create_repo("org/base")
+HfApi().upload_folder(repo_id="org/base", folder_path=sys.argv[1])
+"""
+
+
 @pytest.fixture
 def python(hub, tmp_path):
     """``python(*words)``: what a process of its own prints, with the Hub or, offline, without."""
 
-    def start(*words, offline=False):
-        environment = hub.environment(tmp_path / "home", token=hub.read_token) | {"HF_HUB_OFFLINE": str(int(offline))}
+    def start(*words, offline=False, token=hub.read_token):
+        environment = hub.environment(tmp_path / "home", token=token) | {"HF_HUB_OFFLINE": str(int(offline))}
         command = [sys.executable, *map(str, words)]
         done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -107,7 +115,9 @@ def test_what_is_not_there_is_said_on_one_line(python, opinions):
         assert "\n" not in said
 
 
-def test_a_model_is_tuned_and_measured_on_a_dataset_of_a_hub(python, opinions, tokenizer_of, tmp_path):
+def test_a_model_is_tuned_and_measured_on_a_dataset_of_a_hub_and_published(
+    hub, python, opinions, tokenizer_of, tmp_path
+):
     model = save_llama(tmp_path / "model", tokenizer_of("llama3"))
     python(
         "-m", "spectrum_suite", "train", "--objective", "distribution", "--dataset", DATASET, "--dataset_config",
@@ -129,3 +139,22 @@ def test_a_model_is_tuned_and_measured_on_a_dataset_of_a_hub(python, opinions, t
         "columns": {"messages": "prompt", "options": "answers", "probabilities": "shares"},
     }  # fmt: skip
     assert [item["target"] for item in report["alignment"]["opinions"]["items"]] == [[0.75, 0.25]] * 3
+    python("-c", UPLOAD, model, token=hub.write_token)
+    python(
+        "-m", "spectrum_suite", "push", "model", tmp_path / "tuned", "--repo_id", "org/tuned",
+        "--base_model", "org/base", "--license", "mit",
+        "--license_link", "https://example.org/mit", "--report", tmp_path / "out/report.json",
+        token=hub.write_token,
+    )  # fmt: skip
+    api = HfApi(hub.url, token=hub.read_token)
+    card = ModelCard(Path(api.hf_hub_download("org/tuned", "README.md", cache_dir=tmp_path / "cache")).read_text())
+    assert card.data.datasets == [DATASET]
+    shown = f"[`{DATASET}`](https://huggingface.co/datasets/{DATASET}), configuration `music`, split `train` at commit"
+    assert f"| {shown} `{opinions[1][:12]}` | 3 |" in card.text
+    assert "Spectrum Suite](" not in card.text
+    (score, _) = card.data.eval_results
+    assert (score.dataset_type, score.dataset_config, score.dataset_split) == (DATASET, "food", "test")
+    published = json.loads(
+        Path(api.hf_hub_download("org/tuned", "training_report.json", cache_dir=tmp_path)).read_text()
+    )
+    assert (published["suite"], published["dataset"]["revision"]) == (DATASET, opinions[1])

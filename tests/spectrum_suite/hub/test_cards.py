@@ -13,7 +13,9 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
+from spectrum_suite.hub.card_results import eval_results_yaml, read_card_results
 from spectrum_suite.hub.cards import render_model_card
+from spectrum_suite.suite import located
 
 pytestmark = pytest.mark.hub
 
@@ -327,6 +329,57 @@ def test_the_card_of_a_model_tuned_on_data_of_ones_own(run, objective, tag, pape
     assert "Spectrum Suite" not in card.text
     assert ("markers={" in card.text) == (objective == "markers")
     compile(re.search(r"```python\n(.*?)```", card.text, flags=re.DOTALL)[1], "card", "exec")
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "shown", "of_hub"),
+    [
+        ("org/opinions", "0123456789abcdef", "[`org/opinions`](https://huggingface.co/datasets/org/opinions), split "
+         "`train` at commit `0123456789ab`", "org/opinions"),
+        ("hf://datasets/org/opinions@v1/a/b.csv", "0123456789abcdef", "[`org/opinions`](https://huggingface.co/datasets/"
+         "org/opinions), split `train` at commit `0123456789ab`", "org/opinions"),
+        ("data/own.jsonl", None, "`own.jsonl`, split `train`", None),
+        ("/home/ann/own.jsonl", None, "`own.jsonl`, split `train`", None),
+    ],
+)  # fmt: skip
+def test_the_card_of_a_model_tuned_on_a_dataset_as_it_is(run, name, revision, shown, of_hub):
+    source = {"name": name, "config": None, "split": "train", "revision": revision, "columns": {}}
+    measured = {"name": name, "dataset": source | {"split": "test", "config": "food"}}
+    training = TRAINING | {"suite": name, "dataset": source, "rows_per_task": {"own": 6}, "rows": 6}
+    run.write(training, report=REPORT | {"suite": measured})
+    run.build_report.unlink()
+    card = run.card(terms_of_data={of_hub or "own.jsonl": "Ann, CC0"})
+    assert f"| {shown} | 6 | Ann, CC0 |" in card.text
+    assert "Spectrum Suite" not in card.text
+    assert "ann/" not in card.text
+    assert metadata(card).get("datasets") == ([of_hub] if of_hub else None)
+    (first, *_) = card.data.eval_results
+    assert (first.dataset_type, first.dataset_config, first.dataset_split) == (of_hub or "own.jsonl", "food", "test")
+    published = eval_results_yaml([read_card_results(run.report)], "org/suite")
+    assert f"id: {of_hub}" in published if of_hub else published is None
+
+
+def test_a_dataset_as_it_is_after_a_suite_and_the_other_way_round(run):
+    source = {"name": "own.jsonl", "config": None, "split": "train", "revision": None, "columns": {}}
+    own = {"suite": "own.jsonl", "dataset": source, "rows_per_task": {"own": 6}, "rows": 6}
+    for last, before in ((own, {}), ({}, own)):
+        run.write(TRAINING | last | {"before": [TRAINING | before]})
+        text = run.card().text
+        assert "| `own.jsonl`, split `train` | 6 |" in text
+        assert "| `coinflip` | 1.0.7 | 60 |" in text
+
+
+def test_a_suite_that_is_a_task_file_is_found_where_it_was_built(run, tmp_path, monkeypatch):
+    (tmp_path / "food.csv").write_text("who,q1,q2\na,Yes,No\nb,No,No\nc,Yes,Yes\n")
+    task = "table: food.csv\nlicence: cc0-1.0\none_row_per: person\nperson: who\nquestions: [q*]\n"
+    (tmp_path / "food.yaml").write_text(task)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "cache"))
+    located.cache_clear()
+    run.write(TRAINING | {"suite": "food.yaml", "rows_per_task": {"food": 3}, "rows": 3})
+    text = run.card().text
+    located.cache_clear()
+    assert "Training tasks, built with seed 42:" in text
+    assert "| `food` | 1.0.0 | 3 | food | cc0-1.0 | unknown |" in text
 
 
 def test_an_objective_of_a_later_version_has_no_card(run):
