@@ -232,6 +232,7 @@ def part_run(clock: Clock, keep: Callable[[Found], None]) -> Found:
         "--per_device_train_batch_size", "32", "--num_train_epochs", "1000", "--learning_rate", "5e-4",
         "--lora_dropout", "0", "--load_in_4bit", "false", "--dtype", "bfloat16", "--report_to", "none",
         "--save_strategy", "no", "--output_dir", str(adapter), "--resume_from_checkpoint", "never",
+        "--logging_first_step", "true",  # a short run has no other line with a loss
         "--max_steps", str(settings.steps_of_run or max(int(clock.left * 0.6 * settings.steps_per_second), 10)),
         *(["--use_cpu", "true", "--bf16", "false"] if settings.device == "cpu" else []),
     ]  # fmt: skip
