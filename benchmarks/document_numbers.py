@@ -9,12 +9,14 @@ below; nothing else in them is touched. A test holds that another run of this ch
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from dataset_builder.registry import all_tasks
@@ -22,11 +24,12 @@ from spectrum_suite.errors import UserError, exit_on_user_error
 from spectrum_suite.evaluation.comparison.claims import samples
 from spectrum_suite.evaluation.comparison.measures import MEASURES
 from spectrum_suite.evaluation.comparison.pooling import Estimate, estimate
-from spectrum_suite.evaluation.comparison.run_results import Measured, read_results
+from spectrum_suite.evaluation.comparison.run_results import Measured, SeedResult, read_results
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "benchmarks" / "results"
 MAIN = REPORTS / "runs" / "gemma-3-270m.json"
+QUICKSTART = REPORTS / "runs" / "quickstart.json"
 
 PLACE = re.compile(r"<!-- = (?P<name>[\w-]+) -->(?P<text>.*?)<!-- / -->", flags=re.DOTALL)
 
@@ -157,43 +160,47 @@ def tasks() -> str:
     return str(sum(spec.origin == "paper" for spec in all_tasks()))
 
 
-def _divergence(cell: dict[str, Any]) -> str:
-    error = "" if cell["se"] is None else f" ({cell['se']:.3f})"
-    return f"{cell['js_divergence']:.3f}{error}"
+def _mean(values: Sequence[float]) -> str:
+    error = f" ({stdev(values) / math.sqrt(len(values)):.3f})" if len(values) > 1 else ""
+    return f"{fmean(values):.3f}{error}"
+
+
+def _quickstart() -> tuple[SeedResult, SeedResult]:
+    base, tuned = (run.seeds[0] for run in read_results(QUICKSTART).runs)
+    return base, tuned
 
 
 def quickstart_table() -> str:
-    """Before and after the quickstart and the longer run of the same recipe, task by task."""
-    longer = _report("first-light")["tasks"]
+    """Before and after the quickstart, task by task."""
+    base, tuned = (side.scores["alignment"] for side in _quickstart())
 
     def rows() -> Iterator[Sequence[str]]:
-        for task, cells in _report("quickstart")["tasks"].items():
-            sides = cells["base"], cells["tuned"], longer[task]["tuned"]
-            coverages = ", ".join(f"{side['coverage']:.2f}" for side in sides)
-            divergences = map(_divergence, (*sides, cells["uniform"]))
-            yield TASKS[task], str(cells["tuned"]["n"]), *divergences, coverages
+        for task, cells in tuned.items():
+            divergences = base[task]["js_divergence"], cells["js_divergence"], cells["uniform"]
+            coverages = ", ".join(f"{fmean(side[task]['coverage']):.2f}" for side in (base, tuned))
+            yield TASKS[task], str(len(cells["ids"])), *map(_mean, divergences), coverages
 
-    columns = ("what is drawn", "n", "base", "quickstart", "first light", "uniform guess", "coverage of the three")
-    return table(columns, rows())
+    return table(("what is drawn", "n", "base", "quickstart", "uniform guess", "coverage of the two"), rows())
 
 
 def quickstart_run() -> str:
-    """How long the quickstart took, and its memory."""
-    found = _report("quickstart")
-    return f"{found['seconds'] / 60:.0f} minutes, {found['seen_tokens']:,} tokens and {found['peak_rss_gib']} GiB"
+    """How long the quickstart took, training and measuring, and its tokens."""
+    base, tuned = _quickstart()
+    seconds = base.seconds + tuned.seconds + tuned.training["seconds"]
+    return f"{seconds / 60:.0f} minutes and {tuned.training['seen_tokens']:,} tokens"
+
+
+def urns() -> str:
+    """The urns of the quickstart: tuned, base and uniform guess."""
+    base, tuned = (side.scores["alignment"]["dist_urn"] for side in _quickstart())
+    found = (fmean(values) for values in (tuned["js_divergence"], base["js_divergence"], tuned["uniform"]))
+    return "{:.3f} nats, where the base model is at {:.3f} and a uniform guess at {:.3f}".format(*found)
 
 
 def first_light_run() -> str:
     """The same of the longer run."""
     found = _report("first-light")
     return f"{found['seconds'] / 60:.0f} minutes, {found['seen_tokens']:,} tokens and {found['peak_rss_gib']} GiB"
-
-
-def urns() -> str:
-    """The urns of the quickstart: tuned, base and uniform guess."""
-    cells = _report("quickstart")["tasks"]["dist_urn"]
-    tuned, base, uniform = (cells[side]["js_divergence"] for side in ("tuned", "base", "uniform"))
-    return f"{tuned:.3f} nats, where the base model is at {base:.3f} and a uniform guess at {uniform:.3f}"
 
 
 def _of_uniform(task: str) -> float:
