@@ -184,10 +184,9 @@ def quickstart_table() -> str:
 
 
 def quickstart_run() -> str:
-    """How long the quickstart took, training and measuring, and its tokens."""
-    base, tuned = _quickstart()
-    seconds = base.seconds + tuned.seconds + tuned.training["seconds"]
-    return f"{seconds / 60:.0f} minutes and {tuned.training['seen_tokens']:,} tokens"
+    """The steps and tokens of the quickstart."""
+    training = _quickstart()[1].training
+    return f"{training['steps']:,} steps and {training['seen_tokens']:,} tokens"
 
 
 def urns() -> str:
