@@ -199,7 +199,8 @@ def _targets(question: Question) -> Iterator[Example]:
             f"Country: {country}. A random person of this country answers a survey question; the answer is the letter "
             "of an option."
         )
-        yield Example(f"{question.number}/{country}", (description,), target=Target(prompt, letters, shares))
+        target = Target(prompt, letters, shares)
+        yield Example(f"{question.number}/{country}", (description,), target=target, groups=(("country", country),))
 
 
 def _country_descriptions(country: str) -> tuple[str, ...]:
@@ -247,6 +248,7 @@ TASKS = [
         domain="SocialSciences",
         output_label="Response (letter)",
         quirks=f"Shares that are all zero are dropped; the release keeps them unnormalised. {_SOURCES_DIFFER}",
-        version="1.1.0",
+        version="1.2.0",
+        more_columns=("groups",),
     ),
 ]

@@ -41,6 +41,7 @@ NYTIMES_BOOKS = Source(
 )
 
 GROUPS = {"Democrat": "is a Democrat", "Republican": "is a Republican", "Male": "is male", "Female": "is female"}
+ATTRIBUTES = {"Democrat": "party", "Republican": "party", "Male": "gender", "Female": "gender"}
 ANSWERS = ("1: Very unlikely", "2: Somewhat unlikely", "3: Somewhat likely", "4: Very likely")
 OPTIONS = ("1", "2", "3", "4")
 
@@ -68,7 +69,7 @@ def _item(title: str, book: dict[str, Any], group: str) -> Example | Dropped:
         return Dropped("no respondent of the group answered")
     question = "\n".join((title.strip(), f"Genre: {genre}", f"Summary: {summary}", *ANSWERS))
     target = Target(question, OPTIONS, tuple(count / total for count in counts), n_responses=total)
-    return Example(f"{title}/{group}", (_description(group),), target=target)
+    return Example(f"{title}/{group}", (_description(group),), target=target, groups=((ATTRIBUTES[group], group),))
 
 
 def _description(group: str) -> str:
@@ -93,6 +94,8 @@ TASKS = [
         options=OPTIONS,
         read=read,
         output_label="Reading Likelihood (1, 2, 3, 4)",
+        version="1.1.0",
+        more_columns=("groups",),
         quirks="A group without answers to a book is dropped; the release takes a uniform target (none is so far).",
     )
 ]

@@ -111,6 +111,7 @@ def test_targets_are_the_shares_over_letters(fixture_files, split):
     assert targets["1/Kenya"].target == Target("Do you like rain?\nA. Yes\nB. No", ("A", "B"), (0.29, 0.71))
     assert targets["1/China (Non-national sample)"].target.probabilities == (0.5 / 0.99, 0.49 / 0.99)
     assert targets["2/Kenya"].target.options == ("A", "B", "C")
+    assert targets["2/Kenya"].groups == (("country", "Kenya"),)
     assert targets["4/Brazil"].target.input == "How many cups a day?\nA. 1\nB. 2\nC. More"
     assert TASK["dist_global_oqa"].output_label == "Response (letter)"
 

@@ -29,6 +29,9 @@ def test_counts_become_shares(fixture_files, split):
     )
     assert items[f"{road}/Democrat"].target == Target(book, ("1", "2", "3", "4"), (0.5, 0.25, 0.125, 0.125), 8)
     assert items[f"{road}/Republican"].target.probabilities == (0, 0.5, 0, 0.5)
+    assert [items[f"{road}/{group}"].groups for group in ("Democrat", "Republican", "Male", "Female")] == [
+        (("party", "Democrat"),), (("party", "Republican"),), (("gender", "Male"),), (("gender", "Female"),),
+    ]  # fmt: skip
     assert items[f"{bridges}/Female"].target == Target(
         items[f"{bridges}/Male"].target.input, ("1", "2", "3", "4"), (0.5, 0, 0.25, 0.25), 20
     )
