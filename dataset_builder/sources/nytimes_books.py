@@ -69,7 +69,8 @@ def _item(title: str, book: dict[str, Any], group: str) -> Example | Dropped:
         return Dropped("no respondent of the group answered")
     question = "\n".join((title.strip(), f"Genre: {genre}", f"Summary: {summary}", *ANSWERS))
     target = Target(question, OPTIONS, tuple(count / total for count in counts), n_responses=total)
-    return Example(f"{title}/{group}", (_description(group),), target=target, groups=((ATTRIBUTES[group], group),))
+    groups = ((ATTRIBUTES[group], group),)
+    return Example(f"{title}/{group}", (_description(group),), target=target, groups=groups, ordered=True)
 
 
 def _description(group: str) -> str:
@@ -95,7 +96,7 @@ TASKS = [
         read=read,
         output_label="Reading Likelihood (1, 2, 3, 4)",
         version="1.1.0",
-        more_columns=("groups",),
+        more_columns=("groups", "ordered"),
         quirks="A group without answers to a book is dropped; the release takes a uniform target (none is so far).",
     )
 ]

@@ -32,6 +32,7 @@ def test_counts_become_shares(fixture_files, split):
     assert [items[f"{road}/{group}"].groups for group in ("Democrat", "Republican", "Male", "Female")] == [
         (("party", "Democrat"),), (("party", "Republican"),), (("gender", "Male"),), (("gender", "Female"),),
     ]  # fmt: skip
+    assert all(item.ordered for item in items.values())
     assert items[f"{bridges}/Female"].target == Target(
         items[f"{bridges}/Male"].target.input, ("1", "2", "3", "4"), (0.5, 0, 0.25, 0.25), 20
     )
