@@ -101,7 +101,7 @@ def test_a_dataset_is_read_at_a_commit_with_and_without_a_connection(python, opi
 def test_what_is_not_there_is_said_on_one_line(python, opinions):
     of_dataset = {"name": DATASET, "split": "test"}
     wrong = [
-        ({"name": "org/none", "split": "test"}, "dataset 'org/none' is neither here nor on the Hub"),
+        ({"name": "org/none", "split": "test"}, "dataset 'org/none' is neither on this machine nor on the Hub"),
         (of_dataset, "Config name is missing"),
         (of_dataset | {"config": "art"}, "'art' not found"),
         (of_dataset | {"config": "food", "split": "dev"}, 'Unknown split "dev"'),

@@ -93,5 +93,5 @@ def test_a_run_of_a_recipe_has_a_scale(tmp_path):
         (found,) = read_recipe(path).runs
         assert read_recipe(path).evaluation("alignment", found, "x", "auto", tmp_path).adapter_scale == float(factor)
     path.write_text(start + run % "half")
-    with pytest.raises(UserError, match="adapter_scale is 'half'"):
+    with pytest.raises(UserError, match="'adapter_scale' is 'half'"):
         read_recipe(path)

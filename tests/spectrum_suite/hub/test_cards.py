@@ -339,7 +339,7 @@ def test_the_card_of_a_model_tuned_on_data_of_ones_own(run, objective, tag, pape
         ("hf://datasets/org/opinions@v1/a/b.csv", "0123456789abcdef", "[`org/opinions`](https://huggingface.co/datasets/"
          "org/opinions), split `train` at commit `0123456789ab`", "org/opinions"),
         ("data/own.jsonl", None, "`own.jsonl`, split `train`", None),
-        ("/home/ann/own.jsonl", None, "`own.jsonl`, split `train`", None),
+        ("/data/ann/own.jsonl", None, "`own.jsonl`, split `train`", None),
     ],
 )  # fmt: skip
 def test_the_card_of_a_model_tuned_on_a_dataset_as_it_is(run, name, revision, shown, of_hub):

@@ -51,6 +51,7 @@ BESIDE = {
 ELSEWHERE = {
     "marked", "markers_dropout", "markers_sample_dropout", "marker_categories", "marker_taxonomy",  # test_train_markers
     "target_draws", "target_brier", "target_rps", "target_smoothing",  # test_train_targets
+    "read",  # test_decision_model
     "optim_target_modules", "lora_target_parameters",  # below
     "fp16", "tf32", "load_in_8bit",  # below: refused without a GPU
 }  # fmt: skip
