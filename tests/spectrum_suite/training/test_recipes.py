@@ -43,7 +43,8 @@ def test_a_recipe_is_understood(path, tmp_path):
     _, config, adaptation = parser.parse_args_and_config(["--config", str(path), *more])
     in_16_bits = {
         "markers": 3, "spectrum-gemma-3-270m-long": 1, "ablations-smollm2-135m": 1, "quickstart": 1,
-        "gemma-3-270m-spectrum": 1, "gemma-3-270m-markers": 1, "gemma-3-270m-response": 1, "gemma-3-270m-single-task": 5,
+        "gemma-3-270m-spectrum": 1, "gemma-3-270m-markers": 1, "gemma-3-270m-response": 1,
+        "gemma-3-270m-single-task": 5,
     }  # fmt: skip
     expected = ("LoRA", in_16_bits[path.stem]) if path.stem in in_16_bits else ("4-bit LoRA", 1)
     assert (adaptation.method, config.num_train_epochs) == expected
