@@ -60,8 +60,22 @@ def test_the_gallery_shows_what_was_measured():
 
 
 def test_conclusions_beside_results_name_no_number_that_these_do_not_hold():
-    for path in results_page.RUNS.glob("*.md"):
+    for path in set(results_page.RUNS.glob("*.md")) - {results_page.RUNS / results_page.SUMMARY}:
         page = markdown(read_results(path.with_suffix(".json")))
         assert not [
             number for number in re.findall(r"\d+\.\d+", path.read_text(encoding="utf-8")) if number not in page
         ]
+
+
+def test_what_holds_in_short_is_what_checkpoints_report():
+    values = []
+    for folder in (ROOT / "checkpoints").iterdir():
+        training = json.loads((folder / "training_report.json").read_text(encoding="utf-8"))
+        size = (folder / "adapter_model.safetensors").stat().st_size
+        values += [training["peak_rss_gib"], training["seen_tokens"] / 1e6, size / 2**20]
+        for section in json.loads((folder / "reports" / "alignment.json").read_text("utf-8"))["alignment"].values():
+            values += [section["model"][name]["mean"] for name in ("js_divergence", "coverage")]
+            values.append(section["uniform"]["js_divergence"]["mean"])
+    known = {f"{value:.{digits}f}" for value in values for digits in range(1, 5)}
+    summary = (results_page.RUNS / results_page.SUMMARY).read_text(encoding="utf-8")
+    assert set(re.findall(r"\d+\.\d+", summary)) <= known
