@@ -68,7 +68,7 @@ def test_so_for_an_adapter_which_keeps_its_config(tokenizer):
 def test_a_tokenizer_without_an_end_or_padding_responds_until_it_may_not(tokenizer_of):
     tokenizer = deepcopy(tokenizer_of("plain"))
     tokenizer.eos_token = None
-    model = tiny_model("llama", len(tokenizer), seed=1)
+    model = tiny_model("llama", len(tokenizer), seed=1).double()  # no near tie is decided by rounding
     model.generation_config.eos_token_id = None
     found = respond(model, tokenizer, PROMPTS, text_format=get_format("colon", tokenizer), max_new_tokens=5)
     assert [(response.tokens, response.ended) for response in found] == [(5, False)] * 2
