@@ -212,7 +212,7 @@ class _Ways:
     def _whole(self, prompt: TokenIds, processors: Sequence[LogitsProcessor]) -> list[int]:
         """The tokens after a prompt, each by a plain pass of all before it."""
         ids = list(prompt)
-        ends = set(self.config.eos_token_id)
+        ends = set(self.config.eos_token_id or ())
         for _ in range(self.config.max_new_tokens):
             scores = alone(self.model, ids)[None, -1].float()
             for processor in processors:

@@ -9,7 +9,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import prompt_token_ids
-from spectrum_suite.generation.respond import respond
+from spectrum_suite.generation.respond import Way, respond
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter, Rules, generate
 from spectrum_suite.generation.sample import ending_of
 from tests.tiny_models import tiny_model
@@ -65,11 +65,14 @@ def test_so_for_an_adapter_which_keeps_its_config(tokenizer):
     )
 
 
-def test_a_tokenizer_without_an_end_or_padding_responds_until_it_may_not(tokenizer_of):
+@pytest.mark.parametrize("way", [None, *Way], ids=str)
+def test_a_tokenizer_without_an_end_or_padding_responds_until_it_may_not(tokenizer_of, monkeypatch, way):
     tokenizer = deepcopy(tokenizer_of("plain"))
     tokenizer.eos_token = None
     model = tiny_model("llama", len(tokenizer), seed=1).double()  # no near tie is decided by rounding
     model.generation_config.eos_token_id = None
+    if way is not None:  # else the fastest that is proven
+        monkeypatch.setattr("spectrum_suite.generation.respond._Ways.proven", lambda *_: way)
     found = respond(model, tokenizer, PROMPTS, text_format=get_format("colon", tokenizer), max_new_tokens=5)
     assert [(response.tokens, response.ended) for response in found] == [(5, False)] * 2
 
