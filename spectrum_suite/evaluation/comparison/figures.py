@@ -56,8 +56,7 @@ def runs_figure(results: Results) -> Figure:
         axis.set_title(f"{measure.label}\n{measure.better} is better", fontsize=9)
         axis.grid(axis="x", color="#e5e5e5")
         axis.set_axisbelow(True)
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
+        _plain(axis)
     axes[0].set(yticks=range(len(results.runs)), ylim=(len(results.runs) - 0.5, -0.5))
     axes[0].set_yticklabels([run.name for run in results.runs], fontsize=9)
     return figure
@@ -117,7 +116,7 @@ def yield_figure(results: Results) -> Figure | None:
 
 
 def wanted_figure(results: Results) -> Figure | None:
-    """Tokens wanted against the median of those that came, a line for each run and data set; None without any."""
+    """Tokens wanted against the median of those that came, a line for each run and dataset; None without any."""
     figure = Figure(figsize=(5.2, 4.2), layout="constrained")
     axis = figure.subplots()
     for name, data, section in marker_sections(results):

@@ -1,4 +1,4 @@
-"""What a comparison needs of a report on markers, data set by data set; one entry per row, null where there is none.
+"""What a comparison needs of a report on markers, dataset by dataset; one entry per row, null where there is none.
 
     rows, ids       a fingerprint, and the rows
     too_long        ``said`` and ``set`` -> 1 where a response is longer than its limit
@@ -27,7 +27,7 @@ INFERRED = ("task", "domain")
 
 
 def marker_scores(sections: Mapping[str, Section]) -> dict[str, Any]:
-    """What is kept of the data sets of a report."""
+    """What is kept of the datasets of a report."""
     return {name: _kept(section) for name, section in sections.items()}
 
 

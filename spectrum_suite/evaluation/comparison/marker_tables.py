@@ -27,7 +27,7 @@ def marker_tables(results: Results) -> dict[str, str]:
 
 
 def marker_sections(results: Results) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The name of a run, and seed, and of a data set, and what is kept of it."""
+    """The name of a run, and seed, and of a dataset, and what is kept of it."""
     for run in results.runs:
         for seed in run.seeds:
             for data, section in seed.scores.get("markers", {}).items():

@@ -99,7 +99,7 @@ def _win_rate(scores: Scores) -> Sample:
 
 
 def _markers(scores: Scores, *, part: str, column: str) -> Sample:
-    """The rows of every data set, one column of a part of what is kept of them."""
+    """The rows of every dataset, one column of a part of what is kept of them."""
     return _of_means(
         (name, section["ids"], section[part][column])
         for name, section in scores.get("markers", {}).items()
@@ -108,7 +108,7 @@ def _markers(scores: Scores, *, part: str, column: str) -> Sample:
 
 
 def _language(scores: Scores, *, column: str) -> Sample:
-    """The rows of every data set and language."""
+    """The rows of every dataset and language."""
     return _of_means(
         (f"{name}, {language}", section["ids"], found[column])
         for name, section in scores.get("markers", {}).items()
@@ -123,20 +123,18 @@ def _over_majority(scores: Scores, *, category: str) -> Sample:
         (
             name,
             section["ids"],
-            [None if right is None else right - found for right, found in zip(*_right(section, category), strict=True)],
+            [
+                None if right is None else right - frequent
+                for right, frequent in zip(found["right"], found["majority"], strict=True)
+            ],
         )
         for name, section in scores.get("markers", {}).items()
-        if category in section["inferred"]
+        if (found := section["inferred"].get(category))
     )
 
 
-def _right(section: dict[str, Any], category: str) -> tuple[list[int | None], list[int | None]]:
-    found = section["inferred"][category]
-    return found["right"], found["majority"]
-
-
 def _correlation(scores: Scores) -> Sample:
-    """One number for every data set."""
+    """One number for every dataset."""
     found = scores.get("markers", {}).items()
     return _of_means(
         (name, [name], [section["correlation"]["spearman"]]) for name, section in found if section["correlation"]
