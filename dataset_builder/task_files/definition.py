@@ -81,6 +81,28 @@ class FetchedTable:
 
 
 @dataclass(frozen=True)
+class Join:
+    """A further table, whose columns are added to the rows of the first that have the same key.
+
+    Attributes:
+        table: Where it is.
+        column: The column of the first table with the key.
+        key: That of this table.
+        reading: How it is read; what means that there is no value is as for the first table.
+    """
+
+    table: str | FetchedTable
+    column: str
+    key: str
+    reading: Reading = field(default_factory=Reading)
+
+
+def path_of(table: str | FetchedTable) -> str:
+    """The name of a table among the files of a task."""
+    return table if isinstance(table, str) else table.path
+
+
+@dataclass(frozen=True)
 class TaskFile:
     """What a task file says. The names of its fields are the keys of the file, where they are not explained here.
 
@@ -106,6 +128,7 @@ class TaskFile:
     kinds: tuple[str, ...] = ("icl",)
     process: Literal["person", "question"] = "person"
     reading: Reading = field(default_factory=Reading)
+    join: tuple[Join, ...] = ()
     source: str = ""
     title: str = ""
     summary: str = ""
@@ -139,11 +162,6 @@ class TaskFile:
     people: float = 0.0
     held_out_questions: float = 0.0
     sequences: Sequences = field(default_factory=lambda: Sequences("one"))
-
-    @property
-    def table_path(self) -> str:
-        """The table's name among the files of the task."""
-        return self.table if isinstance(self.table, str) else self.table.path
 
     @property
     def person_columns(self) -> frozenset[str]:

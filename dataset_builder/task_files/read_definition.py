@@ -13,6 +13,7 @@ from dataset_builder.task_files.definition import (
     KINDS,
     OPEN,
     FetchedTable,
+    Join,
     Question,
     Shape,
     TaskFile,
@@ -27,6 +28,7 @@ from spectrum_suite.yaml_entries import Entries, read_entries
 
 _ON_HUB = re.compile(r"hf://datasets/(?P<dataset>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^/]+))?/(?P<path>.+)")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_JOIN_KEYS = {"table", "key", "encoding", "separator", "sheet", "header"}
 _SCALES = ("auto", "shares", "percentages", "counts")
 
 
@@ -157,6 +159,29 @@ class _Reader:
             self.no("header", f"is {value!r}: give the number of the row with the names of the columns, or several")
             return ()
         return tuple(rows)
+
+    def join(self) -> tuple[Join, ...] | None:
+        value = self.entries.get("join")
+        if value is None:
+            return None
+        found = [self.joined(entry) for entry in (value if isinstance(value, list) else [value])]
+        return tuple(join for join in found if join)
+
+    def joined(self, entry: Any) -> Join | None:
+        if not isinstance(entry, Entries) or not entry.keys() <= _JOIN_KEYS:
+            more = ", ".join(sorted(_JOIN_KEYS - {"table", "key"}))
+            return self.no("join", f"is not {{table: ..., key: ...}}, with {more} where they are needed")
+        match entry.get("key"):
+            case str(column):
+                key = column
+            case dict(columns) if len(columns) == 1:
+                ((column, key),) = columns.items()
+            case _:
+                return self.no("join", "needs 'key': the column that both tables have, or {column: column there}")
+        inner = _Reader(self.path, entry)
+        table, reading = inner.table(), inner.reading()
+        self.wrong += inner.wrong
+        return Join(table, str(column), str(key), reading) if table and reading else None
 
     def listed(self) -> set[str]:
         """Every text in lists of options."""
@@ -329,8 +354,16 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "'by' is for kind distribution: it splits the shares by group": lambda fields: (
         bool(fields.get("by")) and "distribution" not in fields.get("kinds", ())
     ),
+    "'table' and 'join' name more than one dataset, or revision of it: give one": lambda fields: (
+        len({(table.dataset, table.revision) for table in _tables(fields) if table.dataset}) > 1
+    ),
 }
 """What is wrong -> whether it is, of what a file says together."""
+
+
+def _tables(fields: Mapping[str, Any]) -> list[FetchedTable]:
+    tables = [fields["table"], *(join.table for join in fields.get("join", ()))]
+    return [table for table in tables if isinstance(table, FetchedTable)]
 
 
 def _text(key: str) -> Callable[[_Reader], str | None]:
@@ -344,6 +377,7 @@ _FIELDS: dict[str, Callable[[_Reader], Any]] = {
     "kinds": _Reader.kinds,
     "process": lambda reader: reader.one_of("process", ("person", "question")),
     "reading": _Reader.reading,
+    "join": _Reader.join,
     **{
         key: _text(key)
         for key in (

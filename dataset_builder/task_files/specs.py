@@ -11,10 +11,10 @@ import numpy as np
 
 from dataset_builder.task_files.answers import read_answers
 from dataset_builder.task_files.definition import FetchedTable, TaskFile
+from dataset_builder.task_files.joined_tables import read_tables
 from dataset_builder.task_files.problems import Problems
 from dataset_builder.task_files.processes import Processes
 from dataset_builder.task_files.read_definition import read_task_file
-from dataset_builder.task_files.read_table import column_names, read_table
 from dataset_builder.task_files.shares import examples, read_shares
 from dataset_builder.task_files.table import NONE, Table
 from dataset_builder.task_files.table_repairs import spelled_alike
@@ -46,7 +46,13 @@ def task_specs(path: Path) -> list[TaskSpec]:
 
 
 def _source(task: TaskFile) -> Source:
-    table = task.table if isinstance(task.table, FetchedTable) else FetchedTable(task.table)
+    tables = [
+        each if isinstance(each, FetchedTable) else FetchedTable(each)
+        for each in (task.table, *(join.table for join in task.join))
+    ]
+    on_hub = next((table for table in tables if table.dataset), tables[0])
+    files = [SourceFile(each.path, each.url or None, each.sha256 or None, config=each.config, split=each.split)
+             for each in tables]  # fmt: skip
     return Source(
         name=task.source or task.name,
         title=task.title or task.name,
@@ -54,12 +60,9 @@ def _source(task: TaskFile) -> Source:
         license=task.licence,
         redistributable=task.redistributable,
         citation=task.citation,
-        files=(
-            SourceFile(task.path.name),
-            SourceFile(table.path, table.url or None, table.sha256 or None, config=table.config, split=table.split),
-        ),
-        hub=table.dataset,
-        revision=table.revision,
+        files=tuple(dict.fromkeys([SourceFile(task.path.name), *files])),
+        hub=on_hub.dataset,
+        revision=on_hub.revision,
         commercial=task.commercial,
         creators=task.creators,
         attribution=task.attribution,
@@ -105,9 +108,8 @@ def read(task: TaskFile, part: Part, raw_files: RawFiles) -> Iterator[Example | 
     Raises:
         UserError: The table cannot be read.
     """
-    task = task.with_columns(column_names(raw_files[task.table_path], task.reading))
-    table = read_table(raw_files[task.table_path], task.columns(), task.reading)
     problems = Problems()
+    task, table = read_tables(task, raw_files, problems)
     if task.one_row_per == "question":
         yield from _of_shares(task, part, table, problems)
         return
