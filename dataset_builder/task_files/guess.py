@@ -85,34 +85,46 @@ def _describes(name: str) -> bool:
 
 
 def _per_question(table: Table) -> Guess | None:
-    """Several columns of numbers that sum to 1 or 100, or are counts, beside a text that no two rows share."""
-    texts = [
-        name for name, column in table.columns.items() if distinct(column) == len(table) > 1 and not _is_number(column)
-    ]
+    """Several columns of numbers that sum to 1 or 100, or are counts, beside a text that no two rows share, alone or
+    with a group of people."""
     values = [name for name, column in table.columns.items() if _is_number(column) and not _named(_WEIGHT, name)]
     totals = [name for name in values if _named(_TOTAL, name)]
     shares = [name for name in values if name not in totals and not _is_index(name, table[name])]
-    if not texts or len(shares) < 2:  # noqa: PLR2004
-        return None
-    sums = np.nansum([_values(table[name]) for name in shares], axis=0)
+    question, *about = _question_and_group(table) or ("",)
     totals = [name for name in totals if not set(numbers(table[name].texts)) <= {1, 100}]  # of the shares, not answers
+    if not question or len(shares) < 2 or not (why := _are_shares(table, question, shares, totals)):  # noqa: PLR2004
+        return None
+    if about:
+        why += f", and no two rows have the same {question!r} and {about[0]!r}"
+    keys = {"question": question} | ({"responses": totals[0]} if totals else {})
+    others = [name for name in table.columns if name not in {question, *about, *shares, *totals}]
+    return Guess("question", why, keys, shares, about, left_out=dict.fromkeys(others, "is not a share"))
+
+
+def _are_shares(table: Table, question: str, shares: Sequence[str], totals: Sequence[str]) -> str:
+    """By what it is seen that columns are shares of answers to a question; empty where it is not."""
+    sums = np.nansum([_values(table[name]) for name in shares], axis=0)
     shown = ", ".join(shares[:_SHOWN])
     for whole in (1.0, 100.0):
         fits = np.abs(sums - whole) <= 0.01 * whole * len(shares)  # each may be rounded
         if fits.mean() >= _COVERED:
-            return _of_shares(table, texts, shares, totals, f"{shown} sum to {whole:g} in {fits.mean():.0%} of rows")
+            return f"{shown} sum to {whole:g} in {fits.mean():.0%} of rows"
     if totals and (np.abs(sums - _values(table[totals[0]])) < 0.5).mean() >= _COVERED:  # noqa: PLR2004
-        return _of_shares(table, texts, shares, totals, f"{shown} sum to {totals[0]!r}")
-    if any(_named(_QUESTION, name) for name in texts) and all(_is_counts(table[name]) for name in shares):
-        return _of_shares(table, texts, shares, totals, f"no two rows have the same question, and {shown} are counts")
-    return None
+        return f"{shown} sum to {totals[0]!r}"
+    are_counts = _named(_QUESTION, question) and all(_is_counts(table[name]) for name in shares)
+    return f"each row has its own {question!r}, and {shown} are counts" if are_counts else ""
 
 
-def _of_shares(table: Table, texts: Sequence[str], shares: list[str], totals: Sequence[str], why: str) -> Guess:
-    question = next((name for name in texts if _named(_QUESTION, name)), texts[0])
-    keys = {"question": question} | ({"responses": totals[0]} if totals else {})
-    others = [name for name in table.columns if name not in {question, *shares, *totals}]
-    return Guess("question", why, keys, shares, left_out=dict.fromkeys(others, "is not a share"))
+def _question_and_group(table: Table) -> tuple[str, ...] | None:
+    """The column with the questions, where no two rows have the same; or with one of groups, if no two have the same
+    of both."""
+    texts = [name for name, column in table.columns.items() if distinct(column) > 1 and not _is_number(column)]
+    unique = [name for name in texts if distinct(table[name]) == len(table)]
+    if unique:
+        return (next((name for name in unique if _named(_QUESTION, name)), unique[0]),)
+    texts.sort(key=lambda name: (not _named(_QUESTION, name), -_mean_length(table[name])))
+    groups = (name for name in texts[1:] if _is_about(table, name) and _share_of_pairs(table, texts[0], name) == 1)
+    return next(((texts[0], group) for group in groups), None)
 
 
 def _is_counts(column: Column) -> bool:
@@ -146,10 +158,9 @@ def _per_answer(table: Table) -> Guess | None:
         return None
     person, question = (
         people[0],
-        max(questions, key=lambda name: sum(map(len, table[name].texts)) / distinct(table[name])),
+        max(questions, key=lambda name: _mean_length(table[name])),
     )
-    pairs = table[person].codes.astype(np.int64) * (distinct(table[question]) + 1) + table[question].codes
-    share = len(np.unique(pairs)) / len(pairs)
+    share = _share_of_pairs(table, person, question)
     if share < _COVERED:
         return None
     others = [name for name in table.columns if name not in (person, question, answer)]
@@ -159,6 +170,17 @@ def _per_answer(table: Table) -> Guess | None:
     left_out = {name: "does not say who a person is" for name in others if name not in {*about, weight}}
     why = f"{person!r} and {question!r} recur, and {share:.0%} of rows have a pair of their own"
     return Guess("answer", why, keys, about=about, left_out=left_out)
+
+
+def _mean_length(column: Column) -> float:
+    """Characters of a text of a column, on average."""
+    return sum(map(len, column.texts)) / distinct(column)
+
+
+def _share_of_pairs(table: Table, one: str, other: str) -> float:
+    """How many different pairs two columns have, as a share of the rows."""
+    pairs = table[one].codes.astype(np.int64) * (distinct(table[other]) + 1) + table[other].codes
+    return len(np.unique(pairs)) / len(pairs)
 
 
 def _is_constant(table: Table, person: str, name: str) -> bool:

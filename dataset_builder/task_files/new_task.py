@@ -80,7 +80,8 @@ class _Writer:
             yield f"header: {list(self.reading.header)}  # guessed: the rows with the names of the columns"
         if self.codes:
             yield f"also_missing: {_list(self.codes)}  # guessed: codes that mean there is no answer"
-        yield f"one_row_per: {guess.shape}  # guessed, since {guess.why}"
+        unsure = "" if guess.keys else ". Or 'question', if the numbers are counts or shares of answers"
+        yield f"one_row_per: {guess.shape}  # guessed, since {guess.why}{unsure}"
         yield from getattr(self, f"_{guess.shape}")()
         yield from self._personal()
         yield from (f"# not used: {_quoted(column)}, which {why}" for column, why in guess.left_out.items())
@@ -91,9 +92,8 @@ class _Writer:
             yield f"{role}: {_quoted(column)}  # guessed: {_values_shown(self.table[column])}"
         yield from self._people()
         yield from self._options(self.table[self.guess.keys["answer"]])
-        yield from _hold_out(
-            ("people", self.guess.keys["person"]), ("questions", self.guess.keys["question"]), self.table
-        )
+        keys = self.guess.keys
+        yield from _hold_out(("people", keys["person"]), ("questions", keys["question"]), table=self.table)
 
     def _person(self) -> Iterator[str]:
         yield "kind: [icl, distribution]  # what one person answers, and the shares of the answers to a question"
@@ -125,8 +125,13 @@ class _Writer:
             yield f"{role}: {_quoted(column)}  # guessed: {_values_shown(self.table[column])}"
         yield f"options: {_list(self.guess.questions)}  # guessed: columns with shares; {{column: text}} renames"
         yield "ordered: false  # true where the options are a scale from one end to the other"
-        yield 'description: ["A question was put to many people. The answer is that of one of them."]'
-        yield "hold_out: {questions: 0.2}  # a share that is tested on and not trained on"
+        if self.guess.about:
+            yield f"about: {_list(self.guess.about)}  # guessed: whose answers a row has"
+        yield "description:  # a sentence whose value is missing is left out"
+        yield "  - A question was put to many people. The answer is that of one of them."
+        if self.guess.about:
+            yield '  - "About these people: {{ about }}."'
+        yield from _hold_out(("questions", self.guess.keys["question"]), table=self.table)
 
     def _people(self) -> Iterator[str]:
         about = self.guess.about
@@ -155,8 +160,8 @@ class _Writer:
             yield f"# MIND: {line}: leave it out, or replace it, before you publish anything"
 
 
-def _hold_out(people: tuple[str, str], questions: tuple[str, str], table: Table) -> Iterator[str]:
-    shares = {what: 0.2 for what, column in (people, questions) if distinct(table[column]) > 4}  # noqa: PLR2004
+def _hold_out(*columns: tuple[str, str], table: Table) -> Iterator[str]:
+    shares = {what: 0.2 for what, column in columns if distinct(table[column]) > 4}  # noqa: PLR2004
     if shares:
         listed = ", ".join(f"{what}: {share}" for what, share in shares.items())
         yield f"hold_out: {{{listed}}}  # shares that are tested on and not trained on"

@@ -336,7 +336,7 @@ _NEEDED: Mapping[Shape, Sequence[str]] = {
 _UNFIT: Mapping[Shape, Sequence[str]] = {
     "answer": ("questions", "shares", "responses"),
     "person": ("question", "answer", "shares", "responses"),
-    "question": ("person", "answer", "questions", "weight", "about", "people"),
+    "question": ("person", "answer", "questions", "weight", "by", "people"),
 }
 _RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "'kind' of a table with one row per question is distribution: it holds shares": lambda fields: (

@@ -138,4 +138,5 @@ def examples(task: TaskFile, table: Table, shares: Shares, problems: Problems, r
             None if total == NONE else total,
         )
         descriptions = tuple(dict.fromkeys(text for text in described if text))
-        yield Example(f"{table.numbers[row]:05d}", descriptions, target=target, ordered=task.ordered)
+        groups = tuple((name, values[name]) for name in task.about if values[name])
+        yield Example(f"{table.numbers[row]:05d}", descriptions, target=target, groups=groups, ordered=task.ordered)

@@ -89,6 +89,18 @@ def test_no_is_an_answer_and_the_whole_of_shares_is_no_number_of_answers(tmp_pat
     assert {example.target.n_responses for example in examples} <= {None, 7, 9, 30}
 
 
+def test_shares_by_group_are_told_by_pairs_that_no_two_rows_share(tmp_path):
+    rows = [f"{question},{group},{n},{100 - n}\n" for n, question in enumerate(["Fruit?", "Meat?"])
+            for group in ("Democrats", "Republicans")]  # fmt: skip
+    found, text, file = guessed(tmp_path, "".join(["question,party,Yes,No\n", *rows]))
+    assert (found["one_row_per"], found["question"], found["options"]) == ("question", "question", ["Yes", "No"])
+    assert found["about"] == ["party"]
+    assert "no two rows have the same 'question' and 'party'" in text
+    examples, _ = read_all(file)
+    assert [example.groups[0] for example in examples] == 2 * [("party", "Democrats"), ("party", "Republicans")]
+    assert examples[0].descriptions[0].endswith("About these people: party: Democrats.")
+
+
 def test_codes_for_no_answer_are_guessed_and_said(tmp_path):
     rows = [
         f"{i},{(20, 30, -99)[i % 3]},{(1, 2, 3, -99, 99)[i % 5]},{('Yes', '-', 'No', 'No')[i % 4]}" for i in range(30)

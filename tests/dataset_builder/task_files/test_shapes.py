@@ -107,6 +107,17 @@ def test_one_row_per_question_has_shares(tmp_path):
     assert noted == set()
 
 
+def test_shares_of_several_groups_have_their_groups(tmp_path):
+    table = "question,who,Never,Sometimes,Often\nFruit?,Chile,1,1,2\nFruit?,Ghana,4,0,0\nMeat?,,1,1,1\n"
+    task = PER_QUESTION + "about: {who: country}\ndescription: [People answered., 'They are from: {{ about }}.']\n"
+    path = written(tmp_path, task, table)
+    examples, _ = read_all(path)
+    assert [example.groups for example in examples] == [(("who", "Chile"),), (("who", "Ghana"),), ()]
+    assert examples[0].descriptions == ("People answered. They are from: country: Chile.",)
+    assert examples[2].descriptions == ("People answered.",)
+    assert "groups" in rows_of(path)[0]
+
+
 def test_answers_may_be_letters_of_listed_options(tmp_path):
     task = PER_ANSWER.format(kind="icl") + "letters: true\n"
     examples, _ = read_all(written(tmp_path, task, ANSWERS))

@@ -55,7 +55,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path):
         (ICL + "task: Food!\n", "'task' is 'Food!': use a-z, 0-9 and '_'"),
         (PER_QUESTION + "kind: icl\n", "'kind' of a table with one row per question is distribution"),
         (PER_QUESTION.replace("options: [Never, Sometimes, Often]\n", ""), "are the columns with their shares"),
-        (PER_QUESTION + "about: [age]\n", "'about' does not go with one row per question"),
+        (PER_QUESTION + "weight: w\n", "'weight' does not go with one row per question"),
         (PER_PERSON.format(kind="icl").replace("ordered: true", "odd: true"), "'questions.meat' is neither a text nor"),
     ],
 )
