@@ -8,23 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 from datasets import load_dataset
 from datasets.exceptions import DatasetsError
 from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import logging as hub_logging
 
 from dataset_builder.download import DownloadError, HostUnreachableError
 from dataset_builder.task_spec import Source, SourceFile
 from spectrum_suite.errors import first_line
+from spectrum_suite.hub_errors import UNREACHABLE, refusal
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -77,20 +70,15 @@ def fetch_split(source: Source, file: SourceFile) -> Path:
 
 @contextmanager
 def _told_apart(source: Source) -> Iterator[None]:
-    """Say of each way in which the Hub may refuse what it is."""
+    """Tell a Hub that refuses the source's repository from one that cannot be asked."""
     verbosity = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()  # readers need the outcome, not each retry
     try:
         yield
-    except GatedRepoError as error:
-        raise DownloadError("its terms must be accepted on its page first, then log in with 'hf auth login'") from error
-    except RevisionNotFoundError as error:
-        raise DownloadError(f"the Hub has no revision {source.revision!r} of {source.hub!r}") from error
-    except RepositoryNotFoundError as error:
-        raise DownloadError(f"the Hub has no dataset {source.hub!r}, or hides it from you: 'hf auth login'") from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, httpx2.TransportError) as error:
-        raise HostUnreachableError("the Hub does not answer (or HF_HUB_OFFLINE forbids asking it)") from error
+    except UNREACHABLE as error:
+        raise HostUnreachableError("the Hub cannot be reached (or HF_HUB_OFFLINE forbids asking it)") from error
     except HfHubHTTPError as error:
-        raise DownloadError(f"the Hub answers {error.response.status_code}") from error
+        reason, remedy = refusal(error, source.revision, "the source's revision")
+        raise DownloadError(f"dataset {source.hub!r} {reason} ({remedy})") from error
     finally:
         hub_logging.set_verbosity(verbosity)

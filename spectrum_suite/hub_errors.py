@@ -18,6 +18,9 @@ from huggingface_hub.errors import (
 
 from spectrum_suite.errors import UserError, first_line
 
+UNREACHABLE = (OfflineModeIsEnabled, TransportError, LocalEntryNotFoundError)
+"""A Hub that could not be asked."""
+
 
 @contextmanager
 def explained(what: str, name: str, revision: str | None, option: str) -> Iterator[None]:
@@ -34,21 +37,24 @@ def explained(what: str, name: str, revision: str | None, option: str) -> Iterat
     """
     try:
         yield
-    except GatedRepoError as error:
-        raise UserError(
-            f"{what} {name!r} is gated: accept its terms on the Hub and log in with 'hf auth login'"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise UserError(f"{what} {name!r} has no revision {revision!r}: check {option}") from error
-    except RepositoryNotFoundError as error:
-        raise UserError(
-            f"{what} {name!r} is neither on this machine nor on the Hub: check the name, and who may read it"
-        ) from error
-    except (OfflineModeIsEnabled, TransportError, LocalEntryNotFoundError) as error:
+    except UNREACHABLE as error:
         raise UserError(
             f"{what} {name!r} is not on this machine, and the Hub cannot be reached: check the name or the connection"
         ) from error
-    except RemoteEntryNotFoundError as error:
-        raise UserError(f"{what} {name!r} has no such file: check its path") from error
     except HfHubHTTPError as error:
-        raise UserError(f"{what} {name!r} cannot be read: {first_line(error)}; try again later") from error
+        reason, remedy = refusal(error, revision, option)
+        raise UserError(f"{what} {name!r} {reason}: {remedy}") from error
+
+
+def refusal(error: HfHubHTTPError, revision: str | None, option: str) -> tuple[str, str]:
+    """Why a Hub refuses a repository, as said of it (``is gated``), and what helps; arguments as above."""
+    match error:
+        case GatedRepoError():
+            return "is gated", "accept its terms on the Hub and log in with 'hf auth login'"
+        case RevisionNotFoundError():
+            return f"has no revision {revision!r}", f"check {option}"
+        case RepositoryNotFoundError():
+            return "is neither on this machine nor on the Hub", "check the name, and who may read it"
+        case RemoteEntryNotFoundError():
+            return "has no such file", "check its path"
+    return f"cannot be read: {first_line(error)}", "try again later"

@@ -65,13 +65,14 @@ def response(status):
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [
-        (errors.GatedRepoError("no", response=response(403)), DownloadError, "terms must be accepted"),
-        (errors.RepositoryNotFoundError("no", response=response(401)), DownloadError, "no dataset 'org/movies'"),
+        (errors.GatedRepoError("no", response=response(403)), DownloadError, "'org/movies' is gated .accept its terms"),
+        (errors.RepositoryNotFoundError("no", response=response(401)), DownloadError, "'org/movies' is neither"),
         (errors.RevisionNotFoundError("no", response=response(404)), DownloadError, "no revision 'abc123'"),
-        (errors.HfHubHTTPError("no", response=response(500)), DownloadError, "answers 500"),
-        (errors.LocalEntryNotFoundError("no"), HostUnreachableError, "does not answer"),
+        (errors.RemoteEntryNotFoundError("no", response=response(404)), DownloadError, "has no such file"),
+        (errors.HfHubHTTPError("no", response=response(500)), DownloadError, "cannot be read: no"),
+        (errors.LocalEntryNotFoundError("no"), HostUnreachableError, "the Hub cannot be reached"),
         (errors.OfflineModeIsEnabled("no"), HostUnreachableError, "HF_HUB_OFFLINE"),
-        (httpx2.ConnectError("no"), HostUnreachableError, "does not answer"),
+        (httpx2.ConnectError("no"), HostUnreachableError, "the Hub cannot be reached"),
     ],
 )
 def test_each_way_the_hub_refuses_is_told_apart(hub, error, kind, message):

@@ -86,7 +86,7 @@ def test_a_split_gives_the_same_rows(uploaded, built_apart, tmp_path):
 @pytest.mark.parametrize(
     ("table", "part"),
     [
-        ("hf://datasets/org/none/food.csv", "the Hub has no dataset 'org/none'"),
+        ("hf://datasets/org/none/food.csv", "dataset 'org/none' is neither on this machine nor on the Hub"),
         (f"hf://datasets/{DATASET}/none.csv", "nothing at org/food is called so"),
     ],
 )
