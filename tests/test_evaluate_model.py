@@ -1,6 +1,7 @@
 """The command from a checkpoint to a report: complete, taken up where it was, and clear about mistakes."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -395,3 +396,39 @@ def test_rows_that_the_model_was_trained_on_are_named(command, model, suite, tmp
     told = "the model was trained on 4 rows that it is measured on: colors/1, colors/2, colors/3 and 1 more"
     assert f"colors: {told}" in caplog.text
     assert f"- colors: {told} (4 of 5)" in (tmp_path / "own" / "report.md").read_text()
+
+
+WITHOUT_EXTRAS = """
+import runpy, sys
+from importlib.machinery import PathFinder
+from spectrum_suite.errors import EXTRAS
+
+class Core(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name in EXTRAS else super().find_spec(name, path, target)
+
+sys.meta_path = [Core if finder is PathFinder else finder for finder in sys.meta_path]
+runpy.run_module("spectrum_suite", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("desiderata", "code", "said"),
+    [
+        ("alignment", 0, "report, tables and plots are in"),
+        ("markers --data rows.jsonl", 2, "lingua is not installed: pip install 'spectrum-suite[train]'"),
+    ],
+    ids=["alignment", "markers"],
+)
+def test_the_core_measures_what_needs_no_extra(model, suite, tmp_path, desiderata, code, said):
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"instruction": "Greet me.", "output": "Hello."}) + "\n")
+    words = (
+        f"evaluate --model {model} --suite {suite} --output {tmp_path / 'out'} --device cpu --desiderata {desiderata}"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS, *words.split()],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == code, run.stderr
+    assert said in (run.stdout + run.stderr).splitlines()[-1]

@@ -1,9 +1,12 @@
 """Imports point one way: a module imports from its own layer and the layers below, and a wrong arrow fails here."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
+
+from spectrum_suite.errors import EXTRAS
 
 REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = {"train_sft", "evaluate_model", "push_to_hub", "quickstart", "setup"}
@@ -65,6 +68,15 @@ NOT_IN = {
 }
 """The builder tokenizes nothing; a metric, and what verifies a push, run without our code; training and evaluation do
 not know each other."""
+
+WITH_EXTRAS = {
+    "spectrum_suite.commands.annotation", "spectrum_suite.commands.comparison", "spectrum_suite.commands.training_run",
+    "spectrum_suite.commands.tuning", "spectrum_suite.evaluation.comparison", "spectrum_suite.evaluation.markers",
+    "spectrum_suite.hub.cards", "spectrum_suite.hub.dataset", "spectrum_suite.hub.model",
+    "spectrum_suite.hub.rule_adapter_repo", "spectrum_suite.markers", "spectrum_suite.playground.page",
+    "spectrum_suite.serving.app", "spectrum_suite.training",
+}  # fmt: skip
+"""What is not imported without an extra: training, markers, cards of tasks, the page and the service."""
 
 
 def within(module, names):
@@ -172,3 +184,39 @@ def test_a_wrong_arrow_is_found(module, line):
 )  # fmt: skip
 def test_a_right_arrow_is_not(module, line):
     assert wrong_arrows(module, line) == set()
+
+
+@functools.cache
+def imported_at_once(module):
+    """The full names of what a module imports when it is imported itself, and of the packages that they are in."""
+    path = REPOSITORY.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if not path.is_file():
+        return frozenset()
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    names = imported("\n".join(ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom)), "")
+    return frozenset(names | {name.rpartition(".")[0] for name in names})
+
+
+def imported_with(module):
+    """The full names of all that is imported when a module is: by it, or by what it imports."""
+    found, left = set(), [module]
+    while left:
+        new = imported_at_once(left.pop()) - found
+        found |= new
+        left += new
+    return found
+
+
+def test_what_needs_no_extra_is_imported_without_one():
+    for path in sorted((REPOSITORY / "spectrum_suite").rglob("*.py")):
+        module = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+        missing = {name.partition(".")[0] for name in imported_with(module)} & EXTRAS.keys()
+        assert not missing or within(module, WITH_EXTRAS), f"{module} needs {', '.join(sorted(missing))}"
+
+
+@pytest.mark.parametrize(
+    "module", ["spectrum_suite.evaluation.markers.score_markers", "spectrum_suite.commands.tuning"]
+)
+def test_what_needs_an_extra_is_seen(module):
+    assert "lingua.Language" in imported_with(module)

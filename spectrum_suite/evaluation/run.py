@@ -26,7 +26,6 @@ from spectrum_suite.evaluation.engine import find_engine
 from spectrum_suite.evaluation.group_tables import check_attributes
 from spectrum_suite.evaluation.instruction.summarize_instruction import InstructionWork
 from spectrum_suite.evaluation.judge import JUDGE_TIMEOUT_S, EndpointJudge
-from spectrum_suite.evaluation.markers.summarize_markers import MarkersWork
 from spectrum_suite.evaluation.measured_tasks import tasks_of
 from spectrum_suite.evaluation.memory import say_memory
 from spectrum_suite.evaluation.preference import EndpointPreference, LikelihoodPreference, Preference
@@ -45,7 +44,7 @@ from spectrum_suite.evaluation.show_report import replace_report
 from spectrum_suite.evaluation.steerability.drawn_steerability import DrawnSteerabilityWork
 from spectrum_suite.evaluation.steerability.summarize_steerability import SteerabilityWork
 from spectrum_suite.evaluation.trained_rows import trained_rows, trained_text
-from spectrum_suite.evaluation.work import DataWork, Work
+from spectrum_suite.evaluation.work import Work
 from spectrum_suite.fingerprints import fingerprint
 from spectrum_suite.held_folder import held
 from spectrum_suite.instruction_data import named_data
@@ -60,10 +59,6 @@ from spectrum_suite.models import scoring_device, torch_dtype
 logger = logging.getLogger(__name__)
 
 LIBRARIES = ("torch", "transformers", "peft", "datasets", "numpy")
-
-_DATA_WORK: Mapping[str, type[DataWork]] = dict(zip(ON_DATA, (InstructionWork, MarkersWork), strict=True))
-"""Desideratum -> the work on a dataset, for what is measured on instruction data and not on a suite."""
-
 
 Unit = tuple[str, str, str | None]
 """A desideratum, a task and a way of prompting: what is measured as a whole, or not at all."""
@@ -327,8 +322,13 @@ class _Run:
         if desideratum == "coverage":
             judged = self.settings.judge is not None and {task, "all"} & set(self.settings.judge_tasks)
             return CoverageWork(self.settings, task, self._judge if judged else None)
-        if desideratum in ON_DATA:
-            return _DATA_WORK[desideratum](self.settings, task, self._preference)
+        if desideratum == "instruction":
+            return InstructionWork(self.settings, task, self._preference)
+        if desideratum == "markers":
+            # imported here because the libraries that find markers come with an extra
+            from spectrum_suite.evaluation.markers.summarize_markers import MarkersWork  # noqa: PLC0415
+
+            return MarkersWork(self.settings, task, self._preference)
         if desideratum == "alignment":
             return AlignmentWork(self.settings, task, self._calibration)
         if self.settings.api == "chat":
