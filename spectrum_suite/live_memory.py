@@ -129,6 +129,7 @@ def file_bytes(config: PreTrainedConfig, weights: int, loaded: torch.dtype) -> i
 
 def make_fake(model: nn.Module, device: torch.device) -> FakeTensorMode:
     """Give a model of :func:`shapes_of` fake weights on a device; the mode is to be entered wherever it runs."""
+    logging.getLogger(FakeTensorMode.__module__).setLevel(logging.CRITICAL)  # an error is enough; it adds a traceback
     mode, made = FakeTensorMode(), {}
     with mode:
         for module in model.modules():

@@ -4,11 +4,12 @@ import logging
 
 import pytest
 import torch
+from transformers import Qwen3MoeConfig
 
 from spectrum_suite import live_memory
 from spectrum_suite.devices import GIB
 from spectrum_suite.formats.render import get_format
-from spectrum_suite.live_memory import LiveMemory, MemoryEstimate
+from spectrum_suite.live_memory import LiveMemory, MemoryEstimate, make_fake, shapes_of
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model
 from spectrum_suite.training.arguments import TuningConfig, for_our_collator
 from spectrum_suite.training.collator import SpectrumCollator
@@ -69,3 +70,19 @@ def test_too_little_memory_is_told_with_what_to_change(monkeypatch, caplog, free
     first, *more = caplog.messages
     assert "5.0 GiB" in first
     assert ["take fewer rows" in line and "2.5 GiB" in line for line in more] == [True] * warns
+
+
+def test_a_model_that_cannot_run_without_content_fails_with_its_error_alone(chatml, caplog, monkeypatch):
+    """`torch` has no shapes for a mixture of experts in float32; what it writes of that by itself is a traceback."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    logger.addHandler(caplog.handler)
+    monkeypatch.setattr(logger, "level", logging.NOTSET)
+    config = Qwen3MoeConfig(
+        vocab_size=len(chatml), hidden_size=32, moe_intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, num_experts=4, num_experts_per_tok=2,
+    )  # fmt: skip
+    model = shapes_of(config, torch.float32)
+    with pytest.raises(RuntimeError, match="BF16"), make_fake(model, torch.device("cpu")):
+        model(input_ids=torch.zeros(1, 8, dtype=torch.long))
+    logger.removeHandler(caplog.handler)
+    assert not caplog.messages
