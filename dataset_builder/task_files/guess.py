@@ -215,7 +215,7 @@ def _per_person(table: Table) -> Guess:
 
 
 def _is_id(table: Table, name: str, column: Column) -> bool:
-    ends = re.search(r"(?i)(?:^|[ _.-])(?:id|nr|no\.|key|code)$|[ _.-]no$|id$", name.strip()) is not None
+    ends = re.search(r"(?i)(?:^|[ _.-])(?:id|nr\.?|no\.|key|code)$|[ _.-]no$|id$", name.strip()) is not None
     return distinct(column) == len(table) > 1 and (ends or _named(_PERSON, name))
 
 

@@ -96,7 +96,10 @@ class _Writer:
         yield from _hold_out(("people", keys["person"]), ("questions", keys["question"]), table=self.table)
 
     def _person(self) -> Iterator[str]:
-        yield "kind: [icl, distribution]  # what one person answers, and the shares of the answers to a question"
+        if len(self.guess.questions) == 1:
+            yield "kind: distribution  # the shares of the answers: nothing is learnt about a person from one answer"
+        else:
+            yield "kind: [icl, distribution]  # what one person answers, and the shares of the answers to a question"
         for role, column in self.guess.keys.items():
             yield f"{role}: {_quoted(column)}"
         if "person" not in self.guess.keys:
@@ -136,7 +139,10 @@ class _Writer:
     def _people(self) -> Iterator[str]:
         about = self.guess.about
         if about:
-            yield f"about: {_list(about)}  # guessed: what describes a person"
+            labels = {name: self.table.labels.get(name, name) for name in about}
+            named = ", ".join(f"{_quoted(name)}: {_quoted(label)}" for name, label in labels.items())
+            shown = f"{{{named}}}" if [*labels.values()] != about else _list(about)
+            yield f"about: {shown}  # guessed: what describes a person"
             yield f"by: {_list(about[:2])}  # whose shares are split"
         yield "description:  # a sentence whose value is missing is left out"
         yield "  - One person answers the questions of a survey."
@@ -169,8 +175,9 @@ def _hold_out(*columns: tuple[str, str], table: Table) -> Iterator[str]:
 
 def _found(column: Column) -> tuple[str, ...]:
     """The answers in a column, one spelling of each."""
-    resolved = resolve_found(column.texts, np.bincount(column.codes[column.codes != NONE], minlength=len(column.texts)))
-    return in_order([column.texts[place] for place in sorted(set(resolved.places.tolist()))])
+    counts = np.bincount(column.codes[column.codes != NONE], minlength=len(column.texts))
+    places = resolve_found(column.texts, counts).places[counts > 0]
+    return in_order([column.texts[place] for place in sorted(set(places.tolist()))])
 
 
 def _codes(values: Sequence[str]) -> str:

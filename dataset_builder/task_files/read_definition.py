@@ -354,11 +354,19 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "'by' is for kind distribution: it splits the shares by group": lambda fields: (
         bool(fields.get("by")) and "distribution" not in fields.get("kinds", ())
     ),
+    "'{{ about }}' has nothing to say: list the columns in 'about'": lambda fields: (
+        not fields.get("about") and any("about" in clause.names for clause in _clauses(fields))
+    ),
     "'table' and 'join' name more than one dataset, or revision of it: give one": lambda fields: (
         len({(table.dataset, table.revision) for table in _tables(fields) if table.dataset}) > 1
     ),
 }
 """What is wrong -> whether it is, of what a file says together."""
+
+
+def _clauses(fields: Mapping[str, Any]) -> list[Clause]:
+    described = (*fields.get("descriptions", ()), *fields.get("populations", ()))
+    return [*fields.get("input", ()), *(clause for description in described for clause in description)]
 
 
 def _tables(fields: Mapping[str, Any]) -> list[FetchedTable]:

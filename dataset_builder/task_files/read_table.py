@@ -153,12 +153,18 @@ def _parquet_names(path: Path, reading: Reading) -> list[str]:
 
 def _read_parquet(path: Path, names: list[str], reading: Reading) -> Table:
     encoders = {name: Encoder(reading.empty) for name in names}
+    options: dict[str, dict[str, None]] = {}
     try:
         for batch in _parquet(path).iter_batches(_ROWS_AT_A_TIME, columns=names):
             add_batch(encoders, batch)
+            for name in names:
+                column = batch.column(name)
+                if pa.types.is_dictionary(column.type) and column.type.ordered:
+                    texts = ((text_of(value) or "").strip() for value in column.dictionary.to_pylist())
+                    options.setdefault(name, {}).update((text, None) for text in texts if text not in reading.empty)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, "Parquet", error) from error
-    return table_of(path, encoders)
+    return table_of(path, encoders, options={name: tuple(texts) for name, texts in options.items()})
 
 
 # Excel

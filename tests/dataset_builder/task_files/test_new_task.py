@@ -1,6 +1,8 @@
 """What is guessed of a table, and that it is a task file that works."""
 
 import numpy as np
+import pandas as pd
+import pyreadstat
 import pytest
 import yaml
 
@@ -125,6 +127,34 @@ def test_columns_with_a_value_of_its_own_in_each_row_are_no_questions(tmp_path):
     found, text, _ = guessed(tmp_path, "\n".join(["case id,born in,q", *rows]) + "\n")
     assert list(found["questions"]) == ["q"]
     assert "# not used: born in, which has no value twice" in text
+
+
+def test_the_labels_of_a_file_say_what_its_columns_about_people_are(tmp_path):
+    columns = {"ID": range(12), "SEX": [1.0, 2.0] * 6, "Q1": [1.0, 2.0, 3.0] * 4, "Q2": [1.0, 2.0] * 6}
+    labels = ["Identifier", "Sex of respondent", "Happy?", "Healthy?"]
+    pyreadstat.write_sav(pd.DataFrame(columns), str(tmp_path / "t.sav"), column_labels=labels)
+    assert "about: {SEX: Sex of respondent}" in new_task(tmp_path / "t.sav", tmp_path)
+
+
+def test_categories_in_an_order_are_the_options_in_that_order(tmp_path):
+    scale = pd.CategoricalDtype(["never", "often ", "always", "no idea", "NA"], ordered=True)
+    columns = {"id": range(12), "Tea?": pd.Series(["often ", "never", "always"] * 4, dtype=scale),
+               "Milk?": pd.Series(["b", "a", "b"] * 4, dtype=pd.CategoricalDtype(["b", "unused", "a"]))}  # fmt: skip
+    pd.DataFrame(columns).to_parquet(tmp_path / "t.parquet")
+    text = new_task(tmp_path / "t.parquet", tmp_path)
+    assert yaml.safe_load(text)["questions"] == {
+        "Tea?": "Tea?", "Milk?": {"text": "Milk?", "options": ["a", "b"]},
+    }  # fmt: skip
+    (tmp_path / "t.yaml").write_text(text)
+    examples, _ = read_all(tmp_path / "t.yaml")
+    assert examples[0].options[0] == ("never", "often", "always", "no idea")
+
+
+def test_a_single_question_makes_no_draws_of_people(tmp_path):
+    rows = [f"{i},{'xyz'[i % 3]}" for i in range(12)]
+    found, _, file = guessed(tmp_path, "\n".join(["Lfd. Nr.,Tea?", *rows]) + "\n")
+    assert (found["person"], found["kind"]) == ("Lfd. Nr.", "distribution")
+    assert read_all(file)[0]
 
 
 def test_what_looks_like_data_on_people_is_said(tmp_path):

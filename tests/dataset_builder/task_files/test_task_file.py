@@ -51,6 +51,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path):
         (ICL + "split: test\nhold_out: {people: 0.2}\n", "'split: test' holds out the whole task"),
         (ICL.replace("[Never, Sometimes, Often]", "[Never]"), "needs at least two different answers"),
         (ICL.replace("{{ age }}", "{{ age "), "is not a Jinja template"),
+        (ICL.replace("about: [age, country]\n", "") + "input: '{{ about }}'\n", "'{{ about }}' has nothing to say"),
         (ICL + "sequences: {mode: all}\n", "'sequences' has a wrong mode"),
         (ICL + "task: Food!\n", "'task' is 'Food!': use a-z, 0-9 and '_'"),
         (PER_QUESTION + "kind: icl\n", "'kind' of a table with one row per question is distribution"),
