@@ -25,6 +25,10 @@ def test_the_commands_of_a_document_are_accepted(path, monkeypatch):
         read_command(line)
 
 
+def test_the_first_page_is_short():
+    assert len(read(Path("README.md")).splitlines()) <= 150
+
+
 def test_every_document_begins_with_a_command():
     documents = [path for path in DOCUMENTS if path.parent == Path("docs")]
     assert len(documents) >= 7
