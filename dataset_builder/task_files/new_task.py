@@ -14,7 +14,7 @@ from dataset_builder.task_files.guess import Guess, distinct, guess_shape
 from dataset_builder.task_files.options import MOST_FOUND, codes_of_no_answer, in_order, resolve_found
 from dataset_builder.task_files.personal_data import looks_personal
 from dataset_builder.task_files.read_csv import separator
-from dataset_builder.task_files.read_table import column_names, guessed_header, read_table
+from dataset_builder.task_files.read_table import column_names, guessed_header, read_table, sheets
 from dataset_builder.task_files.reading import Reading
 from dataset_builder.task_files.table import NONE, Column, Table
 from spectrum_suite.errors import UserError
@@ -30,12 +30,16 @@ def new_task(path: Path, beside: Path) -> str:
     Raises:
         UserError: The table cannot be read.
     """
-    reading = Reading(header=guessed_header(path, Reading()))
+    sheet = _sheet(path)
+    reading = Reading(sheet=sheet, header=guessed_header(path, Reading(sheet=sheet)))
     names = column_names(path, reading)
     usable = [name for name in names if name.strip() and names.count(name) == 1]
     if not usable:
         raise UserError(f"table {path.name!r} has no column with a name of its own: give its first row names")
     table = read_table(path, usable, reading)
+    structures = [name for name, column in table.columns.items() if _holds_structures(column)]
+    usable = [name for name in usable if name not in structures]
+    table = replace(table, columns={name: table[name] for name in usable})
     guess = guess_shape(table)
     if codes := _codes_of_no_answer(table, guess):
         reading = replace(reading, missing=(*reading.missing, *codes))
@@ -44,7 +48,19 @@ def new_task(path: Path, beside: Path) -> str:
     for name in dict.fromkeys(names):
         if name not in usable:
             guess.left_out[name] = "has no name" if not name.strip() else "has the name of another column"
+    guess.left_out |= dict.fromkeys(structures, "holds lists or objects")
     return "\n".join(_Writer(table, guess, beside, reading, codes).lines()) + "\n"
+
+
+def _holds_structures(column: Column) -> bool:
+    """Whether the cells of a column are lists or objects, as JSON has them."""
+    return bool(column.texts) and all(text[0] + text[-1] in ("[]", "{}") for text in column.texts)
+
+
+def _sheet(path: Path) -> str:
+    """The sheet of a workbook of several that holds the table: the first that seems to hold any."""
+    found = sheets(path)
+    return next((name for name, is_table in found.items() if is_table), "") if len(found) > 1 else ""
 
 
 def _codes_of_no_answer(table: Table, guess: Guess) -> list[str]:
@@ -76,6 +92,9 @@ class _Writer:
         yield f"table: {_quoted(self.relative)}"
         if self.path.suffix.lower() in (".csv", ".txt"):
             yield f"separator: {_quoted(separator(self.path, self.reading))}  # guessed from the first line"
+        if sheet := self.reading.sheet:
+            others = ", ".join(_quoted(name) for name in sheets(self.path) if name != sheet)
+            yield f"sheet: {_quoted(sheet)}  # guessed: the first that holds a table; the others are {others}"
         if self.reading.header:
             yield f"header: {list(self.reading.header)}  # guessed: the rows with the names of the columns"
         if self.codes:

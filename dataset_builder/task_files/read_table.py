@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dataset_builder.task_files.header import LEAD_ROWS, Rows, guess_header, header_of
@@ -62,6 +63,14 @@ def guessed_header(path: Path, reading: Reading) -> tuple[int, ...]:
     """The rows that seem to name the columns of a table, where that is not the first."""
     rows = _reader(path).rows
     return guess_header(rows(path, reading)) if rows else ()
+
+
+def sheets(path: Path) -> dict[str, bool]:
+    """The sheets of a workbook, and whether each seems to hold a table; nothing for another kind of file."""
+    if _reader(path) is not _EXCEL:
+        return {}
+    return {name: sum(sum(map(bool, row)) > 1 for row in _excel_rows(path, Reading(sheet=name))) > 1
+            for name in _book(path).sheet_names}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,7 +157,23 @@ def _parquet(path: Path) -> pq.ParquetFile:
 
 
 def _parquet_names(path: Path, reading: Reading) -> list[str]:
-    return list(_parquet(path).schema_arrow.names)
+    return [name for field in _parquet(path).schema_arrow for name in _field_names(field)]
+
+
+def _field_names(field: pa.Field, before: str = "") -> Iterator[str]:
+    """A column, after its fields where it holds objects: ``outer.inner``."""
+    if pa.types.is_struct(field.type):
+        for inner in field.type:
+            yield from _field_names(inner, f"{before}{field.name}.")
+    yield f"{before}{field.name}"
+
+
+def _cells(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """The cells of a column, or of a field of its objects."""
+    if name in batch.schema.names:
+        return batch.column(name)
+    outer = next(each for each in batch.schema.names if name.startswith(f"{each}."))
+    return pc.struct_field(batch.column(outer), name.removeprefix(f"{outer}.").split("."))
 
 
 def _read_parquet(path: Path, names: list[str], reading: Reading) -> Table:
@@ -156,9 +181,10 @@ def _read_parquet(path: Path, names: list[str], reading: Reading) -> Table:
     options: dict[str, dict[str, None]] = {}
     try:
         for batch in _parquet(path).iter_batches(_ROWS_AT_A_TIME, columns=names):
-            add_batch(encoders, batch)
+            cells = pa.RecordBatch.from_arrays([_cells(batch, name) for name in names], names)
+            add_batch(encoders, cells)
             for name in names:
-                column = batch.column(name)
+                column = cells.column(name)
                 if pa.types.is_dictionary(column.type) and column.type.ordered:
                     texts = ((text_of(value) or "").strip() for value in column.dictionary.to_pylist())
                     options.setdefault(name, {}).update((text, None) for text in texts if text not in reading.empty)
@@ -170,13 +196,22 @@ def _read_parquet(path: Path, names: list[str], reading: Reading) -> Table:
 # Excel
 
 
-def _sheet(path: Path, reading: Reading, **options: Any) -> pa.RecordBatch:
+def _book(path: Path) -> Any:
     import fastexcel  # noqa: PLC0415 - for this kind of table only
 
     try:
-        book = fastexcel.read_excel(path)
-        if reading.sheet and reading.sheet not in book.sheet_names:
-            raise UserError(f"table {path.name!r} has no sheet {reading.sheet!r}: it has {book.sheet_names}")
+        return fastexcel.read_excel(path)
+    except fastexcel.FastExcelError as error:
+        raise unreadable(path, "an Excel file", error) from error
+
+
+def _sheet(path: Path, reading: Reading, **options: Any) -> pa.RecordBatch:
+    import fastexcel  # noqa: PLC0415 - for this kind of table only
+
+    book = _book(path)
+    if reading.sheet and reading.sheet not in book.sheet_names:
+        raise UserError(f"table {path.name!r} has no sheet {reading.sheet!r}: it has {book.sheet_names}")
+    try:
         return book.load_sheet(reading.sheet or 0, header_row=None, **options).to_arrow()
     except fastexcel.FastExcelError as error:
         raise unreadable(path, "an Excel file", error) from error

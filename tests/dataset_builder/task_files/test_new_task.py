@@ -1,5 +1,7 @@
 """What is guessed of a table, and that it is a task file that works."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pyreadstat
@@ -10,6 +12,7 @@ from dataset_builder.commands import main
 from dataset_builder.task_files.new_task import new_task
 from dataset_builder.task_files.read_definition import read_task_file
 from tests.dataset_builder.task_files.tables import read_all
+from tests.dataset_builder.task_files.workbooks import write_excel
 from tests.documents import REPOSITORY
 
 
@@ -148,6 +151,26 @@ def test_categories_in_an_order_are_the_options_in_that_order(tmp_path):
     (tmp_path / "t.yaml").write_text(text)
     examples, _ = read_all(tmp_path / "t.yaml")
     assert examples[0].options[0] == ("never", "often", "always", "no idea")
+
+
+def test_the_first_sheet_with_a_table_is_guessed_and_said(tmp_path):
+    pytest.importorskip("fastexcel")
+    data = [["id", "Tea?", "Milk?"], *([i, ["yes", "no"][i % 2], ["a", "b"][i % 2]] for i in range(12))]
+    sheets = {"Read me": [["The survey of 2024."], ["See below"]], "Data": data, "Other": data[:3]}
+    write_excel(tmp_path / "t.xlsx", sheets)
+    text = new_task(tmp_path / "t.xlsx", tmp_path)
+    assert 'sheet: Data  # guessed: the first that holds a table; the others are Read me, Other' in text
+    assert list(yaml.safe_load(text)["questions"]) == ["Tea?", "Milk?"]
+    write_excel(tmp_path / "one.xlsx", {"Data": data})
+    assert "sheet" not in new_task(tmp_path / "one.xlsx", tmp_path)
+
+
+def test_an_object_is_not_used_besides_its_fields(tmp_path):
+    lines = [{"user": {"id": f"u{i // 3}", "age": 20 + i // 6}, "question": "ABC"[i % 3], "answer": "xy"[i % 2]}
+             for i in range(30)]  # fmt: skip
+    found, _, file = guessed(tmp_path, "\n".join(map(json.dumps, lines)), "t.jsonl")
+    assert (found["person"], found["about"]) == ("user.id", ["user.age"])
+    assert read_all(file)[0]
 
 
 def test_a_single_question_makes_no_draws_of_people(tmp_path):

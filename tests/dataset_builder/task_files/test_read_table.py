@@ -55,6 +55,20 @@ def test_every_kind_of_file_gives_the_same_texts(tmp_path, suffix):
     assert found == TEXTS
 
 
+def test_fields_of_objects_are_columns_in_parquet_as_in_json(tmp_path):
+    rows = {"who": [{"age": 20, "home": {"country": "Chile"}}, {"age": None, "home": None}], "a.b": ["x", "y"]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "t.parquet")
+    pl.DataFrame(rows).write_ndjson(tmp_path / "t.jsonl")
+    names = ["who.age", "who.home.country", "who.home", "who", "a.b"]
+    for kind in ("parquet", "jsonl"):
+        assert column_names(tmp_path / f"t.{kind}", Reading()) == names
+    for some in (names[:2], [*names[:2], "a.b"], ["a.b", "who.home.country"]):
+        found = [read_table(tmp_path / f"t.{kind}", some, Reading()) for kind in ("parquet", "jsonl")]
+        for name in some:
+            cells = [[table[name].get(row) for row in range(2)] for table in found]
+            assert cells[0] == cells[1] == {"who.age": ["20", None], "a.b": ["x", "y"]}.get(name, ["Chile", None])
+
+
 def test_excel_is_read_by_its_sheet(tmp_path):
     pytest.importorskip("fastexcel")
     rows = [list(ROWS), *zip(*ROWS.values(), strict=True)]
