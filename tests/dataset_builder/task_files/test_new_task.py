@@ -159,7 +159,7 @@ def test_the_first_sheet_with_a_table_is_guessed_and_said(tmp_path):
     sheets = {"Read me": [["The survey of 2024."], ["See below"]], "Data": data, "Other": data[:3]}
     write_excel(tmp_path / "t.xlsx", sheets)
     text = new_task(tmp_path / "t.xlsx", tmp_path)
-    assert 'sheet: Data  # guessed: the first that holds a table; the others are Read me, Other' in text
+    assert "sheet: Data  # guessed: the first that holds a table; the others are Read me, Other" in text
     assert list(yaml.safe_load(text)["questions"]) == ["Tea?", "Milk?"]
     write_excel(tmp_path / "one.xlsx", {"Data": data})
     assert "sheet" not in new_task(tmp_path / "one.xlsx", tmp_path)
