@@ -88,17 +88,24 @@ QWEN3_CHAT = (
 """What matters of that family's chat template: thinking can be switched off."""
 
 
-def save_qwen3(folder, tokenizer, *, positions=512):
-    """A Qwen3 of two layers with random weights, with heads of a size that vLLM has kernels for, as a checkpoint."""
+def save_qwen3(folder, tokenizer, *, positions=512, layers=2, heads=2):
+    """A Qwen3 with random weights, with heads of a size that vLLM has kernels for, as a checkpoint."""
     torch.manual_seed(0)
     config = Qwen3Config(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=32, initializer_range=0.2, max_position_embeddings=positions,
+        vocab_size=len(tokenizer), hidden_size=32 * heads, intermediate_size=64 * heads, num_hidden_layers=layers,
+        num_attention_heads=heads, num_key_value_heads=1, head_dim=32, initializer_range=0.2,
+        max_position_embeddings=positions,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     Qwen3ForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def save_qwen3_decider(folder, tokenizer, **shape):
+    """The same with a chat template, for decisions by labels; yes and no have to be one token each."""
+    tokenizer.chat_template = QWEN3_CHAT
+    return save_qwen3(folder, tokenizer, positions=2048, **shape)
 
 
 def item(item_id, question, options, probabilities):

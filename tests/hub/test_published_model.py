@@ -15,8 +15,8 @@ from spectrum_suite.hub.model import ModelOptions, model_publication
 from spectrum_suite.hub.publish import PushOptions, push
 from spectrum_suite.hub.verify import verify
 from spectrum_suite.training.training_report import REPORT
-from tests.conftest import CHATML
 from tests.loopback_hub.hub_client import ask
+from tests.small_tokenizers import CHATML
 from tests.tiny_models import tiny_model
 
 pytestmark = pytest.mark.hub

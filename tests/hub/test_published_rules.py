@@ -15,8 +15,8 @@ from spectrum_suite.hub.local_files import LocalFile
 from spectrum_suite.hub.publish import PushOptions, push
 from spectrum_suite.hub.rule_adapter_repo import rule_adapter_publication
 from spectrum_suite.hub.verify import verify
-from tests.conftest import LLAMA3
 from tests.loopback_hub.hub_client import ask
+from tests.small_tokenizers import LLAMA3
 from tests.tiny_models import save_model
 
 pytestmark = pytest.mark.hub

@@ -16,8 +16,9 @@ from spectrum_suite.hub.space import space_publication
 from spectrum_suite.hub.verify import verify
 from spectrum_suite.playground.answers import ask, load_models, read_question
 from spectrum_suite.playground.drawing import draw_options
-from tests.conftest import LLAMA3, REPOSITORY
+from tests.conftest import REPOSITORY
 from tests.hub.conftest import talking_to
+from tests.small_tokenizers import LLAMA3
 from tests.tiny_models import save_model
 
 pytestmark = pytest.mark.hub

@@ -9,7 +9,7 @@ from tokenizers import models, normalizers
 from transformers import GPTSw3Tokenizer, LlamaTokenizer, T5Tokenizer
 from transformers.convert_slow_tokenizer import generate_merges
 
-from tests.conftest import training_text
+from tests.small_tokenizers import training_text
 
 TURNS = ["<|im_start|>", "<|im_end|>"]
 NAMES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<unk>"}

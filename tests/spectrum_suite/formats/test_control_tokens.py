@@ -22,7 +22,8 @@ from spectrum_suite.training.collator import SpectrumCollator
 from spectrum_suite.training.implicit import tokenize_conversations
 from spectrum_suite.training.marked import MarkedView, all_shown
 from spectrum_suite.training.tokenize import tokenize_rows
-from tests.conftest import MISTRAL, family
+from tests.conftest import family
+from tests.small_tokenizers import MISTRAL
 from tests.spectrum_suite.formats.sentencepiece_tokenizers import sentencepiece_tokenizer
 from tests.tiny_models import tiny_model
 from tests.written_rows import whole_text

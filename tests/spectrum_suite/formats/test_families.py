@@ -19,7 +19,7 @@ from spectrum_suite.generation.sample import rule_adapter
 from spectrum_suite.training.collator import SpectrumCollator
 from spectrum_suite.training.tokenize import tokenize_rows
 from spectrum_suite.training.tokens import line_breaks, turn_token_ids
-from tests.conftest import LLAMA3_WORDS, QWEN_WORDS, byte_level, trained_tokenizer, training_text
+from tests.small_tokenizers import LLAMA3_WORDS, QWEN_WORDS, byte_level, trained_tokenizer, training_text
 from tests.spectrum_suite.formats.sentencepiece_tokenizers import sentencepiece_tokenizer
 from tests.tiny_models import tiny_model
 

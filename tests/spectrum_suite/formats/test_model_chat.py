@@ -12,7 +12,8 @@ from spectrum_suite.generation.logprobs import prompt_token_ids
 from spectrum_suite.generation.output_logprobs import tokenize_sequences
 from spectrum_suite.training.collator import SpectrumCollator
 from spectrum_suite.training.tokenize import tokenize_rows
-from tests.conftest import GEMMA, family
+from tests.conftest import family
+from tests.small_tokenizers import GEMMA
 from tests.spectrum_suite.formats.sentencepiece_tokenizers import sentencepiece_tokenizer
 from tests.spectrum_suite.formats.test_families import PHI3, added, bytes_of
 from tests.tiny_models import tiny_model

@@ -3,7 +3,6 @@
 In the environment that `make test-vllm` makes; elsewhere they are skipped.
 """
 
-from copy import deepcopy
 from importlib.util import find_spec
 
 import pytest
@@ -15,7 +14,8 @@ from spectrum_suite.lm.client import Endpoint
 from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.served import ServedLM
 from spectrum_suite.models import find_model, load_for_scoring
-from tests.tiny_models import QWEN3_CHAT, save_qwen3
+from tests.small_tokenizers import DECIDER
+from tests.tiny_models import save_qwen3_decider
 from tests.vllm_server import NAME, vllm_server
 
 pytestmark = [
@@ -44,15 +44,12 @@ OPTIONS = [["1", "10", "100", "12", "2"], ["Heads", "Tails", "It stands on its e
 
 @pytest.fixture(scope="module")
 def folder(tokenizer_of, tmp_path_factory):
-    tokenizer = deepcopy(tokenizer_of("qwen"))
-    tokenizer.add_tokens(["yes", "no"])  # in a vocabulary of 1,200 they are several tokens
-    tokenizer.chat_template = QWEN3_CHAT
-    return save_qwen3(tmp_path_factory.mktemp("qwen3"), tokenizer, positions=2048)
+    return save_qwen3_decider(tmp_path_factory.mktemp("qwen3"), tokenizer_of(DECIDER))
 
 
 @pytest.fixture(scope="module")
 def url(folder):
-    with vllm_server(folder, "--dtype", "float32", "--kv-cache-memory-bytes", str(2**27)) as found:
+    with vllm_server(folder, "--dtype", "float32", "--kv-cache-memory-bytes", str(2**27)) as (found, _):
         yield found
 
 

@@ -13,7 +13,7 @@ from spectrum_suite.models import find_model
 from spectrum_suite.playground import answers as playground
 from spectrum_suite.playground.answers import Model, ask, load_models, read_question
 from spectrum_suite.playground.page import MOST_WAITING, page
-from tests.conftest import LLAMA3
+from tests.small_tokenizers import LLAMA3
 from tests.tiny_models import save_model, tiny_model
 
 URN = ("A ball is drawn from an urn.", "", "", "red\n\n blue \n")

@@ -13,7 +13,8 @@ from spectrum_suite.training.arguments import TuningConfig, for_our_collator
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.tokenize import tokenize_rows
 from spectrum_suite.training.trainer import SpectrumTrainer
-from tests.conftest import GEMMA, first_rows, sources_folders
+from tests.conftest import first_rows, sources_folders
+from tests.small_tokenizers import GEMMA
 from tests.tiny_models import tiny_model
 
 N_ROWS, LONGEST = 200, 2000
