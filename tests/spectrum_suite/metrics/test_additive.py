@@ -61,12 +61,12 @@ def test_polynomials_have_no_bias_at_all(distance):
     assert (binomial(n, chances) * cells.plug_in(n).T).sum() > 1.2 * mean
 
 
-def mean_biases(n, k, draw):
-    """The exact biases of the plug-in and of the corrected divergence, on average over pairs of distributions."""
+def mean_biases(n, k, draw, distance="js_divergence"):
+    """The exact biases of the plug-in and of the corrected distance, on average over pairs of distributions."""
     found = []
     for target, model in (draw(seed) for seed in range(12)):
-        cells = Cells("js_divergence", target, SMOOTHING)
-        pmf, truth = binomial(n, model), cells.between(model)
+        cells = Cells(distance, target, SMOOTHING)
+        pmf, truth = binomial(n, cells.chances(model)), cells.between(model)
         found.append([(pmf * table.T).sum() - truth for table in (cells.plug_in(n), cells.corrected(n))])
     return np.mean(found, axis=0)
 
@@ -84,6 +84,15 @@ def test_bias_is_below_a_tenth_of_the_plug_ins(n, k, kind):
     plug_in, corrected = mean_biases(n, k, draws[kind])
     assert plug_in > 0
     assert abs(corrected) < plug_in / 10
+
+
+@pytest.mark.parametrize("distance", ["total_variation", "wasserstein"])
+@pytest.mark.parametrize(("n", "k"), [(10, 2), (10, 10), (30, 5), (100, 2), (100, 20)])
+def test_a_third_of_the_bias_is_left_at_the_corner_of_a_distance_alone(distance, n, k):
+    plug_in, corrected = mean_biases(n, k, lambda seed: distributions(seed, k)[[0, 0]], distance)
+    assert 0.3 * plug_in < corrected < 0.36 * plug_in
+    plug_in, corrected = mean_biases(n, k, lambda seed: distributions(seed, k), distance)
+    assert abs(corrected) < 0.15 * plug_in
 
 
 @pytest.mark.parametrize(("n", "k"), [(10, 50), (30, 5), (100, 20)])
