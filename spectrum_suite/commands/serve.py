@@ -97,7 +97,9 @@ def load_service(options: Namespace, key: str | None) -> tuple[Worker, Starlette
     worker = Worker(model, reader, longest=min(options.max_length, positions))
     first = Question("ready", "choice", "Is this a question?", (Option("yes"), Option("no")))
     try:
-        worker.submit("This is a text.", [first]).result()
+        (found,) = worker.submit("This is a text.", [first]).result()
+        if isinstance(found, UserError):
+            raise found
     except UserError:
         worker.close()
         raise

@@ -97,6 +97,13 @@ def decide(
     return gathered([reader.answer(each, [next(scores) for _ in each.items]) for each in asked])
 
 
+class NoProbabilitiesError(UserError):
+    """The model's logits after a question are not finite, so that its answers have no probabilities."""
+
+    def __init__(self) -> None:
+        super().__init__(NOT_FINITE)
+
+
 @dataclass(frozen=True)
 class Asked:
     """A question as a model is asked it.
@@ -203,7 +210,7 @@ class Reader:
         """The answer, from the log-probabilities of :attr:`Asked.scored` in each order.
 
         Raises:
-            UserError: Some of them are NaN.
+            NoProbabilitiesError: Some of them are NaN.
         """
         count = len(asked.question.options)
         orders = range(len(log_probs))
@@ -235,7 +242,7 @@ class Reader:
         exclusive = exclusive_log_probs(log_probs, asked.items[order].options)
         probabilities = torch.softmax(exclusive, dim=0).numpy()
         if np.isnan(probabilities).any():
-            raise UserError(NOT_FINITE)
+            raise NoProbabilitiesError
         if self.calibration is not None:
             messages = option_messages(asked.state, asked.question, asked.orders[order], asked.instructions)
             probabilities = self.calibration.probabilities(probabilities, messages, asked.question.names)

@@ -2,7 +2,7 @@
 
 Whatever is wrong with a request gets one line, as OpenAI writes errors: 400 for what is not a question, 401 without the
 key, 404 for another model, 408 for a body that does not come, 413 for one that is too large, 415 for what is not JSON,
-and 529 where too many requests wait.
+529 where too many requests wait, and 500 where the model gives no probabilities.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from spectrum_suite.decisions.decide import Answered
+from spectrum_suite.decisions.decide import NoProbabilitiesError
 from spectrum_suite.errors import UserError
 from spectrum_suite.serving.bodies import (
     LARGEST_BODY,
@@ -32,7 +32,7 @@ from spectrum_suite.serving.bodies import (
     write_decisions,
     write_system_one,
 )
-from spectrum_suite.serving.worker import BusyError, Worker
+from spectrum_suite.serving.worker import BusyError, Outcome, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,8 @@ def _guarded(endpoint: Callable[[HttpRequest], Awaitable[Response]]) -> Callable
     async def guarded(http: HttpRequest) -> Response:
         try:
             return await endpoint(http)
+        except NoProbabilitiesError as error:  # the model's fault, and not that of the request
+            return _error(500, str(error))
         except UserError as error:
             return _error(400, str(error))
         except BusyError:
@@ -121,7 +123,7 @@ async def _body(http: HttpRequest) -> bytes:
     return b"".join(parts)
 
 
-async def _answered(http: HttpRequest, future: Future[list[Answered]]) -> list[Answered]:
+async def _answered(http: HttpRequest, future: Future[list[Outcome]]) -> list[Outcome]:
     """The answers; those of a client that has gone are not computed."""
     answer = asyncio.wrap_future(future)
     gone = asyncio.ensure_future(_disconnected(http))

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from spectrum_suite.decisions.decide import Answered, gathered
+from spectrum_suite.decisions.decide import Answered, NoProbabilitiesError, gathered
 from spectrum_suite.errors import UserError
+from spectrum_suite.serving.worker import Outcome
 from spectrum_suite.systemone import Limits, Option, Question, check_text, read_questions, state_text
 
 SYSTEM_ONE = Limits()
@@ -73,9 +74,9 @@ def read_system_one(content: Mapping[str, Any]) -> Request:
     Raises:
         UserError: It is not one.
     """
-    _check_fields(
-        content, _SYSTEM_ONE_FIELDS, _WITHOUT_EFFECT | {"chat_template_kwargs"}, required=("state", "questions")
-    )
+    _check_fields(content, _SYSTEM_ONE_FIELDS, _WITHOUT_EFFECT | {"chat_template_kwargs"}, required=("questions",))
+    if "state" not in content:  # null is JSON
+        raise UserError("state is missing")
     if content.get("chat_template_kwargs") not in (None, {}, {"enable_thinking": False}):
         raise UserError("chat_template_kwargs can only be {'enable_thinking': false} here: leave it out")
     instructions = content.get("instructions")
@@ -89,9 +90,15 @@ def read_system_one(content: Mapping[str, Any]) -> Request:
     )
 
 
-def write_system_one(answered: Sequence[Answered], model: str) -> dict[str, Any]:
-    """The answer to such a request."""
-    found = gathered(answered)
+def write_system_one(outcomes: Sequence[Outcome], model: str) -> dict[str, Any]:
+    """The answer to such a request.
+
+    Raises:
+        NoProbabilitiesError: A question has no answer, which cannot be said there.
+    """
+    if refused := [outcome for outcome in outcomes if isinstance(outcome, NoProbabilitiesError)]:
+        raise refused[0]
+    found = gathered(outcomes)
     return {
         "id": f"decision-{uuid.uuid4().hex}",
         "object": "structured_decision",
@@ -124,11 +131,11 @@ def read_decisions(content: Mapping[str, Any]) -> Request:
     )
 
 
-def write_decisions(answered: Sequence[Answered], model: str, request: Request) -> dict[str, Any]:
-    """The answer to such a request."""
-    tokens = sum(each.input_tokens for each in answered)
+def write_decisions(outcomes: Sequence[Outcome], model: str, request: Request) -> dict[str, Any]:
+    """The answer to such a request; a question without an answer is refused, and the tokens of others are counted."""
+    tokens = sum(each.input_tokens for each in outcomes if isinstance(each, Answered))
     return {
-        "answers": [_written(each, *named) for each, named in zip(answered, request.named, strict=True)],
+        "answers": [_written(each, *named) for each, named in zip(outcomes, request.named, strict=True)],
         "model": model,
         "usage": {
             "input_tokens": tokens,
@@ -140,7 +147,9 @@ def write_decisions(answered: Sequence[Answered], model: str, request: Request) 
     }
 
 
-def _written(answered: Answered, name: str | None, values: tuple[str | bool, ...]) -> dict[str, Any]:
+def _written(answered: Outcome, name: str | None, values: tuple[str | bool, ...]) -> dict[str, Any]:
+    if isinstance(answered, NoProbabilitiesError):
+        return {"type": "refusal", "name": name}
     question, shares = answered.question, answered.probabilities
     if question.type == "noul":
         return {"type": "predicate", "name": name, "probability": shares[0]}

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 
+import torch
 from transformers import PreTrainedModel
 
-from spectrum_suite.decisions.decide import Answered, Asked, Reader
+from spectrum_suite.decisions.decide import Answered, Asked, NoProbabilitiesError, Reader
 from spectrum_suite.errors import UserError
 from spectrum_suite.generation.logprobs import TokenIds, score_options
 from spectrum_suite.systemone import Question
@@ -28,6 +29,9 @@ TURN_TOKENS = 4096
 
 PROMPTS_AT_ONCE = 64
 """Prompts of a forward pass, at most."""
+
+Outcome = Answered | NoProbabilitiesError
+"""The answer to a question, or why there is none; other questions of its request have theirs."""
 
 
 class BusyError(Exception):
@@ -41,8 +45,8 @@ class _Job:
     state: str
     instructions: str | None
     open: deque[Question]
-    answered: list[Answered] = field(default_factory=list)
-    future: Future[list[Answered]] = field(default_factory=Future)
+    answered: list[Outcome] = field(default_factory=list)
+    future: Future[list[Outcome]] = field(default_factory=Future)
 
 
 class Worker:
@@ -66,8 +70,8 @@ class Worker:
 
     def submit(
         self, state: str, questions: Sequence[Question], instructions: str | None = None
-    ) -> Future[list[Answered]]:
-        """Ask questions about a state. The result is their answers, or a UserError; cancelled, it is not computed.
+    ) -> Future[list[Outcome]]:
+        """Ask questions about a state. The result is what became of each, or a UserError; cancelled, it is not run.
 
         Raises:
             BusyError: Too many requests are waiting.
@@ -139,7 +143,7 @@ class Worker:
             asked.append(each)
         return ([] if job.future.cancelled() else asked), tokens
 
-    def _answers(self, taken: Sequence[tuple[_Job, list[Asked]]]) -> list[tuple[_Job, list[Answered]]]:
+    def _answers(self, taken: Sequence[tuple[_Job, list[Asked]]]) -> list[tuple[_Job, list[Outcome]]]:
         """The answers of a turn; where computing them together fails, each request is tried by itself."""
         if not taken:
             return []
@@ -147,7 +151,7 @@ class Worker:
             items = [item for _, asked in taken for each in asked for item in each.scored]
             scores = iter(score_options(self.model, items, batch_size=PROMPTS_AT_ONCE))
             return [
-                (job, [self.reader.answer(each, [next(scores) for _ in each.items]) for each in asked])
+                (job, [self._outcome(each, [next(scores) for _ in each.items]) for each in asked])
                 for job, asked in taken
             ]
         except Exception as error:
@@ -155,6 +159,12 @@ class Worker:
                 _fail(taken[0][0], error)
                 return []
             return [found for one in taken for found in self._answers([one])]
+
+    def _outcome(self, asked: Asked, log_probs: Sequence[torch.Tensor]) -> Outcome:
+        try:
+            return self.reader.answer(asked, log_probs)
+        except NoProbabilitiesError as error:
+            return error
 
 
 def _shared(prompt: TokenIds, before: TokenIds) -> int:
@@ -165,7 +175,7 @@ def _shared(prompt: TokenIds, before: TokenIds) -> int:
     )
 
 
-def _settle(job: _Job, answered: list[Answered]) -> None:
+def _settle(job: _Job, answered: list[Outcome]) -> None:
     try:
         job.future.set_result(answered)
     except InvalidStateError:  # cancelled in between

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import random
 import threading
 import time
@@ -9,6 +10,7 @@ import time
 import openai
 import psutil
 import pytest
+import torch
 
 from spectrum_suite import decide
 from spectrum_suite.decisions.decide import Reader
@@ -118,6 +120,46 @@ def test_the_client_raises_what_is_wrong(client):
     twice = QUESTIONS[1] | {"choices": [{"value": "true"}, {"value": True}]}
     with pytest.raises(openai.BadRequestError, match="two options that read the same"):
         client.decisions.create(model=NAME, input="x", questions=[twice])
+
+
+@pytest.fixture(scope="module")
+def faulty(served):
+    """The address of a service whose model has no numbers after a text with a tilde in it."""
+    model, tokenizer = copy.deepcopy(served[0]), served[1]
+    (tilde,) = tokenizer("~", add_special_tokens=False).input_ids
+    with torch.no_grad():
+        model.get_input_embeddings().weight[tilde] = math.nan
+    with serving(model, Reader.of(tokenizer)) as (port, _):
+        yield port
+
+
+def test_a_question_without_probabilities_is_refused_and_the_others_are_answered(client, faulty):
+    given = [QUESTIONS[0], QUESTIONS[1] | {"name": "odd", "instructions": "Which ~ is it?"}, QUESTIONS[2]]
+    asked = {"model": NAME, "input": "My card was charged twice."}
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{faulty}/v1", api_key="unused", max_retries=0) as other:
+        found = other.decisions.create(**asked, questions=given)
+        (alone,) = other.decisions.create(**asked, questions=[{"type": "predicate", "instructions": "~?"}]).answers
+    predicate, refusal, score = found.answers
+    assert (refusal.type, refusal.name) == ("refusal", "odd")
+    assert (alone.type, alone.name) == ("refusal", None)
+    expected = client.decisions.create(**asked, questions=[QUESTIONS[0], QUESTIONS[2]])
+    assert predicate.probability == pytest.approx(expected.answers[0].probability, abs=1e-5)
+    assert score.score == pytest.approx(expected.answers[1].score, abs=1e-5)
+    assert found.usage.input_tokens == expected.usage.input_tokens
+
+
+def test_system_one_has_no_refusals(faulty):
+    ask = Client(faulty)
+    status, content = ask(ASKED | {"questions": {"q": TONE, "odd": TONE | {"instructions": "How ~ is it?"}}})
+    assert (status, content["error"]["type"]) == (500, "server_error")
+    assert "not finite" in content["error"]["message"]
+    assert ask(ASKED)[0] == 200
+
+
+def test_null_is_a_state(ask):
+    assert ask(ASKED | {"state": None})[0] == 200
+    status, content = ask({"questions": ASKED["questions"]})
+    assert (status, content["error"]["message"]) == (400, "state is missing")
 
 
 def test_a_key_is_asked_for(served):
