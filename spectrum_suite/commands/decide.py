@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REPORT, PAGE = "decisions.json", "decisions.md"
 _BATCH_SIZE = 64
 
 _ABOUT = """\
@@ -52,7 +51,13 @@ def main(words: Sequence[str], program: str = "spectrum-suite decide") -> None:
 
 def _run(options: Namespace) -> None:
     from spectrum_suite.decisions.decide import Reader  # noqa: PLC0415 - with `torch`, which takes seconds
-    from spectrum_suite.decisions.report import answer_rows, decisions_report, report_page  # noqa: PLC0415
+    from spectrum_suite.decisions.report import (  # noqa: PLC0415
+        PAGE,
+        REPORT,
+        answer_rows,
+        decisions_report,
+        report_page,
+    )  # fmt: skip
     from spectrum_suite.decisions.rows import load_decisions, questions_of  # noqa: PLC0415
     from spectrum_suite.formats.tags import find_format  # noqa: PLC0415
     from spectrum_suite.json_files import write_json, write_whole  # noqa: PLC0415
@@ -77,6 +82,7 @@ def _run(options: Namespace) -> None:
     report = decisions_report(rows, answer_rows(model, reader, rows, batch_size=options.batch_size, progress=True))
     asked = {"model": files.name, "fingerprint": files.fingerprint(), "data": options.data, "split": options.split}
     asked |= {"read": options.read, "orders": options.orders, "calibrated": calibration is not None}
+    asked |= {"trained_on": options.trained_on} if options.trained_on else {}
     options.output.mkdir(parents=True, exist_ok=True)
     page = report_page(report, files.name)
     write_json(options.output / REPORT, {"asked": asked} | report)

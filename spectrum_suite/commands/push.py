@@ -255,6 +255,7 @@ def model_options(arguments: Namespace) -> ModelOptions:
         terms_of_data=parse_pairs("--terms_of_data", arguments.terms_of_data, "dolly='Databricks Dolly, CC BY-SA 3.0'"),
         license_name=arguments.license,
         license_link=arguments.license_link,
+        decisions=arguments.decisions,
     )
 
 
@@ -299,6 +300,12 @@ def parser(program: str = "push_to_hub.py") -> Parser:
         help="report.json of an evaluation (default: the one in the model's folder)",
     )
     add("--without_report", action="store_true", help="publish a model without an evaluation")
+    add(
+        "--decisions",
+        type=Path,
+        metavar="DIR",
+        help="folder of 'decide --trained_on', for the results on typed-decisions that the Hub shows",
+    )
     add("--suite", type=Path, help="the suite that was trained on (default: the folder in the training report)")
     add("--dataset", metavar="ORG/NAME", help="that suite on the Hub")
     add("--base_model", metavar="ORG/NAME", help="the base model on the Hub, if a local folder was tuned")

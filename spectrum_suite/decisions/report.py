@@ -20,6 +20,9 @@ from spectrum_suite.decisions.scores import (
 from spectrum_suite.generation.logprobs import score_options
 from spectrum_suite.markdown import markdown_table
 
+REPORT, PAGE = "decisions.json", "decisions.md"
+"""What is written of answers to rows of decisions."""
+
 _COLUMNS = ("accuracy", "accuracy, any tied", "KL from gold", "Brier", "ECE 10, pooled", "ECE 10, by question")
 
 

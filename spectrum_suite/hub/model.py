@@ -13,12 +13,14 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import AutoConfig
 
+from spectrum_suite.decisions.eval_results import EVAL_RESULTS as DECISION_RESULTS
 from spectrum_suite.errors import UserError
 from spectrum_suite.evaluation.comparison.run_results import FORMATS, RESULTS
 from spectrum_suite.evaluation.report import REPORT
 from spectrum_suite.hub.card_merge import Ours
 from spectrum_suite.hub.card_results import eval_results_yaml, read_card_results
 from spectrum_suite.hub.cards import BaseModel, base_model_of, read_training, render_model_card, with_names
+from spectrum_suite.hub.decision_results import decision_results
 from spectrum_suite.hub.fit_names import fit, fit_values
 from spectrum_suite.hub.local_files import LocalFile, scan_folder
 from spectrum_suite.hub.push_plan import Publication, Remote, Repository
@@ -59,6 +61,7 @@ class ModelOptions:
         license_name: The base model's licence as the Hub calls it.
         license_link: Where its terms are.
         terms_of_data: Name of data of one's own that was trained on -> where it is from and under which terms.
+        decisions: What `decide` wrote of the model, for the Hub to show its results on the benchmark of decisions.
     """
 
     reports: tuple[Path, ...] = ()
@@ -71,6 +74,7 @@ class ModelOptions:
     license_name: str | None = None
     license_link: str | None = None
     terms_of_data: Mapping[str, str] = field(default_factory=dict)
+    decisions: Path | None = None
 
     def __post_init__(self) -> None:
         if self.adapter_scale != 1 and not self.merge:
@@ -117,6 +121,7 @@ def model_publication(folder: Path, repo_id: str, options: ModelOptions, scratch
             *_calibration(folder),
             LocalFile(TRAINING_REPORT, _json(_shown_report(folder, base.hub_id, dataset))),
             *([LocalFile(EVAL_RESULTS, results.encode())] if results else []),
+            *_decisions(folder, training, options),
         ),
         ours=lambda _: Ours(_KEYS),
         owns=_owns,
@@ -281,6 +286,13 @@ def _calibration(folder: Path) -> list[LocalFile]:
     return [LocalFile(CALIBRATION, _json(fit(dict(Calibration.read(folder).content))))]
 
 
+def _decisions(folder: Path, training: Mapping[str, Any], options: ModelOptions) -> list[LocalFile]:
+    """What the Hub shows of its decisions, if they were measured."""
+    if options.decisions is None:
+        return []
+    return [decision_results(options.decisions, folder, training, adapter_scale=options.adapter_scale)]
+
+
 def _merged(folder: Path, output: Path, adapter_scale: float) -> list[LocalFile]:
     """Merge the adapter at its scale in float32, and save in the precision of the base model's files.
 
@@ -324,7 +336,7 @@ def _notes(dataset: str | None, reports: Sequence[Path]) -> tuple[str, ...]:
 def _owns(name: str, _: Remote) -> bool:
     """Files of an earlier push: an adapter's next to merged weights, say, would be loaded in their place."""
     ours = {ADAPTER, _ADAPTER_WEIGHTS, "config.json", EVAL_RESULTS, TRAINING_REPORT, NOTICE, *_TOKENIZER_FILES}
-    ours.add(CALIBRATION)
+    ours |= {CALIBRATION, DECISION_RESULTS.as_posix()}
     return name in ours or (name.startswith("model") and name.endswith((".safetensors", ".safetensors.index.json")))
 
 
