@@ -216,7 +216,8 @@ def _per_person(table: Table) -> Guess:
 
 def _is_id(table: Table, name: str, column: Column) -> bool:
     ends = re.search(r"(?i)(?:^|[ _.-])(?:id|nr\.?|no\.|key|code)$|[ _.-]no$|id$", name.strip()) is not None
-    return distinct(column) == len(table) > 1 and (ends or _named(_PERSON, name))
+    is_unique = distinct(column) == _filled(column) > max(1, _COVERED * len(table))
+    return is_unique and (ends or _named(_PERSON, name))
 
 
 def _no_question(name: str, column: Column) -> str:

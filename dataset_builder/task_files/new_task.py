@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from dataset_builder.task_files.guess import Guess, distinct, guess_shape
+from dataset_builder.task_files.kept_rows import KeptRows
 from dataset_builder.task_files.options import MOST_FOUND, codes_of_no_answer, in_order, resolve_found
 from dataset_builder.task_files.personal_data import looks_personal
+from dataset_builder.task_files.problems import Problems
 from dataset_builder.task_files.read_csv import separator
 from dataset_builder.task_files.read_table import column_names, guessed_header, read_table, sheets
 from dataset_builder.task_files.reading import Reading
 from dataset_builder.task_files.table import NONE, Column, Table
+from dataset_builder.task_files.table_repairs import without_totals
 from spectrum_suite.errors import UserError
 
 
@@ -45,11 +48,22 @@ def new_task(path: Path, beside: Path) -> str:
         reading = replace(reading, missing=(*reading.missing, *codes))
         table = read_table(path, usable, reading)
         guess = guess_shape(table)
+    table = _without_totals(table, guess)
     for name in dict.fromkeys(names):
         if name not in usable:
             guess.left_out[name] = "has no name" if not name.strip() else "has the name of another column"
     guess.left_out |= dict.fromkeys(structures, "holds lists or objects")
     return "\n".join(_Writer(table, guess, beside, reading, codes).lines()) + "\n"
+
+
+def _without_totals(table: Table, guess: Guess) -> Table:
+    """The table without rows of totals below the data, whose numbers are no answers."""
+    kept = KeptRows(table, Problems())
+    for role in ("person", "question"):
+        if role in guess.keys:
+            without_totals(table, guess.keys[role], kept)
+    columns = {name: replace(column, codes=column.codes[kept.mask]) for name, column in table.columns.items()}
+    return replace(table, columns=columns, numbers=table.numbers[kept.mask])
 
 
 def _holds_structures(column: Column) -> bool:

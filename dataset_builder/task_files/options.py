@@ -13,7 +13,7 @@ from dataset_builder.task_files.definition import spelling
 MOST_FOUND = 20
 """A question with more different answers than this is an open one, unless its options are listed."""
 
-_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
+_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?(?![\d.,])")
 _HIGH_CODES = {77, 88, 97, 98, 99, 777, 888, 997, 998, 999, 7777, 8888, 9997, 9998, 9999}
 _FAR = 5  # times the highest answer that a code is, at least
 _SCALE = 5  # ends of a scale around 0
@@ -79,9 +79,11 @@ def codes_of_no_answer(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def in_order(options: Sequence[str]) -> tuple[str, ...]:
-    """Answers that were found: numbers by their size, texts by the alphabet; whatever the order of the rows."""
+    """Answers that were found: those that begin with a number by its size, others by the alphabet; whatever the order
+    of the rows."""
     return tuple(sorted(options, key=lambda text: (_size(text), text)))
 
 
 def _size(text: str) -> float:
-    return float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else np.inf
+    found = _NUMBER.match(text)
+    return float(found[0].replace(",", ".")) if found else np.inf

@@ -357,6 +357,9 @@ def test_a_comma_that_may_separate_thousands_or_decimals_is_no_number():
     assert numbers(["1,234", "0,5"]).tolist() == [1.234, 0.5]
     assert numbers(["1,234", "1,234.5"]).tolist() == [1234, 1234.5]
     assert numbers(["1 234", "1\u202f234,5"]).tolist() == [1234, 1234.5]
+    assert numbers(["1.234", "1.234,5", "1.000.000", "0,5"]).tolist() == [1234, 1234.5, 1_000_000, 0.5]
+    assert str(numbers(["1.234", "0,5", "12.5"]).tolist()) == "[nan, 0.5, 12.5]"
+    assert numbers(["1.234", "12.5"]).tolist() == [1.234, 12.5]
 
 
 @pytest.mark.parametrize("last", ["Total,1.2,0.3,1.5", "Sum:,40,10,50", "TOTAL,0.4,0.1,0.5"])

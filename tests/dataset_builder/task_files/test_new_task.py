@@ -173,6 +173,13 @@ def test_an_object_is_not_used_besides_its_fields(tmp_path):
     assert read_all(file)[0]
 
 
+def test_an_id_is_told_besides_an_empty_row_and_one_of_totals(tmp_path):
+    rows = [f"{i},{(1, 2, 3)[i % 3]},{'ab'[i % 2]}" for i in range(12)]
+    _, _, file = guessed(tmp_path, "\n".join(["id,q1,q2", *rows, ",,", "Total,24,"]) + "\n")
+    examples, _ = read_all(file)
+    assert examples[0].options[0] == ("1", "2", "3")
+
+
 def test_a_single_question_makes_no_draws_of_people(tmp_path):
     rows = [f"{i},{'xyz'[i % 3]}" for i in range(12)]
     found, _, file = guessed(tmp_path, "\n".join(["Lfd. Nr.,Tea?", *rows]) + "\n")

@@ -135,6 +135,15 @@ def test_options_that_are_found_are_in_order_whatever_the_order_of_rows(tmp_path
         }  # fmt: skip
 
 
+def test_options_that_begin_with_a_number_are_in_the_order_of_the_numbers(tmp_path):
+    task = PER_ANSWER.format(kind="distribution").replace("options: [Never, Sometimes, Often]", "options: found")
+    table = "who,age,country,question,answer\n" + "".join(
+        f"{who},,,Fruit?,{answer}\n" for who, answer in enumerate(["10 = all", "2 = some", "1 = none", "don't know"])
+    )
+    (example,), _ = read_all(written(tmp_path, task, table))
+    assert example.target.options == ("1 = none", "2 = some", "10 = all", "don't know")
+
+
 def test_open_answers_have_no_options(tmp_path):
     task = PER_ANSWER.format(kind="icl").replace("options: [Never, Sometimes, Often]", "options: open")
     examples, _ = read_all(written(tmp_path, task, ANSWERS))
