@@ -10,6 +10,7 @@ SMOKE = $(addprefix tests/, \
     test_evaluate_model.py::test_a_report_says_what_was_run \
     test_evaluate_model.py::test_all_three_desiderata_in_one_report \
     hub/test_push.py::test_everything_comes_in_one_commit \
+    spectrum_suite/formats/test_control_tokens.py \
     spectrum_suite/training/test_collator.py spectrum_suite/training/test_targets.py \
     spectrum_suite/generation/test_logprobs.py spectrum_suite/generation/test_sample.py spectrum_suite/lm/test_client.py \
     spectrum_suite/markers/test_structure.py metrics/test_alignment_scoring.py dataset_builder/sources/test_wvs.py)

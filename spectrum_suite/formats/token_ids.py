@@ -209,14 +209,26 @@ class TokenEncoder:
 
     def _spelling(self, token: str) -> list[int]:
         if token not in self._spellings:
-            base, ids = self._base(_LINE), self.tokenizer._encode_without_added_tokens(_LINE + token)
+            base, ids = self._base(_LINE), self._letters(_LINE + token)
             if ids[: len(base)] != base:
-                base, ids = [], self.tokenizer._encode_without_added_tokens(token)
+                base, ids = [], self._letters(token)
             own = self.tokenizer.convert_tokens_to_ids(token)
             if own != self.tokenizer.unk_token_id and own in ids:
                 raise UserError(f"this tokenizer makes the control token {token} of its letters: leave it out of texts")
             self._spellings[token] = ids[len(base) :]
         return self._spellings[token]
+
+    def _letters(self, text: str) -> list[int]:
+        """The ids of a text in which no added token is looked for, special or not."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        if backend.normalizer is not None:
+            text = backend.normalizer.normalize_str(text)
+        words = [text]
+        if backend.pre_tokenizer is not None:
+            words = [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
+        return [token.id for word in words for token in backend.model.tokenize(word)]
 
     def _ends(self, text: str) -> bool:
         return text.endswith(self.text_format.terminator)
