@@ -19,6 +19,7 @@ _SHORT = 9  # ... so many characters, stand side by side; otherwise bars lie, an
 _LONGEST_LABEL = 40
 _TARGET, _MODEL, _UNIFORM = "#9a9a9a", "#0072b2", "#e69f00"  # distinct without colour vision
 _BAR = 0.4
+_PER_INCH = 10  # characters of a title, at least
 
 
 def task_figure(task: str, section: Section) -> Figure:
@@ -35,12 +36,17 @@ def task_figure(task: str, section: Section) -> Figure:
         _draw_item(axis, item, upright=upright)
     for axis in axes[len(items) :]:
         axis.set_axis_off()
-    (figure.supylabel if upright else figure.supxlabel)("probability", fontsize=10)
+    if upright:
+        figure.supylabel("probability", fontsize=10)
+    else:
+        for axis in axes[max(len(items) - columns, 0) : len(items)]:
+            axis.set_xlabel("probability")  # a label of the whole figure would lie below the legend
     mean = section["model"]["js_divergence"]["mean"]
     chosen = f", {len(items)} of them from the best to the worst" if len(items) < section["n"] else ""
     plural = "s" if section["n"] > 1 else ""
     divergence = "no score" if mean is None else f"mean JS divergence {mean:.3f} nats"
-    figure.suptitle(f"{task}: {divergence} over {section['n']} item{plural}{chosen}", fontsize=11)
+    title = f"{task}: {divergence} over {section['n']} item{plural}{chosen}"
+    figure.suptitle(textwrap.fill(title, int(_PER_INCH * figure.get_figwidth())), fontsize=11)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 

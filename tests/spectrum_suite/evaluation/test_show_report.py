@@ -1,6 +1,7 @@
 """The figures show the numbers of the report."""
 
 import pytest
+from matplotlib.text import Text
 
 from spectrum_suite.evaluation.alignment.show_alignment import MAX_OPTIONS, spread, summary_figure, task_figure
 from spectrum_suite.evaluation.show_report import plot_names, write_plots
@@ -43,6 +44,19 @@ def test_long_options_lie_and_a_dollar_is_no_formula():
     (axis,) = task_figure("colors", section([item(0, 0.1, options=options)])).axes
     assert [bar.get_width() for bar in axis.patches] == pytest.approx([0.75, 0.25, 0.5, 0.5])
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a rather long answer", r"\$5 or \$6"]
+
+
+def test_the_title_is_within_the_figure_and_the_legend_hides_no_text():
+    options = ("Very unlikely", "Somewhat likely")
+    items = [item(name, 0.1, options=options) for name in range(12)]
+    figure = task_figure("dist_books_about_travel_new_questions", section(items) | {"n": 40})
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text not in legend.get_texts()]
+    assert any(text.get_text() == "probability" for text in texts)
+    for text in texts:
+        assert not text.get_window_extent().overlaps(legend.get_window_extent())
+        assert figure.bbox.x0 <= text.get_window_extent().x0 < text.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_of_many_options_the_likeliest_are_shown():
