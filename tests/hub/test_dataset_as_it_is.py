@@ -29,6 +29,7 @@ def shares(yes):
 def opinions(hub, tmp_path, monkeypatch):
     """The commits of a dataset of two configurations, before and after its shares were changed."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # this Hub has none
     api = HfApi(hub.url, token=hub.write_token)
     api.create_repo(DATASET, repo_type="dataset")
     for yes in (0.25, 0.75):
@@ -58,11 +59,11 @@ print(json.dumps(found))
 """
 
 
-UPLOAD = """
-import sys
-from huggingface_hub import HfApi
-HfApi().create_repo("org/base")
-HfApi().upload_folder(repo_id="org/base", folder_path=sys.argv[1])
+TUNE_AND_MEASURE = """
+import json, sys
+from spectrum_suite.commands import evaluate, train
+train.main(json.loads(sys.argv[1]))
+evaluate.main(json.loads(sys.argv[2]))
 """
 
 
@@ -119,19 +120,19 @@ def test_a_model_is_tuned_and_measured_on_a_dataset_of_a_hub_and_published(
     hub, python, opinions, tokenizer_of, tmp_path
 ):
     model = save_llama(tmp_path / "model", tokenizer_of("llama3"))
-    python(
-        "-m", "spectrum_suite", "train", "--objective", "distribution", "--dataset", DATASET, "--dataset_config",
-        "music", "--columns", COLUMNS, "--output_dir", tmp_path / "tuned", "--model_name_or_path", model,
-        "--use_cpu", "true", "--report_to", "none", "--max_steps", "1", "--dtype", "float32", "--lora_r", "2",
-        "--load_in_4bit", "false",
-    )  # fmt: skip
+    training_words = [
+        "--objective", "distribution", "--dataset", DATASET, "--dataset_config", "music", "--columns", COLUMNS,
+        "--output_dir", tmp_path / "tuned", "--model_name_or_path", model, "--use_cpu", "true", "--report_to", "none",
+        "--max_steps", "1", "--dtype", "float32", "--lora_r", "2", "--load_in_4bit", "false",
+    ]  # fmt: skip
+    measuring_words = [
+        "--model", tmp_path / "tuned", "--device", "cpu", "--dataset", DATASET, "--dataset_config", "food",
+        "--columns", COLUMNS, "--output", tmp_path / "out",
+    ]  # fmt: skip
+    python("-c", TUNE_AND_MEASURE, *(json.dumps(list(map(str, words))) for words in (training_words, measuring_words)))
     training = json.loads((tmp_path / "tuned" / "training_report.json").read_text())
     assert (training["suite"], training["rows_per_task"]) == (DATASET, {"opinions": 3})
     assert (training["dataset"]["split"], training["dataset"]["revision"]) == ("train", opinions[1])
-    python(
-        "-m", "spectrum_suite", "evaluate", "--model", tmp_path / "tuned", "--device", "cpu", "--dataset", DATASET,
-        "--dataset_config", "food", "--columns", COLUMNS, "--output", tmp_path / "out",
-    )  # fmt: skip
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["suite"]["name"] == DATASET
     assert report["suite"]["dataset"] == {
@@ -139,7 +140,9 @@ def test_a_model_is_tuned_and_measured_on_a_dataset_of_a_hub_and_published(
         "columns": {"messages": "prompt", "options": "answers", "probabilities": "shares"},
     }  # fmt: skip
     assert [item["target"] for item in report["alignment"]["opinions"]["items"]] == [[0.75, 0.25]] * 3
-    python("-c", UPLOAD, model, token=hub.write_token)
+    writer = HfApi(hub.url, token=hub.write_token)
+    writer.create_repo("org/base")
+    writer.upload_folder(repo_id="org/base", folder_path=model)
     python(
         "-m", "spectrum_suite", "push", "model", tmp_path / "tuned", "--repo_id", "org/tuned",
         "--base_model", "org/base", "--license", "mit",
