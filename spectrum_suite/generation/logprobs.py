@@ -288,16 +288,23 @@ class _Row(Row[tuple[TokenIds, TokenIds]]):
     """Prompts with options after them, as one tree of tokens.
 
     Attributes:
-        prompts: The prompts in it.
+        prompts: The prompts in it -> the index of the last token of each.
     """
 
-    prompts: set[TokenIds] = field(default_factory=set)
+    prompts: dict[TokenIds, int] = field(default_factory=dict)
 
     def add(self, prompt: TokenIds, option: TokenIds) -> None:
         """Score an option after a prompt."""
-        self.prompts.add(prompt)
+        if prompt not in self.prompts:  # options are many, and a prompt is long
+            self.prompts[prompt] = self.tree.extend(ROOT, prompt)
         self.texts = len(self.prompts)
-        self.steps[prompt, option] = self.tree.steps(self.tree.extend(ROOT, prompt), option)
+        self.steps[prompt, option] = self.tree.steps(self.prompts[prompt], option)
+
+    def missing(self, prompt: TokenIds, option: TokenIds) -> int:
+        """How many tokens that would be run for an option after a prompt are not there yet."""
+        if prompt in self.prompts:
+            return self.tree.missing(option[:-1], self.prompts[prompt])
+        return self.tree.missing((*prompt, *option[:-1]))
 
 
 def _check_lengths(config: PreTrainedConfig, items: Sequence[TokenizedOptions]) -> None:
@@ -321,14 +328,15 @@ def _pack(items: Sequence[TokenizedOptions], *, batch_size: int, share: bool, ap
     rows: list[_Row] = []
     for prompt, texts in sorted(of_prompt.items()):
         alone = TokenTree()
+        end = alone.extend(ROOT, prompt)
         for option in texts:
-            alone.extend(ROOT, (*prompt, *option[:-1]))
+            alone.extend(end, option[:-1])
         fits = rows and len(rows[-1].prompts) < batch_size and _fits(rows[-1].tree, alone, prompt)
         fits = fits and not (apart and any(prompt[: len(other)] == other for other in rows[-1].prompts))
         if texts and not (share and fits):
             rows.append(_Row())
         for option in sorted(texts):
-            if rows[-1].steps and _is_too_much(rows[-1].tree, prompt, option, share=share):
+            if rows[-1].steps and _is_too_much(rows[-1], prompt, option, share=share):
                 rows.append(_Row())
             rows[-1].add(prompt, option)
     return rows
@@ -353,10 +361,10 @@ def _fits(tree: TokenTree, other: TokenTree, prompt: TokenIds) -> bool:
     return new <= shared and len(tree.ids) + new <= shared + MAX_BRANCH_TOKENS
 
 
-def _is_too_much(tree: TokenTree, prompt: TokenIds, option: TokenIds, *, share: bool) -> bool:
+def _is_too_much(row: _Row, prompt: TokenIds, option: TokenIds, *, share: bool) -> bool:
     """Whether an option makes a row too long, or makes a fork where there must be none."""
-    new = tree.missing((*prompt, *option[:-1]))
-    size = len(tree.ids) + new
+    new = row.missing(prompt, option)
+    size = len(row.tree.ids) + new
     if share:
         return size > max(MAX_SHARED_TOKENS, len(prompt) + MAX_BRANCH_TOKENS)
     return new > 0 and size > len(prompt) + len(option) - 1
