@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from spectrum_suite.commands.serve import KEY, main
+from spectrum_suite.commands.serve import KEY, listening_on, main
 from tests.spectrum_suite.serving.service import ASKED, HEADERS, Client
 from tests.train_command import REPOSITORY
 
@@ -59,3 +59,11 @@ def test_a_service_starts_answers_and_ends(model_folder):
         finally:
             running.send_signal(signal.SIGINT)
         assert running.wait(60) in (0, 130)
+
+
+def test_what_is_sent_does_not_wait_for_what_was_sent_before():
+    """An answer goes out in two parts."""
+    with listening_on("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -2,12 +2,12 @@
 
 import http.client
 import json
-import socket
 import threading
 from contextlib import contextmanager
 
 import uvicorn
 
+from spectrum_suite.commands.serve import listening_on
 from spectrum_suite.serving.app import application
 from spectrum_suite.serving.worker import Worker
 
@@ -32,7 +32,7 @@ ASKED = {
 def serving(model, reader, *, key=None, longest=400, **options):
     """``(port, worker)`` of a service that runs within."""
     worker = Worker(model, reader, longest=longest, **options)
-    listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+    listening = listening_on("127.0.0.1", 0)
     config = uvicorn.Config(application(worker, NAME, key), log_level="error", lifespan="off", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
