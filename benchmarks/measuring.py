@@ -18,8 +18,10 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeVar
 
+import psutil
 import torch
 
 REPOSITORY = Path(__file__).parents[1]
@@ -51,6 +53,17 @@ def measured(work: Callable[[], Result]) -> tuple[Result, Cost]:
         "peak_gib": round(peak, 3),
         "above_model_gib": round(peak - before, 3),
     }
+
+
+def cpu_seconds_of(process: psutil.Process) -> float:
+    """What a process and all that it has started have used of the processor so far."""
+    return sum(sum(each.cpu_times()[:2]) for each in (process, *process.children(recursive=True)))
+
+
+def spread(ratios: Sequence[float]) -> dict[str, float]:
+    """The median of some ratios, the lowest and the highest."""
+    found = {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+    return {name: round(value, 2) for name, value in found.items()}
 
 
 def run_apart(module: str, options: Sequence[str], way: str, given: Any, *, python: str = sys.executable) -> Any:
