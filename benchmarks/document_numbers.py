@@ -251,6 +251,16 @@ def served_decisions() -> str:
     )
 
 
+def served_options() -> str:
+    """How many times the options a second of lm-evaluation-harness's backend ours scores."""
+    found = _report("served-options")
+    return (
+        f"{_times(found['ratio'])} times as many options a second as lm-evaluation-harness's `local-completions` "
+        f"({_times(found['cpu_ratio'])} times by the seconds of the server's processor), with {found['concurrency']} "
+        "requests under way"
+    )
+
+
 def _times(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:.1f} [{ratio['lowest']:.1f}, {ratio['highest']:.1f}]"
 
@@ -270,6 +280,7 @@ VALUES: dict[str, Callable[[], str]] = {
     "urns": urns,
     "decisions-table": decisions_table,
     "served-decisions": served_decisions,
+    "served-options": served_options,
 }
 """Name of a place -> what writes it."""
 

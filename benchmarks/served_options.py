@@ -1,0 +1,151 @@
+"""Measures how many options a second are scored over a completions server, by us and by lm-evaluation-harness.
+
+    python -m venv lm-eval && lm-eval/bin/pip install 'lm_eval[hf,api]==0.4.13'
+    python -m benchmarks.served_options --vllm_python build/vllm/bin/python --lm_eval_python lm-eval/bin/python
+
+The server is vLLM's, on this machine, on one thread and in float32, in front of the embedded Gemma 3 270M. Ours is what
+`evaluate --endpoint` asks it with; theirs is the harness's backend for such servers, `local-completions`, with as many
+requests under way and token ids in them. Both get the same texts: items of tasks in plain text. The ways take turns,
+with new items in each round, since what one has asked is in the server's prefix cache; the server's cache is emptied
+between them, and theirs comes first in every second round. A number that the two do not agree on is an error.
+
+`ratio` is options per second, ours over theirs: the median of the rounds, with the lowest and the highest. `cpu_ratio`
+is the same by the seconds of the processor that the server takes, on a busy machine the steadier number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+import requests
+
+from benchmarks.measuring import Worker, conditions, cpu_seconds_of, spread
+from benchmarks.option_scoring import Item, suite_items
+from dataset_builder.build import BuildOptions, build
+from spectrum_suite.json_files import write_json
+from spectrum_suite.lm.client import CONCURRENCY, Endpoint
+from spectrum_suite.lm.served import ServedLM
+from spectrum_suite.models import find_model, load_tokenizer
+
+RESULTS = Path(__file__).parent / "results" / "served-options.json"
+MODEL = "embedded:gemma-3-270m"
+TASKS = ("dist_urn", "dist_categorical", "dist_hypergeometric")
+TOLERANCE_NATS = 0.02
+"""Sums of an option's tokens in float32, over 262,144 logits, in batches of other sizes."""
+
+Run = dict[str, Any]
+Way = Callable[[Sequence[Item]], Run]
+
+
+def items_of_rounds(options: argparse.Namespace) -> list[list[Item]]:
+    """The items of each round, those of a round before the first among them; all are different."""
+    tokenizer = load_tokenizer(find_model(MODEL))
+    rounds = options.rounds + 1
+    with tempfile.TemporaryDirectory() as folder:
+        build(list(TASKS), BuildOptions(Path(folder) / "suite", max_rows=rounds * options.items))
+        of_task = [suite_items(f"{folder}/suite", task, rounds * options.items, tokenizer) for task in TASKS]
+    return [list(chain(*(items[number::rounds] for items in of_task))) for number in range(rounds)]
+
+
+def run(way: Way, items: Sequence[Item], url: str, server: psutil.Process) -> Run:
+    """One way on the items of a round, from an empty prefix cache."""
+    requests.post(f"{url}/reset_prefix_cache", timeout=60).raise_for_status()
+    used = cpu_seconds_of(server)
+    found = way(items)
+    return found | {"cpu_seconds": cpu_seconds_of(server) - used}
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Both ways in turn, round by round; a round before the first is not counted.
+
+    Raises:
+        RuntimeError: They do not agree.
+    """
+    from tests.vllm_server import NAME, vllm_server  # noqa: PLC0415 - a checkout has it
+
+    rounds, folder = items_of_rounds(options), str(find_model(MODEL).folder)
+    os.environ |= {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "HF_HUB_OFFLINE": "1"}
+    os.environ |= {"VLLM_SERVER_DEV_MODE": "1"}  # its cache can be emptied
+    served = ["--dtype", "float32", "--max-model-len", "2048", "--kv-cache-memory-bytes", str(2**30)]
+    runs: list[dict[str, Run]] = []
+    with vllm_server(folder, *served, python=str(options.vllm_python.absolute())) as (url, process):
+        lm = ServedLM.of(
+            Endpoint(f"{url}/v1", NAME, concurrency=options.concurrency), load_tokenizer(find_model(MODEL))
+        )
+        settings = {"model": NAME, "base_url": f"{url}/v1/completions", "tokenizer": folder, "add_bos_token": True,
+                    "tokenizer_backend": "huggingface", "num_concurrent": options.concurrency,
+                    "batch_size": options.batch_size}  # fmt: skip
+        harness = Worker("benchmarks.lm_eval_completions", [], settings, python=str(options.lm_eval_python.absolute()))
+        ways: dict[str, Way] = {
+            "ours": lambda items: scored(lm, items),
+            "lm_eval": lambda items: harness(json.dumps([asdict(item) for item in items])),
+        }
+        print("the server answers: measuring", file=sys.stderr, flush=True)
+        for number, items in enumerate(rounds):
+            order = list(ways) if number % 2 else list(reversed(ways))
+            runs.append({way: run(ways[way], items, url, psutil.Process(process.pid)) for way in order})
+        harness.close()
+    apart = max(
+        abs(a - b)
+        for both in runs
+        for a, b in zip(chain(*both["ours"]["log_probs"]), chain(*both["lm_eval"]["log_probs"]), strict=True)
+    )
+    if apart > TOLERANCE_NATS:
+        raise RuntimeError(f"the two ways differ by {apart:.3g} nats")
+    counts = [sum(len(item.options) for item in items) for items in rounds]
+    return summary(runs[1:], counts[1:]) | {
+        "max_difference_nats": apart, "concurrency": options.concurrency, "batch_size_of_theirs": options.batch_size,
+        "items_of_a_round": len(rounds[0]), "options": counts[1:], "tasks": TASKS, "about": conditions(MODEL),
+    }  # fmt: skip
+
+
+def summary(runs: Sequence[dict[str, Run]], counts: Sequence[int]) -> dict[str, Any]:
+    """Options per second of each way, and how many times as many ours are."""
+    both = list(zip(runs, counts, strict=True))
+    found: dict[str, Any] = {
+        "per_second": {way: round(median(n / run[way]["seconds"] for run, n in both), 1) for way in ("ours", "lm_eval")}
+    }
+    for name, seconds in (("ratio", "seconds"), ("cpu_ratio", "cpu_seconds")):
+        found[name] = spread([run["lm_eval"][seconds] / run["ours"][seconds] for run in runs])
+    return found
+
+
+def scored(lm: ServedLM, items: Sequence[Item]) -> Run:
+    """Ours."""
+    began = time.perf_counter()
+    found = lm.option_logprobs([item.prompt for item in items], [item.options for item in items])
+    return {"seconds": time.perf_counter() - began, "log_probs": [each.log_probs.tolist() for each in found]}
+
+
+def main() -> None:
+    """Measure, print and write."""
+    command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("--vllm_python", type=Path, required=True, help="the interpreter that has vLLM")
+    command.add_argument("--lm_eval_python", type=Path, required=True, help="the interpreter that has lm-eval")
+    command.add_argument("--items", type=int, default=10, help="of each task in a round (default: 10)")
+    command.add_argument("--rounds", type=int, default=5, help="rounds that are counted (default: 5)")
+    command.add_argument(
+        "--concurrency", type=int, default=CONCURRENCY, help=f"requests under way (default: {CONCURRENCY})"
+    )
+    command.add_argument("--batch_size", type=int, default=1, help="prompts of each of their requests (default: 1)")
+    command.add_argument("--output", type=Path, default=RESULTS, help=f"a JSON file (default: {RESULTS.name})")
+    options = command.parse_args()
+    found = measure(options)
+    write_json(options.output, found)
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
