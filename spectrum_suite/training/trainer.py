@@ -23,6 +23,7 @@ from trl import SFTTrainer
 
 from spectrum_suite.devices import peak_memory_gib, widest_float
 from spectrum_suite.errors import UserError
+from spectrum_suite.freed_memory import FreedMemory
 from spectrum_suite.layouts import Layout, positions_keep_apart, require
 from spectrum_suite.lm_head import scored_positions
 from spectrum_suite.training import checkpoints
@@ -65,6 +66,8 @@ class SpectrumTrainer(SFTTrainer):
     ) -> None:
         super().__init__(data_collator=data_collator, **options)
         self.add_callback(_EpochSeeds(data_collator))
+        if self.args.device.type == "cpu":
+            self.add_callback(_FreesMemory())
         text_config = self.accelerator.unwrap_model(self.model).config.get_text_config()
         if hasattr(text_config, "output_router_logits"):
             text_config.output_router_logits = False  # the loss has no term for it, and masks of trees are not for it
@@ -350,3 +353,13 @@ class _EpochSeeds(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         self.collator.set_epoch(int(state.epoch or 0))
+
+
+class _FreesMemory(TrainerCallback):
+    """Gives back what steps have freed."""
+
+    def __init__(self) -> None:
+        self.freed = FreedMemory()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        self.freed.after_batch()

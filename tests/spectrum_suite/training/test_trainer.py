@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 from transformers import TrainerCallback
 
 from spectrum_suite.formats.render import get_format
+from spectrum_suite.freed_memory import FreedMemory
 from spectrum_suite.lm_head import scored_positions
 from spectrum_suite.training import checkpoints
 from spectrum_suite.training.adaptation import AdaptationConfig, keep_adapter_precision, load_model
@@ -130,6 +131,14 @@ def test_trained_and_seen_tokens_are_counted(adapted, trainer_on, tokenized_rows
     assert totals["trained_tokens"] == trained
     assert totals["seen_tokens"] == sum(len(sequence.ids) for sequence in sequences)
     assert [e for e in trainer.state.log_history if "loss" in e][-1]["trained_tokens"] == trained
+
+
+def test_what_steps_have_freed_is_given_back_after_each(adapted, trainer_on, monkeypatch):
+    steps = []
+    monkeypatch.setattr(FreedMemory, "after_batch", lambda self: steps.append(trainer.state.global_step))
+    trainer = trainer_on(adapted("llama"), max_steps=3)
+    trainer.train()
+    assert steps == [1, 2, 3]
 
 
 def test_epochs_reach_the_collator(adapted, trainer_on):
