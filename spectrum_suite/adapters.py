@@ -13,13 +13,14 @@ from peft.peft_model import PeftModelForCausalLM
 from peft.tuners.lora import LoraLayer
 from peft.tuners.trainable_tokens import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils import ModulesToSaveWrapper, load_peft_weights
+from peft.utils import AuxiliaryTrainingWrapper, ModulesToSaveWrapper, TrainableTokensWrapper, load_peft_weights
 from torch import nn
 from transformers import PreTrainedModel
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.loading import check_logits, explain_failed_load, name_weights
 from spectrum_suite.probe import are_same, difference, logits_after
+from spectrum_suite.token_rows import overlay_rows
 
 _ROUNDING = 1e-6  # of the largest weight: what is computed twice in different order
 
@@ -72,6 +73,7 @@ def put_on(base: PreTrainedModel, folder: Path, *, name: str, base_name: str, tr
         raise UserError(
             f"adapter {name!r} on base {base_name!r} {', and '.join(found)}{known}: give the base it was made for"
         )
+    overlay_rows(adapted)
     return adapted.train(trainable)
 
 
@@ -231,7 +233,7 @@ def trained_tokens(config: PeftConfig) -> list[int]:
 def _inside(module: nn.Module) -> nn.Module:
     """The module of the base in whatever an adapter has put around it."""
     while True:
-        if isinstance(module, ModulesToSaveWrapper):
+        if isinstance(module, AuxiliaryTrainingWrapper):
             module = module.original_module
         elif isinstance(module, BaseTunerLayer):
             module = module.get_base_layer()
@@ -246,7 +248,8 @@ def _untie(adapted: PeftModel) -> None:
     embeddings, head = (None if matrix is None else _inside(matrix) for matrix in matrices)
     if head is None or embeddings.weight is not head.weight:
         return
-    if any(isinstance(matrix, BaseTunerLayer) for matrix in matrices):
+    with_rows = [isinstance(matrix, TrainableTokensWrapper) for matrix in matrices]
+    if any(isinstance(matrix, BaseTunerLayer) for matrix in matrices) or any(with_rows) != all(with_rows):
         head.weight = nn.Parameter(head.weight.detach().clone(), requires_grad=False)
 
 

@@ -31,7 +31,8 @@ LAYERS = (
     {
         "spectrum_suite.lm_head", "spectrum_suite.tree_attention", "spectrum_suite.layouts", "spectrum_suite.probe",
         "spectrum_suite.loading", "spectrum_suite.adapters", "spectrum_suite.embedded_model", "spectrum_suite.models",
-        "spectrum_suite.live_memory", "spectrum_suite.compared_passes",
+        "spectrum_suite.live_memory", "spectrum_suite.freed_memory", "spectrum_suite.token_rows",
+        "spectrum_suite.compared_passes",
     },
     {"spectrum_suite.generation"},
     {"spectrum_suite.lm"},

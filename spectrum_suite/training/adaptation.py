@@ -30,13 +30,13 @@ from spectrum_suite.loading import (
     read_config,
 )
 from spectrum_suite.probe import logits_after
+from spectrum_suite.token_rows import overlay_rows
 from spectrum_suite.training.lora import lora_config
 from spectrum_suite.training.tokens import (
     TurnTokenRows,
     check_head_keeps_bias,
     copy_rows,
     overwrite_rows,
-    train_rows_without_copies,
 )
 
 MERGED = "merged"
@@ -134,7 +134,7 @@ def load_model(
     if adapter is not None:
         return _adapter_to_train(model, adapter, settings, name)
     peft_model = _new_adapter(model, name, settings, token_ids)
-    train_rows_without_copies(peft_model)
+    overlay_rows(peft_model)
     if transplanted is not None:
         for parameter_name, parameter in peft_model.named_parameters():
             if "trainable_tokens_delta" in parameter_name:
@@ -196,7 +196,6 @@ def _adapter_to_train(model: PreTrainedModel, folder: Path, settings: Adaptation
     """The model with an adapter from a folder, which trains on."""
     peft_model = put_on(model, folder, name=str(folder), base_name=name, trainable=True)
     _check_head_is_not_adapted(peft_model)
-    train_rows_without_copies(peft_model)
     adapter = peft_model.peft_config["default"]
     settings.lora_r, settings.lora_alpha, settings.lora_dropout = adapter.r, adapter.lora_alpha, adapter.lora_dropout
     settings.use_rslora, settings.use_dora = adapter.use_rslora, adapter.use_dora

@@ -19,7 +19,7 @@ from peft.utils.other import TrainableTokensWrapper
 from torch import nn
 
 from spectrum_suite.lm_head import HeadView
-from spectrum_suite.training.tokens import active_rows
+from spectrum_suite.token_rows import active_rows
 
 PIECE = 2048
 """Rows of the head that are multiplied at a time."""

@@ -1,19 +1,12 @@
-"""Turn tokens of a family, and their rows of the embedding matrix: trained, from some beginning, or a donor model's.
-
-PEFT's ``trainable_token_indices`` trains single rows inside the adapter, tied weights included, but builds the whole
-matrix anew in every forward pass: for Gemma 3 270M 671 MB in float32, more work than the rest of the model. The same
-function needs no copy: look the rows up, and overwrite the few that train.
-"""
+"""Turn tokens of a family, and their rows of the embedding matrix: trained, from some beginning, or a donor model's."""
 
 from __future__ import annotations
 
 import json
-import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from peft.tuners.trainable_tokens import TrainableTokensLayer
 from safetensors import safe_open
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -181,50 +174,3 @@ def turn_token_ids(tokenizer: PreTrainedTokenizerBase, text_format: Format) -> l
     if text_format.turn is None:
         return []
     return sorted(tokenizer.convert_tokens_to_ids(list(text_format.turn.special)))
-
-
-def train_rows_without_copies(model: nn.Module) -> int:
-    """Make every trainable-tokens layer of a PEFT model compute its output row by row; returns how many there are.
-
-    Parameters, their names and what is saved stay PEFT's. Only one adapter at a time is supported, as in training.
-    """
-    layers = [module for module in model.modules() if isinstance(module, TrainableTokensLayer)]
-    for layer in layers:
-        embeds = isinstance(layer.base_layer, nn.Embedding)
-        plain: Callable = layer.forward_adapters
-        layer.forward_adapters = types.MethodType(_embed_rows if embeds else _score_rows, layer)
-        layer.rebuild_matrix = plain  # what an inactive or merged adapter needs
-    return len(layers)
-
-
-def active_rows(layer: TrainableTokensLayer, active_adapters: list[str]) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """(token ids, rows) of the one active adapter, or None where PEFT's own code has to answer."""
-    if layer.disable_adapters or layer.merged or len(active_adapters) != 1:
-        return None
-    name = active_adapters[0]
-    rows = layer.trainable_tokens_delta[name]
-    return torch.tensor(layer.token_indices[name], device=rows.device), rows
-
-
-def _embed_rows(layer: TrainableTokensLayer, x: torch.Tensor, active_adapters: list[str]) -> torch.Tensor:
-    """Token ids of shape (batch, length) -> embeddings of shape (batch, length, width)."""
-    active = active_rows(layer, active_adapters)
-    if active is None:
-        return layer.rebuild_matrix(x, active_adapters)
-    token_ids, rows = active
-    embedded = layer.base_layer(x)
-    scale = layer._get_embed_scale()
-    rows = rows.to(embedded.dtype) if scale is None else rows.to(embedded.dtype) * scale.to(embedded.dtype)
-    matches = x.unsqueeze(-1) == token_ids
-    return torch.where(matches.any(-1, keepdim=True), rows[matches.int().argmax(-1)], embedded)
-
-
-def _score_rows(layer: TrainableTokensLayer, x: torch.Tensor, active_adapters: list[str]) -> torch.Tensor:
-    """Hidden states of shape (..., width) -> logits of shape (..., vocabulary)."""
-    active = active_rows(layer, active_adapters)
-    if active is None:
-        return layer.rebuild_matrix(x, active_adapters)
-    token_ids, rows = active
-    bias = layer.base_layer.bias
-    scores = nn.functional.linear(x, rows.to(x.dtype), None if bias is None else bias[token_ids])
-    return layer.base_layer(x).index_copy(-1, token_ids, scores)

@@ -22,11 +22,6 @@ CALLS = 6
 
 
 @pytest.fixture
-def chatml(tokenizer_of):
-    return tokenizer_of("chatml")
-
-
-@pytest.fixture
 def text_format(chatml):
     return get_format("spectrum", chatml)
 

@@ -1,22 +1,10 @@
-"""Tiny random models over the small ChatML vocabulary, and rows to train them on."""
+"""Rows to train the tiny models on."""
 
 import pytest
 from datasets import Dataset
 
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.training.tokenize import tokenize_rows
-from tests import tiny_models
-
-
-@pytest.fixture(scope="session")
-def chatml(tokenizer_of):
-    return tokenizer_of("chatml")
-
-
-@pytest.fixture
-def tiny_model(chatml):
-    """``tiny_model(architecture)``: the same random weights each time, float32."""
-    return lambda architecture: tiny_models.tiny_model(architecture, len(chatml))
 
 
 @pytest.fixture(scope="session")
