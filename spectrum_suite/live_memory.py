@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from spectrum_suite.devices import GIB
+from spectrum_suite.freed_memory import malloc_trim
 from spectrum_suite.tree_attention import masks_for_model
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,10 @@ FIRST_USE = 0.2
 """GiB that a process on a CPU grows by when it first trains or scores: kernels, threads and what allocators keep."""
 
 
+HOLES = 1.25
+"""Times the tensors of a step, what glibc's heap takes of them on a CPU: tensors of many sizes leave holes."""
+
+
 @dataclass(frozen=True)
 class MemoryEstimate:
     """The most memory that a run takes at once, in GiB.
@@ -42,7 +47,7 @@ class MemoryEstimate:
         loading: The checkpoint's files, whose memory is free again before the first step.
         weights: The model, adapter included.
         optimizer: What the optimizer keeps of each trained weight.
-        step: Activations, gradients, logits and all else that lives at the peak of a step.
+        step: Activations, gradients, logits and all else that lives at the peak of a step, with the heap's holes.
     """
 
     process: float
@@ -57,6 +62,7 @@ class MemoryEstimate:
     ) -> MemoryEstimate:
         """From the bytes of the checkpoint's files, of the weights, of the optimizer's and of the step's tensors."""
         on_cpu = device.type == "cpu"
+        step *= HOLES if on_cpu and malloc_trim() else 1
         process = psutil.Process().memory_info().rss + FIRST_USE * GIB if on_cpu else 0
         parts = process, files if on_cpu else 0, weights, optimizer, step
         return cls(*(part / GIB for part in parts))

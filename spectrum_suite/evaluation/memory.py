@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig
 
+from spectrum_suite.adapters import read_adapter_config, trained_tokens
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.generation.logprobs import MAX_SHARED_TOKENS
 from spectrum_suite.live_memory import (
@@ -53,6 +54,8 @@ def count_scoring(config: PreTrainedConfig, lm: LocalLM, shape: tuple[int, int])
     weights = tensor_bytes([*model.parameters(), *model.buffers()])
     head = model.get_output_embeddings()
     whole = 0
+    if lm.files.base and trained_tokens(read_adapter_config(lm.files.folder, lm.files.name)):
+        files = max(files, head.weight.nbytes)  # merging the adapter's rows makes the matrix anew
     if lm.load_in_4bit:
         matrices = [each.weight for each in model.modules() if isinstance(each, nn.Linear) and each is not head]
         weights -= sum(weight.nbytes - weight.numel() * NF4_BYTES for weight in matrices)

@@ -9,6 +9,7 @@ from transformers import Qwen3MoeConfig
 from spectrum_suite import live_memory
 from spectrum_suite.devices import GIB
 from spectrum_suite.formats.render import get_format
+from spectrum_suite.freed_memory import malloc_trim
 from spectrum_suite.live_memory import LiveMemory, MemoryEstimate, make_fake, shapes_of
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model
 from spectrum_suite.training.arguments import TuningConfig, for_our_collator
@@ -33,6 +34,7 @@ def test_a_step_takes_what_was_counted(
     )  # fmt: skip
     collator = SpectrumCollator.for_format(get_format("spectrum", chatml), chatml, max_length=200, branching=1.0)
     shape = LargestBatch.of(tokenized_rows, collator, config)
+    holes = live_memory.HOLES if malloc_trim() else 1
     counted = count_step(model.config, settings, config, shape)
     trainer = SpectrumTrainer(
         model=load_model(str(tmp_path / "model"), settings),
@@ -49,7 +51,7 @@ def test_a_step_takes_what_was_counted(
     trainer.compute_loss(trainer.model.train(), dict(batch)).detach()  # finds out first what the model can do
     with LiveMemory([*weights, *trainer.model.buffers()]) as live:
         trainer.compute_loss(trainer.model, dict(batch)).backward()
-    assert live.peak == pytest.approx(counted.step * GIB, rel=0.15 if checkpointing else 0.1)
+    assert live.peak * holes == pytest.approx(counted.step * GIB, rel=0.15 if checkpointing else 0.1)
 
 
 def test_tensors_count_while_they_live():
