@@ -47,7 +47,7 @@ def test_a_checkpoint_is_small_and_complete(folder):
     training = read_json(folder / "training_report.json", "")
     assert training["base_model"] == read_json(folder / "adapter_config.json", "")["base_model_name_or_path"]
     assert "Gemma Terms of Use" in (folder / "NOTICE").read_text(encoding="utf-8")
-    assert kept_reports(folder)
+    assert kept_reports(folder) or "No evaluation was available" in (folder / "README.md").read_text(encoding="utf-8")
     texts = [path.read_text(encoding="utf-8") for path in (*folder.rglob("*.json"), folder / "README.md")]
     places = str(Path.home()), str(folder.parents[1]), gettempdir() + "/"
     assert not [place for place in places for text in texts if place in text]
