@@ -20,7 +20,6 @@ from transformers import PreTrainedModel
 from spectrum_suite.errors import UserError
 from spectrum_suite.loading import check_logits, explain_failed_load, name_weights
 from spectrum_suite.probe import are_same, difference, logits_after
-from spectrum_suite.token_rows import overlay_rows
 
 _ROUNDING = 1e-6  # of the largest weight: what is computed twice in different order
 
@@ -73,7 +72,6 @@ def put_on(base: PreTrainedModel, folder: Path, *, name: str, base_name: str, tr
         raise UserError(
             f"adapter {name!r} on base {base_name!r} {', and '.join(found)}{known}: give the base it was made for"
         )
-    overlay_rows(adapted)
     return adapted.train(trainable)
 
 

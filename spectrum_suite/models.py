@@ -41,6 +41,7 @@ from spectrum_suite.hub_errors import explained
 from spectrum_suite.json_files import read_json
 from spectrum_suite.loading import Purpose, check_causal, load_causal_lm
 from spectrum_suite.probe import logits_after
+from spectrum_suite.token_rows import overlay_rows
 
 ADAPTER = "adapter_config.json"
 _NEEDED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken"]
@@ -238,7 +239,9 @@ def _adapted(base: PreTrainedModel, files: ModelFiles) -> PeftModel:
     """A base with the adapter in ``files``, at its scale."""
     names = {"name": files.name, "base_name": files.base.name}
     if files.adapter_scale == 1:
-        return put_on(base, files.folder, **names)
+        adapted = put_on(base, files.folder, **names)
+        overlay_rows(adapted)
+        return adapted
     expected = logits_after(base, trained_tokens(read_adapter_config(files.folder, files.name)))
     adapted = put_on(base, files.folder, **names)
     scale(adapted, files.adapter_scale, expected, name=files.name)

@@ -84,7 +84,7 @@ def test_there_are_examples_with_many_numbers():
 
 def test_the_metric_gives_what_the_readme_says():
     [code] = [fence.text for fence in fences(read("README.md")) if "evaluate.load" in fence.text]
-    *lines, last = code.strip().splitlines()
+    *lines, last = [line for line in code.strip().splitlines() if "polis_vote" not in line]  # that needs a built suite
     call, _, told = last.partition("  # ")
     asked = [call, call.replace("js_divergence", "coverage")]
     printed = printed_by("\n".join([*lines, *(f"print(float({each}))" for each in asked)]))

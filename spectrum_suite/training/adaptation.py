@@ -151,6 +151,7 @@ def _new_adapter(model: PreTrainedModel, name: str, settings: AdaptationConfig, 
     with explain_failed_load(f"model {name!r} cannot be given a LoRA adapter"):
         peft_model = get_peft_model(model, adapter)
     _check_head_is_not_adapted(peft_model)
+    overlay_rows(peft_model)
     if expected is not None:
         check_new(peft_model, expected, name=name)
     return peft_model

@@ -195,7 +195,7 @@ def test_runs_are_compared_by_what_their_markers_do(measured):
     assert marked == {
         "too_long_said": 0.7, "too_long_set": 0, "correlation": 1, "language_set": 1, "language_not_set": 0.5,
         "task_over_majority": 0, "domain_over_majority": None, "nats": plain["nats"],
-        "nats_set": pytest.approx(plain["nats"] / 2),
+        "nats_set": pytest.approx(plain["nats"] / 2, abs=1e-6),
     }  # fmt: skip
     asked = ("too_long_said", "language_not_set", "nats")
     assert {name for name, value in plain.items() if value is not None} == set(asked)
