@@ -151,7 +151,6 @@ def _new_adapter(model: PreTrainedModel, name: str, settings: AdaptationConfig, 
     with explain_failed_load(f"model {name!r} cannot be given a LoRA adapter"):
         peft_model = get_peft_model(model, adapter)
     _check_head_is_not_adapted(peft_model)
-    overlay_rows(peft_model)
     if expected is not None:
         check_new(peft_model, expected, name=name)
     return peft_model
@@ -197,6 +196,7 @@ def _adapter_to_train(model: PreTrainedModel, folder: Path, settings: Adaptation
     """The model with an adapter from a folder, which trains on."""
     peft_model = put_on(model, folder, name=str(folder), base_name=name, trainable=True)
     _check_head_is_not_adapted(peft_model)
+    overlay_rows(peft_model)
     adapter = peft_model.peft_config["default"]
     settings.lora_r, settings.lora_alpha, settings.lora_dropout = adapter.r, adapter.lora_alpha, adapter.lora_dropout
     settings.use_rslora, settings.use_dora = adapter.use_rslora, adapter.use_dora
