@@ -10,6 +10,7 @@ from transformers import PhiConfig, PhiForCausalLM
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.models import load_for_scoring
 from spectrum_suite.token_rows import overlay_rows
+from spectrum_suite.training.adaptation import AdaptationConfig, load_model
 from spectrum_suite.training.tokens import turn_token_ids
 
 ARCHITECTURES = ["gemma3", "llama", "qwen2"]
@@ -93,6 +94,17 @@ def test_an_adapter_on_four_bits_is_scored_without_a_copy(
     trained.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
     trained.save_pretrained(tmp_path / "adapter")
     model, _ = load_for_scoring(str(tmp_path / "adapter"), device="cpu", load_in_4bit=True)
+    copies.clear()
+    model(ids)
+    assert tuple(trained.get_base_model().model.embed_tokens.original_module.weight.shape) not in copies
+
+
+def test_an_adapter_trains_on_without_a_copy(adapted, tiny_model, ids, tmp_path, copies):
+    tiny_model("gemma3").save_pretrained(tmp_path / "base")
+    trained = adapted("gemma3")
+    trained.save_pretrained(tmp_path / "adapter")
+    settings = AdaptationConfig(load_in_4bit=False, dtype="float32")
+    model = load_model(str(tmp_path / "base"), settings, adapter=tmp_path / "adapter")
     copies.clear()
     model(ids)
     assert tuple(trained.get_base_model().model.embed_tokens.original_module.weight.shape) not in copies
