@@ -57,6 +57,8 @@ LEAST = {torch.float32: 1e-4, torch.float64: 1e-8, torch.float16: 0.02, torch.bf
 _TIMES_NOISE = {torch.float32: 10, torch.float64: 10}
 """In longer texts rounding makes larger differences than in the short ones that are compared first."""
 
+_TIMES_HALF_NOISE = 2  # the same where half precision rounds
+
 _FOLLOWED = 128  # tokens, at most, of a row of one text that is compared before training
 _Pass = Callable[..., torch.Tensor]
 
@@ -84,6 +86,7 @@ class Proof:
         layout: The fastest layout whose numbers are right.
         refusals: Why a faster one is not.
         tolerance: Nats by which a token's log-probability may differ from that of the same text alone.
+        likely_tolerance: The same for the largest difference among all likely tokens; None until it was measured.
         reach: Tokens of the longest tree that was compared with its texts alone.
         padded_reach: Tokens of the longest row of one text that was compared with the text alone.
         extent: Tokens of the longest text beside which shorter ones were seen to keep their numbers.
@@ -99,6 +102,7 @@ class Proof:
     layout: Layout = Layout.ALONE
     refusals: dict[Layout, str] = field(default_factory=dict)
     tolerance: float = 0.0
+    likely_tolerance: float | None = None
     reach: int = 0
     padded_reach: int = 0
     extent: float = math.inf
@@ -167,6 +171,29 @@ def runs_beside(model: PreTrainedModel, longest: int) -> bool:
 
 
 @torch.no_grad()
+def likely_tolerance(model: PreTrainedModel) -> float:
+    """Nats by which :func:`~spectrum_suite.compared_passes.likely_difference` may differ from 0 by rounding.
+
+    In half precision, the largest of hundreds of thousands of differences may be more than a nat. How large rounding
+    makes it is measured on the model: plain passes of a text and of its beginnings are all right and differ.
+
+    Raises:
+        UserError: As :func:`proof_of`.
+    """
+    proof = proof_of(model)
+    if proof.likely_tolerance is None:
+        proof.likely_tolerance = proof.tolerance
+        if proof.precision not in _TIMES_NOISE:
+            before, tokens = ComparedTexts.of(model).continued
+            ids = before + tokens
+            ends = range(len(before) + 1, len(ids) + 1)
+            beginnings = torch.stack([alone(model, ids[:end])[-1] for end in ends])
+            noise = likely_difference(beginnings, alone(model, ids)[len(before) :])
+            proof.likely_tolerance = max(proof.tolerance, _TIMES_HALF_NOISE * noise)
+    return proof.likely_tolerance
+
+
+@torch.no_grad()
 def cache_differs(model: PreTrainedModel) -> str:
     """Why a text that is continued token by token from a cache does not have its numbers; an empty string if it does.
 
@@ -182,7 +209,7 @@ def cache_differs(model: PreTrainedModel) -> str:
         raise
     except Exception as error:  # a model may raise anything
         return _reason(error)
-    if difference <= proof_of(model).tolerance or right.isnan().any():  # NaN is refused where it is met
+    if difference <= likely_tolerance(model) or right.isnan().any():  # NaN is refused where it is met
         return ""
     return f"within {len(tokens)} tokens by {difference:.3g} nats"
 
@@ -311,7 +338,7 @@ def _prove(model: PreTrainedModel, precision: torch.dtype) -> Proof:
         proof.refusals[Layout.TREE] = reason
         return proof
     proof.layout = Layout.TREE
-    proof.tolerance = max(proof.tolerance, _TIMES_NOISE.get(precision, 2) * difference)
+    proof.tolerance = max(proof.tolerance, _TIMES_NOISE.get(precision, _TIMES_HALF_NOISE) * difference)
     return proof
 
 

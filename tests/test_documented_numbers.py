@@ -73,7 +73,9 @@ def test_what_holds_in_short_is_what_checkpoints_report():
         training = json.loads((folder / "training_report.json").read_text(encoding="utf-8"))
         size = (folder / "adapter_model.safetensors").stat().st_size
         values += [training["peak_rss_gib"], training["seen_tokens"] / 1e6, size / 2**20]
-        for section in json.loads((folder / "reports" / "alignment.json").read_text("utf-8"))["alignment"].values():
+        measured = folder / "reports" / "alignment.json"
+        sections = json.loads(measured.read_text(encoding="utf-8"))["alignment"] if measured.is_file() else {}
+        for section in sections.values():
             values += [section["model"][name]["mean"] for name in ("js_divergence", "coverage")]
             values.append(section["uniform"]["js_divergence"]["mean"])
     known = {f"{value:.{digits}f}" for value in values for digits in range(1, 5)}

@@ -29,7 +29,7 @@ from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.generation.logprobs import TokenIds, prompt_token_ids
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter
 from spectrum_suite.generation.sample import NOT_FINITE, ending_of
-from spectrum_suite.layouts import alone, check_repeats, name_of, proof_of, runs_beside
+from spectrum_suite.layouts import alone, check_repeats, likely_tolerance, name_of, proof_of, runs_beside
 
 logger = logging.getLogger(__name__)
 
@@ -243,10 +243,10 @@ class _Ways:
             difference = likely_difference(torch.stack([logits[row] for logits in output.logits]), right)
             if math.isnan(difference):
                 return ""  # NaN is refused where it is met
-            if difference > proof_of(self.model).tolerance:
+            if difference > likely_tolerance(self.model):
                 check_repeats(self.model, [*prompt, *tokens[:-1]], right.float().log_softmax(-1))
             largest = max(largest, difference)
-        if largest <= proof_of(self.model).tolerance:
+        if largest <= likely_tolerance(self.model):
             return ""
         return f"its probabilities differ from those of whole texts by {largest:.3g} nats"
 

@@ -33,7 +33,7 @@ from spectrum_suite.formats.decode import Decode, output_decoder
 from spectrum_suite.formats.render import Format, get_format
 from spectrum_suite.generation.logprobs import Prompt, TokenIds, prompt_token_ids
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter, Rules
-from spectrum_suite.layouts import NotApart, alone, cache_differs, check_repeats, name_of, proof_of
+from spectrum_suite.layouts import NotApart, alone, cache_differs, check_repeats, likely_tolerance, name_of, proof_of
 from spectrum_suite.lm_head import HeadView, unwatched
 from spectrum_suite.seeding import generator
 
@@ -345,7 +345,7 @@ class _Drawing:
         ids = [*self.prompt, *text]
         right = alone(unwatched(self.model), ids)[-1:]
         difference = likely_difference(logits[None], right)
-        if not difference <= proof_of(self.model).tolerance:
+        if not difference <= likely_tolerance(self.model):
             check_repeats(self.model, ids, right.float().log_softmax(-1))
             raise NotApart(f"after {len(text)} tokens by {difference:.3g} nats")
 

@@ -10,7 +10,7 @@ from transformers import BertConfig, BertLMHeadModel, GPTNeoConfig, GPTNeoForCau
 from spectrum_suite import layouts
 from spectrum_suite.errors import UserError
 from spectrum_suite.generation.logprobs import option_logprobs
-from spectrum_suite.layouts import Layout, positions_keep_apart, proof_of, require
+from spectrum_suite.layouts import Layout, cache_differs, positions_keep_apart, proof_of, require
 from tests.spectrum_suite.architectures import tiny
 from tests.tiny_models import tiny_model
 
@@ -128,3 +128,20 @@ def test_a_model_that_does_not_look_back_proves_nothing(tokenizer):
 def test_positions_keep_texts_apart_where_they_do(architecture, packs):
     reason = positions_keep_apart(tiny(architecture, 300), 64, autocast=None)
     assert (reason == "") is packs, reason
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
+@pytest.mark.parametrize("shift", [0, 1])
+def test_a_cache_in_half_precision_is_told_from_one_that_leads_astray(dtype, shift, monkeypatch):
+    """Of many likely tokens, one differs by far more than rounding makes most of them differ."""
+    model = tiny_model("llama", 400).to(dtype)
+    model.lm_head.weight.data *= 8
+    plain = LlamaForCausalLM.forward
+
+    def shifted(self, *arguments, past_key_values=None, **options):
+        if past_key_values is not None:
+            options["position_ids"] = torch.tensor([[past_key_values.get_seq_length() + shift]])
+        return plain(self, *arguments, past_key_values=past_key_values, **options)
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", shifted)
+    assert bool(cache_differs(model)) == bool(shift)

@@ -1,5 +1,6 @@
 """Greedy responses are the most likely next tokens, whatever a model's own generation config says."""
 
+import logging
 from copy import deepcopy
 
 import pytest
@@ -75,6 +76,14 @@ def test_a_tokenizer_without_an_end_or_padding_responds_until_it_may_not(tokeniz
         monkeypatch.setattr("spectrum_suite.generation.respond._Ways.proven", lambda *_: way)
     found = respond(model, tokenizer, PROMPTS, text_format=get_format("colon", tokenizer), max_new_tokens=5)
     assert [(response.tokens, response.ended) for response in found] == [(5, False)] * 2
+
+
+def test_a_model_in_half_precision_responds_from_its_cache(tokenizer, caplog):
+    model = tiny_model("llama", len(tokenizer), seed=1).to(torch.bfloat16)
+    model.lm_head.weight.data *= 8
+    with caplog.at_level(logging.WARNING):
+        respond(model, tokenizer, PROMPTS, text_format=get_format("spectrum", tokenizer), max_new_tokens=5)
+    assert not caplog.text
 
 
 def test_the_rules_as_custom_generate_multiply_the_model_and_not_its_config(tokenizer):
