@@ -1,15 +1,14 @@
 """Measures whether what 1,000 answers of a model say about its divergence is right, where the exact value is known.
 
-    python -m dataset_builder build --tasks dist_coinflip dist_binomial dist_categorical dist_global_oqa \\
-        --sources_dir SOURCES --output SUITE
+    python -m dataset_builder build --tasks dist_coinflip dist_binomial dist_categorical dist_hypergeometric \\
+        --output SUITE
     python -m benchmarks.sampled_intervals --suite SUITE
 
-The model is the embedded Gemma 3 270M in float32 on the CPU, in the format ``colon``. Of each task the same number of
-items is drawn, among those whose options have at most ``--tokens`` tokens and hold at least ``--coverage`` of the
-model's mass (of a base model's answers to most prompts hardly one is an option); each is scored by the
-log-probabilities of its options, which is exact, and estimated from ``--n`` answers. Counted are the items whose
-interval holds the exact value. ``bias`` is the mean of an estimate minus the exact value, with its standard error over
-items.
+The model is the Spectrum-tuned Gemma 3 270M in float32 on the CPU, in the format ``spectrum``. Of each task the same
+number of items is drawn, among those whose options have at most ``--tokens`` tokens and hold at least ``--coverage`` of
+the model's mass; each is scored by the log-probabilities of its options, which is exact, and estimated from ``--n``
+answers. Counted are the items whose interval holds the exact value. ``bias`` is the mean of an estimate minus the exact
+value, with its standard error over items.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ from spectrum_suite.models import find_model
 from spectrum_suite.suite import draw_rows, task_rows
 
 RESULTS = Path(__file__).parent / "results" / "sampled-intervals.json"
-MODEL = "embedded:gemma-3-270m"
-TASKS = ("dist_coinflip", "dist_binomial", "dist_categorical", "dist_global_oqa")
+MODEL, FORMAT = "embedded:gemma-3-270m-spectrum", "spectrum"
+TASKS = ("dist_coinflip", "dist_binomial", "dist_categorical", "dist_hypergeometric")
 METRICS = ("js_divergence", "total_variation", "brier")
 SEED = 42
 CANDIDATES = 60
@@ -76,11 +75,11 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
     parser.add_argument("--items", type=int, default=15, help="of each task")
     parser.add_argument("--n", type=int, default=1000)
-    parser.add_argument("--tokens", type=int, default=2)
-    parser.add_argument("--coverage", type=float, default=0.01)
+    parser.add_argument("--tokens", type=int, default=4)
+    parser.add_argument("--coverage", type=float, default=0.5)
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    lm = LocalLM(find_model(MODEL), "colon", torch.device("cpu"), torch.float32)
+    lm = LocalLM(find_model(MODEL), FORMAT, torch.device("cpu"), torch.float32)
     settings = EvaluationSettings(MODEL, arguments.output, n=arguments.n, seed=SEED)
     items: list[dict[str, Any]] = []
     begun = time.process_time()
