@@ -6,6 +6,7 @@ Peaks of memory need Linux, whose account of a process can be reset.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import os
@@ -23,6 +24,8 @@ from typing import Any, TypeVar
 
 import psutil
 import torch
+
+from spectrum_suite.json_files import write_json
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -143,3 +146,14 @@ def conditions(model: str) -> dict[str, Any]:
         "load_at_the_end": [round(load, 2) for load in os.getloadavg()],
         "libraries": {name: version(name) for name in ("torch", "transformers")},
     }
+
+
+def measure_and_write(
+    command: argparse.ArgumentParser, measure: Callable[[argparse.Namespace], dict[str, Any]], results: Path
+) -> None:
+    """Parse the command line, measure, print, and write a JSON file: ``results``, or that of ``--output``."""
+    command.add_argument("--output", type=Path, default=results, help=f"a JSON file (default: {results.name})")
+    options = command.parse_args()
+    found = measure(options)
+    write_json(options.output, found)
+    print(json.dumps(found, indent=1))

@@ -41,8 +41,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from benchmarks.measuring import REPOSITORY, conditions, cpu_seconds_of, spread
-from spectrum_suite.json_files import write_json
+from benchmarks.measuring import REPOSITORY, conditions, cpu_seconds_of, measure_and_write, spread
 
 RESULTS = Path(__file__).parent / "results" / "served-decisions.json"
 TOLERANCE = 0.01
@@ -187,11 +186,7 @@ def main() -> None:
     command.add_argument("--layers", type=int, default=2, help="of the model (default: 2)")
     command.add_argument("--heads", type=int, default=2, help="of the model, 32 wide each (default: 2)")
     command.add_argument("--seed", type=int, default=42, help="of the requests (default: 42)")
-    command.add_argument("--output", type=Path, default=RESULTS, help=f"a JSON file (default: {RESULTS.name})")
-    options = command.parse_args()
-    found = measure(options)
-    write_json(options.output, found)
-    print(json.dumps(found, indent=1))
+    measure_and_write(command, measure, RESULTS)
 
 
 if __name__ == "__main__":

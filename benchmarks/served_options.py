@@ -31,10 +31,9 @@ from typing import Any
 import psutil
 import requests
 
-from benchmarks.measuring import Worker, conditions, cpu_seconds_of, spread
+from benchmarks.measuring import Worker, conditions, cpu_seconds_of, measure_and_write, spread
 from benchmarks.option_scoring import Item, suite_items
 from dataset_builder.build import BuildOptions, build
-from spectrum_suite.json_files import write_json
 from spectrum_suite.lm.client import CONCURRENCY, Endpoint
 from spectrum_suite.lm.served import ServedLM
 from spectrum_suite.models import find_model, load_tokenizer
@@ -140,11 +139,7 @@ def main() -> None:
         "--concurrency", type=int, default=CONCURRENCY, help=f"requests under way (default: {CONCURRENCY})"
     )
     command.add_argument("--batch_size", type=int, default=1, help="prompts of each of their requests (default: 1)")
-    command.add_argument("--output", type=Path, default=RESULTS, help=f"a JSON file (default: {RESULTS.name})")
-    options = command.parse_args()
-    found = measure(options)
-    write_json(options.output, found)
-    print(json.dumps(found, indent=1))
+    measure_and_write(command, measure, RESULTS)
 
 
 if __name__ == "__main__":

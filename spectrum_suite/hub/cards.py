@@ -417,7 +417,7 @@ def _metadata(
         pipeline_tag="text-generation",
         license=base.license_name,
         **terms,
-        language=sorted({language for task in data for language in task.spec.languages}),
+        language=sorted({language for task in data for language in task.spec.languages}) or None,
         datasets=[dataset] if dataset else None,
         tags=[
             *([TAGS[objective]] if objective in TAGS else _SPECTRUM_TAGS),
