@@ -19,6 +19,9 @@ class Server(ThreadingHTTPServer):
         self.requests, self.failures, self.key = [], [], None
         self.echoes, self.takes_ids, self.draws_many, self.tells_prompts = True, True, True, False
         self.takes_nodes = False  # vLLM's `logprob_token_ids`, which other servers of this API lack
+        self.lists, self.lists_ids = 0, False  # likeliest tokens that it tells, at most; their ids, as llama.cpp does
+        self.one_text = False  # takes one text at a time, leaves BOS out of what it echoes (llama-cpp-python)
+        self.off_by_one = False  # and tells the log-probabilities of other tokens than it says
         self.lock = threading.Lock()  # one request draws at a time: the seed is the process's
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -34,9 +37,14 @@ class Server(ThreadingHTTPServer):
         log_probs = self.model(torch.tensor([ids])).logits[0].log_softmax(-1)
         return [None, *log_probs[range(len(ids) - 1), ids[1:]].tolist()]
 
-    def echo(self, ids):
-        tokens = list(map(self.tokenizer.decode, ids))
-        log_probs = {"token_logprobs": self.scores(ids), "tokens": tokens} if self.echoes else None
+    def echo(self, ids, more):
+        ids = [*ids, *[5] * more]
+        tokens, scores = list(map(self.tokenizer.decode, ids)), self.scores(ids)
+        if self.one_text and ids[0] == self.tokenizer.bos_token_id:
+            tokens, scores = tokens[1:], [None, *scores[2:]]
+        if self.off_by_one:
+            scores = [None, scores[-1], *scores[1:-1]]
+        log_probs = {"token_logprobs": scores, "tokens": tokens} if self.echoes else None
         return {"text": self.tokenizer.decode(ids), "logprobs": log_probs, "finish_reason": "length"}
 
     @torch.inference_mode()
@@ -44,6 +52,18 @@ class Server(ThreadingHTTPServer):
         log_probs = self.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
         told = {f"token_id:{token}": log_probs[token].item() for token in body["logprob_token_ids"]}
         return {"text": "x", "logprobs": {"top_logprobs": [told]}, "finish_reason": "length"}
+
+    @torch.inference_mode()
+    def likeliest(self, ids, most):
+        """In both forms that servers have; of two tokens that are written alike, the less likely one is told."""
+        log_probs, tokens = self.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1).sort(descending=True)
+        told = list(zip(tokens.tolist(), log_probs.tolist(), strict=True))[: min(most, self.lists)]
+        if self.lists_ids:
+            entries = [{"id": token, "token": "?", "logprob": log_prob} for token, log_prob in told]
+            log_probs = {"content": [{"id": told[0][0], "top_logprobs": entries}]}
+        else:
+            log_probs = {"top_logprobs": [{self.tokenizer.decode([token]): log_prob for token, log_prob in told}]}
+        return {"text": "x", "logprobs": log_probs, "finish_reason": "length"}
 
     def prompt_log_probs(self, ids):
         """As vLLM tells them: for each token after the first an object that holds it."""
@@ -61,6 +81,15 @@ class Server(ThreadingHTTPServer):
             text = self.tokenizer.decode(row[:end], skip_special_tokens=True)
             yield {"text": text, "finish_reason": "length" if end is None else "stop"}
 
+    def refusal(self, body):
+        if not (self.takes_ids or isinstance(body["prompt"], str)):
+            return 400, {"error": "prompt: expected a string"}
+        if self.one_text and not isinstance(body["prompt"], str):
+            return 500, {"error": "one text at a time"}
+        if "logprob_token_ids" in body and not self.takes_nodes:
+            return 400, {"error": "no such field: logprob_token_ids"}
+        return None
+
     def complete(self, body):
         prompts = body["prompt"]
         many = isinstance(prompts, list) and not isinstance(prompts[0], int)
@@ -70,12 +99,18 @@ class Server(ThreadingHTTPServer):
             if "logprob_token_ids" in body:
                 choices.append(self.follow(ids, body))
                 continue
-            found = [self.echo(ids)] if body.get("echo") else list(self.draw(ids, body))
+            if body.get("echo"):
+                found = [self.echo(ids, body["max_tokens"])]
+            elif body.get("logprobs") and self.lists:
+                found = [self.likeliest(ids, body["logprobs"])]
+            else:
+                found = list(self.draw(ids, body))
             if self.tells_prompts and body.get("prompt_logprobs"):
                 found[0]["prompt_logprobs"] = self.prompt_log_probs(ids)
             choices += found
         choices = [choice | {"index": index} for index, choice in enumerate(choices)][::-1]
-        return {"id": "cmpl-1", "object": "text_completion", "created": 0, "model": "tiny", "choices": choices}
+        return {"id": "cmpl-1", "object": "text_completion", "created": 0, "model": "tiny", "choices": choices,
+                "usage": {"completion_tokens": body["max_tokens"]}}  # fmt: skip
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -93,10 +128,8 @@ class Handler(BaseHTTPRequestHandler):
             candidate = json.loads(body["messages"][-1]["content"])["candidate"]
             verdict = {"content": "yes" if len(candidate) == 1 else "no"}
             return self.answer(200, {"choices": [{"message": verdict}]})
-        if not (self.server.takes_ids or isinstance(body["prompt"], str)):
-            return self.answer(400, {"error": "prompt: expected a string"})
-        if "logprob_token_ids" in body and not self.server.takes_nodes:
-            return self.answer(400, {"error": "no such field: logprob_token_ids"})
+        if refused := self.server.refusal(body):
+            return self.answer(*refused)
         if not self.server.draws_many:
             body |= {"n": 1}
         with self.server.lock:

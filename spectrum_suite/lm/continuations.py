@@ -54,8 +54,10 @@ class ContinuationLM(TokenLM):
     @abstractmethod
     def asked(
         self, nodes: Sequence[Node], paths: Sequence[Continuation]
-    ) -> tuple[list[list[float]], list[list[float]]]:
+    ) -> tuple[list[list[float | None]], list[list[float]]]:
         """Per node the log-probabilities of the tokens after it, and per path those of its tokens, in nats.
+
+        One of a node may be None, where the model does not tell it: what continues with it is asked about as a path.
 
         Raises:
             UserError: The model cannot be asked.
@@ -80,11 +82,12 @@ class ContinuationLM(TokenLM):
             for (context, ids), found in zip(nodes, after, strict=True)
             for token, log_prob in zip(ids, found, strict=True)
         }
-        by_nodes = set(wanted).difference(paths)
-        return dict(zip(paths, along, strict=True)) | {
-            (prompt, ids): [log_probs[(*prompt, *ids[:end]), token] for end, token in enumerate(ids)]
-            for prompt, ids in by_nodes
-        }
+        scored = dict(zip(paths, along, strict=True))
+        for prompt, ids in set(wanted).difference(paths):
+            scored[prompt, ids] = [log_probs[(*prompt, *ids[:end]), token] for end, token in enumerate(ids)]
+        untold = [continuation for continuation in dict.fromkeys(wanted) if None in scored[continuation]]
+        _, along = self.asked([], untold)
+        return scored | dict(zip(untold, along, strict=True))
 
     def option_logprobs(
         self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, refuse_long: bool = False

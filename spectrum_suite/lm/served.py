@@ -7,8 +7,8 @@ tokens are the last ones, whatever ``text_offset`` says (servers count special t
 each in their own way).
 
 vLLM does both. llama.cpp's server refuses ``echo``, SGLang says that its ``echo`` does not go with ``logprobs``, and
-`transformers serve` has neither nor ``n``; a server that gives no log-probabilities of a prompt is named to the user,
-never scored as 0. llama.cpp and SGLang can be sampled from.
+`transformers serve` has neither nor ``n``. Of such a server an option is scored by the likeliest tokens that it lists
+after each beginning, as many as it lists; one that is not among them is named to the user, never scored as 0.
 """
 
 from __future__ import annotations
@@ -32,12 +32,20 @@ from spectrum_suite.generation.logprobs import Prompt, TokenIds, option_token_id
 from spectrum_suite.generation.respond import Response
 from spectrum_suite.generation.sample import Samples
 from spectrum_suite.lm.base import SERVICES_ONLY, Question
-from spectrum_suite.lm.client import Endpoint, Json, NoAnswerError, connected
+from spectrum_suite.lm.chat_manner import MOST_LIKELY
+from spectrum_suite.lm.client import Endpoint, Json, NoAnswerError, RefusedError, connected
 from spectrum_suite.lm.continuations import FOLLOWERS, Continuation, ContinuationLM, Node
+from spectrum_suite.lm.listed_tokens import count_listed, listed_tokens, texts_of_tokens
 from spectrum_suite.models import ModelFiles
 from spectrum_suite.seeding import generator
 
 SCORED_PER_REQUEST = 64
+LISTED = (1000, *MOST_LIKELY)
+"""How many of the likeliest tokens a server is asked to list: the first that it does not refuse."""
+
+_NEARLY = 0.5  # of what was asked for is listed at least, where some tokens are written alike
+
+ECHO_TOLERANCE = 0.1  # nats, between a token in a prompt and the same after it: half precision rounds
 TOKENS_PER_REQUEST = 2**14
 SAMPLES_PER_REQUEST = 128
 
@@ -119,9 +127,8 @@ class ServedLM(ContinuationLM):
                 self.sample([_SMALL], 2, max_new_tokens=1, seed=0)
             elif question == "respond":
                 self.respond([_SMALL], max_new_tokens=1)
-            else:
-                (ids,) = self._prompt_ids([_SMALL])
-                self.scored([(ids[:-1], ids[-1:])])
+            elif self._no_echo and not self.takes_nodes():
+                return self._no_echo
         except NoAnswerError:
             raise
         except UserError as error:
@@ -196,11 +203,17 @@ class ServedLM(ContinuationLM):
         return prompt_token_ids(self.tokenizer, prompts, self.text_format)
 
     def takes_nodes(self) -> bool:
-        """Whether the server gives the log-probabilities of tokens that it is asked about; found out once."""
-        return not self.endpoint.as_text and self._takes_nodes
+        """Whether the server tells the log-probabilities of next tokens; found out once.
+
+        The few that some list are asked for only where nothing else is told.
+        """
+        return self._takes_ids or self._listed >= LISTED[0] or bool(self._listed and self._no_echo)
 
     @cached_property
-    def _takes_nodes(self) -> bool:
+    def _takes_ids(self) -> bool:
+        """Whether it tells those of tokens that it is asked about by their ids."""
+        if self.endpoint.as_text:
+            return False
         (prompt,) = self._prompt_ids([_SMALL])
         some = [(prompt, (0, 1, 2))]  # a server that does not know the field tells two of them at most, by chance
         try:
@@ -212,24 +225,110 @@ class ServedLM(ContinuationLM):
             return False
         return True
 
+    @cached_property
+    def _listed(self) -> int:
+        """How many of the likeliest tokens it lists."""
+        (prompt,) = self._prompt_ids([_SMALL])
+        for most in LISTED:
+            try:
+                ((choice,),) = self._complete([self._list_request(self._wire(prompt), most)], "Asking")
+            except RefusedError as error:
+                if error.temporary:
+                    raise
+                continue
+            count = count_listed(choice)
+            return most if count > _NEARLY * most else count
+        return 0
+
+    @cached_property
+    def _no_echo(self) -> str:
+        """Why continuations cannot be asked about whole; an empty string if they can.
+
+        Where a server lists next tokens, too, the two have to agree: llama-cpp-python counts the tokens of a prompt
+        without a beginning of sequence from another one than their log-probabilities.
+        """
+        (ids,) = self._prompt_ids([_SMALL])
+        small = (ids[:-1], ids[-1:])
+        try:
+            ((echoed,),) = self._along([small])
+        except NoAnswerError:
+            raise
+        except UserError as error:
+            return str(error)
+        if self.endpoint.as_text and self._listed:
+            ((listed,),) = self._from_lists([small])
+            if listed is not None and not abs(listed - echoed) <= ECHO_TOLERANCE:
+                return f"the endpoint at {self.endpoint.url} echoes log-probabilities that are not those of its tokens"
+        return ""
+
+    @cached_property
+    def _texts(self) -> dict[str, int]:
+        return texts_of_tokens(self.tokenizer)
+
     def asked(
         self, nodes: Sequence[Node], paths: Sequence[Continuation]
-    ) -> tuple[list[list[float]], list[list[float]]]:
+    ) -> tuple[list[list[float | None]], list[list[float]]]:
         """See :class:`~spectrum_suite.lm.continuations.ContinuationLM`."""
+        if paths and self.endpoint.as_text and self._no_echo:
+            raise UserError(self._untold(paths))
+        after = self._after(nodes) if not nodes or self._takes_ids else self._from_lists(nodes)
+        try:
+            return after, self._along(paths)
+        except UserError as error:
+            lost = isinstance(error, NoAnswerError) or getattr(error, "temporary", False)
+            if lost or not self._listed or not self._no_echo:
+                raise
+            raise UserError(self._untold(paths)) from error
+
+    def _after(self, nodes: Sequence[Node]) -> list[list[float | None]]:
+        """Those of tokens that are asked about by their ids."""
         requests = [self._node_request(together) for together in _together(nodes, followers=FOLLOWERS)]
-        requests += [
-            {
-                "prompt": [self._wire((*prompt, *after)) for prompt, after in together],
-                "max_tokens": 0,
-                "echo": True,
-                "logprobs": 1,
-            }
-            for together in _together(paths)
-        ]
         choices = [choice for answered in self._complete(requests, "Scoring") for choice in answered]
-        after = [_next_log_probs(choice, node) for choice, node in zip(choices[: len(nodes)], nodes, strict=True)]
-        along = [self._last_log_probs(choice, *path) for choice, path in zip(choices[len(nodes) :], paths, strict=True)]
-        return after, along
+        return [_next_log_probs(choice, node) for choice, node in zip(choices, nodes, strict=True)]
+
+    def _along(self, paths: Sequence[Continuation]) -> list[list[float]]:
+        """Those of continuations that are asked about whole."""
+        if self.endpoint.as_text:  # some servers take one text at a time, and at least one token after it
+            requests = [
+                {"prompt": self._wire((*prompt, *after)), "max_tokens": 1, "echo": True, "logprobs": 1}
+                for prompt, after in paths
+            ]
+        else:
+            requests = [
+                {
+                    "prompt": [self._wire((*prompt, *after)) for prompt, after in together],
+                    "max_tokens": 0,
+                    "echo": True,
+                    "logprobs": 1,
+                }
+                for together in _together(paths)
+            ]
+        choices = [choice for answered in self._complete(requests, "Scoring") for choice in answered]
+        return [self._last_log_probs(choice, *path) for choice, path in zip(choices, paths, strict=True)]
+
+    def _from_lists(self, nodes: Sequence[Node]) -> list[list[float | None]]:
+        """Those of tokens among the likeliest, then, where some are not, among all; None for what is not listed."""
+        texts = dict(enumerate(self._wire_or_none(context) for context, _ in nodes))
+        found: list[dict[int, float]] = [{} for _ in nodes]
+        for most in (self._listed, *([len(self.tokenizer)] if self._listed == LISTED[0] else [])):
+            left = [
+                place
+                for place, (_, ids) in enumerate(nodes)
+                if texts[place] is not None and not found[place].keys() >= set(ids)
+            ]
+            try:
+                answered = self._complete([self._list_request(texts[place], most) for place in left], "Scoring")
+            except RefusedError as error:
+                if error.temporary or most == self._listed:
+                    raise
+                break
+            for place, (choice,) in zip(left, answered, strict=True):
+                found[place] = listed_tokens(choice, self._texts)
+        return [[log_probs.get(token) for token in ids] for log_probs, (_, ids) in zip(found, nodes, strict=True)]
+
+    def _list_request(self, prompt: list[int] | str, most: int) -> Json:
+        """The log-probabilities of the likeliest tokens after a prompt."""
+        return {"prompt": prompt, "max_tokens": 1, "logprobs": most}
 
     def _node_request(self, nodes: Sequence[Node]) -> Json:
         """The log-probabilities of the tokens after any of some nodes, after each of them (vLLM's own fields)."""
@@ -242,12 +341,14 @@ class ServedLM(ContinuationLM):
         }
 
     def _last_log_probs(self, choice: Json, prompt: TokenIds, continuation: TokenIds) -> list[float]:
-        expected = len(prompt) + len(continuation)
         log_probs = (choice.get("logprobs") or {}).get("token_logprobs") or []
-        found = log_probs[-len(continuation) :]
-        if len(log_probs) != expected or None in found:
+        echoed = log_probs[: len(log_probs) - choice.get("generated", 0)]
+        expected = len(prompt) + len(continuation)
+        added = len(added_around(self.tokenizer)[0]) if self.endpoint.as_text else 0  # some leave it out of the echo
+        found = echoed[-len(continuation) :]
+        if len(echoed) not in (expected, expected - added) or None in found:
             raise UserError(
-                f"the endpoint at {self.endpoint.url} gave {len(log_probs)} log-probabilities for {expected} tokens: "
+                f"the endpoint at {self.endpoint.url} gave {len(echoed)} log-probabilities for {expected} tokens: "
                 "options need a server that echoes those of a prompt (vLLM does), with the tokenizer that is used here"
             )
         return found
@@ -269,6 +370,21 @@ class ServedLM(ContinuationLM):
             )
         return text
 
+    def _wire_or_none(self, ids: TokenIds) -> list[int] | str | None:
+        """See :meth:`_wire`; None where a server would give the text other tokens."""
+        try:
+            return self._wire(ids)
+        except UserError:
+            return None
+
+    def _untold(self, paths: Sequence[Continuation]) -> str:
+        """Why some continuations cannot be scored."""
+        text = self.tokenizer.decode(paths[0][1])
+        return (
+            f"{self._no_echo}; and {text!r} is not among the {self._listed} likeliest continuations that it lists: "
+            "estimate by samples (--estimate samples)"
+        )
+
     def _complete(self, requests: Sequence[Json], doing: str) -> list[list[Json]]:
         """The choices of each completion, in order."""
         found: dict[int, list[Json]] = {}
@@ -283,13 +399,20 @@ class ServedLM(ContinuationLM):
         return [found[index] for index in range(len(requests))]
 
     def _choices(self, answer: Json, request: Json) -> list[Json]:
-        expected = request.get("n") or len(request["prompt"])
+        alone = isinstance(request["prompt"], str) or request["prompt"] == [] or isinstance(request["prompt"][0], int)
+        expected = request.get("n") or (1 if alone else len(request["prompt"]))
         choices = sorted(answer.get("choices", []), key=lambda choice: choice["index"])
         if len(choices) != expected:
             raise UserError(
                 f"the endpoint at {self.endpoint.url} gave {len(choices)} completions, not the {expected} asked for: "
                 "it does not support lists of prompts or 'n', use one that does, e.g. vLLM"
             )
+        if request.get("echo") and request["max_tokens"]:
+            try:
+                choices[0]["generated"] = answer["usage"]["completion_tokens"]
+            except (KeyError, TypeError) as error:
+                lacks = "does not say how many tokens it generated ('usage')"
+                raise UserError(f"the endpoint at {self.endpoint.url} {lacks}: use another server") from error
         return choices
 
     @property

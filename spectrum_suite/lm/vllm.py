@@ -119,7 +119,7 @@ class VllmLM(ContinuationLM):
 
     def asked(
         self, nodes: Sequence[Node], paths: Sequence[Continuation]
-    ) -> tuple[list[list[float]], list[list[float]]]:
+    ) -> tuple[list[list[float | None]], list[list[float]]]:
         """See :class:`~spectrum_suite.lm.continuations.ContinuationLM`."""
         requests = [(context, _SCORE | {"logprob_token_ids": list(ids)}) for context, ids in nodes]
         for prompt, (*inside, last) in paths:  # the last token is asked about as a node's, and not run

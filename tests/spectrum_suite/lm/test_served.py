@@ -10,10 +10,12 @@ import torch
 
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import get_format
+from spectrum_suite.generation.logprobs import option_token_ids, prompt_token_ids
 from spectrum_suite.generation.sample import Samples
 from spectrum_suite.lm import client, served
 from spectrum_suite.lm.base import SERVICES_ONLY, Question
 from spectrum_suite.lm.client import Endpoint
+from spectrum_suite.lm.listed_tokens import listed_tokens, texts_of_tokens
 from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.served import ServedLM
 from tests.completions_server import serving
@@ -26,6 +28,7 @@ PROMPTS = [
 ]
 OPTIONS = [["1", "10", "100", "12", "2", "1"], ["Heads", "Tails", "Heads up"], ["é", "日本", "🎲"]]
 
+NO_ECHO, NO_IDS, ONE_TEXT = "echoes those of a prompt", "refuses with 400 .*expected a string", "gave 1 completions"
 QUESTIONS = tuple(question for question in get_args(Question) if question not in SERVICES_ONLY)
 
 SIDES = ["Heads", "Tails", "It stands"]
@@ -59,8 +62,9 @@ def server(model, tokenizer, monkeypatch):
 
 
 def scoring(server):
-    """The requests that the server has been sent, without the one that finds out what it takes."""
-    return [body for _, _, body in server.requests if body.get("logprob_token_ids") != [0, 1, 2]]
+    """The requests that the server has been sent, without those that find out what it takes and tells."""
+    sent = [body for _, _, body in server.requests if body.get("logprob_token_ids") != [0, 1, 2]]
+    return [body for body in sent if "echo" in body or body.get("logprobs", 1) == 1]
 
 
 @pytest.fixture
@@ -85,10 +89,11 @@ def test_options_get_the_scores_of_the_model_itself(name, as_text, server, lm_in
         assert mine.log_probs.dtype == torch.float32
         torch.testing.assert_close(mine.log_probs, theirs.log_probs, atol=1e-4, rtol=0)
         assert (mine.token_ids, mine.refused) == (theirs.token_ids, None)
-    sent = [prompt for body in scoring(server) for prompt in body["prompt"]]
+    asked = [[body["prompt"]] if as_text else body["prompt"] for body in scoring(server)]
+    sent = [prompt for prompts in asked for prompt in prompts]
     assert all(isinstance(prompt, str) is as_text for prompt in sent)
     assert all(server.tokens(prompt).count(tokenizer.bos_token_id) == 1 for prompt in sent)
-    assert max(len(body["prompt"]) for body in scoring(server)) == 4
+    assert max(map(len, asked)) == (1 if as_text else 4)
 
 
 @pytest.mark.parametrize("name", ["spectrum", "colon"])
@@ -112,6 +117,79 @@ def test_a_server_that_tells_of_tokens_is_asked_about_each_beginning_once(name, 
     (mine,), (theirs,) = (engine.output_logprobs([COIN], options=SIDES) for engine in (lm, local))
     torch.testing.assert_close(mine.options, theirs.options, atol=1e-4, rtol=0)
     assert len(server.requests) == len(scoring(server)) + 1
+
+
+def lists_in(server):
+    return [body for _, _, body in server.requests if body.get("logprobs", 1) > 1]
+
+
+@pytest.mark.parametrize("lists", [1000, 10**6])
+@pytest.mark.parametrize("name", ["spectrum", "colon"])
+def test_one_text_at_a_time_is_enough_where_likely_tokens_are_listed(
+    name, lists, server, lm_in, model, tokenizer, monkeypatch
+):
+    """As llama-cpp-python answers: no token ids, no lists of prompts, no BOS in what it echoes."""
+    monkeypatch.setattr(served, "LISTED", (40,))
+    server.one_text, server.lists = True, lists
+    options = [["1", "2", "12"], ["Heads", "Tails", "Heads up"], ["x", "日本", "🎲"]]
+    prompts = [("Any " * 50) + PROMPTS[0], [{"role": "description", "content": "A coin. " * 60}], "1 2 3"]
+    lm = lm_in(name, as_text=True)
+    assert lm.cannot("option_logprobs") is None
+    found = lm.option_logprobs(prompts, options)
+    expected = LocalLM.of(model, tokenizer, get_format(name, tokenizer)).option_logprobs(prompts, options)
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine.log_probs, theirs.log_probs, atol=1e-4, rtol=0)
+    assert all(isinstance(body["prompt"], str) for _, _, body in server.requests)
+    asked = [(body["prompt"], body["logprobs"]) for body in lists_in(server)]
+    assert len(asked) == len(set(asked))
+    assert {most for _, most in asked} == {40, len(tokenizer)}
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_options_among_the_listed_tokens_need_no_echo(as_text, server, lm_in, model, tokenizer, monkeypatch):
+    """As llama.cpp's own server answers: ids of the likeliest tokens, and nothing of a prompt."""
+    server.echoes, server.lists, server.lists_ids = False, 20, True
+    monkeypatch.setattr(served, "LISTED", (1000, 20))
+    text_format, prompt = get_format("colon", tokenizer), ("Any " * 50) + PROMPTS[0]
+    (ids,) = prompt_token_ids(tokenizer, [prompt], text_format)
+    with torch.inference_mode():
+        log_probs = model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+    rank = log_probs.argsort(descending=True).argsort().tolist()
+    texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+    words = {
+        ids[0]: word
+        for word, ids in zip(texts, option_token_ids(tokenizer, texts), strict=True)
+        if len(ids) == 1 and word.isalpha()
+    }
+    likely = [token for token in words if rank[token] < 20]
+    unlikely = next(token for token in words if rank[token] >= 20)
+    lm = lm_in("colon", as_text=as_text)
+    assert lm.cannot("option_logprobs") is None
+    (found,) = lm.option_logprobs([prompt], [[words[token] for token in likely]])
+    torch.testing.assert_close(found.log_probs, log_probs[likely], atol=1e-4, rtol=0)
+    assert len(likely) > 1
+    with pytest.raises(UserError, match=f"{NO_ECHO}.*not among the 20 likeliest .*--estimate samples"):
+        lm.option_logprobs([prompt], [[words[token] for token in (*likely, unlikely)]])
+
+
+def test_an_echo_of_other_log_probabilities_than_its_tokens_is_refused(server, lm_in):
+    """As llama-cpp-python tells them where a model has no beginning of sequence."""
+    server.off_by_one, server.lists = True, 10**6
+    lm = lm_in("colon", as_text=True)
+    with pytest.raises(UserError, match="echoes log-probabilities that are not those of its tokens"):
+        lm.option_logprobs(["1 2 "], [["3"]])
+
+
+@pytest.mark.parametrize("kind", ["plain", "llama3"])
+def test_a_text_stands_for_the_only_token_that_is_written_so(kind, tokenizer_of):
+    tokenizer = tokenizer_of(kind)
+    texts = texts_of_tokens(tokenizer)
+    assert len(texts) > len(tokenizer) / 2
+    for text, token in list(texts.items())[::7]:
+        assert tokenizer.decode([*tokenizer("a", add_special_tokens=False).input_ids, token]) == "a" + text
+    told = {"a": -1.0, "no token": -2.0, "b": None}
+    assert listed_tokens({"logprobs": {"top_logprobs": [told]}}, {"a": 5, "b": 6}) == {5: -1.0}
+    assert listed_tokens({"logprobs": None}, texts) == listed_tokens({}, texts) == {}
 
 
 @pytest.mark.parametrize(("limit", "value"), [("SCORED_PER_REQUEST", 2), ("TOKENS_PER_REQUEST", 1), ("FOLLOWERS", 1)])
@@ -139,7 +217,7 @@ def test_text_that_would_be_cut_elsewhere_is_refused(server, lm_in, tokenizer):
     assert tokenizer("the", add_special_tokens=False).input_ids != apart
     with pytest.raises(UserError, match="as text has other tokens than prompt and option by themselves"):
         lm_in(as_text=True).option_logprobs(["th"], [["e"]])
-    assert server.requests == []
+    assert all(body["prompt"] == "1 2 3" for _, _, body in server.requests)  # what the server tells was found out
 
 
 def test_nothing_to_score_asks_nothing(server, lm_in):
@@ -254,9 +332,6 @@ def test_what_a_server_cannot_do_is_named(answer, message, server, lm_in, tokeni
     server.failures = [answer] * 4  # the small question is tried twice, too
     with pytest.raises(UserError, match=message):
         lm_in().option_logprobs(["a"], [["a"]])
-
-
-NO_ECHO, NO_IDS, ONE_TEXT = "echoes those of a prompt", "refuses with 400 .*expected a string", "gave 1 completions"
 
 
 @pytest.mark.parametrize(
