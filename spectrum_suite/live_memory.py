@@ -127,10 +127,15 @@ def shapes_of(config: PreTrainedConfig, dtype: torch.dtype, attention: str | Non
         return AutoModelForCausalLM.from_config(config, dtype=dtype, **options)
 
 
-def file_bytes(config: PreTrainedConfig, weights: int, loaded: torch.dtype) -> int:
-    """Bytes of a checkpoint of so many weights, whose files are taken to be in ``loaded`` where none says."""
+def file_bytes(config: PreTrainedConfig, weights: int, loaded: torch.dtype, *, in_4bit: bool = False) -> int:
+    """Bytes of a checkpoint of so many weights that are in memory beside the loaded ones.
+
+    There are none where weights are loaded in the precision of the files, as they lie there; of a checkpoint that does
+    not name one, that is assumed.
+    """
     said = config.dtype or loaded
-    return weights * (getattr(torch, said) if isinstance(said, str) else said).itemsize
+    kept = getattr(torch, said) if isinstance(said, str) else said
+    return weights * kept.itemsize if kept != loaded or in_4bit else 0
 
 
 def make_fake(model: nn.Module, device: torch.device) -> FakeTensorMode:

@@ -50,7 +50,8 @@ def count_scoring(config: PreTrainedConfig, lm: LocalLM, shape: tuple[int, int])
         shape: Rows of a batch and tokens of a row.
     """
     model = shapes_of(deepcopy(config), lm.dtype)
-    files = file_bytes(config, sum(weight.numel() for weight in model.parameters()), lm.dtype)
+    count = sum(weight.numel() for weight in model.parameters())
+    files = file_bytes(config, count, lm.dtype, in_4bit=lm.load_in_4bit)
     weights = tensor_bytes([*model.parameters(), *model.buffers()])
     head = model.get_output_embeddings()
     whole = 0

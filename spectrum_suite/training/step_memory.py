@@ -82,7 +82,7 @@ def count_step(
     in_4bit = bool(settings.use_peft and settings.load_in_4bit)
     dtype = _dtype(config, settings)
     model = shapes_of(deepcopy(config), dtype, settings.attn_implementation)
-    on_disk = file_bytes(config, sum(weight.numel() for weight in model.parameters()), dtype)
+    on_disk = file_bytes(config, sum(weight.numel() for weight in model.parameters()), dtype, in_4bit=in_4bit)
     head = model.get_output_embeddings()
     quantized = [each.weight for each in model.modules() if isinstance(each, nn.Linear) and each is not head]
     quantized = quantized if in_4bit else []

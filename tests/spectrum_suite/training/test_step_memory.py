@@ -4,13 +4,13 @@ import logging
 
 import pytest
 import torch
-from transformers import Qwen3MoeConfig
+from transformers import LlamaConfig, Qwen3MoeConfig
 
 from spectrum_suite import live_memory
 from spectrum_suite.devices import GIB
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.freed_memory import malloc_trim
-from spectrum_suite.live_memory import LiveMemory, MemoryEstimate, make_fake, shapes_of
+from spectrum_suite.live_memory import LiveMemory, MemoryEstimate, file_bytes, make_fake, shapes_of
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model
 from spectrum_suite.training.arguments import TuningConfig, for_our_collator
 from spectrum_suite.training.collator import SpectrumCollator
@@ -88,3 +88,11 @@ def test_a_model_that_cannot_run_without_content_fails_with_its_error_alone(chat
         model(input_ids=torch.zeros(1, 8, dtype=torch.long))
     logger.removeHandler(caplog.handler)
     assert not caplog.messages
+
+
+def test_files_take_memory_beside_the_weights_only_where_these_are_converted():
+    config = LlamaConfig(dtype="bfloat16")
+    assert file_bytes(config, 1000, torch.bfloat16) == 0
+    assert file_bytes(config, 1000, torch.float32) == 2000
+    assert file_bytes(config, 1000, torch.bfloat16, in_4bit=True) == 2000
+    assert file_bytes(LlamaConfig(), 1000, torch.float32) == 0  # taken to be of what they are loaded in
