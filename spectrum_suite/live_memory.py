@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class MemoryEstimate:
 
     Attributes:
         process: What the process has without the model; 0 on an accelerator.
-        loading: The checkpoint's files, whose memory is free again before the first step.
+        loading: What is converted while weights are loaded, whose memory is free again before the first step.
         weights: The model, adapter included.
         optimizer: What the optimizer keeps of each trained weight.
         step: Activations, gradients, logits and all else that lives at the peak of a step, with the heap's holes.
@@ -58,13 +58,13 @@ class MemoryEstimate:
 
     @classmethod
     def of(
-        cls, device: torch.device, *, files: float, weights: float, optimizer: float = 0, step: float
+        cls, device: torch.device, *, converting: float, weights: float, optimizer: float = 0, step: float
     ) -> MemoryEstimate:
-        """From the bytes of the checkpoint's files, of the weights, of the optimizer's and of the step's tensors."""
+        """From the bytes of what loading converts, of the weights, of the optimizer and of a step's tensors."""
         on_cpu = device.type == "cpu"
         step *= HOLES if on_cpu and malloc_trim() else 1
         process = psutil.Process().memory_info().rss + FIRST_USE * GIB if on_cpu else 0
-        parts = process, files if on_cpu else 0, weights, optimizer, step
+        parts = process, converting if on_cpu else 0, weights, optimizer, step
         return cls(*(part / GIB for part in parts))
 
     @property
@@ -127,15 +127,17 @@ def shapes_of(config: PreTrainedConfig, dtype: torch.dtype, attention: str | Non
         return AutoModelForCausalLM.from_config(config, dtype=dtype, **options)
 
 
-def file_bytes(config: PreTrainedConfig, weights: int, loaded: torch.dtype, *, in_4bit: bool = False) -> int:
-    """Bytes of a checkpoint of so many weights that are in memory beside the loaded ones.
+def converted_bytes(
+    config: PreTrainedConfig, weights: Iterable[torch.Tensor], loaded: torch.dtype, *, in_4bit: bool = False
+) -> int:
+    """Bytes that loading has beside the weights at most: the largest one as it is in the files, until it is converted.
 
     There are none where weights are loaded in the precision of the files, as they lie there; of a checkpoint that does
     not name one, that is assumed.
     """
     said = config.dtype or loaded
     kept = getattr(torch, said) if isinstance(said, str) else said
-    return weights * kept.itemsize if kept != loaded or in_4bit else 0
+    return max(weight.numel() for weight in weights) * kept.itemsize if kept != loaded or in_4bit else 0
 
 
 def make_fake(model: nn.Module, device: torch.device) -> FakeTensorMode:

@@ -15,7 +15,7 @@ from spectrum_suite.live_memory import (
     NF4_BYTES,
     LiveMemory,
     MemoryEstimate,
-    file_bytes,
+    converted_bytes,
     inputs_of,
     make_fake,
     shapes_of,
@@ -50,13 +50,12 @@ def count_scoring(config: PreTrainedConfig, lm: LocalLM, shape: tuple[int, int])
         shape: Rows of a batch and tokens of a row.
     """
     model = shapes_of(deepcopy(config), lm.dtype)
-    count = sum(weight.numel() for weight in model.parameters())
-    files = file_bytes(config, count, lm.dtype, in_4bit=lm.load_in_4bit)
+    converting = converted_bytes(config, model.parameters(), lm.dtype, in_4bit=lm.load_in_4bit)
     weights = tensor_bytes([*model.parameters(), *model.buffers()])
     head = model.get_output_embeddings()
     whole = 0
     if lm.files.base and trained_tokens(read_adapter_config(lm.files.folder, lm.files.name)):
-        files = max(files, head.weight.nbytes)  # merging the adapter's rows makes the matrix anew
+        converting = max(converting, head.weight.nbytes)  # merging the adapter's rows makes the matrix anew
     if lm.load_in_4bit:
         matrices = [each.weight for each in model.modules() if isinstance(each, nn.Linear) and each is not head]
         weights -= sum(weight.nbytes - weight.numel() * NF4_BYTES for weight in matrices)
@@ -67,4 +66,4 @@ def count_scoring(config: PreTrainedConfig, lm: LocalLM, shape: tuple[int, int])
         head.forward = lambda states: compute(states.flatten(0, 1)[:HEAD_POSITIONS].clone())
         with LiveMemory([*model.parameters(), *model.buffers()]) as live:
             model(**inputs).logits.float().logsumexp(-1)
-    return MemoryEstimate.of(lm.device, files=files, weights=weights, step=live.peak + whole)
+    return MemoryEstimate.of(lm.device, converting=converting, weights=weights, step=live.peak + whole)

@@ -20,7 +20,7 @@ from spectrum_suite.live_memory import (
     NF4_BYTES,
     LiveMemory,
     MemoryEstimate,
-    file_bytes,
+    converted_bytes,
     inputs_of,
     make_fake,
     shapes_of,
@@ -82,7 +82,7 @@ def count_step(
     in_4bit = bool(settings.use_peft and settings.load_in_4bit)
     dtype = _dtype(config, settings)
     model = shapes_of(deepcopy(config), dtype, settings.attn_implementation)
-    on_disk = file_bytes(config, sum(weight.numel() for weight in model.parameters()), dtype, in_4bit=in_4bit)
+    converting = converted_bytes(config, model.parameters(), dtype, in_4bit=in_4bit)
     head = model.get_output_embeddings()
     quantized = [each.weight for each in model.modules() if isinstance(each, nn.Linear) and each is not head]
     quantized = quantized if in_4bit else []
@@ -108,7 +108,7 @@ def count_step(
         if args.gradient_accumulation_steps > 1:
             step += trained
     step += max((weight.numel() * dtype.itemsize for weight in quantized), default=0)  # one of them, made whole
-    return MemoryEstimate.of(device, files=on_disk, weights=weights, optimizer=states * trained, step=step)
+    return MemoryEstimate.of(device, converting=converting, weights=weights, optimizer=states * trained, step=step)
 
 
 def _dtype(config: PreTrainedConfig, settings: AdaptationConfig) -> torch.dtype:

@@ -10,7 +10,7 @@ from spectrum_suite import live_memory
 from spectrum_suite.devices import GIB
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.freed_memory import malloc_trim
-from spectrum_suite.live_memory import LiveMemory, MemoryEstimate, file_bytes, make_fake, shapes_of
+from spectrum_suite.live_memory import LiveMemory, MemoryEstimate, converted_bytes, make_fake, shapes_of
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model
 from spectrum_suite.training.arguments import TuningConfig, for_our_collator
 from spectrum_suite.training.collator import SpectrumCollator
@@ -90,9 +90,9 @@ def test_a_model_that_cannot_run_without_content_fails_with_its_error_alone(chat
     assert not caplog.messages
 
 
-def test_files_take_memory_beside_the_weights_only_where_these_are_converted():
-    config = LlamaConfig(dtype="bfloat16")
-    assert file_bytes(config, 1000, torch.bfloat16) == 0
-    assert file_bytes(config, 1000, torch.float32) == 2000
-    assert file_bytes(config, 1000, torch.bfloat16, in_4bit=True) == 2000
-    assert file_bytes(LlamaConfig(), 1000, torch.float32) == 0  # taken to be of what they are loaded in
+def test_the_largest_weight_is_twice_in_memory_where_it_is_converted():
+    config, weights = LlamaConfig(dtype="bfloat16"), [torch.zeros(10, 10), torch.zeros(100, 10)]
+    assert converted_bytes(config, weights, torch.bfloat16) == 0
+    assert converted_bytes(config, weights, torch.float32) == 2000
+    assert converted_bytes(config, weights, torch.bfloat16, in_4bit=True) == 2000
+    assert converted_bytes(LlamaConfig(), weights, torch.float32) == 0  # taken to be of what they are loaded in
