@@ -14,13 +14,20 @@ from typing import Any
 
 from benchmarks.measuring import serve
 
+BACKENDS = {
+    "local-completions": ("lm_eval.models.openai_completions", "LocalCompletionsAPI"),
+    "gguf": ("lm_eval.models.gguf", "GGUFLM"),
+}
+"""Name on the harness's command line -> module and class."""
+
 
 def main() -> None:
     """Score the items of each line: a list of ``{prompt, options}``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="a JSON file with the settings of the backend")
     settings = json.loads(parser.parse_args().work.read_text())
-    backend = import_module("lm_eval.models.openai_completions").LocalCompletionsAPI(**settings)
+    module, name = BACKENDS[settings.pop("backend")]
+    backend = getattr(import_module(module), name)(**settings)
     instance = import_module("lm_eval.api.instance").Instance
 
     def score(line: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ MODEL, FORMAT = "embedded:gemma-3-270m-spectrum", "spectrum"
 TASKS = ("dist_coinflip", "dist_binomial", "dist_categorical", "dist_hypergeometric")
 METRICS = ("js_divergence", "total_variation", "brier")
 SEED = 42
-CANDIDATES = 60
+CANDIDATES = 100
 
 
 def some_rows(lm: LocalLM, suite: str, task: str, *, count: int, tokens: int, coverage: float) -> Dataset:

@@ -1,13 +1,20 @@
 """Measures how many options a second are scored over a completions server, by us and by lm-evaluation-harness.
 
     python -m venv lm-eval && lm-eval/bin/pip install 'lm_eval[hf,api]==0.4.13'
-    python -m benchmarks.served_options --vllm_python build/vllm/bin/python --lm_eval_python lm-eval/bin/python
+    python -m benchmarks.served_options --server_python build/vllm/bin/python --lm_eval_python lm-eval/bin/python
 
-The server is vLLM's, on this machine, on one thread and in float32, in front of the embedded Gemma 3 270M. Ours is what
-`evaluate --endpoint` asks it with; theirs is the harness's backend for such servers, `local-completions`, with as many
-requests under way and token ids in them. Both get the same texts: items of tasks in plain text. The ways take turns,
-with new items in each round, since what one has asked is in the server's prefix cache; the server's cache is emptied
-between them, and theirs comes first in every second round. A number that the two do not agree on is an error.
+    python -m venv llama && llama/bin/pip install 'llama-cpp-python[server]==0.3.36'
+    python -m benchmarks.served_options --server llama_cpp --server_python llama/bin/python \
+        --lm_eval_python lm-eval/bin/python --tasks dist_coinflip dist_hypergeometric --items 1 --rounds 3 \
+        --output benchmarks/results/served-options-llama-cpp.json
+
+The server is vLLM's, or llama-cpp-python's (which makes a list of all 262,144 tokens for each one of an echo, hence few
+items), on this machine and on one thread, in front of the embedded Gemma 3 270M: vLLM has it in float32, llama.cpp in
+the 4 bits of its GGUF file. Ours is what `evaluate --endpoint` asks it with; theirs is the harness's backend for such
+servers: `local-completions` with as many requests under way and token ids in them, or `gguf`. Both get the same texts:
+items of tasks in plain text. The ways take turns, with new items in each round, since what one has asked is in the
+server's prefix cache; the server's cache is emptied between them, and theirs comes first in every second round. A
+number that the two do not agree on is an error.
 
 `ratio` is options per second, ours over theirs: the median of the rounds, with the lowest and the highest. `cpu_ratio`
 is the same by the seconds of the processor that the server takes, on a busy machine the steadier number.
@@ -21,8 +28,9 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -34,6 +42,7 @@ import requests
 from benchmarks.measuring import Worker, conditions, cpu_seconds_of, measure_and_write, spread
 from benchmarks.option_scoring import Item, suite_items
 from dataset_builder.build import BuildOptions, build
+from spectrum_suite.embedded_model import EMBEDDED_MODELS
 from spectrum_suite.lm.client import CONCURRENCY, Endpoint
 from spectrum_suite.lm.served import ServedLM
 from spectrum_suite.models import find_model, load_tokenizer
@@ -41,11 +50,64 @@ from spectrum_suite.models import find_model, load_tokenizer
 RESULTS = Path(__file__).parent / "results" / "served-options.json"
 MODEL = "embedded:gemma-3-270m"
 TASKS = ("dist_urn", "dist_categorical", "dist_hypergeometric")
-TOLERANCE_NATS = 0.02
-"""Sums of an option's tokens in float32, over 262,144 logits, in batches of other sizes."""
+TOLERANCE_NATS = {"vllm": 0.02, "llama_cpp": 0.2}
+"""Sums of an option's tokens over 262,144 logits, in batches of other sizes: in float32, and rounded to 8 bits."""
 
 Run = dict[str, Any]
 Way = Callable[[Sequence[Item]], Run]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server, as both ways ask it.
+
+    Attributes:
+        url: Its address, without a path.
+        process: That runs it.
+        lm: Ours.
+        settings: Of the harness's backend, with its name as ``backend``.
+    """
+
+    url: str
+    process: psutil.Process
+    lm: ServedLM
+    settings: dict[str, Any]
+
+
+@contextmanager
+def vllm(options: argparse.Namespace) -> Iterator[Served]:
+    """vLLM's server."""
+    from tests.vllm_server import NAME, vllm_server  # noqa: PLC0415 - a checkout has it
+
+    files = find_model(MODEL)
+    os.environ |= {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "HF_HUB_OFFLINE": "1"}
+    os.environ |= {"VLLM_SERVER_DEV_MODE": "1"}  # its cache can be emptied
+    served = ["--dtype", "float32", "--max-model-len", "2048", "--kv-cache-memory-bytes", str(2**30)]
+    with vllm_server(str(files.folder), *served, python=str(options.server_python.absolute())) as (url, process):
+        lm = ServedLM.of(Endpoint(f"{url}/v1", NAME, concurrency=options.concurrency), load_tokenizer(files))
+        settings = {"backend": "local-completions", "model": NAME, "base_url": f"{url}/v1/completions",
+                    "tokenizer": str(files.folder), "add_bos_token": True, "tokenizer_backend": "huggingface",
+                    "num_concurrent": options.concurrency, "batch_size": options.batch_size}  # fmt: skip
+        yield Served(url, psutil.Process(process.pid), lm, settings)
+
+
+@contextmanager
+def llama_cpp(options: argparse.Namespace) -> Iterator[Served]:
+    """llama-cpp-python's server."""
+    from tests.served_apart import served_apart  # noqa: PLC0415 - a checkout has it
+
+    with tempfile.TemporaryDirectory() as folder:
+        gguf = EMBEDDED_MODELS[MODEL.removeprefix("embedded:")].gguf_path(Path(folder))
+        command = [str(options.server_python.absolute()), "-m", "llama_cpp.server", "--model", str(gguf),
+                   "--host", "127.0.0.1", "--logits_all", "True", "--n_ctx", "1024", "--n_threads", "1",
+                   "--n_threads_batch", "1"]  # fmt: skip
+        with served_apart(command, health="/v1/models") as (url, process):
+            endpoint = Endpoint(f"{url}/v1", str(gguf), as_text=True, concurrency=options.concurrency)
+            lm = ServedLM.of(endpoint, load_tokenizer(find_model(MODEL)))
+            yield Served(url, psutil.Process(process.pid), lm, {"backend": "gguf", "base_url": url})
+
+
+SERVERS = {"vllm": vllm, "llama_cpp": llama_cpp}
 
 
 def items_of_rounds(options: argparse.Namespace) -> list[list[Item]]:
@@ -53,17 +115,20 @@ def items_of_rounds(options: argparse.Namespace) -> list[list[Item]]:
     tokenizer = load_tokenizer(find_model(MODEL))
     rounds = options.rounds + 1
     with tempfile.TemporaryDirectory() as folder:
-        build(list(TASKS), BuildOptions(Path(folder) / "suite", max_rows=rounds * options.items))
-        of_task = [suite_items(f"{folder}/suite", task, rounds * options.items, tokenizer) for task in TASKS]
+        build(list(options.tasks), BuildOptions(Path(folder) / "suite", max_rows=rounds * options.items))
+        of_task = [suite_items(f"{folder}/suite", task, rounds * options.items, tokenizer) for task in options.tasks]
     return [list(chain(*(items[number::rounds] for items in of_task))) for number in range(rounds)]
 
 
-def run(way: Way, items: Sequence[Item], url: str, server: psutil.Process) -> Run:
+def run(way: Way, items: Sequence[Item], served: Served) -> Run:
     """One way on the items of a round, from an empty prefix cache."""
-    requests.post(f"{url}/reset_prefix_cache", timeout=60).raise_for_status()
-    used = cpu_seconds_of(server)
+    if served.lm.endpoint.as_text:  # this server keeps the text before, and no other
+        requests.post(f"{served.url}/v1/completions", json={"prompt": "-", "max_tokens": 1}, timeout=60)
+    else:
+        requests.post(f"{served.url}/reset_prefix_cache", timeout=60).raise_for_status()
+    used = cpu_seconds_of(served.process)
     found = way(items)
-    return found | {"cpu_seconds": cpu_seconds_of(server) - used}
+    return found | {"cpu_seconds": cpu_seconds_of(served.process) - used}
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -72,41 +137,32 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         RuntimeError: They do not agree.
     """
-    from tests.vllm_server import NAME, vllm_server  # noqa: PLC0415 - a checkout has it
-
-    rounds, folder = items_of_rounds(options), str(find_model(MODEL).folder)
-    os.environ |= {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "HF_HUB_OFFLINE": "1"}
-    os.environ |= {"VLLM_SERVER_DEV_MODE": "1"}  # its cache can be emptied
-    served = ["--dtype", "float32", "--max-model-len", "2048", "--kv-cache-memory-bytes", str(2**30)]
+    rounds = items_of_rounds(options)
     runs: list[dict[str, Run]] = []
-    with vllm_server(folder, *served, python=str(options.vllm_python.absolute())) as (url, process):
-        lm = ServedLM.of(
-            Endpoint(f"{url}/v1", NAME, concurrency=options.concurrency), load_tokenizer(find_model(MODEL))
-        )
-        settings = {"model": NAME, "base_url": f"{url}/v1/completions", "tokenizer": folder, "add_bos_token": True,
-                    "tokenizer_backend": "huggingface", "num_concurrent": options.concurrency,
-                    "batch_size": options.batch_size}  # fmt: skip
-        harness = Worker("benchmarks.lm_eval_completions", [], settings, python=str(options.lm_eval_python.absolute()))
+    with SERVERS[options.server](options) as served:
+        python = str(options.lm_eval_python.absolute())
+        harness = Worker("benchmarks.lm_eval_completions", [], served.settings, python=python)
         ways: dict[str, Way] = {
-            "ours": lambda items: scored(lm, items),
+            "ours": lambda items: scored(served.lm, items),
             "lm_eval": lambda items: harness(json.dumps([asdict(item) for item in items])),
         }
         print("the server answers: measuring", file=sys.stderr, flush=True)
         for number, items in enumerate(rounds):
             order = list(ways) if number % 2 else list(reversed(ways))
-            runs.append({way: run(ways[way], items, url, psutil.Process(process.pid)) for way in order})
+            runs.append({way: run(ways[way], items, served) for way in order})
         harness.close()
     apart = max(
         abs(a - b)
         for both in runs
         for a, b in zip(chain(*both["ours"]["log_probs"]), chain(*both["lm_eval"]["log_probs"]), strict=True)
     )
-    if apart > TOLERANCE_NATS:
+    if apart > TOLERANCE_NATS[options.server]:
         raise RuntimeError(f"the two ways differ by {apart:.3g} nats")
     counts = [sum(len(item.options) for item in items) for items in rounds]
     return summary(runs[1:], counts[1:]) | {
-        "max_difference_nats": apart, "concurrency": options.concurrency, "batch_size_of_theirs": options.batch_size,
-        "items_of_a_round": len(rounds[0]), "options": counts[1:], "tasks": TASKS, "about": conditions(MODEL),
+        "server": options.server, "backend_of_theirs": served.settings["backend"], "max_difference_nats": apart,
+        "concurrency": options.concurrency, "batch_size_of_theirs": options.batch_size,
+        "items_of_a_round": len(rounds[0]), "options": counts[1:], "tasks": options.tasks, "about": conditions(MODEL),
     }  # fmt: skip
 
 
@@ -131,8 +187,10 @@ def scored(lm: ServedLM, items: Sequence[Item]) -> Run:
 def main() -> None:
     """Measure, print and write."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("--vllm_python", type=Path, required=True, help="the interpreter that has vLLM")
+    command.add_argument("--server", choices=SERVERS, default="vllm", help="what serves the model (default: vllm)")
+    command.add_argument("--server_python", type=Path, required=True, help="the interpreter that has the server")
     command.add_argument("--lm_eval_python", type=Path, required=True, help="the interpreter that has lm-eval")
+    command.add_argument("--tasks", nargs="+", default=list(TASKS), help=f"(default: {' '.join(TASKS)})")
     command.add_argument("--items", type=int, default=10, help="of each task in a round (default: 10)")
     command.add_argument("--rounds", type=int, default=5, help="rounds that are counted (default: 5)")
     command.add_argument(
