@@ -269,16 +269,15 @@ class ServedLM(ContinuationLM):
         self, nodes: Sequence[Node], paths: Sequence[Continuation]
     ) -> tuple[list[list[float | None]], list[list[float]]]:
         """See :class:`~spectrum_suite.lm.continuations.ContinuationLM`."""
-        if paths and self.endpoint.as_text and self._no_echo:
-            raise UserError(self._untold(paths))
         after = self._after(nodes) if not nodes or self._takes_ids else self._from_lists(nodes)
+        if paths and self.endpoint.as_text and self._no_echo:
+            return after, self._along_lists(paths, self._no_echo)
         try:
             return after, self._along(paths)
         except UserError as error:
-            lost = isinstance(error, NoAnswerError) or getattr(error, "temporary", False)
-            if lost or not self._listed or not self._no_echo:
+            if isinstance(error, NoAnswerError) or getattr(error, "temporary", False) or not self._listed:
                 raise
-            raise UserError(self._untold(paths)) from error
+            return after, self._along_lists(paths, str(error))
 
     def _after(self, nodes: Sequence[Node]) -> list[list[float | None]]:
         """Those of tokens that are asked about by their ids."""
@@ -305,6 +304,24 @@ class ServedLM(ContinuationLM):
             ]
         choices = [choice for answered in self._complete(requests, "Scoring") for choice in answered]
         return [self._last_log_probs(choice, *path) for choice, path in zip(choices, paths, strict=True)]
+
+    def _along_lists(self, paths: Sequence[Continuation], reason: str) -> list[list[float]]:
+        """Those of continuations that cannot be asked about whole: each token among the likeliest that follow there.
+
+        Raises:
+            UserError: One is not listed; ``reason`` says why it is not asked about otherwise.
+        """
+        after = [[((*prompt, *ids[:end]), (token,)) for end, token in enumerate(ids)] for prompt, ids in paths]
+        nodes = list(dict.fromkeys(node for of_path in after for node in of_path))
+        found = dict(zip(nodes, self._from_lists(nodes), strict=True))
+        along = [[found[node][0] for node in of_path] for of_path in after]
+        for (_, ids), log_probs in zip(paths, along, strict=True):
+            if None in log_probs:
+                raise UserError(
+                    f"{reason}; and {self.tokenizer.decode(ids)!r} is not among the {self._listed} likeliest "
+                    "continuations that it lists: estimate by samples (--estimate samples)"
+                )
+        return along
 
     def _from_lists(self, nodes: Sequence[Node]) -> list[list[float | None]]:
         """Those of tokens among the likeliest, then, where some are not, among all; None for what is not listed."""
@@ -376,14 +393,6 @@ class ServedLM(ContinuationLM):
             return self._wire(ids)
         except UserError:
             return None
-
-    def _untold(self, paths: Sequence[Continuation]) -> str:
-        """Why some continuations cannot be scored."""
-        text = self.tokenizer.decode(paths[0][1])
-        return (
-            f"{self._no_echo}; and {text!r} is not among the {self._listed} likeliest continuations that it lists: "
-            "estimate by samples (--estimate samples)"
-        )
 
     def _complete(self, requests: Sequence[Json], doing: str) -> list[list[Json]]:
         """The choices of each completion, in order."""

@@ -145,12 +145,13 @@ def test_one_text_at_a_time_is_enough_where_likely_tokens_are_listed(
     assert {most for _, most in asked} == {40, len(tokenizer)}
 
 
+@pytest.mark.parametrize("prompt", [("Any " * 50) + PROMPTS[0], "1 2 "], ids=["long", "short"])
 @pytest.mark.parametrize("as_text", [False, True])
-def test_options_among_the_listed_tokens_need_no_echo(as_text, server, lm_in, model, tokenizer, monkeypatch):
+def test_options_among_the_listed_tokens_need_no_echo(prompt, as_text, server, lm_in, model, tokenizer, monkeypatch):
     """As llama.cpp's own server answers: ids of the likeliest tokens, and nothing of a prompt."""
     server.echoes, server.lists, server.lists_ids = False, 20, True
     monkeypatch.setattr(served, "LISTED", (1000, 20))
-    text_format, prompt = get_format("colon", tokenizer), ("Any " * 50) + PROMPTS[0]
+    text_format = get_format("colon", tokenizer)
     (ids,) = prompt_token_ids(tokenizer, [prompt], text_format)
     with torch.inference_mode():
         log_probs = model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
@@ -172,12 +173,15 @@ def test_options_among_the_listed_tokens_need_no_echo(as_text, server, lm_in, mo
         lm.option_logprobs([prompt], [[words[token] for token in (*likely, unlikely)]])
 
 
-def test_an_echo_of_other_log_probabilities_than_its_tokens_is_refused(server, lm_in):
+def test_an_echo_of_other_log_probabilities_than_its_tokens_is_not_used(server, lm_in, model, tokenizer, monkeypatch):
     """As llama-cpp-python tells them where a model has no beginning of sequence."""
     server.off_by_one, server.lists = True, 10**6
-    lm = lm_in("colon", as_text=True)
-    with pytest.raises(UserError, match="echoes log-probabilities that are not those of its tokens"):
-        lm.option_logprobs(["1 2 "], [["3"]])
+    (found,) = lm_in("colon", as_text=True).option_logprobs(["1 2 "], [["3"]])
+    (expected,) = LocalLM.of(model, tokenizer, get_format("colon", tokenizer)).option_logprobs(["1 2 "], [["3"]])
+    torch.testing.assert_close(found.log_probs, expected.log_probs, atol=1e-4, rtol=0)
+    monkeypatch.setattr(ServedLM, "_no_echo", property(lambda _: ""))
+    (wrong,) = lm_in("colon", as_text=True).option_logprobs(["1 2 "], [["3"]])
+    assert abs(wrong.log_probs - expected.log_probs) > served.ECHO_TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["plain", "llama3"])
@@ -218,6 +222,13 @@ def test_text_that_would_be_cut_elsewhere_is_refused(server, lm_in, tokenizer):
     with pytest.raises(UserError, match="as text has other tokens than prompt and option by themselves"):
         lm_in(as_text=True).option_logprobs(["th"], [["e"]])
     assert all(body["prompt"] == "1 2 3" for _, _, body in server.requests)  # what the server tells was found out
+
+
+def test_so_it_is_not_where_the_next_token_is_listed(server, lm_in, model, tokenizer):
+    server.one_text, server.lists = True, 10**6
+    (found,) = lm_in("colon", as_text=True).option_logprobs(["th"], [["e"]])
+    (expected,) = LocalLM.of(model, tokenizer, get_format("colon", tokenizer)).option_logprobs(["th"], [["e"]])
+    torch.testing.assert_close(found.log_probs, expected.log_probs, atol=1e-4, rtol=0)
 
 
 def test_nothing_to_score_asks_nothing(server, lm_in):
