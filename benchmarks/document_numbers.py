@@ -261,6 +261,26 @@ def served_options() -> str:
     )
 
 
+def served_options_llama_cpp() -> str:
+    """The same in front of llama-cpp-python's server."""
+    found = _report("served-options-llama-cpp")
+    return (
+        f"{_times(found['ratio'])} times as many options a second as the harness's `gguf` "
+        f"({_times(found['cpu_ratio'])} times by the seconds of the server's processor)"
+    )
+
+
+def sampled_intervals() -> str:
+    """How many intervals of 1,000 answers hold the exact divergence."""
+    found = _report("sampled-intervals")
+    held = found["summary"]["js_divergence"]
+    tasks = " and ".join((", ".join(f"`{task}`" for task in found["tasks"][:-1]), f"`{found['tasks'][-1]}`"))
+    return (
+        f"of {held['of']} items of {tasks}, {held['held']} intervals from {found['n']:,} answers hold the exact "
+        f"divergence ({held['held'] / held['of']:.1%})"
+    )
+
+
 def _times(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:.1f} [{ratio['lowest']:.1f}, {ratio['highest']:.1f}]"
 
@@ -281,6 +301,8 @@ VALUES: dict[str, Callable[[], str]] = {
     "decisions-table": decisions_table,
     "served-decisions": served_decisions,
     "served-options": served_options,
+    "served-options-llama-cpp": served_options_llama_cpp,
+    "sampled-intervals": sampled_intervals,
 }
 """Name of a place -> what writes it."""
 
