@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", required=True)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
-    parser.add_argument("--items", type=int, default=15, help="of each task")
+    parser.add_argument("--items", type=int, default=60, help="of each task")
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--tokens", type=int, default=4)
     parser.add_argument("--coverage", type=float, default=0.5)

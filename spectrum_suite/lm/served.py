@@ -256,7 +256,7 @@ class ServedLM(ContinuationLM):
         except UserError as error:
             return str(error)
         if self.endpoint.as_text and self._listed:
-            ((listed,),) = self._from_lists([small])
+            ((listed,),) = self._from_lists([small], (self._listed,))
             if listed is not None and not abs(listed - echoed) <= ECHO_TOLERANCE:
                 return f"the endpoint at {self.endpoint.url} echoes log-probabilities that are not those of its tokens"
         return ""
@@ -269,7 +269,7 @@ class ServedLM(ContinuationLM):
         self, nodes: Sequence[Node], paths: Sequence[Continuation]
     ) -> tuple[list[list[float | None]], list[list[float]]]:
         """See :class:`~spectrum_suite.lm.continuations.ContinuationLM`."""
-        after = self._after(nodes) if not nodes or self._takes_ids else self._from_lists(nodes)
+        after = self._after(nodes) if not nodes or self._takes_ids else self._from_lists(nodes, self._rounds)
         if paths and self.endpoint.as_text and self._no_echo:
             return after, self._along_lists(paths, self._no_echo)
         try:
@@ -313,7 +313,7 @@ class ServedLM(ContinuationLM):
         """
         after = [[((*prompt, *ids[:end]), (token,)) for end, token in enumerate(ids)] for prompt, ids in paths]
         nodes = list(dict.fromkeys(node for of_path in after for node in of_path))
-        found = dict(zip(nodes, self._from_lists(nodes), strict=True))
+        found = dict(zip(nodes, self._from_lists(nodes, self._rounds), strict=True))
         along = [[found[node][0] for node in of_path] for of_path in after]
         for (_, ids), log_probs in zip(paths, along, strict=True):
             if None in log_probs:
@@ -323,11 +323,20 @@ class ServedLM(ContinuationLM):
                 )
         return along
 
-    def _from_lists(self, nodes: Sequence[Node]) -> list[list[float | None]]:
-        """Those of tokens among the likeliest, then, where some are not, among all; None for what is not listed."""
+    @property
+    def _rounds(self) -> tuple[int, ...]:
+        """How many tokens are asked for, and how many where some are not among these.
+
+        A whole vocabulary is a long list: what is echoed is asked about whole instead.
+        """
+        many = self._listed == LISTED[0] and self._no_echo
+        return (self._listed, len(self.tokenizer)) if many else (self._listed,)
+
+    def _from_lists(self, nodes: Sequence[Node], rounds: Sequence[int]) -> list[list[float | None]]:
+        """Those of tokens among so many of the likeliest; None for what is not listed."""
         texts = dict(enumerate(self._wire_or_none(context) for context, _ in nodes))
         found: list[dict[int, float]] = [{} for _ in nodes]
-        for most in (self._listed, *([len(self.tokenizer)] if self._listed == LISTED[0] else [])):
+        for most in rounds:
             left = [
                 place
                 for place, (_, ids) in enumerate(nodes)
@@ -336,7 +345,7 @@ class ServedLM(ContinuationLM):
             try:
                 answered = self._complete([self._list_request(texts[place], most) for place in left], "Scoring")
             except RefusedError as error:
-                if error.temporary or most == self._listed:
+                if error.temporary or most == rounds[0]:
                     raise
                 break
             for place, (choice,) in zip(left, answered, strict=True):
