@@ -133,11 +133,13 @@ def converted_bytes(
     """Bytes that loading has beside the weights at most: the largest one as it is in the files, until it is converted.
 
     There are none where weights are loaded in the precision of the files, as they lie there; of a checkpoint that does
-    not name one, that is assumed.
+    not name one, that is assumed. Those that become 4 bits are there as a whole before.
     """
     said = config.dtype or loaded
     kept = getattr(torch, said) if isinstance(said, str) else said
-    return max(weight.numel() for weight in weights) * kept.itemsize if kept != loaded or in_4bit else 0
+    counts = [weight.numel() for weight in weights]
+    converted = sum(counts) if in_4bit else max(counts) if kept != loaded else 0
+    return converted * kept.itemsize
 
 
 def make_fake(model: nn.Module, device: torch.device) -> FakeTensorMode:
