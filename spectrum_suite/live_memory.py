@@ -37,6 +37,9 @@ FIRST_USE = 0.2
 HOLES = 1.25
 """Times the tensors of a step, what glibc's heap takes of them on a CPU: tensors of many sizes leave holes."""
 
+HOLES_IN_4BIT = 1.5
+"""The same of a model in 4 bits: its matrices, made whole one by one, come and go between the tensors of a step."""
+
 
 @dataclass(frozen=True)
 class MemoryEstimate:
@@ -58,11 +61,19 @@ class MemoryEstimate:
 
     @classmethod
     def of(
-        cls, device: torch.device, *, converting: float, weights: float, optimizer: float = 0, step: float
+        cls,
+        device: torch.device,
+        *,
+        converting: float,
+        weights: float,
+        optimizer: float = 0,
+        step: float,
+        in_4bit: bool = False,
     ) -> MemoryEstimate:
         """From the bytes of what loading converts, of the weights, of the optimizer and of a step's tensors."""
         on_cpu = device.type == "cpu"
-        step *= HOLES if on_cpu and malloc_trim() else 1
+        if on_cpu and malloc_trim():
+            step *= HOLES_IN_4BIT if in_4bit else HOLES
         process = psutil.Process().memory_info().rss + FIRST_USE * GIB if on_cpu else 0
         parts = process, converting if on_cpu else 0, weights, optimizer, step
         return cls(*(part / GIB for part in parts))

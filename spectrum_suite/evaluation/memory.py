@@ -66,4 +66,6 @@ def count_scoring(config: PreTrainedConfig, lm: LocalLM, shape: tuple[int, int])
         head.forward = lambda states: compute(states.flatten(0, 1)[:HEAD_POSITIONS].clone())
         with LiveMemory([*model.parameters(), *model.buffers()]) as live:
             model(**inputs).logits.float().logsumexp(-1)
-    return MemoryEstimate.of(lm.device, converting=converting, weights=weights, step=live.peak + whole)
+    return MemoryEstimate.of(
+        lm.device, converting=converting, weights=weights, step=live.peak + whole, in_4bit=lm.load_in_4bit
+    )

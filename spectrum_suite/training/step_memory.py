@@ -108,7 +108,9 @@ def count_step(
         if args.gradient_accumulation_steps > 1:
             step += trained
     step += max((weight.numel() * dtype.itemsize for weight in quantized), default=0)  # one of them, made whole
-    return MemoryEstimate.of(device, converting=converting, weights=weights, optimizer=states * trained, step=step)
+    return MemoryEstimate.of(
+        device, converting=converting, weights=weights, optimizer=states * trained, step=step, in_4bit=in_4bit
+    )
 
 
 def _dtype(config: PreTrainedConfig, settings: AdaptationConfig) -> torch.dtype:
