@@ -100,7 +100,7 @@ class Server(ThreadingHTTPServer):
                 choices.append(self.follow(ids, body))
                 continue
             if body.get("echo"):
-                found = [self.echo(ids, body["max_tokens"])]
+                found = [self.echo(ids, body.get("max_tokens", 16))]
             elif body.get("logprobs") and self.lists:
                 found = [self.likeliest(ids, body["logprobs"])]
             else:
@@ -109,8 +109,10 @@ class Server(ThreadingHTTPServer):
                 found[0]["prompt_logprobs"] = self.prompt_log_probs(ids)
             choices += found
         choices = [choice | {"index": index} for index, choice in enumerate(choices)][::-1]
-        return {"id": "cmpl-1", "object": "text_completion", "created": 0, "model": "tiny", "choices": choices,
-                "usage": {"completion_tokens": body["max_tokens"]}}  # fmt: skip
+        drawn, given = body.get("max_tokens", 16), sum(map(len, map(self.tokens, prompts if many else [prompts])))
+        usage = {"prompt_tokens": given, "completion_tokens": drawn, "total_tokens": given + drawn}
+        about = {"id": "cmpl-1", "object": "text_completion", "created": 0, "model": "tiny"}
+        return about | {"choices": choices, "usage": usage}
 
 
 class Handler(BaseHTTPRequestHandler):
