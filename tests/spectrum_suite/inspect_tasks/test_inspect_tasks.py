@@ -118,7 +118,7 @@ def test_a_completions_service_gives_our_numbers(folder, suite, mine, evaluated,
         monkeypatch.setenv("LOOPBACK_BASE_URL", server.url)
         monkeypatch.setenv("LOOPBACK_API_KEY", "unused")
         asked = alignment(suite, tasks=",".join(TASKS), format="colon", tokenizer=folder)
-        log = evaluated(asked, "openai-api-completions/loopback/tiny")
+        log = evaluated(asked, f"openai-api-completions/loopback/{server.server_port}")  # inspect keeps clients by name
     assert_ours(log, mine, suite)
 
 
