@@ -82,12 +82,22 @@ class ContinuationLM(TokenLM):
             for (context, ids), found in zip(nodes, after, strict=True)
             for token, log_prob in zip(ids, found, strict=True)
         }
+        by_nodes = {
+            (prompt, ids): [((*prompt, *ids[:end]), token) for end, token in enumerate(ids)]
+            for prompt, ids in set(wanted).difference(paths)
+        }
         scored = dict(zip(paths, along, strict=True))
-        for prompt, ids in set(wanted).difference(paths):
-            scored[prompt, ids] = [log_probs[(*prompt, *ids[:end]), token] for end, token in enumerate(ids)]
-        untold = [continuation for continuation in dict.fromkeys(wanted) if None in scored[continuation]]
-        _, along = self.asked([], untold)
-        return scored | dict(zip(untold, along, strict=True))
+        untold = [
+            whole for whole in dict.fromkeys(wanted) if any(log_probs[at] is None for at in by_nodes.get(whole, ()))
+        ]
+        single = list(dict.fromkeys(at for whole in untold for at in by_nodes[whole] if log_probs[at] is None))
+        if len(single) < len(untold):
+            _, told = self.asked([], [(context, (token,)) for context, token in single])
+            log_probs |= {at: log_prob for at, (log_prob,) in zip(single, told, strict=True)}
+        else:
+            _, told = self.asked([], untold)
+            scored |= dict(zip(untold, told, strict=True))
+        return {whole: [log_probs[at] for at in tokens] for whole, tokens in by_nodes.items()} | scored
 
     def option_logprobs(
         self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, refuse_long: bool = False

@@ -1,6 +1,8 @@
 """Continuations are asked about in the way that takes fewer tokens."""
 
-from spectrum_suite.lm.continuations import FOLLOWERS, NODE_TOKENS, nodes_and_paths
+from types import SimpleNamespace
+
+from spectrum_suite.lm.continuations import FOLLOWERS, NODE_TOKENS, ContinuationLM, nodes_and_paths
 
 PROMPT = tuple(range(100))
 
@@ -42,3 +44,30 @@ def test_the_ways_meet_where_they_take_as_many_tokens():
     prompt = (1,) * (2 * NODE_TOKENS - 2)
     assert nodes_and_paths([(prompt, (1, 2))]) == ([(prompt, (1,)), ((*prompt, 1), (2,))], [])
     assert nodes_and_paths([(prompt[1:], (1, 2))]) == ([], [(prompt[1:], (1, 2))])
+
+
+def scored(wanted, untold):
+    """The numbers of a model that does not tell ``untold`` tokens of a node, and the paths it is asked about."""
+    asked = []
+
+    def answers(nodes, paths):
+        asked.append(paths)
+        after = [[None if token in untold else -float(token) for token in ids] for _, ids in nodes]
+        return after, [[-float(token) for token in ids] for _, ids in paths]
+
+    model = SimpleNamespace(takes_nodes=lambda: True, asked=answers)
+    return ContinuationLM.scored(model, wanted), [path for paths in asked for path in paths]
+
+
+def test_a_token_that_is_not_told_is_asked_about_once_for_all_options_that_have_it():
+    wanted = [(PROMPT, (5, token)) for token in range(6, 16)]
+    found, paths = scored(wanted, {5})
+    assert paths == [(PROMPT, (5,))]
+    assert found == {(PROMPT, ids): [-float(token) for token in ids] for _, ids in wanted}
+
+
+def test_an_option_of_which_nothing_is_told_is_asked_about_whole():
+    wanted = [(PROMPT, (5, 6, 7)), (PROMPT, (8,)), (PROMPT, (9, 5))]
+    found, paths = scored(wanted, {5, 6, 7})
+    assert paths == [(PROMPT, (5, 6, 7)), (PROMPT, (9, 5))]
+    assert found == {(PROMPT, ids): [-float(token) for token in ids] for _, ids in wanted}
