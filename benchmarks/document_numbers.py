@@ -281,6 +281,16 @@ def sampled_intervals() -> str:
     )
 
 
+def memory_estimates() -> str:
+    """How near the announced memory is to that which was taken."""
+    ratios = [cell["ratio"] for cell in _report("memory")["cells"].values()]
+    near = sum(abs(ratio - 1) <= 0.15 for ratio in ratios)
+    return (
+        f"within 15% of the peak in {near} of {len(ratios)} runs, at least {min(ratios):.0%} of it and at most "
+        f"{max(ratios):.0%}"
+    )
+
+
 def _times(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:.1f} [{ratio['lowest']:.1f}, {ratio['highest']:.1f}]"
 
@@ -303,6 +313,7 @@ VALUES: dict[str, Callable[[], str]] = {
     "served-options": served_options,
     "served-options-llama-cpp": served_options_llama_cpp,
     "sampled-intervals": sampled_intervals,
+    "memory-estimates": memory_estimates,
 }
 """Name of a place -> what writes it."""
 
