@@ -170,7 +170,9 @@ def summary(runs: Sequence[dict[str, Run]], counts: Sequence[int]) -> dict[str, 
     """Options per second of each way, and how many times as many ours are."""
     both = list(zip(runs, counts, strict=True))
     found: dict[str, Any] = {
-        "per_second": {way: round(median(n / run[way]["seconds"] for run, n in both), 1) for way in ("ours", "lm_eval")}
+        "per_second": {
+            way: float(f"{median(n / run[way]['seconds'] for run, n in both):.3g}") for way in ("ours", "lm_eval")
+        }
     }
     for name, seconds in (("ratio", "seconds"), ("cpu_ratio", "cpu_seconds")):
         found[name] = spread([run["lm_eval"][seconds] / run["ours"][seconds] for run in runs])
