@@ -35,7 +35,7 @@ from spectrum_suite.lm.base import SERVICES_ONLY, Question
 from spectrum_suite.lm.chat_manner import MOST_LIKELY
 from spectrum_suite.lm.client import Endpoint, Json, NoAnswerError, RefusedError, connected
 from spectrum_suite.lm.continuations import FOLLOWERS, Continuation, ContinuationLM, Node
-from spectrum_suite.lm.listed_tokens import count_listed, listed_tokens, texts_of_tokens
+from spectrum_suite.lm.listed_tokens import TokenTexts, count_listed, listed_tokens
 from spectrum_suite.models import ModelFiles
 from spectrum_suite.seeding import generator
 
@@ -262,8 +262,8 @@ class ServedLM(ContinuationLM):
         return ""
 
     @cached_property
-    def _texts(self) -> dict[str, int]:
-        return texts_of_tokens(self.tokenizer)
+    def _texts(self) -> TokenTexts:
+        return TokenTexts.of(self.tokenizer)
 
     def asked(
         self, nodes: Sequence[Node], paths: Sequence[Continuation]

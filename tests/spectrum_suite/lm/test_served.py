@@ -15,7 +15,6 @@ from spectrum_suite.generation.sample import Samples
 from spectrum_suite.lm import client, served
 from spectrum_suite.lm.base import SERVICES_ONLY, Question
 from spectrum_suite.lm.client import Endpoint
-from spectrum_suite.lm.listed_tokens import listed_tokens, texts_of_tokens
 from spectrum_suite.lm.local import LocalLM
 from spectrum_suite.lm.served import ServedLM
 from tests.completions_server import serving
@@ -183,18 +182,6 @@ def test_an_echo_of_other_log_probabilities_than_its_tokens_is_not_used(server, 
     monkeypatch.setattr(ServedLM, "_no_echo", property(lambda _: ""))
     (wrong,) = lm_in("colon", as_text=True).option_logprobs(["1 2 "], [["3"]])
     assert abs(wrong.log_probs - expected.log_probs) > served.ECHO_TOLERANCE
-
-
-@pytest.mark.parametrize("kind", ["plain", "llama3"])
-def test_a_text_stands_for_the_only_token_that_is_written_so(kind, tokenizer_of):
-    tokenizer = tokenizer_of(kind)
-    texts = texts_of_tokens(tokenizer)
-    assert len(texts) > len(tokenizer) / 2
-    for text, token in list(texts.items())[::7]:
-        assert tokenizer.decode([*tokenizer("a", add_special_tokens=False).input_ids, token]) == "a" + text
-    told = {"a": -1.0, "no token": -2.0, "b": None}
-    assert listed_tokens({"logprobs": {"top_logprobs": [told]}}, {"a": 5, "b": 6}) == {5: -1.0}
-    assert listed_tokens({"logprobs": None}, texts) == listed_tokens({}, texts) == {}
 
 
 @pytest.mark.parametrize(("limit", "value"), [("SCORED_PER_REQUEST", 2), ("TOKENS_PER_REQUEST", 1), ("FOLLOWERS", 1)])
