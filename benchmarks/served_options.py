@@ -62,14 +62,14 @@ class Served:
     """A server, as both ways ask it.
 
     Attributes:
-        url: Its address, without a path.
         process: That runs it.
+        forget: Empties its prefix cache.
         lm: Ours.
         settings: Of the harness's backend, with its name as ``backend``.
     """
 
-    url: str
     process: psutil.Process
+    forget: Callable[[], None]
     lm: ServedLM
     settings: dict[str, Any]
 
@@ -88,7 +88,11 @@ def vllm(options: argparse.Namespace) -> Iterator[Served]:
         settings = {"backend": "local-completions", "model": NAME, "base_url": f"{url}/v1/completions",
                     "tokenizer": str(files.folder), "add_bos_token": True, "tokenizer_backend": "huggingface",
                     "num_concurrent": options.concurrency, "batch_size": options.batch_size}  # fmt: skip
-        yield Served(url, psutil.Process(process.pid), lm, settings)
+
+        def forget() -> None:
+            requests.post(f"{url}/reset_prefix_cache", timeout=60).raise_for_status()
+
+        yield Served(psutil.Process(process.pid), forget, lm, settings)
 
 
 @contextmanager
@@ -104,7 +108,11 @@ def llama_cpp(options: argparse.Namespace) -> Iterator[Served]:
         with served_apart(command, health="/v1/models") as (url, process):
             endpoint = Endpoint(f"{url}/v1", str(gguf), as_text=True, concurrency=options.concurrency)
             lm = ServedLM.of(endpoint, load_tokenizer(find_model(MODEL)))
-            yield Served(url, psutil.Process(process.pid), lm, {"backend": "gguf", "base_url": url})
+
+            def forget() -> None:  # it keeps the text before, and no other
+                requests.post(f"{url}/v1/completions", json={"prompt": "-", "max_tokens": 1}, timeout=60)
+
+            yield Served(psutil.Process(process.pid), forget, lm, {"backend": "gguf", "base_url": url})
 
 
 SERVERS = {"vllm": vllm, "llama_cpp": llama_cpp}
@@ -122,10 +130,7 @@ def items_of_rounds(options: argparse.Namespace) -> list[list[Item]]:
 
 def run(way: Way, items: Sequence[Item], served: Served) -> Run:
     """One way on the items of a round, from an empty prefix cache."""
-    if served.lm.endpoint.as_text:  # this server keeps the text before, and no other
-        requests.post(f"{served.url}/v1/completions", json={"prompt": "-", "max_tokens": 1}, timeout=60)
-    else:
-        requests.post(f"{served.url}/reset_prefix_cache", timeout=60).raise_for_status()
+    served.forget()
     used = cpu_seconds_of(served.process)
     found = way(items)
     return found | {"cpu_seconds": cpu_seconds_of(served.process) - used}

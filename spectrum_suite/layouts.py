@@ -182,14 +182,14 @@ def likely_tolerance(model: PreTrainedModel) -> float:
     """
     proof = proof_of(model)
     if proof.likely_tolerance is None:
-        proof.likely_tolerance = proof.tolerance
+        noise = 0.0
         if proof.precision not in _TIMES_NOISE:
-            before, tokens = ComparedTexts.of(model).continued
+            plain, (before, tokens) = unwatched(model), ComparedTexts.of(model).continued
             ids = before + tokens
             ends = range(len(before) + 1, len(ids) + 1)
-            beginnings = torch.stack([alone(model, ids[:end])[-1] for end in ends])
-            noise = likely_difference(beginnings, alone(model, ids)[len(before) :])
-            proof.likely_tolerance = max(proof.tolerance, _TIMES_HALF_NOISE * noise)
+            beginnings = torch.stack([alone(plain, ids[:end])[-1] for end in ends])
+            noise = likely_difference(beginnings, alone(plain, ids)[len(before) :])
+        proof.likely_tolerance = max(proof.tolerance, _TIMES_HALF_NOISE * noise)
     return proof.likely_tolerance
 
 
@@ -200,11 +200,11 @@ def cache_differs(model: PreTrainedModel) -> str:
     Raises:
         UserError: The model cannot run the text alone.
     """
-    model, texts = unwatched(model), ComparedTexts.of(model)
+    plain, texts = unwatched(model), ComparedTexts.of(model)
     before, tokens = texts.continued
-    right = alone(model, before + tokens)[len(before) :]
+    right = alone(plain, before + tokens)[len(before) :]
     try:
-        difference = likely_difference(continued_pass(model, texts), right)
+        difference = likely_difference(continued_pass(plain, texts), right)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # a model may raise anything

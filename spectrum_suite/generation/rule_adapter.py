@@ -189,17 +189,22 @@ def token_ids_of(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> di
     if not wanted:
         return wanted
     special = set(tokenizer.all_special_ids)
-    (anchor,) = tokenizer("a", add_special_tokens=False).input_ids[-1:]
-    ids = [i for i in range(len(tokenizer)) if i not in special]
-    before = tokenizer.decode([anchor])
-    texts = tokenizer.batch_decode([[anchor, i] for i in ids], clean_up_tokenization_spaces=False)
-    for token_id, text in zip(ids, texts, strict=True):
-        added = text.removeprefix(before)
+    for token_id, added in enumerate(added_texts(tokenizer)):
+        if token_id in special:
+            continue
         if added in wanted:
             wanted[added].append(token_id)
         if SPACES in wanted and re.fullmatch("  +", added):
             wanted[SPACES].append(token_id)
     return wanted
+
+
+def added_texts(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """What each token of the vocabulary adds after other text."""
+    (anchor,) = tokenizer("a", add_special_tokens=False).input_ids[-1:]
+    before = tokenizer.decode([anchor])
+    rows = [[anchor, token] for token in range(len(tokenizer))]
+    return [text.removeprefix(before) for text in tokenizer.batch_decode(rows, clean_up_tokenization_spaces=False)]
 
 
 def generate(

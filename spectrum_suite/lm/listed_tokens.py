@@ -19,6 +19,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_suite.generation.rule_adapter import added_texts
+
 _REPLACED = "\N{REPLACEMENT CHARACTER}"  # a part of a character, which some servers leave out
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 
@@ -41,11 +43,9 @@ class TokenTexts:
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> TokenTexts:
         """The texts of a vocabulary; those of several tokens, of parts of characters and empty ones are left out."""
-        (anchor,) = tokenizer("a", add_special_tokens=False).input_ids[-1:]
-        before, ids = tokenizer.decode([anchor]), range(len(tokenizer))
+        ids = range(len(tokenizer))
         alone = tokenizer.batch_decode([[token] for token in ids], clean_up_tokenization_spaces=False)
-        after = tokenizer.batch_decode([[anchor, token] for token in ids], clean_up_tokenization_spaces=False)
-        after = [text.removeprefix(before) for text in after]
+        after = added_texts(tokenizer)
         pieces = tokenizer.convert_ids_to_tokens(list(ids))
         tokens, bytes_ = defaultdict(set), set()
         for token, texts in enumerate(zip(alone, after, strict=True)):

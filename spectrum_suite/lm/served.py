@@ -40,14 +40,15 @@ from spectrum_suite.models import ModelFiles
 from spectrum_suite.seeding import generator
 
 SCORED_PER_REQUEST = 64
+TOKENS_PER_REQUEST = 2**14
+SAMPLES_PER_REQUEST = 128
+
 LISTED = (1000, *MOST_LIKELY)
 """How many of the likeliest tokens a server is asked to list: the first that it does not refuse."""
 
 _NEARLY = 0.5  # of what was asked for is listed at least, where some tokens are written alike
 
 ECHO_TOLERANCE = 0.1  # nats, between a token in a prompt and the same after it: half precision rounds
-TOKENS_PER_REQUEST = 2**14
-SAMPLES_PER_REQUEST = 128
 
 _TEMPERATURE_1 = {"temperature": 1, "top_p": 1}
 _NO_CUTS = {"top_k": -1, "min_p": 0, "repetition_penalty": 1}
@@ -250,7 +251,7 @@ class ServedLM(ContinuationLM):
         (ids,) = self._prompt_ids([_SMALL])
         small = (ids[:-1], ids[-1:])
         try:
-            ((echoed,),) = self._along([small])
+            _, ((echoed,),) = self._told([], [small])
         except NoAnswerError:
             raise
         except UserError as error:
@@ -265,45 +266,49 @@ class ServedLM(ContinuationLM):
     def _texts(self) -> TokenTexts:
         return TokenTexts.of(self.tokenizer)
 
+    def scored(self, wanted: Sequence[Continuation]) -> dict[Continuation, list[float]]:
+        """See :class:`~spectrum_suite.lm.continuations.ContinuationLM`.
+
+        A prompt that would have other tokens as text, such as one that spells control tokens, is refused before anything
+        is sent.
+        """
+        for prompt in dict.fromkeys(prompt for prompt, _ in wanted):
+            self._wire(prompt)
+        return super().scored(wanted)
+
     def asked(
         self, nodes: Sequence[Node], paths: Sequence[Continuation]
     ) -> tuple[list[list[float | None]], list[list[float]]]:
         """See :class:`~spectrum_suite.lm.continuations.ContinuationLM`."""
-        after = self._after(nodes) if not nodes or self._takes_ids else self._from_lists(nodes, self._rounds)
+        listed = self._from_lists(nodes, self._rounds) if nodes and not self._takes_ids else []
+        nodes = [] if listed else nodes
         if paths and self.endpoint.as_text and self._no_echo:
-            return after, self._along_lists(paths, self._no_echo)
+            return listed, self._along_lists(paths, self._no_echo)
         try:
-            return after, self._along(paths)
+            after, along = self._told(nodes, paths)
         except UserError as error:
-            if isinstance(error, NoAnswerError) or getattr(error, "temporary", False) or not self._listed:
+            lost = isinstance(error, NoAnswerError) or getattr(error, "temporary", False)
+            if lost or nodes or not self._listed:
                 raise
-            return after, self._along_lists(paths, str(error))
+            return listed, self._along_lists(paths, str(error))
+        return listed or after, along
 
-    def _after(self, nodes: Sequence[Node]) -> list[list[float | None]]:
-        """Those of tokens that are asked about by their ids."""
+    def _told(
+        self, nodes: Sequence[Node], paths: Sequence[Continuation]
+    ) -> tuple[list[list[float | None]], list[list[float]]]:
+        """Those of tokens that are asked about by their ids, and of continuations that are asked about whole."""
         requests = [self._node_request(together) for together in _together(nodes, followers=FOLLOWERS)]
-        choices = [choice for answered in self._complete(requests, "Scoring") for choice in answered]
-        return [_next_log_probs(choice, node) for choice, node in zip(choices, nodes, strict=True)]
-
-    def _along(self, paths: Sequence[Continuation]) -> list[list[float]]:
-        """Those of continuations that are asked about whole."""
         if self.endpoint.as_text:  # some servers take one text at a time, and at least one token after it
-            requests = [
-                {"prompt": self._wire((*prompt, *after)), "max_tokens": 1, "echo": True, "logprobs": 1}
-                for prompt, after in paths
-            ]
+            requests += [self._echo_request(self._wire((*prompt, *after)), more=1) for prompt, after in paths]
         else:
-            requests = [
-                {
-                    "prompt": [self._wire((*prompt, *after)) for prompt, after in together],
-                    "max_tokens": 0,
-                    "echo": True,
-                    "logprobs": 1,
-                }
+            requests += [
+                self._echo_request([self._wire((*prompt, *after)) for prompt, after in together], more=0)
                 for together in _together(paths)
             ]
         choices = [choice for answered in self._complete(requests, "Scoring") for choice in answered]
-        return [self._last_log_probs(choice, *path) for choice, path in zip(choices, paths, strict=True)]
+        after = [_next_log_probs(choice, node) for choice, node in zip(choices[: len(nodes)], nodes, strict=True)]
+        along = [self._last_log_probs(choice, *path) for choice, path in zip(choices[len(nodes) :], paths, strict=True)]
+        return after, along
 
     def _along_lists(self, paths: Sequence[Continuation], reason: str) -> list[list[float]]:
         """Those of continuations that cannot be asked about whole: each token among the likeliest that follow there.
@@ -351,6 +356,10 @@ class ServedLM(ContinuationLM):
             for place, (choice,) in zip(left, answered, strict=True):
                 found[place] = listed_tokens(choice, self._texts)
         return [[log_probs.get(token) for token in ids] for log_probs, (_, ids) in zip(found, nodes, strict=True)]
+
+    def _echo_request(self, prompt: str | list[list[int] | str], *, more: int) -> Json:
+        """The log-probabilities of the tokens of prompts, and so many generated ones."""
+        return {"prompt": prompt, "max_tokens": more, "echo": True, "logprobs": 1}
 
     def _list_request(self, prompt: list[int] | str, most: int) -> Json:
         """The log-probabilities of the likeliest tokens after a prompt."""
