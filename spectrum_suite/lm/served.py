@@ -269,8 +269,8 @@ class ServedLM(ContinuationLM):
     def scored(self, wanted: Sequence[Continuation]) -> dict[Continuation, list[float]]:
         """See :class:`~spectrum_suite.lm.continuations.ContinuationLM`.
 
-        A prompt that would have other tokens as text, such as one that spells control tokens, is refused before anything
-        is sent.
+        A prompt that would have other tokens as text, such as one that spells control tokens, is refused before
+        anything is sent.
         """
         for prompt in dict.fromkeys(prompt for prompt, _ in wanted):
             self._wire(prompt)
