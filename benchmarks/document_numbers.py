@@ -261,6 +261,16 @@ def served_options() -> str:
     )
 
 
+def served_options_llama_cpp() -> str:
+    """The same in front of llama-cpp-python's server."""
+    found = _report("served-options-llama-cpp")
+    return (
+        f"{_times(found['ratio'])} times as many options a second as the harness's `gguf` "
+        f"({_times(found['cpu_ratio'])} times by the seconds of the server's processor; {sum(found['options'])} options "
+        f"in {len(found['options'])} rounds)"
+    )
+
+
 def sampled_intervals() -> str:
     """How many intervals of 1,000 answers hold the exact divergence."""
     found = _report("sampled-intervals")
@@ -302,6 +312,7 @@ VALUES: dict[str, Callable[[], str]] = {
     "decisions-table": decisions_table,
     "served-decisions": served_decisions,
     "served-options": served_options,
+    "served-options-llama-cpp": served_options_llama_cpp,
     "sampled-intervals": sampled_intervals,
     "memory-estimates": memory_estimates,
 }
