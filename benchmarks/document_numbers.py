@@ -264,10 +264,11 @@ def served_options() -> str:
 def served_options_llama_cpp() -> str:
     """The same in front of llama-cpp-python's server."""
     found = _report("served-options-llama-cpp")
+    counts = found["options"]
     return (
         f"{_times(found['ratio'])} times as many options a second as the harness's `gguf` "
-        f"({_times(found['cpu_ratio'])} times by the seconds of the server's processor; {sum(found['options'])} options "
-        f"in {len(found['options'])} rounds)"
+        f"({_times(found['cpu_ratio'])} times by the seconds of the server's processor; {sum(counts)} options "
+        f"in {len(counts)} rounds)"
     )
 
 
