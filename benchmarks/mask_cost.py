@@ -11,7 +11,8 @@ after it branches of 16 tokens. Measured are, in turns, of which medians count:
     causal   the same step on a row that is one sequence, which no mask is spelled out for
 
 `share_of_step` is the seconds of the mask over those of mask and step together. `mask_bytes` are of the masks
-themselves, and `peak_bytes` of all that lives at once while they are built.
+themselves, and `peak_bytes` of all that lives at once while they are built. Where a step takes more than
+a minute, the round that warms up is the only one.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ LENGTHS = (512, 2048, 8192)
 BRANCH, SHARED = 16, 0.25
 SCORED = 64
 """Tokens that a loss is computed for: a head of 262,144 rows would otherwise take most of the step."""
+
+LONG_STEP = 60
+"""Seconds of a step that is not repeated."""
 
 TOKEN = 5
 
@@ -79,14 +83,17 @@ def measure(model: PreTrainedModel, length: int, rounds: int) -> dict[str, Any]:
     plain = {"attention_mask": torch.ones(1, length, dtype=torch.long)} if takes(model, "attention_mask") else {}
     seconds: dict[str, list[float]] = {"mask": [], "step": [], "causal": []}
     for _ in range(rounds + 1):
+        if max(seconds["step"], default=0) > LONG_STEP:
+            break
         inputs, taken = timed(lambda: tree_inputs(parents, model))
         seconds["mask"].append(taken)
         seconds["step"].append(timed(lambda given=inputs: step(given))[1])
         seconds["causal"].append(timed(lambda: step(plain))[1])
     with LiveMemory() as live:
         inputs = tree_inputs(parents, model)
-    medians = {name: median(found[1:]) for name, found in seconds.items()}
+    medians = {name: median(found[1:] or found) for name, found in seconds.items()}
     return {
+        "rounds": len(seconds["step"]) - 1 or 1,
         "seconds": {name: round(value, 5) for name, value in medians.items()},
         "share_of_step": round(medians["mask"] / (medians["mask"] + medians["step"]), 4),
         "tree_over_causal": round((medians["mask"] + medians["step"]) / medians["causal"], 3),
@@ -106,7 +113,6 @@ def main(models: Sequence[str], lengths: Sequence[int], rounds: int) -> dict[str
             found[name][str(length)] = measure(model, length, rounds)
             print(name, length, found[name][str(length)], flush=True)
     return {
-        "rounds": rounds,
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
         "torch": torch.__version__,

@@ -95,6 +95,8 @@ class Proof:
         cached_reach: Tokens of the longest text to which they were followed and compared.
         responses: The fastest :class:`~spectrum_suite.generation.respond.Way` to respond that is not known to be wrong.
         response_reach: Tokens of the longest prompt on which it was tried.
+        continues: Whether the cache of some responses leads on to the numbers of whole texts: of all of them (False),
+            and of those that are left when others have ended (True). What is not there was not tried.
         texts: The texts that were compared; None where nothing but texts alone is right.
         precision: What rounds.
     """
@@ -111,6 +113,7 @@ class Proof:
     cached_reach: int = 0
     responses: int = 2
     response_reach: int = 0
+    continues: dict[bool, bool] = field(default_factory=dict)
     texts: ComparedTexts | None = None
     precision: torch.dtype = torch.float32
 

@@ -31,8 +31,10 @@ NF4_BYTES = 0.5 + 1 / 64 * (1 + 4 / 256)
 
 
 FIRST_USE = 0.2
-"""GiB that a process on a CPU grows by when it first trains or scores: kernels, threads and what allocators keep."""
+"""GiB that a process on a CPU grows by when it first trains or makes 4 bits: kernels, threads, what allocators keep."""
 
+FIRST_SCORING = 0.05
+"""The same of scoring with whole weights."""
 
 HOLES = 1.25
 """Times the tensors of a step, what glibc's heap takes of them on a CPU: tensors of many sizes leave holes."""
@@ -69,12 +71,13 @@ class MemoryEstimate:
         optimizer: float = 0,
         step: float,
         in_4bit: bool = False,
+        first_use: float = FIRST_USE,
     ) -> MemoryEstimate:
         """From the bytes of what loading converts, of the weights, of the optimizer and of a step's tensors."""
         on_cpu = device.type == "cpu"
         if on_cpu and malloc_trim():
             step *= HOLES_IN_4BIT if in_4bit else HOLES
-        process = psutil.Process().memory_info().rss + FIRST_USE * GIB if on_cpu else 0
+        process = psutil.Process().memory_info().rss + first_use * GIB if on_cpu else 0
         parts = process, converting if on_cpu else 0, weights, optimizer, step
         return cls(*(part / GIB for part in parts))
 

@@ -12,6 +12,8 @@ from spectrum_suite.adapters import read_adapter_config, trained_tokens
 from spectrum_suite.evaluation.settings import EvaluationSettings
 from spectrum_suite.generation.logprobs import MAX_SHARED_TOKENS
 from spectrum_suite.live_memory import (
+    FIRST_SCORING,
+    FIRST_USE,
     NF4_BYTES,
     LiveMemory,
     MemoryEstimate,
@@ -67,5 +69,10 @@ def count_scoring(config: PreTrainedConfig, lm: LocalLM, shape: tuple[int, int])
         with LiveMemory([*model.parameters(), *model.buffers()]) as live:
             model(**inputs).logits.float().logsumexp(-1)
     return MemoryEstimate.of(
-        lm.device, converting=converting, weights=weights, step=live.peak + whole, in_4bit=lm.load_in_4bit
+        lm.device,
+        converting=converting,
+        weights=weights,
+        step=live.peak + whole,
+        in_4bit=lm.load_in_4bit,
+        first_use=FIRST_USE if lm.load_in_4bit else FIRST_SCORING,
     )

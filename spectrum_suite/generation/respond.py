@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
 from typing import Any
@@ -16,24 +16,29 @@ import torch
 from peft import PeftModel
 from tqdm import tqdm
 from transformers import (
+    Cache,
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    StoppingCriteria,
+    StoppingCriteriaList,
 )
+from transformers.utils import ModelOutput
 
-from spectrum_suite.compared_passes import ComparedTexts, likely_difference
+from spectrum_suite.compared_passes import ComparedTexts, cache_of, likely_difference
 from spectrum_suite.errors import UserError
 from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.generation.logprobs import TokenIds, prompt_token_ids
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter
-from spectrum_suite.generation.sample import NOT_FINITE, ending_of
-from spectrum_suite.layouts import alone, check_repeats, likely_tolerance, name_of, proof_of, runs_beside
+from spectrum_suite.generation.sample import NOT_FINITE, Ending, ending_of
+from spectrum_suite.layouts import NotApart, alone, check_repeats, likely_tolerance, name_of, proof_of, runs_beside
 
 logger = logging.getLogger(__name__)
 
 _PROVEN_TOKENS = 3  # after a prompt: the first from its pass, and others from what the cache keeps
+_TOGETHER = 16  # tokens of each response; then those that have come to their end leave the batch
 
 
 class Way(IntEnum):
@@ -86,7 +91,8 @@ def respond(
         text_format: How they are written, and what ends a response.
         max_new_tokens: Tokens of a response at most, the one that ends it included.
         rules: What the model is multiplied by at every step.
-        batch_size: Prompts at a time. Those of similar length go together.
+        batch_size: Prompts at a time. Those of similar length go together; a response that has come to its end soon
+            costs nothing any more, however long the others become.
         progress: Show a progress bar.
 
     Returns:
@@ -97,24 +103,16 @@ def respond(
     """
     prompt_ids = prompt_token_ids(tokenizer, prompts, text_format)
     end = ending_of(model.generation_config, tokenizer, text_format)
-    processors = [_finite, *([] if rules is None else [rules])]
     pad = min(end.ids, default=0) if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    config = GenerationConfig(
-        do_sample=False,
-        max_new_tokens=max_new_tokens,
-        eos_token_id=sorted(end.ids) or None,
-        pad_token_id=pad,
-        stop_strings=[end.blank_line] if end.blank_line else None,
-    )
     found: dict[int, Response] = {}
     with (
         with_empty_config(model) as plain,
         tqdm(total=len(prompts), desc="Responding", unit="response", disable=not progress) as bar,
     ):
-        ways = _Ways(model, plain, tokenizer, config, pad)
+        ways = _Ways(model, plain, end, pad, max_new_tokens, rules)
         way = ways.proven(_extremes(prompt_ids)) if prompts else Way.WHOLE
         for batch in _batches(prompt_ids, batch_size, way):
-            rows = ways.run(way, [prompt_ids[index] for index in batch], processors)
+            rows = ways.run(way, [prompt_ids[index] for index in batch])
             for index, row in zip(batch, rows, strict=True):
                 tokens, ended = end.cut(row)  # padding of the batch comes after it
                 found[index] = Response(end.text_before(tokens), len(tokens), ended)
@@ -146,16 +144,18 @@ class _Ways:
     Attributes:
         model: Responds.
         plain: The same with an empty generation config.
-        tokenizer: Its tokenizer.
-        config: How a response continues and ends.
+        end: What ends a response.
         pad: Fills up a batch.
+        max_new_tokens: Of a response at most.
+        rules: What the model is multiplied by.
     """
 
     model: PreTrainedModel
     plain: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    config: GenerationConfig
+    end: Ending
     pad: int
+    max_new_tokens: int
+    rules: RuleBasedAdapter | None
 
     def proven(self, prompts: Sequence[TokenIds]) -> Way:
         """The fastest way whose probabilities are those of whole texts, on these prompts and on shorter ones.
@@ -163,7 +163,7 @@ class _Ways:
         Raises:
             UserError: As :func:`spectrum_suite.layouts.proof_of`.
         """
-        proof, longest = proof_of(self.model), len(prompts[0]) + self.config.max_new_tokens
+        proof, longest = proof_of(self.model), len(prompts[0]) + self.max_new_tokens
         together = Way.PADDED if runs_beside(self.model, longest) else Way.CACHED
         if len(prompts[0]) <= proof.response_reach:
             return min(Way(proof.responses), together)
@@ -185,40 +185,112 @@ class _Ways:
         proof.response_reach = len(prompts[0])
         return min(Way(proof.responses), together)
 
-    def run(self, way: Way, prompts: Sequence[TokenIds], processors: Sequence[LogitsProcessor]) -> list[list[int]]:
-        """The tokens after each prompt."""
+    def run(self, way: Way, prompts: Sequence[TokenIds]) -> list[list[int]]:
+        """The tokens after each prompt, and padding after some."""
         if way is Way.WHOLE:
-            return [self._whole(prompt, processors) for prompt in prompts]
-        output = self._generate(prompts, self.config, processors)
-        return output[:, len(prompts[0]) :].tolist()
+            return [self._whole(prompt) for prompt in prompts]
+        batch = _Batch.of(prompts, self.pad, self.model.device)
+        proof = proof_of(self.model)
+        if len(prompts) > 1 and all(proof.continues.values()):
+            try:
+                return self._shrinking(batch)
+            except NotApart as error:
+                logger.warning("%s runs responses that have ended on with the others: %s", name_of(self.model), error)
+                proof.continues[False] = False
+        output = self._generate(batch, self.max_new_tokens, self._processors(len(prompts[0])))
+        return output.sequences[:, len(prompts[0]) :].tolist()
+
+    def _shrinking(self, batch: _Batch) -> list[list[int]]:
+        """The tokens after each prompt of a batch, which those that have come to their end leave.
+
+        Raises:
+            NotApart: The model's cache does not lead to the probabilities of whole texts once a row has left it.
+        """
+        proof, processors = proof_of(self.model), self._processors(batch.width)
+        found: list[list[int]] = [[] for _ in batch.ids]
+        rows, left, moved, length = list(range(len(found))), False, False, 0
+        while rows and length < self.max_new_tokens:
+            unproven = bool(batch.cache) and left not in proof.continues
+            size = min(_PROVEN_TOKENS if unproven else _TOGETHER, self.max_new_tokens - length)
+            try:
+                output = self._generate(batch, size, processors, output_logits=unproven)
+            except (UserError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:  # a model may raise anything
+                if not batch.cache:
+                    raise
+                raise NotApart(f"it raises {type(error).__name__} ({str(error).strip()[:120]})") from error
+            new = output.sequences[:, batch.ids.shape[1] :].tolist()
+            if unproven:
+                self._check(batch, new[-1], torch.stack([logits[-1] for logits in output.logits]))
+                if moved or not left:
+                    proof.continues[left] = True
+            for row, tokens in zip(rows, new, strict=True):
+                found[row] += tokens
+            going = [place for place, row in enumerate(rows) if not self._ended(found[row], length)]
+            length += len(new[0])
+            left, moved = len(going) < len(rows), going != list(range(len(going)))
+            rows = [rows[place] for place in going]
+            if rows and length < self.max_new_tokens:
+                batch = batch.after(output, going)
+        return found
+
+    def _ended(self, tokens: list[int], length: int) -> bool:
+        """Whether one of the tokens after so many ended the response."""
+        return any(self.end.reached(tokens[:size]) for size in range(length + 1, len(tokens) + 1))
+
+    def _check(self, batch: _Batch, new: list[int], logits: torch.Tensor) -> None:
+        """Compare the logits of new tokens of a batch's last row with those of its whole text alone.
+
+        Raises:
+            NotApart: They differ.
+        """
+        before = batch.ids[-1][batch.mask[-1].bool()].tolist()
+        if reason := self._too_different(logits, before, new):
+            raise NotApart(reason)
+
+    def _processors(self, width: int) -> list[LogitsProcessor]:
+        """What changes the logits after prompts of so many tokens."""
+        if self.rules is None:
+            return [_finite]
+        rules = copy.copy(self.rules)
+        rules.prompt_length = width
+        return [_finite, rules]
 
     def _generate(
-        self, prompts: Sequence[TokenIds], config: GenerationConfig, processors: Sequence[LogitsProcessor], **more: Any
+        self,
+        batch: _Batch,
+        size: int,
+        processors: Sequence[LogitsProcessor],
+        *,
+        to_end: bool = True,
+        output_logits: bool = False,
     ) -> Any:
-        width = len(prompts[0])
-        padding = [width - len(prompt) for prompt in prompts]
-        inputs = {
-            "input_ids": [[self.pad] * n + list(prompt) for n, prompt in zip(padding, prompts, strict=True)],
-            "attention_mask": [[0] * n + [1] * (width - n) for n in padding],
-        }
+        """So many tokens at most after each row; fewer where all have come to their end before, unless ``to_end``."""
+        ends = sorted(self.end.ids) if to_end else []
+        config = GenerationConfig(
+            do_sample=False, max_new_tokens=size, eos_token_id=ends or None, pad_token_id=self.pad,
+            return_dict_in_generate=True, output_logits=output_logits,
+        )  # fmt: skip
+        stops = [_BlankLine(self.end, batch.width)] if to_end and self.end.blank_line else []
         return self.plain.generate(
-            **{name: torch.tensor(rows, device=self.model.device) for name, rows in inputs.items()},
+            input_ids=batch.ids,
+            attention_mask=batch.mask,
             generation_config=config,
             logits_processor=LogitsProcessorList(processors),
-            tokenizer=self.tokenizer,
-            **more,
+            stopping_criteria=StoppingCriteriaList(stops),
+            **batch.cache,
         )
 
-    def _whole(self, prompt: TokenIds, processors: Sequence[LogitsProcessor]) -> list[int]:
+    def _whole(self, prompt: TokenIds) -> list[int]:
         """The tokens after a prompt, each by a plain pass of all before it."""
-        ids = list(prompt)
-        ends = set(self.config.eos_token_id or ())
-        for _ in range(self.config.max_new_tokens):
+        ids, processors = list(prompt), self._processors(len(prompt))
+        for _ in range(self.max_new_tokens):
             scores = alone(self.model, ids)[None, -1].float()
             for processor in processors:
                 scores = processor(torch.tensor([ids], device=scores.device), scores)
             ids.append(int(scores.argmax()))
-            if ids[-1] in ends:
+            if self.end.reached(ids[len(prompt) :]):
                 break
         return ids[len(prompt) :]
 
@@ -228,27 +300,87 @@ class _Ways:
         The tokens are those of ``follow``, or the likeliest ones.
         """
         size, width = len(follow) or _PROVEN_TOKENS, len(prompts[0])
-        config = GenerationConfig(do_sample=False, max_new_tokens=size, pad_token_id=self.pad)
         forced = [partial(_only, tokens=follow, start=width)] if follow else []
+        batch = _Batch.of(prompts, self.pad, self.model.device)
         try:
-            output = self._generate(prompts, config, forced, output_logits=True, return_dict_in_generate=True)
+            output = self._generate(batch, size, forced, to_end=False, output_logits=True)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # a model may raise anything
             return f"it raises {type(error).__name__} ({str(error).strip()[:120]})".replace("\n", " ")
-        largest = 0.0
         for row, prompt in enumerate(prompts):
             tokens = output.sequences[row, width:].tolist()
-            right = alone(self.model, [*prompt, *tokens[:-1]])[len(prompt) - 1 :]
-            difference = likely_difference(torch.stack([logits[row] for logits in output.logits]), right)
-            if math.isnan(difference):
-                return ""  # NaN is refused where it is met
-            if difference > likely_tolerance(self.model):
-                check_repeats(self.model, [*prompt, *tokens[:-1]], right.float().log_softmax(-1))
-            largest = max(largest, difference)
-        if largest <= likely_tolerance(self.model):
+            logits = torch.stack([logits[row] for logits in output.logits])
+            if reason := self._too_different(logits, prompt, tokens):
+                return reason
+        return ""
+
+    def _too_different(self, logits: torch.Tensor, before: Sequence[int], tokens: Sequence[int]) -> str:
+        """Why the logits of tokens after others are not those of the whole text; an empty string if they are."""
+        ids = [*before, *tokens[:-1]]
+        right = alone(self.model, ids)[len(before) - 1 :]
+        difference = likely_difference(logits, right)
+        if math.isnan(difference):
+            return ""  # NaN is refused where it is met
+        if difference <= likely_tolerance(self.model):
             return ""
-        return f"its probabilities differ from those of whole texts by {largest:.3g} nats"
+        check_repeats(self.model, ids, right.float().log_softmax(-1))
+        return f"its probabilities differ from those of whole texts by {difference:.3g} nats"
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Texts that are continued together.
+
+    Attributes:
+        ids: (rows, tokens), padded in front.
+        mask: The same shape, 0 where there is padding.
+        width: Tokens of a prompt with its padding.
+        cache: The keys and values of all tokens but the last, under the name that the model has for them.
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    width: int
+    cache: dict[str, Cache] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, prompts: Sequence[TokenIds], pad: int, device: torch.device) -> _Batch:
+        """Prompts, the longest first."""
+        width = len(prompts[0])
+        padding = [width - len(prompt) for prompt in prompts]
+        ids = [[pad] * n + list(prompt) for n, prompt in zip(padding, prompts, strict=True)]
+        mask = [[0] * n + [1] * (width - n) for n in padding]
+        return cls(torch.tensor(ids, device=device), torch.tensor(mask, device=device), width)
+
+    def after(self, output: ModelOutput, kept: Sequence[int]) -> _Batch:
+        """Some of the rows, with the tokens that were generated after them.
+
+        Raises:
+            NotApart: There is no cache that rows can leave.
+        """
+        ids = output.sequences
+        mask = torch.nn.functional.pad(self.mask, (0, ids.shape[1] - self.mask.shape[1]), value=1)
+        name, cache = cache_of(output)
+        if not hasattr(cache, "reorder_cache"):
+            raise NotApart("it gives no cache that they could leave")
+        if len(kept) < len(ids):
+            index = torch.tensor(kept, device=ids.device)
+            ids, mask = ids[index], mask[index]
+            cache.reorder_cache(index)
+        return _Batch(ids, mask, self.width, {name: cache})
+
+
+class _BlankLine(StoppingCriteria):
+    """Stops a response where a blank line ends it."""
+
+    def __init__(self, end: Ending, width: int) -> None:
+        self.end, self.width = end, width
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor, **_: Any) -> torch.BoolTensor:
+        """(rows,), whether each has come to its end with its last token."""
+        reached = [self.end.reached(tokens) for tokens in input_ids[:, self.width :].tolist()]
+        return torch.tensor(reached, dtype=torch.bool, device=input_ids.device)
 
 
 def _only(ids: torch.Tensor, scores: torch.Tensor, *, tokens: Sequence[int], start: int) -> torch.Tensor:

@@ -6,16 +6,20 @@ from copy import deepcopy
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import GenerationConfig, LogitsProcessorList
+from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
 
+import spectrum_suite.generation.respond as respond_module
 from spectrum_suite.formats.render import get_format
 from spectrum_suite.generation.logprobs import prompt_token_ids
 from spectrum_suite.generation.respond import Way, respond
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter, Rules, generate
 from spectrum_suite.generation.sample import ending_of
+from spectrum_suite.layouts import proof_of
 from tests.tiny_models import tiny_model
 
 PROMPTS = [[{"role": "input", "content": text}] for text in ("Say something.", "And now a longer one, please.")]
+THINGS = ("tea", "the sea", "a long road", "six geese", "the end", "rain and snow in April")
+LONG = 40
 OWN = {
     "repetition_penalty": 1.3, "no_repeat_ngram_size": 1, "suppress_tokens": [300, 400], "min_new_tokens": 12,
     "bad_words_ids": [[350]], "num_beams": 4, "forced_eos_token_id": 5, "forced_bos_token_id": 7,
@@ -32,7 +36,8 @@ def tokenizer(tokenizer_of):
     return tokenizer_of("chatml")
 
 
-def greedy(model, tokenizer, text_format, prompt, count):
+def tokens_of(model, tokenizer, text_format, prompt, count):
+    """The most likely next token, again and again, each by a pass of its own."""
     ids = list(prompt_token_ids(tokenizer, [prompt], text_format)[0])
     end, start = ending_of(model.generation_config, tokenizer, text_format), len(ids)
     with torch.no_grad():
@@ -40,7 +45,12 @@ def greedy(model, tokenizer, text_format, prompt, count):
             ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
             if end.reached(ids[start:]):
                 break
-    return end.text_before(ids[start:])
+    return ids[start:]
+
+
+def greedy(model, tokenizer, text_format, prompt, count):
+    end = ending_of(model.generation_config, tokenizer, text_format)
+    return end.text_before(tokens_of(model, tokenizer, text_format, prompt, count))
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -102,3 +112,82 @@ def test_the_rules_as_custom_generate_multiply_the_model_and_not_its_config(toke
         inputs, logits_processor=LogitsProcessorList([adapter]), max_new_tokens=10, repetition_penalty=2.0
     )
     assert torch.equal(asked, plain)
+
+
+@pytest.fixture(scope="module")
+def uneven_lengths(tokenizer_of):
+    """A model, prompts whose responses end after very different numbers of tokens, and those responses."""
+    tokenizer = tokenizer_of("chatml")
+    text_format = get_format("spectrum", tokenizer)
+    model = tiny_model("llama", len(tokenizer), seed=1).double()  # no near tie is decided by rounding
+    model.generation_config.eos_token_id = None
+    prompts = [[{"role": "input", "content": f"Say something about {thing}."}] for thing in THINGS]
+    free = [tokens_of(model, tokenizer, text_format, prompt, LONG) for prompt in prompts]
+    model.generation_config.eos_token_id = [free[0][3], free[1][26], free[2][33]]
+    ended = [tokens_of(model, tokenizer, text_format, prompt, LONG) for prompt in prompts]
+    lengths = sorted(map(len, ended))
+    assert lengths[1] < 16 < lengths[2] < lengths[3] < lengths[-1]
+    end = ending_of(model.generation_config, tokenizer, text_format)
+    return model, prompts, [(end.text_before(tokens), len(tokens)) for tokens in ended]
+
+
+@pytest.fixture
+def uneven(uneven_lengths):
+    """The same, of which nothing has been found out yet."""
+    model, prompts, expected = uneven_lengths
+    return deepcopy(model), prompts, expected
+
+
+def texts_and_lengths(responses):
+    return [(response.text, response.tokens) for response in responses]
+
+
+def test_what_has_ended_leaves_the_batch(tokenizer, uneven, monkeypatch, caplog):
+    model, prompts, expected = uneven
+    monkeypatch.setattr(respond_module, "_TOGETHER", 4)
+    how = {"text_format": get_format("spectrum", tokenizer), "max_new_tokens": LONG, "batch_size": len(prompts)}
+    with caplog.at_level(logging.WARNING):
+        assert texts_and_lengths(respond(model, tokenizer, prompts, **how)) == expected
+    assert not caplog.text
+    assert proof_of(model).continues == {False: True, True: True}
+
+    steps = []
+    model.register_forward_pre_hook(lambda _, args, given: steps.append(given["input_ids"].shape), with_kwargs=True)
+    assert texts_and_lengths(respond(model, tokenizer, prompts, **how)) == expected
+    longest = max(length for _, length in expected)
+    assert sum(rows for rows, tokens in steps if tokens == 1) < 0.7 * len(prompts) * longest
+
+
+def first_rows(cache, index):
+    """A wrong way to leave a batch: the last rows go, whichever have ended."""
+    for layer in cache.layers:
+        layer.keys, layer.values = layer.keys[: len(index)], layer.values[: len(index)]
+
+
+def without_values(batch, output, kept):
+    """A wrong way to continue: with values that are nowhere read."""
+    after = plain_after(batch, output, kept)
+    for cache in after.cache.values():
+        for layer in cache.layers:
+            layer.values = torch.zeros_like(layer.values)
+    return after
+
+
+plain_after = respond_module._Batch.after
+WRONG = {
+    "rows": (DynamicCache, "reorder_cache", first_rows),
+    "values": (respond_module._Batch, "after", without_values),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_cache_that_rows_cannot_leave_is_not_used_for_it(tokenizer, uneven, monkeypatch, caplog, wrong):
+    model, prompts, expected = uneven
+    monkeypatch.setattr(*WRONG[wrong])
+    with caplog.at_level(logging.WARNING):
+        found = respond(
+            model, tokenizer, prompts, text_format=get_format("spectrum", tokenizer), max_new_tokens=LONG, batch_size=6
+        )
+    assert texts_and_lengths(found) == expected
+    assert caplog.text.count("runs responses that have ended on with the others: its probabilities differ") == 1
+    assert not all(proof_of(model).continues.values())
