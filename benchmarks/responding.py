@@ -11,9 +11,9 @@ is run in two ways, one of them first in every second batch:
     ours         respond(model, tokenizer, prompts, batch_size=48)
     generate     model.generate(**tokenizer(texts, padding=True), do_sample=False), padded on the left
 
-What a first call finds out is found out before, on two prompts. `ratio` is of seconds, theirs over ours: the median of the batches with the
-lowest and the highest; `cpu_ratio` is the same by the seconds of the processor. `same` is the share of responses that
-are equal: where two tokens are nearly as likely, rounding in batches of other sizes decides.
+What a first call finds out is found out before, on two prompts. `ratio` is of seconds, theirs over ours: the median of
+the batches with the lowest and the highest; `cpu_ratio` is the same by the seconds of the processor. `same` is the
+share of responses that are equal: where two tokens are nearly as likely, rounding in batches of other sizes decides.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "seconds": {way: round(sum(run[way]["seconds"] for run in runs), 1) for way in ways},
         "above_model_gib": {way: max(run[way]["above_model_gib"] for run in runs) for way in ways},
         "same": round(same / len(prompts), 3), "responses": len(prompts), "tokens": sum(lengths),
-        "batches": len(runs), "batch_size": options.batch_size, "max_new_tokens": MAX_NEW_TOKENS, "about": conditions(MODEL),
+        "batches": len(runs), "batch_size": options.batch_size, "max_new_tokens": MAX_NEW_TOKENS,
+        "about": conditions(MODEL),
     }  # fmt: skip
 
 
