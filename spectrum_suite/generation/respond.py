@@ -91,8 +91,8 @@ def respond(
         text_format: How they are written, and what ends a response.
         max_new_tokens: Tokens of a response at most, the one that ends it included.
         rules: What the model is multiplied by at every step.
-        batch_size: Prompts at a time. Those of similar length go together; a response that has come to its end soon
-            costs nothing any more, however long the others become.
+        batch_size: Prompts at a time. Those of similar length go together, and responses that have come to their end
+            leave the batch.
         progress: Show a progress bar.
 
     Returns:
@@ -195,7 +195,7 @@ class _Ways:
             try:
                 return self._shrinking(batch)
             except NotApart as error:
-                logger.warning("%s runs responses that have ended on with the others: %s", name_of(self.model), error)
+                logger.warning("%s keeps responses that have ended in the batch: %s", name_of(self.model), error)
                 proof.continues[False] = False
         output = self._generate(batch, self.max_new_tokens, self._processors(len(prompts[0])))
         return output.sequences[:, len(prompts[0]) :].tolist()

@@ -189,5 +189,5 @@ def test_a_cache_that_rows_cannot_leave_is_not_used_for_it(tokenizer, uneven, mo
             model, tokenizer, prompts, text_format=get_format("spectrum", tokenizer), max_new_tokens=LONG, batch_size=6
         )
     assert texts_and_lengths(found) == expected
-    assert caplog.text.count("runs responses that have ended on with the others: its probabilities differ") == 1
+    assert caplog.text.count("keeps responses that have ended in the batch: its probabilities differ") == 1
     assert not all(proof_of(model).continues.values())
