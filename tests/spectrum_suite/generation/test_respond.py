@@ -2,6 +2,7 @@
 
 import logging
 from copy import deepcopy
+from itertools import combinations
 
 import pytest
 import torch
@@ -122,13 +123,23 @@ def uneven_lengths(tokenizer_of):
     model = tiny_model("llama", len(tokenizer), seed=1).double()  # no near tie is decided by rounding
     model.generation_config.eos_token_id = None
     prompts = [[{"role": "input", "content": f"Say something about {thing}."}] for thing in THINGS]
+    prompts.sort(key=lambda prompt: -len(prompt_token_ids(tokenizer, [prompt], text_format)[0]))
     free = [tokens_of(model, tokenizer, text_format, prompt, LONG) for prompt in prompts]
-    model.generation_config.eos_token_id = [free[0][3], free[1][26], free[2][33]]
+    model.generation_config.eos_token_id = ends_unevenly(free)
     ended = [tokens_of(model, tokenizer, text_format, prompt, LONG) for prompt in prompts]
-    lengths = sorted(map(len, ended))
-    assert lengths[1] < 16 < lengths[2] < lengths[3] < lengths[-1]
     end = ending_of(model.generation_config, tokenizer, text_format)
     return model, prompts, [(end.text_before(tokens), len(tokens)) for tokens in ended]
+
+
+def ends_unevenly(responses):
+    """Three tokens that end some responses early, one of them before one that goes on, one late, and one never."""
+    for ends in combinations(sorted({token for tokens in responses for token in tokens}), 3):
+        lengths = [next((n for n, each in enumerate(tokens, 1) if each in ends), LONG + 1) for tokens in responses]
+        early = [length < 16 for length in lengths]
+        late = any(20 < length < LONG for length in lengths)
+        if early.count(True) >= 2 and late and max(lengths) > LONG and False in early[early.index(True) :]:
+            return list(ends)
+    raise AssertionError("no tokens end these responses unevenly: take another model")
 
 
 @pytest.fixture
