@@ -211,7 +211,7 @@ def cache_differs(model: PreTrainedModel) -> str:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # a model may raise anything
-        return _reason(error)
+        return reason_of(error)
     if difference <= likely_tolerance(model) or right.isnan().any():  # NaN is refused where it is met
         return ""
     return f"within {len(tokens)} tokens by {difference:.3g} nats"
@@ -284,7 +284,7 @@ def alone(model: PreTrainedModel, ids: Sequence[int]) -> torch.Tensor:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # a model may raise anything
-        raise UserError(f"{name_of(model)} cannot run a text of {len(ids)} tokens alone: {_reason(error)}") from error
+        raise UserError(f"{name_of(model)} cannot run a text of {len(ids)} tokens alone: {reason_of(error)}") from error
     if logits.ndim != 3 or logits.shape[:2] != (1, len(ids)):  # noqa: PLR2004
         raise UserError(f"{name_of(model)} gives no logits for each token of a text: it is not a causal language model")
     return logits[0]
@@ -324,7 +324,7 @@ def _prove(model: PreTrainedModel, precision: torch.dtype) -> Proof:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # a model may raise anything
-        proof.refusals[Layout.PADDED] = _reason(error)
+        proof.refusals[Layout.PADDED] = reason_of(error)
         _check_causal(model, found, right, proof.tolerance)
         return proof
     found = replace(found, alone=right, size=largest_difference(leaked, right))
@@ -352,7 +352,7 @@ def _difference(model: PreTrainedModel, texts: ComparedTexts, precision: torch.d
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # a model may raise anything
-        return f"it does not run such a pass ({_reason(error)})", math.nan
+        return f"it does not run such a pass ({reason_of(error)})", math.nan
     difference = largest_difference(found, texts.alone)
     if difference <= PER_LEAK[precision] * texts.size:
         return "", difference
@@ -398,7 +398,7 @@ def name_of(model: PreTrainedModel) -> str:
     return type(core_model(model)).__name__
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What is wrong, in one short line."""
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0][:120]}"

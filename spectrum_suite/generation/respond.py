@@ -33,7 +33,16 @@ from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.generation.logprobs import TokenIds, prompt_token_ids
 from spectrum_suite.generation.rule_adapter import RuleBasedAdapter
 from spectrum_suite.generation.sample import NOT_FINITE, Ending, ending_of
-from spectrum_suite.layouts import NotApart, alone, check_repeats, likely_tolerance, name_of, proof_of, runs_beside
+from spectrum_suite.layouts import (
+    NotApart,
+    alone,
+    check_repeats,
+    likely_tolerance,
+    name_of,
+    proof_of,
+    reason_of,
+    runs_beside,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -219,7 +228,7 @@ class _Ways:
             except Exception as error:  # a model may raise anything
                 if not batch.cache:
                     raise
-                raise NotApart(f"it raises {type(error).__name__} ({str(error).strip()[:120]})") from error
+                raise NotApart(f"it raises {reason_of(error)}") from error
             new = output.sequences[:, batch.ids.shape[1] :].tolist()
             if unproven:
                 self._check(batch, new[-1], torch.stack([logits[-1] for logits in output.logits]))
@@ -307,7 +316,7 @@ class _Ways:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # a model may raise anything
-            return f"it raises {type(error).__name__} ({str(error).strip()[:120]})".replace("\n", " ")
+            return f"it raises {reason_of(error)}"
         for row, prompt in enumerate(prompts):
             tokens = output.sequences[row, width:].tolist()
             logits = torch.stack([logits[row] for logits in output.logits])
