@@ -7,8 +7,6 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from spectrum_suite.embedded_model import embedded_model_path
 
-BUILDER = Path(__file__).parents[1] / "dataset_builder"
-
 LLAMA3_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -20,13 +18,14 @@ DECIDER = "decider"
 
 
 def training_text():
-    """The repository's own prose and fixtures, in which lines, paragraphs and sentences end in many ways, in pieces."""
-    endings = ("*.json", "*.jsonl", "*.csv")
-    files = [path for ending in endings for path in (BUILDER / "fixtures").rglob(ending)]
-    files += BUILDER.rglob("*.py")
-    texts = [path.read_text(encoding="utf-8", errors="ignore") for path in sorted(files)]
-    prose = [f"{line.strip()}.\n\n" for text in texts for line in text.splitlines() if line.strip()]
-    whole = "".join([*texts, *prose, "one\n\n" * 50, "Output: 1\n\nOutput: Heads\n\n" * 50])
+    """Prose and code in which lines, paragraphs and sentences end in many ways, in pieces of 1,000 characters.
+
+    The text is a file of its own: were it the repository's, each edit would give the tests other vocabularies, and so
+    other models.
+    """
+    text = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")
+    prose = "".join(f"{line.strip()}.\n\n" for line in text.splitlines() if line.strip())
+    whole = "".join([text, prose, "one\n\n" * 50, "Output: 1\n\nOutput: Heads\n\n" * 50])
     return [whole[start : start + 1000] for start in range(0, len(whole), 1000)]
 
 

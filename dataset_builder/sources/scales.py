@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from dataset_builder.sources.shared.synthetic import N_DRAWS, SYNTHETIC, as_draws, pick, process_id
 from dataset_builder.task_spec import Draw, Example, Sequences, TaskSpec
@@ -305,6 +304,8 @@ def _answer(rng: np.random.Generator, asked: Asked, shares: np.ndarray) -> str:
 def _shares(rng: np.random.Generator, size: int, high: float | None = None) -> np.ndarray:
     """Shares of so many levels: those of a person who tends ``high``, from 0 to 1, or any; on average they are even."""
     if high is not None:
+        from scipy import stats  # noqa: PLC0415 - takes a second, which every command would wait
+
         return stats.binom.pmf(np.arange(size), size - 1, high)
     return rng.dirichlet(np.full(size, pick(rng, _CONCENTRATIONS)))
 

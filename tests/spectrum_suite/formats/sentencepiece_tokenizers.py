@@ -25,7 +25,7 @@ def trained_model(kind, **options):
     """The bytes of a model of this kind, ``bpe`` or ``unigram``, that keeps every character."""
     kept = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False, "byte_fallback": True}
     lines = [line for text in training_text()[::4] for line in text.split("\n") if line.strip()]
-    lines += ["Output: Heads", "Output: Tails"] * 50
+    lines += ["Output: Heads", "Output: Tails", "It is Heads.", "It is Tails."] * 50
     with tempfile.TemporaryDirectory() as folder:
         prefix = str(Path(folder) / "model")
         sentencepiece.SentencePieceTrainer.train(
