@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -16,6 +17,7 @@ import torch
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from spectrum_suite.errors import UserError
+from spectrum_suite.formats.model_chat import MODEL_CHAT, model_chat_format
 from spectrum_suite.formats.render import Format, Message
 from spectrum_suite.formats.tags import find_format
 from spectrum_suite.generation.logprobs import (
@@ -331,6 +333,16 @@ class TokenLM(LM):
         return find_format(self.format_name, self.tokenizer)
 
     @cached_property
+    def on_request(self) -> TokenLM:
+        """The same model without a system prompt of ours: it asks for a draw, and a request for something else."""
+        if self.text_format.name != MODEL_CHAT:
+            return self
+        self.load()
+        found = copy(self)
+        found.text_format = model_chat_format(self.tokenizer, system="")
+        return found
+
+    @cached_property
     def positions(self) -> int | None:
         """The most tokens that the model takes; None where its configuration names no number."""
         try:
@@ -367,8 +379,10 @@ class TokenLM(LM):
         seed: int,
     ) -> list[list[Answer]]:
         """See :class:`LM`. A request is the last paragraph of the last input, or an input of its own."""
-        asked = prompts if requests is None else list(map(with_request, prompts, requests))
-        drawn = self.sample(asked, n, first=first, max_new_tokens=max_new_tokens or MAX_ANSWER_TOKENS, seed=seed)
+        lm, asked = self, prompts
+        if requests is not None:
+            lm, asked = self.on_request, list(map(with_request, prompts, requests))
+        drawn = lm.sample(asked, n, first=first, max_new_tokens=max_new_tokens or MAX_ANSWER_TOKENS, seed=seed)
         return [[Answer(text, ended) for text, ended in zip(found.texts, found.ended, strict=True)] for found in drawn]
 
     def draw_options(
