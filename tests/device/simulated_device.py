@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 from torch.utils.backend_registration import (
     _DummyBackendModule,
     _DummyPrivateUse1Hook,
@@ -167,21 +166,48 @@ class DeviceTensor(torch.Tensor):
 
 def _compute(operation: Any, args: tuple, kwargs: dict) -> Any:
     """An operation of which a tensor, or the device that is asked for, is the simulated one."""
-    flat, spec = pytree.tree_flatten((args, kwargs))
+    flat = [*_leaves((args, kwargs))]
     on_device = [value for value in flat if isinstance(value, DeviceTensor)]
     target = next((value for value in flat if isinstance(value, torch.device)), None)
     _check_mixture(operation, args, flat, on_device)
     _count(operation, on_device, target, flat)
-    cpu_args, cpu_kwargs = pytree.tree_unflatten([_on_cpu(value) for value in flat], spec)
+    cpu_args, cpu_kwargs = _mapped(_on_cpu, (args, kwargs))
     result = operation(*cpu_args, **cpu_kwargs)
     if operation in _MAY_MIX:
         return args[0]
     if (target is None and not on_device) or (target is not None and target.type != NAME):
         return result
     known = {id(value.on_cpu): value for value in on_device}
-    return pytree.tree_map_only(
-        torch.Tensor, lambda tensor: known[id(tensor)] if id(tensor) in known else _to_device(tensor), result
-    )
+
+    def on_device_again(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        return known[id(value)] if id(value) in known else _to_device(value)
+
+    return _mapped(on_device_again, result)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """What is in lists, tuples and dictionaries: all that operations take. (``torch.utils._pytree`` is slow at it.)"""
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _leaves(part)
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _leaves(part)
+    else:
+        yield value
+
+
+def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """The same with a function of every leaf in its place."""
+    if isinstance(value, list):
+        return [_mapped(function, part) for part in value]
+    if isinstance(value, tuple):
+        return tuple([_mapped(function, part) for part in value])
+    if isinstance(value, dict):
+        return {name: _mapped(function, part) for name, part in value.items()}
+    return function(value)
 
 
 def _to_device(tensor: torch.Tensor) -> DeviceTensor:
@@ -201,7 +227,7 @@ def _check_mixture(operation: Any, args: tuple, flat: list, on_device: list) -> 
     if not on_device or operation in _MAY_MIX:
         return
     if operation in _INDEXES and isinstance(args[0], DeviceTensor):
-        others = [value for value in pytree.tree_leaves(args[2:]) if isinstance(value, torch.Tensor)]
+        others = [value for value in _leaves(args[2:]) if isinstance(value, torch.Tensor)]
     else:
         others = [value for value in flat if isinstance(value, torch.Tensor)]
     if any(not isinstance(value, DeviceTensor) and value.dim() for value in others):
