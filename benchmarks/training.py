@@ -1,21 +1,25 @@
 """Measures training and TRL's plain `SFTTrainer`: trained tokens a second, peak memory, and preparing the data.
 
-    python -m benchmarks.training --json                       # Gemma 3 270M and SmolLM2, tens of minutes on one core
+    python -m benchmarks.training --keep outputs/benchmark-training --output benchmarks/results/training.json
     python -m benchmarks.training --models smollm2-135m --rows 12 --rounds 1 --json
 
 Both tune the same rows of the suite with the same LoRA on the same model, in processes of their own, in turns:
 
-    ours        `SpectrumTrainer` with its collator and its batches
+    ours        `SpectrumTrainer` with its collator and its batches, draws one after another: like beside like
+    branched    the same with `--branching 1`: every draw after the description by itself, which is run once
     trl         `SFTTrainer` on the rows as chat messages (description and inputs by the user, outputs by the
                 assistant), with its own template, mask (`assistant_only_loss`), fused loss, truncation and padding
     trl_packed  the same with its packing; without padding where there is flash attention
 
-`trained_tokens_per_second_ratio` is ours over the faster of theirs by processor time, which is the fair measure on a
-busy machine; the same `_wall` is by the clock. `peak_memory_ratio` is of the whole process at its peak.
-`run_per_trained` and `head_positions_per_trained` say where the difference comes from: tokens that are run, padding
-included, and positions that the LM head scores for each trained token; `seen_per_run` is the share that is not padding.
-`peak_above_empty_gib` is the peak without what the process had before the model was loaded; of ours, `estimated_gib` is
-what `train` would have said of it before.
+Which of TRL's two is faster is found on a few rows; that one is run on all of them. `beside_trl` compares each of ours
+with it: trained tokens a second by processor time, which is the fair measure on a busy machine, as the ratio of medians
+and of each round; the same by the clock; and the peak of the whole process's memory. Where the difference comes from:
+`run_per_trained` are the tokens that are run, padding included, and `head_positions_per_trained` the positions that the
+LM head scores, for each trained token; `seen_per_run` is the share that is not padding. `peak_above_empty_gib` is the
+peak without what the process had before the model was loaded; of ours, `estimated_gib` is what `train` would have said
+of it before.
+
+At its size it takes hours on two cores. With `--keep`, a run that is complete is not run again after an interruption.
 
 `data` compares tokenizing with one call of the tokenizer for each segment, and says how many tokens a second the
 collator makes of rows, trees (`branching`) and packed lines, on one core.
@@ -49,6 +53,7 @@ from spectrum_suite.devices import best_device, device_name, has_dtype, peak_pro
 from spectrum_suite.embedded_model import resolve_model
 from spectrum_suite.errors import exit_on_user_error
 from spectrum_suite.formats.render import REQUEST, Format, get_format, split_messages, turn_tokens, written_draws
+from spectrum_suite.json_files import write_json
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model
 from spectrum_suite.training.collator import IGNORED, SpectrumCollator
 from spectrum_suite.training.mixture import load_mixture
@@ -58,7 +63,13 @@ from spectrum_suite.training.trainer import SpectrumTrainer
 
 REPOSITORY = Path(__file__).parents[1]
 TASKS = ("described_shares", "named_sets", "small_settings", "coinflip", "categorical")
+OURS, THEIRS = ("ours", "branched"), ("trl", "trl_packed")
 WAYS = ("ours", "trl", "trl_packed")
+"""Those that `benchmarks.gpu` compares."""
+
+PILOT = 24
+"""Rows on which the ways of TRL are compared with each other."""
+
 SEED = 42
 LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": "all-linear"}
 Run = dict[str, Any]
@@ -92,7 +103,9 @@ def common(output: str, settings: argparse.Namespace) -> Run:
     }  # fmt: skip
 
 
-def ours(model_name: str, rows: Dataset, output: str, settings: argparse.Namespace) -> SFTTrainer:
+def ours(
+    model_name: str, rows: Dataset, output: str, settings: argparse.Namespace, *, branching: float = 0.0
+) -> SFTTrainer:
     """Our trainer."""
     tokenizer = AutoTokenizer.from_pretrained(model_name)
     text_format = get_format("auto", tokenizer)
@@ -103,7 +116,9 @@ def ours(model_name: str, rows: Dataset, output: str, settings: argparse.Namespa
     return SpectrumTrainer(
         model=load_model(model_name, adaptation(settings), device=config.device),
         args=config,
-        data_collator=SpectrumCollator.for_format(text_format, tokenizer, max_length=settings.max_length),
+        data_collator=SpectrumCollator.for_format(
+            text_format, tokenizer, max_length=settings.max_length, branching=branching
+        ),
         train_dataset=tokenized,
         processing_class=tokenizer,
     )
@@ -158,7 +173,12 @@ def training_template(tokenizer: PreTrainedTokenizerBase) -> str:
     )
 
 
-MAKE = {"ours": ours, "trl": plain_trl, "trl_packed": partial(plain_trl, packing=True)}
+MAKE = {
+    "ours": ours,
+    "branched": partial(ours, branching=1.0),
+    "trl": plain_trl,
+    "trl_packed": partial(plain_trl, packing=True),
+}
 
 
 def rows_of(suite: str, count: int) -> Dataset:
@@ -190,7 +210,7 @@ def measure(way: str, model: str, suite: str, settings: argparse.Namespace) -> R
         "trained_tokens_per_cpu_second": trained / (cpu_end - cpu),
         "trained_tokens_per_wall_second": trained / (wall_end - wall),
         "peak_gib": peak_gib(), "peak_above_empty_gib": peak_gib() - empty,
-        **({"estimated_gib": estimated_gib(trainer, settings)} if way == "ours" else {}),
+        **({"estimated_gib": estimated_gib(trainer, settings)} if way in OURS else {}),
     }  # fmt: skip
 
 
@@ -223,32 +243,65 @@ def count_work(trainer: SFTTrainer) -> list[tuple[int, int, int, int]]:
 
 
 def compare(model: str, suite: str, settings: argparse.Namespace) -> Run:
-    """Both ways in turns, each in processes of its own; medians."""
-    runs: dict[str, list[Run]] = {way: [] for way in WAYS}
-    for _ in range(settings.rounds):
-        for way in WAYS:
-            command = [sys.executable, "-m", "benchmarks.training", "--way", way, "--models", model, "--suite", suite]
-            command += ["--rows", str(settings.rows), "--max_length", str(settings.max_length)]
-            command += ["--batch_size", str(settings.batch_size)]
-            found = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)  # noqa: S603
-            runs[way].append(json.loads(found.stdout.splitlines()[-1]))
-    of = {way: median(runs[way]) for way in WAYS}
-    first, second = of["ours"], max((of["trl"], of["trl_packed"]), key=lambda run: run["trained_tokens_per_cpu_second"])
-    ratios = [
-        mine["trained_tokens_per_cpu_second"] / max(run["trained_tokens_per_cpu_second"] for run in theirs)
-        for mine, *theirs in zip(*runs.values(), strict=True)
-    ]
+    """Ours and TRL's faster way in turns, each in processes of its own; medians."""
+    pilot = {way: run_of(way, model, suite, settings, rows=min(PILOT, settings.rows), name="pilot") for way in THEIRS}
+    theirs = max(pilot, key=lambda way: pilot[way]["trained_tokens_per_cpu_second"])
+    runs: dict[str, list[Run]] = {way: [] for way in (*OURS, theirs)}
+    for number in range(settings.rounds):
+        for way, done in runs.items():
+            done.append(run_of(way, model, suite, settings, rows=settings.rows, name=str(number)))
+    of = {way: median(done) for way, done in runs.items()}
     return {
-        "trained_tokens_per_second_ratio_of_rounds": [round(each, 3) for each in ratios],
-        "trained_tokens_per_second_ratio": ratio(first, second, "trained_tokens_per_cpu_second"),
-        "trained_tokens_per_second_ratio_wall": ratio(first, second, "trained_tokens_per_wall_second"),
-        "peak_memory_ratio": ratio(first, second, "peak_gib"),
+        "beside_trl": {way: beside(runs[way], runs[theirs]) for way in OURS},
+        "trl_is": theirs,
+        "pilot_trained_tokens_per_cpu_second": {
+            way: round(run["trained_tokens_per_cpu_second"], 3) for way, run in pilot.items()
+        },
         "run_per_trained": per_trained("run_tokens", of),
         "seen_per_run": {way: round(run["seen_tokens"] / run["run_tokens"], 3) for way, run in of.items()},
         "head_positions_per_trained": per_trained("head_positions", of),
         "rounds": settings.rounds, "rows": settings.rows, "batch_size": settings.batch_size,
         "max_length": settings.max_length, **of,
     }  # fmt: skip
+
+
+def run_of(way: str, model: str, suite: str, settings: argparse.Namespace, *, rows: int, name: str) -> Run:
+    """One run in a process of its own, or what it gave before an interruption."""
+    command = [sys.executable, "-m", "benchmarks.training", "--way", way, "--models", model, "--suite", suite]
+    command += ["--rows", str(rows), "--max_length", str(settings.max_length)]
+    command += ["--batch_size", str(settings.batch_size)]
+    asked = {
+        "options": command[command.index("--rows") :], "threads": torch.get_num_threads(), "versions": versions(),
+        "device": device_name(best_device()),
+    }  # fmt: skip
+    path = settings.keep and settings.keep / f"{Path(model).name}-{way}-{name}.json"
+    if path and path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["asked"] == asked:
+            return kept["run"]
+    found = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)  # noqa: S603
+    run = json.loads(found.stdout.splitlines()[-1])
+    print(f"{model} {way} {name}: {run['trained_tokens_per_cpu_second']:.2f} trained tokens a second", file=sys.stderr)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"asked": asked, "run": run})
+    return run
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that decide."""
+    return {name: version(name) for name in ("torch", "transformers", "trl", "peft")}
+
+
+def beside(mine: Sequence[Run], theirs: Sequence[Run]) -> Run:
+    """One of our ways beside TRL's: the ratios of the medians, and of each round."""
+    first, second, speed = median(mine), median(theirs), "trained_tokens_per_cpu_second"
+    return {
+        "trained_tokens_per_second_ratio": ratio(first, second, speed),
+        "of_rounds": [ratio(one, other, speed) for one, other in zip(mine, theirs, strict=True)],
+        "trained_tokens_per_second_ratio_wall": ratio(first, second, "trained_tokens_per_wall_second"),
+        "peak_memory_ratio": ratio(first, second, "peak_gib"),
+    }
 
 
 def per_trained(name: str, runs: Mapping[str, Run]) -> dict[str, float]:
@@ -334,23 +387,25 @@ def main(settings: argparse.Namespace) -> None:
             "threads": torch.get_num_threads(),
             "machine": platform.machine(),
             "device": device_name(best_device()),
-            "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
+            "versions": versions(),
         }
     text = json.dumps(found, indent=2)
     if settings.output:
-        settings.output.write_text(text + "\n", encoding="utf-8")
+        write_json(settings.output, found)
     if settings.json:
         print(text)
     else:
         for model, result in found["models"].items():
-            print(f"{model}: {result['trained_tokens_per_second_ratio']} x trained tokens a second, ", end="")
-            print(f"{result['peak_memory_ratio']} x memory")
+            for way, ratios in result["beside_trl"].items():
+                speed, memory = ratios["trained_tokens_per_second_ratio"], ratios["peak_memory_ratio"]
+                print(f"{model}, {way}: {speed} x trained tokens a second, {memory} x memory")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--output", type=Path, help="write the result to this file")
+    parser.add_argument("--keep", type=Path, help="a folder for the runs that are complete, to resume")
     parser.add_argument("--models", nargs="+", default=["gemma-3-270m", "smollm2-135m"], help="embedded models")
     parser.add_argument("--suite", help="a built suite; by default a small one is built")
     parser.add_argument("--rows", type=int, default=200, help="rows to train on")
@@ -359,6 +414,6 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3, help="runs of each way")
     parser.add_argument("--prepare_tasks", nargs="+", help="tasks to tokenize and collate")
     parser.add_argument("--prepare_rows", type=int, default=200, help="rows of each of them")
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=MAKE, help=argparse.SUPPRESS)
     with exit_on_user_error():
         main(parser.parse_args())

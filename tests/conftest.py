@@ -1,17 +1,20 @@
 """Tokenizers and models of the families, a Hub on this machine, and rows of every task."""
 
 import functools
+import gc
 import os
 from copy import copy
 from pathlib import Path
 
 import datasets
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from dataset_builder.build import BuildOptions, build
 from dataset_builder.files import find_files
 from dataset_builder.registry import all_tasks
 from dataset_builder.suite_builder import SpectrumSuite
+from spectrum_suite.evaluation import figures, show_report
 from tests.loopback_hub.hub_server import Hub
 from tests.small_tokenizers import CHATML, GEMMA, LLAMA3, MAKERS
 from tests.tiny_models import save_llama
@@ -30,8 +33,46 @@ def datasets_cache(tmp_path_factory):
     datasets.config.HF_DATASETS_CACHE = kept
 
 
+@pytest.fixture(autouse=True, scope="session")
+def quick_figures():
+    """Three kinds of each figure are most of what a small evaluation takes: they are drawn once here, as a small PNG.
+
+    Gives a list, in which a test puts something to have them as they are; see :func:`whole_figures`.
+    """
+    whole, save = [], figures.save_figure
+
+    def save_small(figure, folder, name):
+        if whole:
+            return save(figure, folder, name)
+        figure.set_layout_engine("none")
+        figure.set_dpi(20)
+        paths = [folder / each for each in figures.figure_names(name)]
+        for path in paths:
+            path.touch()
+        FigureCanvasAgg(figure).print_png(paths[0])
+        return paths
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(show_report, "save_figure", save_small)
+        yield whole
+
+
+@pytest.fixture
+def whole_figures(quick_figures):
+    """In this test figures are saved as they are elsewhere."""
+    quick_figures.append(True)
+    yield
+    quick_figures.clear()
+
+
 def family(name):
     return pytest.param(name, marks=pytest.mark.model) if name == GEMMA else name
+
+
+def pytest_collection_finish():
+    """What was imported stays: the collector need not look through it again, as each of hundreds of runs asks it to."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc):

@@ -69,7 +69,7 @@ def test_of_many_options_the_likeliest_are_shown():
     assert "10 less likely options not shown" in axis.get_title(loc="left")
 
 
-def test_files_of_a_report(tmp_path, caplog):
+def test_files_of_a_report(whole_figures, tmp_path, caplog):
     caplog.set_level("INFO")
     nothing = section([item(0, None, model=(float("nan"), None))], mean=None, se=None)
     report = {

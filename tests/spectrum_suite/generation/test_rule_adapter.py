@@ -192,7 +192,7 @@ def scores_by_word(tokenizer, words, rules, response, vocabulary):
 @pytest.mark.parametrize("sampled", [False, True], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("left_out", SUBSETS, ids="+".join)
 @pytest.mark.parametrize(
-    "batches", [(1, 4, 8), pytest.param((2, 3, 5, 6, 7), marks=pytest.mark.slow)], ids=["some", "others"]
+    "batches", [(1, 8), pytest.param((2, 3, 4, 5, 6, 7), marks=pytest.mark.slow)], ids=["some", "others"]
 )
 def test_the_embedded_models_in_padded_batches(embedded, batches, left_out, sampled):
     model, tokenizer, words = embedded

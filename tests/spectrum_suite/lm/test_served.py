@@ -227,7 +227,7 @@ def test_nothing_to_score_asks_nothing(server, lm_in):
 
 def test_what_is_longer_than_the_model_takes_is_refused_where_that_is_asked_for(server, tokenizer):
     lm = ServedLM.of(Endpoint(server.url, "tiny"), tokenizer, positions=4)
-    short, long = lm.option_logprobs(["Any", "Any " * 4], [["a"], ["a", "b"]], refuse_long=True)
+    short, long = lm.option_logprobs(["A", "A " * 8], [["a"], ["a", "b"]], refuse_long=True)
     assert short.refused is None
     assert short.log_probs.item() < 0
     assert long.refused == "longer than the 4 tokens that the model takes"

@@ -86,7 +86,7 @@ def icl_rows(rows_of_every_task):
     rows = []
     for task, found in rows_of_every_task.items():
         for number, row in enumerate(row for row in found if "n_outputs" in row):
-            messages = row["messages"][: 21 if number else 41]
+            messages = row["messages"][: 9 if number else 21]
             messages = messages[:-1] if messages[-1]["role"] == "input" else messages
             rows.append({"id": f"{task}/{number}", "messages": messages})
     assert len({row["id"].split("/")[0] for row in rows}) > 20

@@ -242,7 +242,7 @@ def command(data, tokenizer_of, tmp_path):
     return evaluate
 
 
-def test_a_report_by_the_command(command, tmp_path, monkeypatch):
+def test_a_report_by_the_command(command, whole_figures, tmp_path, monkeypatch):
     report = command()
     section = report["markers"]["cities"]
     assert (section["n"], section["n_available"], section["marked"]) == (4, N, True)
