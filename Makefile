@@ -1,8 +1,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
-# the tests of a file stay in one process; each has one thread, since there is a process for every core
-TEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+# the tests of a file stay in one process, and files in their order: the longest have few tests, and would come last;
+# each process has one thread, since there is one for every core; what tests start need not be compiled each time
+TEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical --maxprocesses 4 \
+    --dist loadfile --no-loadscope-reorder
 # a little of everything that a dependency can break
 SMOKE = $(addprefix tests/, \
     test_train_sft.py::test_the_report_says_what_was_trained \
