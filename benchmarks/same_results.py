@@ -371,6 +371,7 @@ def main() -> None:
     """Compare, and exit with 1 where something differs."""
     given = options()
     os.environ["HF_HUB_DISABLE_XET"] = "1"  # the loopback Hub has none
+    os.environ.pop("HF_HUB_OFFLINE", None)  # and is asked like any other
     start = time.time()
     with tempfile.TemporaryDirectory() as scratch:
         folder = (given.keep or Path(scratch)).resolve()
