@@ -1,5 +1,6 @@
 """Samples must be those of plain forward passes: the same probabilities, inverted at the numbers that were drawn."""
 
+import functools
 import logging
 from collections import Counter
 
@@ -414,9 +415,10 @@ def test_a_cache_that_leads_astray_after_some_tokens_is_not_used(tokenizer, seen
     """As a state-space layer does whose single step computes another thing than its pass over a text."""
     plain = LlamaForCausalLM.forward
 
-    def astray(self, *arguments, past_key_values=None, **options):
-        output = plain(self, *arguments, past_key_values=past_key_values, **options)
-        if past_key_values is not None:
+    @functools.wraps(plain)  # with its parameters, of which one is the cache
+    def astray(self, *arguments, **options):
+        output = plain(self, *arguments, **options)
+        if options.get("past_key_values", options.get("cache")) is not None:
             shifted = options["input_ids"][:, -1] % 4 == 0
             output.logits[shifted, ..., 7] += 0.01
         return output
