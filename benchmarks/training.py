@@ -19,7 +19,8 @@ LM head scores, for each trained token; `seen_per_run` is the share that is not 
 peak without what the process had before the model was loaded; of ours, `estimated_gib` is what `train` would have said
 of it before.
 
-At its size it takes hours on two cores. With `--keep`, a run that is complete is not run again after an interruption.
+At its size it takes hours on two cores. With `--keep`, a run that is complete is not run again after an interruption,
+as long as rows, options, threads and libraries are the same; for a change of our own code, give another folder.
 
 `data` compares tokenizing with one call of the tokenizer for each segment, and says how many tokens a second the
 collator makes of rows, trees (`branching`) and packed lines, on one core.
@@ -52,6 +53,7 @@ from dataset_builder.build import BuildOptions, build
 from spectrum_suite.devices import best_device, device_name, has_dtype, peak_process_gib
 from spectrum_suite.embedded_model import resolve_model
 from spectrum_suite.errors import exit_on_user_error
+from spectrum_suite.fingerprints import fingerprint_of_rows
 from spectrum_suite.formats.render import REQUEST, Format, get_format, split_messages, turn_tokens, written_draws
 from spectrum_suite.json_files import write_json
 from spectrum_suite.training.adaptation import AdaptationConfig, load_model
@@ -271,8 +273,8 @@ def run_of(way: str, model: str, suite: str, settings: argparse.Namespace, *, ro
     command += ["--rows", str(rows), "--max_length", str(settings.max_length)]
     command += ["--batch_size", str(settings.batch_size)]
     asked = {
-        "options": command[command.index("--rows") :], "threads": torch.get_num_threads(), "versions": versions(),
-        "device": device_name(best_device()),
+        "options": command[command.index("--rows") :], "rows": fingerprint_of_rows(rows_of(suite, rows)["messages"]),
+        "threads": torch.get_num_threads(), "versions": versions(), "device": device_name(best_device()),
     }  # fmt: skip
     path = settings.keep and settings.keep / f"{Path(model).name}-{way}-{name}.json"
     if path and path.is_file():

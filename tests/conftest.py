@@ -35,15 +35,9 @@ def datasets_cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_figures():
-    """Three kinds of each figure are most of what a small evaluation takes: they are drawn once here, as a small PNG.
-
-    Gives a list, in which a test puts something to have them as they are; see :func:`whole_figures`.
-    """
-    whole, save = [], figures.save_figure
+    """Three kinds of each figure are most of what a small evaluation takes: here they are drawn once, small."""
 
     def save_small(figure, folder, name):
-        if whole:
-            return save(figure, folder, name)
         figure.set_layout_engine("none")
         figure.set_dpi(20)
         paths = [folder / each for each in figures.figure_names(name)]
@@ -54,15 +48,13 @@ def quick_figures():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(show_report, "save_figure", save_small)
-        yield whole
+        yield
 
 
 @pytest.fixture
-def whole_figures(quick_figures):
+def whole_figures(monkeypatch):
     """In this test figures are saved as they are elsewhere."""
-    quick_figures.append(True)
-    yield
-    quick_figures.clear()
+    monkeypatch.setattr(show_report, "save_figure", figures.save_figure)
 
 
 def family(name):

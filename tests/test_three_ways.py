@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from spectrum_suite.commands import evaluate
@@ -12,8 +14,9 @@ from spectrum_suite.evaluation.alignment.verbalized import REQUEST
 from spectrum_suite.evaluation.alignment.written_json import options_as_json
 from spectrum_suite.evaluation.report import read_report
 from spectrum_suite.formats.model_chat import SYSTEM
+from spectrum_suite.training.collator import IGNORED
 from tests.documents import commands, read
-from tests.tiny_models import QWEN3_CHAT, save_suite
+from tests.tiny_models import QWEN3_CHAT, item, save_suite
 
 BELIEFS = {"dist_urn": {"A": 0.5, "B": 0.3, "C": 0.2}, "dist_coinflip": {"Heads": 0.75, "Tails": 0.25}}
 """What the model believes, and says."""
@@ -26,13 +29,13 @@ def chat(tokenizer, system, asked, answer):
     messages = [*([{"role": "system", "content": system}] if system else []), {"role": "user", "content": asked}]
     prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
     begin, end = (tokenizer(text, add_special_tokens=False).input_ids for text in (prompt, f"{answer}<|im_end|>"))
-    return begin + end, [-100] * len(begin) + end
+    return torch.tensor(begin + end), torch.tensor([IGNORED] * len(begin) + end)
 
 
 def lessons(tokenizer):
     """What the model is taught of each task: its draws with the right weights, and the distribution on request."""
     for task, shares in BELIEFS.items():
-        asked = f"{task}.\n\nWhich?"
+        asked = f"A draw.\n\n{task}: which?"
         for option, share in shares.items():
             yield *chat(tokenizer, SYSTEM, asked, option), share
         request = REQUEST.format(options=options_as_json(list(shares)))
@@ -51,15 +54,13 @@ def model(tokenizer_of, tmp_path_factory):
         max_position_embeddings=1024, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
-    rows = list(lessons(tokenizer))
-    longest = max(len(ids) for ids, _, _ in rows)
-    ids = torch.tensor([row + [0] * (longest - len(row)) for row, _, _ in rows])
-    labels = torch.tensor([row + [-100] * (longest - len(row)) for _, row, _ in rows])
-    weights = torch.tensor([weight for _, _, weight in rows])
+    texts, outputs, weights = zip(*lessons(tokenizer), strict=True)
+    ids, weights = pad_sequence(texts, batch_first=True), torch.tensor(weights)
+    labels = pad_sequence(outputs, batch_first=True, padding_value=IGNORED)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(150):
         logits = model(ids).logits[:, :-1]
-        losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], reduction="none")
+        losses = cross_entropy(logits.transpose(1, 2), labels[:, 1:], ignore_index=IGNORED, reduction="none")
         (losses.sum(1) @ weights / weights.sum()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1)
         optimizer.step()
@@ -73,16 +74,7 @@ def model(tokenizer_of, tmp_path_factory):
 def suite(tmp_path_factory):
     """What is true, which the model does not believe: all options are as likely."""
     items = {
-        task: [
-            {
-                "id": f"{task}/{number}",
-                "messages": [{"role": "description", "content": f"{task}."}, {"role": "input", "content": "Which?"}],
-                "options": list(shares),
-                "probabilities": [1 / len(shares)] * len(shares),
-                "output_label": "Answer",
-            }
-            for number in range(4)
-        ]
+        task: [item(f"{task}/{n}", f"{task}: which?", list(shares), [1 / len(shares)] * len(shares)) for n in range(4)]
         for task, shares in BELIEFS.items()
     }
     return save_suite(tmp_path_factory.mktemp("suite"), **items)
